@@ -1,0 +1,64 @@
+# make demo     reinstall a virtual Debian 11 server as Debian 13, and report
+# make test     every check and every test; .ci/run calls it
+# make bench    the numbers of docs/testing.md, measured here
+#
+# Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base
+# trees and disks under target/, made once. Nothing else of this machine is changed.
+#
+# Root filesystems need owners, device nodes and chroot, so the demo and the tests run as root.
+# Cargo always compiles as the user who calls make; that user's programs are then started through
+# sudo, by cargo's own means, its runner. What they make (target/base, target/images, target/vm)
+# belongs to root; `make clean` removes it the same way.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+ifneq ($(shell id -u),0)
+SUDO := sudo -E
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER := $(SUDO)
+endif
+# The harness would build the programs under test itself; here they are built before, not as root.
+export REROOT_PROGRAMS := built
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+heading = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help setup programs demo test bench clean
+
+help:
+	@sed -n '1,4p' Makefile | sed 's/^# *//'
+
+setup:
+	$(call heading,packages)
+	@scripts/setup.sh
+
+programs: setup
+	$(call heading,programs)
+	cargo build --release --locked -p reroot -p reroot-launch -p reroot-init
+
+demo: programs
+	$(call heading,demo)
+	cargo run --release --locked -p reroot-tests --bin demo
+
+bench: programs
+	$(call heading,benchmarks)
+	cargo run --release --locked -p reroot-tests --bin bench
+
+test: setup
+	$(call heading,format)
+	cargo fmt --all --check
+	$(call heading,lints)
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(call heading,documentation)
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+	$(call heading,programs)
+	cargo build --release --locked -p reroot -p reroot-launch -p reroot-init
+	$(call heading,unit tests)
+	cargo test --workspace --exclude reroot-tests --locked
+	$(call heading,boot tests)
+	cargo test -p reroot-tests --locked
+
+clean:
+	$(SUDO) rm -rf $(TARGET)/base $(TARGET)/images $(TARGET)/vm
+	cargo clean

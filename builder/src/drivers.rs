@@ -1,0 +1,246 @@
+//! Which drivers go into the RAM environment, by class, as tables.
+//!
+//! The RAM environment has to reach the root disk and the people at its consoles, and nothing
+//! else: it opens no network connection, and each driver takes memory on the machine.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use machine::modules::{self, Alias, Dependencies};
+
+/// A kind of hardware and the modules that drive it.
+pub struct Class {
+    /// Its name in `image.toml`.
+    pub name: &'static str,
+    /// Patterns for the path of a module below `kernel/`, without its ending.
+    patterns: &'static [&'static str],
+}
+
+const USB_HOSTS: [&str; 3] = [
+    "drivers/usb/host/?hci-pci",
+    "drivers/usb/host/uhci-hcd",
+    "drivers/usb/host/xhci-pci-renesas",
+];
+
+/// Every class that `image.toml` may name.
+#[rustfmt::skip]
+pub const CLASSES: [Class; 10] = [
+    Class { name: "virtio", patterns: &[
+        "drivers/virtio/virtio_pci", "drivers/virtio/virtio_mmio", "drivers/block/virtio_blk",
+        "drivers/scsi/virtio_scsi", "drivers/scsi/sd_mod",
+    ] },
+    Class { name: "nvme", patterns: &["drivers/nvme/host/nvme"] },
+    Class { name: "sata", patterns: &[
+        "drivers/ata/ahci", "drivers/ata/acard-ahci", "drivers/ata/sata_*", "drivers/ata/ata_generic",
+        "drivers/ata/ata_piix", "drivers/ata/pata_*", "drivers/scsi/sd_mod",
+    ] },
+    Class { name: "scsi-raid", patterns: &[
+        "drivers/scsi/megaraid", "drivers/scsi/megaraid/*", "drivers/scsi/mpt3sas/*",
+        "drivers/scsi/mpi3mr/*", "drivers/message/fusion/mptsas", "drivers/message/fusion/mptspi",
+        "drivers/scsi/hpsa", "drivers/block/cciss", "drivers/scsi/aacraid/*", "drivers/scsi/arcmsr/*",
+        "drivers/scsi/3w-*", "drivers/scsi/smartpqi/*", "drivers/scsi/isci/*", "drivers/scsi/mvsas/*",
+        "drivers/scsi/pm8001/*", "drivers/scsi/ips", "drivers/scsi/aic7xxx/*",
+        "drivers/scsi/sym53c8xx_2/*", "drivers/scsi/sd_mod",
+    ] },
+    Class { name: "xen", patterns: &["drivers/block/xen-blkfront"] },
+    Class { name: "hyperv", patterns: &[
+        "drivers/hv/hv_vmbus", "drivers/scsi/hv_storvsc", "drivers/hid/hid-hyperv",
+        "drivers/input/serio/hyperv-keyboard", "drivers/pci/controller/pci-hyperv",
+        "drivers/scsi/sd_mod",
+    ] },
+    Class { name: "vmware", patterns: &[
+        "drivers/scsi/vmw_pvscsi", "drivers/message/fusion/mptsas", "drivers/message/fusion/mptspi",
+        "drivers/scsi/BusLogic", "drivers/scsi/sd_mod",
+    ] },
+    Class { name: "usb-storage", patterns: &[
+        "drivers/usb/storage/usb-storage", "drivers/usb/storage/uas", "drivers/scsi/sd_mod",
+        USB_HOSTS[0], USB_HOSTS[1], USB_HOSTS[2],
+    ] },
+    Class { name: "mmc", patterns: &["drivers/mmc/host/sdhci-pci", "drivers/mmc/host/sdhci-acpi", "drivers/mmc/core/mmc_block"] },
+    Class { name: "keyboard", patterns: &[
+        "drivers/input/keyboard/atkbd", "drivers/input/serio/i8042", "drivers/hid/usbhid/usbhid",
+        "drivers/hid/hid-generic", USB_HOSTS[0], USB_HOSTS[1], USB_HOSTS[2],
+    ] },
+];
+
+/// Filesystems that the RAM environment mounts, whatever the hardware is: by module.
+pub const FILESYSTEMS: [&str; 1] = ["ext4"];
+
+/// The class of that name.
+pub fn class(name: &str) -> Option<&'static Class> {
+    CLASSES.iter().find(|class| class.name == name)
+}
+
+/// The names of all classes.
+pub fn names() -> Vec<&'static str> {
+    CLASSES.iter().map(|class| class.name).collect()
+}
+
+/// What depmod wrote about a kernel, as text.
+pub struct Lists {
+    /// `modules.dep`.
+    pub dep: String,
+    /// `modules.alias`.
+    pub alias: String,
+    /// `modules.softdep`.
+    pub softdep: String,
+    /// `modules.builtin`.
+    pub builtin: String,
+}
+
+/// The modules of a RAM environment.
+#[derive(Debug)]
+pub struct Selection {
+    /// All modules of the kernel.
+    pub dependencies: Dependencies,
+    /// The chosen modules with all that they need.
+    pub modules: BTreeSet<String>,
+    /// Aliases of the chosen modules.
+    pub aliases: Vec<Alias>,
+    /// Modules for the filesystems, in the order in which they can be loaded.
+    pub load: Vec<String>,
+    /// The chosen modules and the drivers that are part of the kernel.
+    pub drivers: BTreeSet<String>,
+}
+
+/// Chooses the modules of these classes and of the filesystems, closed over what they need and
+/// over what their authors want loaded with them.
+pub fn select(lists: &Lists, classes: &[String]) -> Result<Selection> {
+    let dependencies = modules::parse_dep(&lists.dep)?;
+    let aliases = modules::parse_alias(&lists.alias);
+    let softdeps = modules::parse_softdep(&lists.softdep);
+    let builtin = modules::parse_builtin(&lists.builtin);
+    let close = |wanted: BTreeSet<String>| -> Result<Vec<String>> {
+        let mut wanted = wanted;
+        loop {
+            let order = dependencies
+                .closure(wanted.iter().map(String::as_str))
+                .context("follow the dependencies in modules.dep")?;
+            let soft: BTreeSet<&str> = order
+                .iter()
+                .filter_map(|module| softdeps.get(module))
+                .flatten()
+                .flat_map(|name| modules::modules_for(name, &dependencies, &aliases))
+                .filter(|name| !order.iter().any(|module| module == name))
+                .collect();
+            if soft.is_empty() {
+                return Ok(order);
+            }
+            wanted.extend(soft.into_iter().map(str::to_owned));
+        }
+    };
+    let load = close(FILESYSTEMS.map(str::to_owned).into())?;
+    let mut wanted: BTreeSet<String> = load.iter().cloned().collect();
+    for class in classes.iter().filter_map(|name| class(name)) {
+        let members = dependencies
+            .iter()
+            .filter(|(_, module)| class.has(&module.path));
+        wanted.extend(members.map(|(name, _)| name.to_owned()));
+    }
+    let chosen: BTreeSet<String> = close(wanted)?.into_iter().collect();
+    let aliases = aliases
+        .into_iter()
+        .filter(|alias| chosen.contains(&alias.module))
+        .collect();
+    let drivers = chosen.iter().cloned().chain(builtin).collect();
+    Ok(Selection {
+        dependencies,
+        modules: chosen,
+        aliases,
+        load,
+        drivers,
+    })
+}
+
+impl Class {
+    /// Whether a module's file, relative to `/lib/modules/RELEASE`, is of this class.
+    fn has(&self, path: &str) -> bool {
+        // Some distributions keep modules in other folders than kernel/ (updates/, extra/).
+        let inner = path.strip_prefix("kernel/").unwrap_or(path);
+        let stem = inner.split(".ko").next().unwrap_or(inner);
+        self.patterns
+            .iter()
+            .any(|pattern| modules::alias_matches(pattern, stem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEP: &str = "\
+kernel/fs/ext4/ext4.ko.xz: kernel/fs/mbcache.ko.xz kernel/fs/jbd2/jbd2.ko.xz
+kernel/fs/jbd2/jbd2.ko.xz:
+kernel/fs/mbcache.ko.xz:
+kernel/fs/xfs/xfs.ko.xz:
+kernel/arch/x86/crypto/crc32c-intel.ko.xz:
+kernel/crypto/crc32c_generic.ko.xz:
+kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio.ko.xz
+kernel/drivers/virtio/virtio.ko.xz:
+kernel/drivers/virtio/virtio_pci.ko.xz: kernel/drivers/virtio/virtio.ko.xz
+kernel/drivers/nvme/host/nvme.ko.xz: kernel/drivers/nvme/host/nvme-core.ko.xz
+kernel/drivers/nvme/host/nvme-core.ko.xz:
+kernel/drivers/usb/host/xhci-pci.ko.xz:
+kernel/drivers/hid/usbhid/usbhid.ko.xz:
+";
+
+    fn chosen(classes: &[&str]) -> Selection {
+        let lists = Lists {
+            dep: DEP.into(),
+            alias: "alias crypto-crc32c crc32c_intel\nalias crypto-crc32c crc32c_generic\n\
+                    alias virtio:d00000002v* virtio_blk\nalias fs-xfs xfs\n"
+                .into(),
+            softdep: "softdep ext4 pre: crypto-crc32c\n".into(),
+            builtin: "kernel/drivers/scsi/sd_mod.ko\nkernel/drivers/ata/ahci-platform.ko\n".into(),
+        };
+        let classes: Vec<_> = classes.iter().map(|&c| c.to_owned()).collect();
+        select(&lists, &classes).unwrap()
+    }
+
+    #[test]
+    fn filesystems_are_there_without_any_class() {
+        let selection = chosen(&[]);
+        let names: Vec<_> = selection.modules.iter().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["crc32c_generic", "crc32c_intel", "ext4", "jbd2", "mbcache"]
+        );
+        assert_eq!(selection.load.len(), 5);
+        let at = |name: &str| selection.load.iter().position(|n| n == name).unwrap();
+        assert!(at("jbd2") < at("ext4") && at("mbcache") < at("ext4"));
+    }
+
+    #[test]
+    fn a_class_brings_what_its_modules_need_and_nothing_else() {
+        for (class, members) in [
+            ("virtio", vec!["virtio", "virtio_blk", "virtio_pci"]),
+            ("nvme", vec!["nvme", "nvme_core"]),
+            ("sata", vec![]),
+            ("keyboard", vec!["usbhid", "xhci_pci"]),
+        ] {
+            let plain = chosen(&[]);
+            let selection = chosen(&[class]);
+            let more: Vec<_> = selection
+                .modules
+                .difference(&plain.modules)
+                .map(String::as_str)
+                .collect();
+            assert_eq!(more, members, "{class}");
+            assert_eq!(selection.load, plain.load, "{class}");
+        }
+    }
+
+    #[test]
+    fn drivers_in_the_kernel_count_and_strangers_aliases_do_not() {
+        let selection = chosen(&["virtio"]);
+        for name in ["sd_mod", "ahci_platform", "virtio_blk", "ext4"] {
+            assert!(selection.drivers.contains(name), "{name}");
+        }
+        assert!(!selection.drivers.contains("xfs"));
+        assert!(selection
+            .aliases
+            .iter()
+            .any(|alias| alias.module == "virtio_blk"));
+        assert!(selection.aliases.iter().all(|alias| alias.module != "xfs"));
+    }
+}

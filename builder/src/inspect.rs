@@ -1,0 +1,124 @@
+//! `reroot inspect`: what an image contains, for people or as JSON.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use manifest::manifest::Manifest;
+use manifest::trailer::{PartKind, TRAILER_VERSION};
+
+use crate::cli;
+use crate::image_file::ImageFile;
+use crate::progress::mib;
+
+/// Prints what an image contains.
+pub fn inspect(arguments: &cli::Inspect) -> Result<()> {
+    let context = || format!("inspect {}", arguments.file.display());
+    let image = ImageFile::open(&arguments.file).with_context(context)?;
+    let manifest = image.manifest().with_context(context)?;
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&json(&image, &manifest)).with_context(context)?;
+        println!("{text}");
+    } else {
+        print!("{}", text(&image, &manifest));
+    }
+    Ok(())
+}
+
+fn json(image: &ImageFile, manifest: &Manifest) -> serde_json::Value {
+    let parts: Vec<_> = PartKind::ALL
+        .into_iter()
+        .map(|kind| {
+            let part = image.trailer.part(kind);
+            serde_json::json!({
+                "name": kind.name(),
+                "offset": part.offset,
+                "length": part.length,
+                "digest": part.digest,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "kind": "reroot-inspect",
+        "version": 1,
+        "format": TRAILER_VERSION,
+        "length": image.length,
+        "parts": parts,
+        "manifest": manifest,
+    })
+}
+
+fn text(image: &ImageFile, manifest: &Manifest) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{name:<12}{value}");
+    };
+    let payload = &manifest.payload;
+    let list = |items: Vec<&str>| {
+        if items.is_empty() {
+            "none".into()
+        } else {
+            items.join(" ")
+        }
+    };
+    line(
+        "image",
+        &format!(
+            "{}, format {TRAILER_VERSION}, by {}",
+            manifest.name, manifest.built_by
+        ),
+    );
+    line(
+        "new OS",
+        &format!("{}, {}", manifest.os.pretty_name, manifest.architecture),
+    );
+    line("kernel", &manifest.kernel.release);
+    line(
+        "drivers",
+        &format!(
+            "{} in the RAM environment or its kernel",
+            manifest.kernel.drivers.len()
+        ),
+    );
+    line(
+        "consoles",
+        &list(manifest.boot.consoles.iter().map(String::as_str).collect()),
+    );
+    line(
+        "keep list",
+        &list(
+            manifest
+                .keep
+                .iter()
+                .map(manifest::keep::KeepPath::as_str)
+                .collect(),
+        ),
+    );
+    line(
+        "new root",
+        &format!(
+            "{} entries, {} on the disk, {} frames",
+            payload.entries,
+            mib(payload.disk_bytes),
+            payload.frames.len()
+        ),
+    );
+    line(
+        "in memory",
+        &format!("{} of initramfs", mib(manifest.initramfs.unpacked_bytes)),
+    );
+    line("size", &mib(image.length));
+    for kind in PartKind::ALL {
+        let part = image.trailer.part(kind);
+        line(
+            &format!("  {}", kind.name()),
+            &format!(
+                "{:>11}  at {:>11}  {}",
+                mib(part.length),
+                part.offset,
+                part.digest
+            ),
+        );
+    }
+    out
+}

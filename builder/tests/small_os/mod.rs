@@ -1,0 +1,198 @@
+//! A hand-made image folder with the smallest tree that passes for an OS: no download, no
+//! package tool, built in a moment.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The release of the tree's kernel.
+pub const KERNEL: &str = "6.1.0-test";
+
+/// A temporary image folder, with the programs that an image needs beside it.
+pub struct SmallOs {
+    /// Everything is below.
+    pub place: tempfile::TempDir,
+}
+
+/// Stops a test that needs root, saying how to run it.
+pub fn require_root(test: &str) {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test makes files of other owners; run it as root: \
+         sudo env PATH=\"$PATH\" cargo test -p reroot --test {test}"
+    );
+}
+
+/// The least that is a static x86-64 program to one who reads headers.
+pub fn elf(machine: u8) -> Vec<u8> {
+    let mut bytes = vec![0; 64];
+    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[18] = machine;
+    bytes
+}
+
+/// Bytes that do not compress, always the same.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn write(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+impl SmallOs {
+    /// Makes the folder; its source is the directory `root` in it.
+    pub fn make() -> SmallOs {
+        let os = SmallOs {
+            place: tempfile::tempdir().unwrap(),
+        };
+        let root = os.root();
+        let mut kernel = noise(20_000);
+        kernel[0x202..0x206].copy_from_slice(b"HdrS");
+        let modules = format!("lib/modules/{KERNEL}");
+        for (path, bytes) in [
+            (
+                "etc/os-release",
+                b"ID=small\nVERSION_ID=1\nPRETTY_NAME=\"Small OS 1\"\n".to_vec(),
+            ),
+            ("usr/lib/systemd/systemd", elf(62)),
+            ("etc/default/grub", b"GRUB_DEFAULT=0\n".to_vec()),
+            ("etc/ssh/ssh_host_rsa_key", b"secret".to_vec()),
+            ("usr/bin/grub-mkimage", b"".to_vec()),
+            ("usr/sbin/grub-mkconfig", b"".to_vec()),
+            ("usr/sbin/update-grub", b"".to_vec()),
+            ("usr/lib/grub/i386-pc/moddep.lst", b"".to_vec()),
+            ("usr/lib/grub/i386-pc/boot.img", b"".to_vec()),
+            ("usr/share/noise", noise(3_000_000)),
+            (&format!("boot/vmlinuz-{KERNEL}"), kernel),
+            (&format!("boot/initrd.img-{KERNEL}"), noise(5_000)),
+            (
+                &format!("{modules}/modules.dep"),
+                b"kernel/fs/ext4/ext4.ko.gz: kernel/fs/jbd2/jbd2.ko\nkernel/fs/jbd2/jbd2.ko:\n\
+                  kernel/drivers/nvme/host/nvme.ko:\nkernel/fs/xfs/xfs.ko:\n"
+                    .to_vec(),
+            ),
+            (
+                &format!("{modules}/modules.builtin"),
+                b"kernel/drivers/scsi/sd_mod.ko\n".to_vec(),
+            ),
+            (
+                &format!("{modules}/kernel/fs/ext4/ext4.ko.gz"),
+                gzip(&elf(62)),
+            ),
+            (&format!("{modules}/kernel/fs/jbd2/jbd2.ko"), elf(62)),
+            (&format!("{modules}/kernel/fs/xfs/xfs.ko"), elf(62)),
+            (
+                &format!("{modules}/kernel/drivers/nvme/host/nvme.ko"),
+                elf(62),
+            ),
+        ] {
+            write(&root.join(path), bytes);
+        }
+        fs::create_dir(root.join("sbin")).unwrap();
+        // An absolute link, as older releases have it: it must be read as one within the tree.
+        symlink("/usr/lib/systemd/systemd", root.join("sbin/init")).unwrap();
+        for folder in ["proc", "sys", "dev", "run", "tmp"] {
+            fs::create_dir(root.join(folder)).unwrap();
+        }
+        std::os::unix::fs::chown(root.join("usr/share/noise"), Some(1234), Some(5678)).unwrap();
+        fs::hard_link(root.join("usr/share/noise"), root.join("usr/share/again")).unwrap();
+        write(&os.place.path().join("launcher"), elf(62));
+        write(&os.place.path().join("init"), elf(62));
+        write(&os.folder().join("rescue"), elf(62));
+        os.recipe("directory = \"root\"");
+        os
+    }
+
+    /// The image folder.
+    pub fn folder(&self) -> PathBuf {
+        self.place.path().join("small")
+    }
+
+    /// The tree.
+    pub fn root(&self) -> PathBuf {
+        self.folder().join("root")
+    }
+
+    /// Writes an image.toml with this source.
+    pub fn recipe(&self, source: &str) {
+        let text = format!(
+            "keep = [\"/home\"]\nrescue = \"rescue\"\n[source]\n{source}\n\
+             [boot]\nloader = \"grub-pc\"\nconsoles = [\"tty0\"]\n\
+             [drivers]\nclasses = [\"nvme\"]\n"
+        );
+        write(&self.folder().join("image.toml"), text);
+    }
+
+    /// The command that builds an image.
+    pub fn build_command(&self, output: &Path) -> Command {
+        let mut command = reroot(&["build"]);
+        command
+            .arg(self.folder())
+            .arg("-o")
+            .arg(output)
+            .arg("--launcher")
+            .arg(self.place.path().join("launcher"))
+            .arg("--init")
+            .arg(self.place.path().join("init"));
+        command
+    }
+
+    /// Builds an image and returns where it is.
+    pub fn build(&self, name: &str) -> PathBuf {
+        let output = self.place.path().join(name);
+        succeed(&mut self.build_command(&output));
+        output
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+/// The program under test.
+pub fn reroot(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reroot"));
+    command.args(arguments);
+    command
+}
+
+/// Runs a command that has to succeed; returns what it printed.
+pub fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{errors}",
+        output.status
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that has to be refused, with exit code 1, saying all of `parts` on stderr, what
+/// is intact and what to do next.
+pub fn refused(command: &mut Command, parts: &[&str]) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(1), "{command:?}: {errors}");
+    assert_eq!(stdout, b"", "{command:?}");
+    for part in parts.iter().chain(&["\nintact: ", "\nnext: "]) {
+        assert!(errors.contains(part), "{part} is not in: {errors}");
+    }
+}

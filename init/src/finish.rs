@@ -1,0 +1,124 @@
+//! The end of a run: records into the new OS, the run's own traces away, everything on disk.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use manifest::journal::Phase;
+use manifest::report::{KeptReport, Report};
+use manifest::Document;
+use rustix::mount::{mount_remount, MountFlags};
+
+use crate::carry::replace;
+use crate::early::{PARTS, TARGET};
+use crate::inspect::BootableRoot;
+use crate::run::Run;
+use crate::{commit, console, journal_file};
+
+impl BootableRoot {
+    /// Leaves the records, removes the run's directory, syncs. Then the machine may reboot.
+    pub fn finish(self) -> Result<()> {
+        journal_file::record(&self.run.plan.run, Phase::Done)?;
+        let report = self.report();
+        let run = &self.run;
+        write_record(run, "report.json", report.to_json().as_bytes())?;
+        write_record(run, "plan.json", run.plan.to_json().as_bytes())?;
+        for name in ["launch.log", "facts.json"] {
+            // What the launcher left in the run's directory; the wipe spares that.
+            if let Ok(bytes) = fs::read(run.at(&run.plan.run_directory()).join(name)) {
+                write_record(run, name, &bytes)?;
+            }
+        }
+        for phase in &report.phases {
+            log::info!("phase {}: {:.1} s", phase.name, phase.seconds);
+        }
+        log::info!(
+            "done: {} is in place, every kept path is as it was",
+            run.plan.new_os.pretty_name
+        );
+        let log = fs::read(console::log_path()).context("read this run's log")?;
+        write_record(run, "init.log", &log)?;
+        remove_traces(run)?;
+        run.sync()
+    }
+
+    fn report(&self) -> Report {
+        let run = &self.run;
+        let kept = run.plan.keep.iter().zip(&run.before).zip(&self.after);
+        Report {
+            run: run.plan.run.clone(),
+            image: run.plan.image.clone(),
+            old_os: run.plan.old_os.clone(),
+            new_os: run.plan.new_os.clone(),
+            phases: run.recorder.phases.clone(),
+            kept: kept
+                .map(|((k, before), after)| KeptReport {
+                    path: k.path.clone(),
+                    before: before.clone(),
+                    after: after.clone(),
+                })
+                .collect(),
+            removed: self.counts.removed,
+            unpacked: self.counts.unpacked,
+            skipped: self.counts.skipped,
+            skipped_first: self.counts.skipped_first.clone(),
+            retried: run.recorder.retried.clone(),
+        }
+    }
+}
+
+/// Writes a file into the run's record directory, readable by root alone: it tells of keys and
+/// accounts.
+pub fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
+    let directory = run.at(&run.plan.record_directory());
+    fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    replace(&directory.join(name), bytes, 0o600)
+}
+
+/// Removes what the run itself needed on the disk, unless its records are there.
+fn remove_traces(run: &Run) -> Result<()> {
+    let traces = if run.plan.record_directory() == run.plan.run_directory() {
+        let payload = run.at(&run.plan.run_directory()).join("payload");
+        fs::remove_file(payload)
+    } else {
+        fs::remove_dir_all(run.at("/.reroot"))
+    };
+    match traces {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e).context("remove the run's directory"),
+        _ => Ok(()),
+    }
+}
+
+/// Leaves the log of a failed run in its directory on the machine, as far as that is possible.
+/// The failure itself has been told; a log that cannot be left is told as well.
+pub fn leave_log() {
+    if let Err(e) = try_leave_log() {
+        log::warn!("leave the log on the machine's root filesystem: {e:#}");
+    }
+}
+
+fn try_leave_log() -> Result<()> {
+    let committed = commit::is_passed();
+    let plan = manifest::plan::Plan::from_json(&fs::read(Path::new(PARTS).join("plan.json"))?)?;
+    let directory = Path::new(TARGET).join(plan.run_directory().trim_start_matches('/'));
+    if !directory.is_dir() {
+        // The root was not found, or not mounted.
+        return Ok(());
+    }
+    if !committed {
+        mount_remount(TARGET, MountFlags::NOATIME, "")
+            .context("make the root filesystem writable")?;
+    }
+    replace(
+        &directory.join("init.log"),
+        &fs::read(console::log_path())?,
+        0o600,
+    )?;
+    rustix::fs::sync();
+    if !committed {
+        mount_remount(TARGET, MountFlags::RDONLY, "")
+            .context("make the root filesystem read-only again")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Holding a machine whose run failed after the commit point: loudly, with a shell on every
+//! console, and never by rebooting into something known to be broken.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::console;
+
+/// How often the hold is announced again.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(600);
+
+/// Announces the hold and keeps shells running on the consoles, for ever.
+pub fn hold(why: &str) -> ! {
+    let mut shells: Vec<(std::path::PathBuf, Option<Child>)> = shell_consoles()
+        .into_iter()
+        .map(|path| (path, None))
+        .collect();
+    announce(why);
+    let mut announced = Instant::now();
+    loop {
+        for (path, shell) in &mut shells {
+            let running = shell
+                .as_mut()
+                .is_some_and(|s| matches!(s.try_wait(), Ok(None)));
+            if !running {
+                *shell = start_shell(path);
+            }
+        }
+        reap();
+        std::thread::sleep(Duration::from_secs(1));
+        if announced.elapsed() > ANNOUNCE_EVERY {
+            announce(why);
+            announced = Instant::now();
+        }
+    }
+}
+
+fn announce(why: &str) {
+    log::error!("HOLD: {why}");
+    log::error!("intact: every kept path; the machine's root filesystem is at /target");
+    log::error!(
+        "next: read /run/reroot/log, mend the cause, then `/init run` tries again and `reboot -f` \
+         boots the new OS once that has succeeded"
+    );
+}
+
+/// The active consoles; a virtual terminal's number 0 stands for whichever is in front, so the
+/// shell goes to the first.
+fn shell_consoles() -> Vec<std::path::PathBuf> {
+    console::active()
+        .into_iter()
+        .map(|p| {
+            if p == Path::new("/dev/tty0") {
+                "/dev/tty1".into()
+            } else {
+                p
+            }
+        })
+        .collect()
+}
+
+/// A shell with this console as its controlling terminal. One that cannot be started is tried
+/// again a second later; the others go on meanwhile.
+fn start_shell(console: &Path) -> Option<Child> {
+    let terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(console)
+        .ok()?;
+    Command::new("/bin/busybox")
+        .args(["setsid", "-c", "/bin/busybox", "sh"])
+        .env("PATH", "/bin:/sbin")
+        .env("PS1", "reroot rescue # ")
+        .env("HOME", "/root")
+        .stdin(Stdio::from(terminal.try_clone().ok()?))
+        .stdout(Stdio::from(terminal.try_clone().ok()?))
+        .stderr(Stdio::from(terminal))
+        .spawn()
+        .ok()
+}
+
+/// Orphans become children of PID 1. Shells are waited for by their own handles as well; a handle
+/// whose child is gone reports an error, which counts as not running.
+fn reap() {
+    while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+}

@@ -1,0 +1,51 @@
+//! The journal on the machine's root filesystem, written durably: `O_DSYNC`, old or new.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use manifest::journal::{self, Phase, Record, JOURNAL_SIZE};
+
+use crate::early::TARGET;
+
+/// Records that a phase begins.
+pub fn record(run: &str, phase: Phase) -> Result<()> {
+    let path = Path::new(TARGET).join(".reroot/journal");
+    let what = || format!("write {} to the journal {}", phase.name(), path.display());
+    let file = open(&path).with_context(what)?;
+    let mut bytes = vec![0; JOURNAL_SIZE as usize];
+    file.read_exact_at(&mut bytes, 0).with_context(what)?;
+    let record = Record {
+        sequence: journal::latest(&bytes).map_or(1, |r| r.sequence + 1),
+        phase,
+        run: run.to_owned(),
+    };
+    file.write_all_at(&record.encode(), record.offset())
+        .with_context(what)
+}
+
+/// Opens the journal; a new one is made at its full length first, so that writing a record never
+/// has to allocate.
+fn open(path: &Path) -> std::io::Result<File> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    if !directory.exists() {
+        std::fs::create_dir(directory)?;
+    }
+    let flags = (rustix::fs::OFlags::DSYNC | rustix::fs::OFlags::NOFOLLOW).bits() as i32;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)?;
+    if file.metadata()?.len() != JOURNAL_SIZE {
+        file.set_len(0)?;
+        file.write_all_at(&vec![0; JOURNAL_SIZE as usize], 0)?;
+        file.sync_all()?;
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(file)
+}

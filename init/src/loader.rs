@@ -1,0 +1,213 @@
+//! Installing the boot loader from the new OS.
+//!
+//! GRUB's own tools make the core image and the configuration, in a chroot with few capabilities.
+//! The embedding is ours: the core image goes beside the one in use, is read back from the disk,
+//! and then one sector is switched. A power cut leaves the old loader or the new one, never half.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{ensure, Context, Result};
+use machine::grub::embed::{self, Embedding};
+use machine::mbr::{self, MBR_SIZE};
+use manifest::journal::Phase;
+
+use crate::early::{self, TARGET};
+use crate::inspect::BootableRoot;
+use crate::run::Run;
+use crate::unpack::UnpackedRoot;
+use crate::{carry, chroot, finish, inspect, journal_file};
+
+/// GRUB's files for a PC BIOS, in the payload.
+const SOURCE: &str = "/usr/lib/grub/i386-pc";
+/// Where GRUB reads them from.
+const INSTALLED: &str = "/boot/grub/i386-pc";
+/// What the core image must have before it can read anything from the filesystem.
+const CORE_MODULES: [&str; 4] = ["biosdisk", "part_msdos", "ext2", "search_fs_uuid"];
+
+impl UnpackedRoot {
+    /// Carries the identity over, installs the loader, and checks that the result will boot.
+    pub fn carry_and_install_loader(self) -> Result<BootableRoot> {
+        let UnpackedRoot(mut run, counts) = self;
+        let mut recorder = std::mem::take(&mut run.recorder);
+        recorder.retrying("carry", || {
+            journal_file::record(&run.plan.run, Phase::Carry)?;
+            carry::carry(&run)
+        })?;
+        recorder.retrying("loader", || {
+            journal_file::record(&run.plan.run, Phase::Loader)?;
+            install(&run)
+        })?;
+        let after = recorder.retrying("check", || inspect::inspect(&run))?;
+        run.recorder = recorder;
+        Ok(BootableRoot { run, counts, after })
+    }
+}
+
+fn install(run: &Run) -> Result<()> {
+    let root = Path::new(TARGET);
+    early::unmount_from(root).context("clear what an earlier attempt mounted")?;
+    early::mount_into(root).context("mount the kernel's filesystems for the new OS")?;
+    let made = make_files(run);
+    // The mounts must go whatever happened: the kept tree is measured next.
+    early::unmount_from(root).context("take the kernel's filesystems away again")?;
+    made?;
+    run.sync()?;
+    embed_core(run)
+}
+
+/// Everything of the loader that is a file.
+fn make_files(run: &Run) -> Result<()> {
+    let root = Path::new(TARGET);
+    let uuid = &run.plan.root.fs_uuid;
+    copy_modules(run)?;
+    let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
+    carry::replace(
+        &run.at(INSTALLED).join("load.cfg"),
+        search.as_bytes(),
+        0o644,
+    )?;
+    let core = format!("{INSTALLED}/core.img");
+    let config = format!("{INSTALLED}/load.cfg");
+    let mut arguments = vec![
+        "-O",
+        "i386-pc",
+        "-d",
+        SOURCE,
+        "-o",
+        &core,
+        "-p",
+        "/boot/grub",
+        "-c",
+        &config,
+    ];
+    arguments.extend(CORE_MODULES);
+    chroot::run(root, "grub-mkimage", &arguments, b"")?;
+    chroot::run(root, "grub-editenv", &["/boot/grub/grubenv", "create"], b"")?;
+    name_disk_for_updates(run);
+    name_root_by_uuid(run)?;
+    chroot::run(root, "grub-mkconfig", &["-o", "/boot/grub/grub.cfg"], b"")?;
+    Ok(())
+}
+
+/// The new OS's next GRUB update installs to the disk that debconf names; without one it stops
+/// and asks. Failing here costs the operator that question, so it is no reason to hold.
+fn name_disk_for_updates(run: &Run) {
+    let disk = run
+        .plan
+        .disk_by_id
+        .clone()
+        .unwrap_or_else(|| run.root.disk.display().to_string());
+    let answer = format!("grub-pc grub-pc/install_devices multiselect {disk}\n");
+    if let Err(e) = chroot::run(
+        Path::new(TARGET),
+        "debconf-set-selections",
+        &[],
+        answer.as_bytes(),
+    ) {
+        log::warn!("tell GRUB's package which disk to update: {e:#}");
+    }
+}
+
+/// grub-mkconfig writes `root=UUID=…` only where udev's name of that UUID exists; here is no udev.
+/// /dev is the kernel's own, so the new OS sees the link as well.
+fn name_root_by_uuid(run: &Run) -> Result<()> {
+    let directory = Path::new("/dev/disk/by-uuid");
+    let link = directory.join(&run.plan.root.fs_uuid);
+    fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+    match std::os::unix::fs::symlink(&run.root.device, &link) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(e).with_context(|| format!("link {}", link.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn copy_modules(run: &Run) -> Result<()> {
+    let (from, to) = (run.at(SOURCE), run.at(INSTALLED));
+    fs::create_dir_all(&to).with_context(|| format!("make {}", to.display()))?;
+    let entries = fs::read_dir(&from).with_context(|| format!("list {}", from.display()))?;
+    for entry in entries {
+        let source = entry
+            .with_context(|| format!("list {}", from.display()))?
+            .path();
+        let wanted = source.extension().is_some_and(|e| e == "mod" || e == "lst");
+        if wanted {
+            let target = to.join(source.file_name().unwrap_or_default());
+            fs::copy(&source, &target)
+                .with_context(|| format!("copy {} to {}", source.display(), target.display()))?;
+        }
+    }
+    let font = run.at("/usr/share/grub/unicode.pf2");
+    if font.exists() {
+        let fonts = run.at("/boot/grub/fonts");
+        fs::create_dir_all(&fonts).with_context(|| format!("make {}", fonts.display()))?;
+        fs::copy(&font, fonts.join("unicode.pf2")).context("copy GRUB's font")?;
+    }
+    Ok(())
+}
+
+/// Writes the core image beside the one in use, reads it back, then switches the record.
+fn embed_core(run: &Run) -> Result<()> {
+    let read = |path: String| {
+        fs::read(run.at(&path)).with_context(|| format!("read {path} of the new OS"))
+    };
+    let boot = read(format!("{SOURCE}/boot.img"))?;
+    let core = read(format!("{INSTALLED}/core.img"))?;
+    let disk = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&run.root.disk)
+        .with_context(|| format!("open disk {}", run.root.disk.display()))?;
+    let gap = read_gap(&disk)?;
+    let Embedding {
+        sector,
+        core,
+        record,
+    } = embed::plan(&gap, &boot, &core).context("embed GRUB behind the master boot record")?;
+    // What the sectors held is among the run's records: it is all that a person needs to go back.
+    finish::write_record(run, "boot-sectors-before.bin", &gap)?;
+    write_and_read_back(&disk, sector * MBR_SIZE as u64, &core)
+        .context("write GRUB's core image")?;
+    write_and_read_back(&disk, 0, &record).context("switch the master boot record")?;
+    log::info!(
+        "loader: core image at sectors {sector}..{}",
+        sector + (core.len() / MBR_SIZE) as u64
+    );
+    Ok(())
+}
+
+/// The disk's first sectors up to the first partition, the record included; 2 MiB at the most.
+pub fn read_gap(disk: &File) -> Result<Vec<u8>> {
+    let mut record = [0; MBR_SIZE];
+    disk.read_exact_at(&mut record, 0)
+        .context("read the master boot record")?;
+    let table = mbr::parse(&record).context("the disk has no master boot record")?;
+    ensure!(
+        !table.is_protective(),
+        "the disk has a GUID partition table"
+    );
+    let sectors = (table.gap_sectors() + 1).min(4096);
+    let mut gap = vec![0; sectors as usize * MBR_SIZE];
+    disk.read_exact_at(&mut gap, 0)
+        .context("read the sectors before the first partition")?;
+    Ok(gap)
+}
+
+/// Writes, flushes, forgets what is cached, and reads from the disk itself.
+fn write_and_read_back(disk: &File, offset: u64, bytes: &[u8]) -> Result<()> {
+    disk.write_all_at(bytes, offset)
+        .with_context(|| format!("write {} bytes at {offset}", bytes.len()))?;
+    disk.sync_all().context("flush the disk")?;
+    syscalls::block::forget_cached(disk.as_fd()).context("drop the disk's cached sectors")?;
+    let mut found = vec![0; bytes.len()];
+    disk.read_exact_at(&mut found, offset)
+        .context("read back")?;
+    ensure!(
+        found == bytes,
+        "the disk does not hold what was written to it at {offset}"
+    );
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! PID 1 of the RAM environment.
+//!
+//! Started by the kernel it becomes the supervisor, which mounts what a system needs, starts a
+//! worker, and waits. The worker does the run. It may fail, be killed or run out of memory: the
+//! supervisor stays, and decides between booting the old OS again, booting the new one, and
+//! holding the machine with a rescue shell. Nothing here is ever run by the old OS.
+
+mod carry;
+mod chroot;
+mod commit;
+mod console;
+mod drivers;
+mod early;
+mod find;
+mod finish;
+mod fstab;
+mod hold;
+mod inspect;
+mod journal_file;
+mod loader;
+mod progress;
+mod recorder;
+mod run;
+mod supervisor;
+mod unpack;
+mod verify;
+mod wipe;
+
+use std::process::ExitCode;
+
+const USAGE: &str =
+    "reroot-init is PID 1 of reroot's RAM environment and is started by its kernel.\n\
+    From the rescue shell: `/init run` tries the run again.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match &words[..] {
+        // The kernel hands parameters that it does not know to PID 1.
+        _ if std::process::id() == 1 => supervisor::supervise(),
+        ["run"] => run::main(),
+        ["in-root", root, program, rest @ ..] => chroot::enter(root, program, rest),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}

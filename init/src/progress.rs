@@ -1,0 +1,33 @@
+//! Progress in percent on the consoles, a line for each tenth.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts units and tells the log about every tenth of the expected total.
+pub struct Progress {
+    what: &'static str,
+    total: u64,
+    done: AtomicU64,
+    told: AtomicU64,
+}
+
+impl Progress {
+    /// Starts at nothing of `total` units. The total may be an estimate.
+    pub fn new(what: &'static str, total: u64) -> Progress {
+        Progress {
+            what,
+            total: total.max(1),
+            done: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+        }
+    }
+
+    /// More units are done.
+    pub fn add(&self, units: u64) {
+        let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
+        // 100 % is said by the line that ends the step.
+        let tenth = (done * 10 / self.total).min(9);
+        if self.told.fetch_max(tenth, Ordering::Relaxed) < tenth {
+            log::info!("{} {}%", self.what, tenth * 10);
+        }
+    }
+}

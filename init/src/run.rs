@@ -1,0 +1,155 @@
+//! The worker: one run, from the parts that the launcher handed over to a root that boots.
+//!
+//! The destructive sequence is a chain of types. Each step consumes the proof that the one before
+//! it made, so a wrong order does not compile:
+//! `VerifiedImage → CommittedRun → WipedRoot → UnpackedRoot → BootableRoot`.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use machine::tree::Source;
+use manifest::keep::KeepSet;
+use manifest::measure::Measure;
+use manifest::plan::Plan;
+use manifest::{Digest, Document, Manifest};
+
+use crate::early::{PARTS, TARGET};
+use crate::recorder::Recorder;
+use crate::{commit, console, drivers, find, finish, verify};
+
+/// The worker's exit status when the new OS is in place.
+pub const DONE: i32 = 0;
+const NOT_COMMITTED: u8 = 3;
+const HOLD: u8 = 4;
+
+/// What the launcher handed over, read and compared with each other.
+pub struct Order {
+    /// What to do.
+    pub plan: Plan,
+    /// With which image.
+    pub manifest: Manifest,
+}
+
+/// Everything that the steps share.
+pub struct Run {
+    /// What to do.
+    pub plan: Plan,
+    /// With which image.
+    pub manifest: Manifest,
+    /// The root filesystem, mounted at [`TARGET`], and its disk.
+    pub root: find::MountedRoot,
+    /// The payload.
+    pub payload: Source,
+    /// The plan's keep list, and what else the wipe spares.
+    pub keep: KeepSet,
+    /// Every kept path as it was before the wipe.
+    pub before: Vec<Measure>,
+    /// Times and retries.
+    pub recorder: Recorder,
+}
+
+impl Run {
+    /// A handle on the root directory of the machine's root filesystem.
+    pub fn root_directory(&self) -> Result<OwnedFd> {
+        open_directory(Path::new(TARGET))
+    }
+
+    /// The path at which the RAM environment sees a path of the machine.
+    pub fn at(&self, path: &str) -> PathBuf {
+        Path::new(TARGET).join(path.trim_start_matches('/'))
+    }
+
+    /// Writes everything to the disk; what was not reported as written does not count.
+    pub fn sync(&self) -> Result<()> {
+        rustix::fs::syncfs(&self.root_directory()?)
+            .context("write the root filesystem to disk (syncfs)")
+    }
+}
+
+/// Opens a directory for use as a handle.
+pub fn open_directory(path: &Path) -> Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty())
+        .with_context(|| format!("open directory {}", path.display()))
+}
+
+/// Does the run. The exit status tells the supervisor how it ended.
+pub fn main() -> ExitCode {
+    console::start();
+    let mut recorder = Recorder::default();
+    let verified = match before_commit(&mut recorder) {
+        Ok(verified) => verified,
+        Err(e) => {
+            log::error!("failed: {e:#}");
+            return if commit::is_passed() {
+                ExitCode::from(HOLD)
+            } else {
+                log::error!("intact: everything; the old OS was not touched");
+                log::error!(
+                    "next: read /.reroot/*/init.log in the old OS, mend the cause, run it again"
+                );
+                finish::leave_log();
+                ExitCode::from(NOT_COMMITTED)
+            };
+        }
+    };
+    match after_verification(verified) {
+        Ok(()) => ExitCode::from(DONE as u8),
+        Err(e) => {
+            log::error!("failed: {e:#}");
+            finish::leave_log();
+            ExitCode::from(if commit::is_passed() {
+                HOLD
+            } else {
+                NOT_COMMITTED
+            })
+        }
+    }
+}
+
+/// Only reads: the root is mounted read-only until the commit.
+fn before_commit(recorder: &mut Recorder) -> Result<verify::VerifiedImage> {
+    let order = read_order()?;
+    log::info!(
+        "run {}: {} becomes {} on {}",
+        order.plan.run,
+        order.plan.old_os.pretty_name,
+        order.plan.new_os.pretty_name,
+        order.plan.hostname
+    );
+    let drivers = recorder.once("drivers", || drivers::Drivers::load(&order.manifest))?;
+    let root = recorder.once("find", || find::find(&order.plan.root, &drivers))?;
+    let verified = recorder.once("verify", || verify::verify(order, root))?;
+    Ok(verified.with_recorder(std::mem::take(recorder)))
+}
+
+fn after_verification(verified: verify::VerifiedImage) -> Result<()> {
+    verified
+        .commit()?
+        .wipe()?
+        .unpack()?
+        .carry_and_install_loader()?
+        .finish()
+}
+
+/// Reads plan and manifest; the plan must be for this very manifest.
+fn read_order() -> Result<Order> {
+    let read = |name: &str| {
+        let path = Path::new(PARTS).join(name);
+        fs::read(&path).with_context(|| format!("read {}", path.display()))
+    };
+    let plan = Plan::from_json(&read("plan.json")?).context("read the plan")?;
+    let bytes = read("manifest.json")?;
+    let manifest = Manifest::from_json(&bytes).context("read the manifest")?;
+    let found = Digest::of(&bytes);
+    anyhow::ensure!(
+        found == plan.manifest_digest,
+        "the plan is for the image with manifest {}, this one has {found}",
+        plan.manifest_digest
+    );
+    Ok(Order { plan, manifest })
+}

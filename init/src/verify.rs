@@ -1,0 +1,224 @@
+//! The last look before the commit point: every byte of the payload, memory, space, and every
+//! kept path, measured. Only reads.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+use anyhow::{bail, ensure, Context, Result};
+use machine::tree::{self, Source};
+use machine::{block, meminfo, mounts};
+use manifest::keep::KeepSet;
+use manifest::measure::Measure;
+use manifest::payload::{Frame, Payload};
+use manifest::plan::{PayloadAt, Plan};
+use manifest::resolve;
+use manifest::Manifest;
+
+use crate::early::{PARTS, TARGET};
+use crate::find::MountedRoot;
+use crate::progress::Progress;
+use crate::recorder::Recorder;
+use crate::run::{open_directory, Order, Run};
+
+/// Proof that the image is whole and fits, and that every kept path is there.
+pub struct VerifiedImage(pub(crate) Run);
+
+impl VerifiedImage {
+    /// Hands over the times of the phases so far.
+    pub fn with_recorder(mut self, recorder: Recorder) -> VerifiedImage {
+        self.0.recorder = recorder;
+        self
+    }
+}
+
+/// Verifies everything that can be verified without writing.
+pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
+    let Order { plan, manifest } = order;
+    manifest
+        .payload
+        .validate()
+        .context("check the payload's table of frames")?;
+    let payload = open_payload(&plan, &manifest)?;
+    verify_frames(&payload, &manifest.payload)?;
+    ensure_memory()?;
+    let keep = keep_set(&plan)?;
+    let directory = open_directory(Path::new(TARGET))?;
+    ensure_plain_mount(&root)?;
+    tree::validate_keep(std::os::fd::AsFd::as_fd(&directory), &keep)
+        .context("check the kept paths")?;
+    let before = measure_kept(&plan)?;
+    ensure_space(&plan, &manifest, &before)?;
+    Ok(VerifiedImage(Run {
+        plan,
+        manifest,
+        root,
+        payload,
+        keep,
+        before,
+        recorder: Recorder::default(),
+    }))
+}
+
+/// Measures every kept path of the plan.
+pub fn measure_kept(plan: &Plan) -> Result<Vec<Measure>> {
+    let directory = open_directory(Path::new(TARGET))?;
+    plan.keep
+        .iter()
+        .map(|kept| {
+            let measure = tree::measure(std::os::fd::AsFd::as_fd(&directory), &kept.path)
+                .with_context(|| format!("measure {}", kept.path))?;
+            log::info!(
+                "kept {}: {} entries, {} bytes",
+                kept.path,
+                measure.entries,
+                measure.bytes
+            );
+            Ok(measure)
+        })
+        .collect()
+}
+
+/// The keep list, and what else is not the old OS's: this run's directory, and the directory that
+/// the filesystem's own check puts lost files into.
+fn keep_set(plan: &Plan) -> Result<KeepSet> {
+    let mut keep = KeepSet::new(plan.keep.iter().map(|k| &k.path));
+    for path in ["/.reroot", "/lost+found"] {
+        if Path::new(TARGET).join(&path[1..]).is_dir() {
+            keep = keep
+                .with_internal(path)
+                .with_context(|| format!("keep {path}"))?;
+        }
+    }
+    Ok(keep)
+}
+
+fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
+    let path = match plan.payload_at {
+        PayloadAt::Ram => Path::new(PARTS).join("payload"),
+        PayloadAt::Disk => Path::new(TARGET)
+            .join(plan.run_directory().trim_start_matches('/'))
+            .join("payload"),
+    };
+    let file = File::open(&path).with_context(|| format!("open the payload {}", path.display()))?;
+    let length = file
+        .metadata()
+        .context("ask for the payload's length")?
+        .len();
+    let expected = manifest.payload.length();
+    ensure!(
+        length == expected,
+        "the payload {} has {length} bytes, the manifest says {expected}",
+        path.display()
+    );
+    Ok(Source::new(file, 0))
+}
+
+/// Compares the digest of every frame, on all processors.
+fn verify_frames(payload: &Source, table: &Payload) -> Result<()> {
+    let progress = Progress::new("verify", table.length());
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut buffer = Vec::new();
+                while let Some(frame) = table.frames.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(e) = verify_frame(payload, frame, &mut buffer) {
+                        *failure
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(e);
+                        next.store(table.frames.len(), Ordering::Relaxed);
+                    }
+                    progress.add(frame.length);
+                }
+            });
+        }
+    });
+    match failure
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    {
+        None => Ok(()),
+        Some(e) => Err(e),
+    }
+}
+
+fn verify_frame(payload: &Source, frame: &Frame, buffer: &mut Vec<u8>) -> Result<()> {
+    let found = payload
+        .digest(frame, buffer)
+        .with_context(|| format!("read the payload's frame at {}", frame.offset))?;
+    if found != frame.digest {
+        bail!(
+            "the payload is damaged: its frame at {} has digest {found}, expected {}; copy the image again",
+            frame.offset,
+            frame.digest
+        );
+    }
+    Ok(())
+}
+
+/// Wiping and unpacking must not run out of memory half-way.
+fn ensure_memory() -> Result<()> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
+    let needed = resolve::WORK_BYTES;
+    log::info!(
+        "memory: {} MiB of {} MiB available",
+        memory.available >> 20,
+        memory.total >> 20
+    );
+    ensure!(
+        memory.available >= needed,
+        "wiping and unpacking take {} MiB of memory, {} MiB are available",
+        needed >> 20,
+        memory.available >> 20
+    );
+    Ok(())
+}
+
+/// Nothing but the root filesystem may be mounted at or below the target.
+fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let here: Vec<_> = mounts
+        .iter()
+        .filter(|m| m.target.starts_with(TARGET))
+        .collect();
+    let device = mounts::at(&mounts, Path::new(TARGET))
+        .context("the root is not mounted")?
+        .device;
+    let node = block::by_number(device.0, device.1)
+        .context("look up the mounted device")?
+        .node();
+    ensure!(
+        here.len() == 1 && node == root.device,
+        "{} mounts at or below {TARGET}, of {}; expected one, of {}",
+        here.len(),
+        node.display(),
+        root.device.display()
+    );
+    Ok(())
+}
+
+/// Bytes and inodes that there will be once the old OS is gone.
+fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
+    let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
+    let space = resolve::space(
+        manifest,
+        resolve::Filesystem {
+            bytes: fs.f_blocks * fs.f_frsize,
+            inodes: fs.f_files,
+        },
+        kept,
+        match plan.payload_at {
+            PayloadAt::Ram => 0,
+            PayloadAt::Disk => manifest.payload.length(),
+        },
+    );
+    if let Some(lack) = space.lack() {
+        bail!("{lack}");
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! The command line on the machine. One definition gives parsing, help, man page and completions.
+
+use anyhow::{bail, Context, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use manifest::keep::{KeepPath, KeepPathError};
+use manifest::plan::PayloadAt;
+use manifest::resolve::{self, Choices, Inputs, PartSizes};
+use manifest::trailer::PartKind;
+use manifest::Document;
+
+use crate::checks::{self, Context as CheckContext, Finding};
+use crate::image::Image;
+use crate::{carried, facts, go, run_directory, show, worker, Outcome};
+
+/// Replace the operating system of this machine, in place, from RAM, and keep its data.
+///
+/// This file is an image: a new operating system and the program that installs it. `check` and
+/// `plan` only read. Exit status: 0 done; 1 refused, nothing changed; 2 usage; 3 failed and
+/// reverted, nothing changed; 4 failed, needs a person.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say whether this machine may be reinstalled with this image; reads only
+    Check {
+        #[command(flatten)]
+        wishes: Wishes,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what `go` would do, exactly; reads only
+    Plan {
+        #[command(flatten)]
+        wishes: Wishes,
+        /// Print the plan as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Reinstall this machine: check, stop services, enter the RAM environment
+    Go {
+        #[command(flatten)]
+        wishes: Wishes,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Go on with a run that `go` prepared, detached from the session that started it
+    #[command(hide = true)]
+    Worker {
+        /// The run's directory
+        run: std::path::PathBuf,
+    },
+}
+
+/// What the operator may decide.
+#[derive(Args, Clone, Debug)]
+pub struct Wishes {
+    /// Keep this path too, beside the image's keep list
+    #[arg(long, value_name = "PATH", value_parser = parse_keep)]
+    keep: Vec<KeepPath>,
+    /// Do not keep this path although the image's keep list names it
+    #[arg(long, value_name = "PATH", value_parser = parse_keep)]
+    no_keep: Vec<KeepPath>,
+    /// Where the payload waits while the root is wiped
+    #[arg(long, value_enum, default_value_t = Payload::Auto)]
+    payload: Payload,
+    /// Go on although this check refuses, if it is one that may be forced
+    #[arg(long, value_name = "CODE")]
+    force: Vec<String>,
+}
+
+fn parse_keep(text: &str) -> Result<KeepPath, KeepPathError> {
+    KeepPath::parse(text)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Payload {
+    /// In memory if there is enough, else on disk
+    Auto,
+    /// In memory
+    Ram,
+    /// In the run's directory on the root filesystem, which the wipe spares
+    Disk,
+}
+
+/// Everything that was looked at, with what the checks and the plan make of it.
+pub struct Survey {
+    /// The machine.
+    pub facts: manifest::facts::Facts,
+    /// The checks' findings, in the order of their table.
+    pub findings: Vec<Finding>,
+    /// The plan, if there can be one.
+    pub plan: Result<manifest::plan::Plan, resolve::NoPlan>,
+}
+
+impl Survey {
+    /// Whether the machine may be reinstalled.
+    pub fn refused(&self) -> bool {
+        self.findings.iter().any(Finding::refuses) || self.plan.is_err()
+    }
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> Result<Outcome> {
+        match self.command {
+            Command::Check { wishes, json } => {
+                let survey = survey(&wishes)?;
+                if json {
+                    println!("{}", show::findings_json(&survey.findings));
+                } else {
+                    print!("{}", show::findings(&survey));
+                }
+                Ok(outcome(&survey))
+            }
+            Command::Plan { wishes, json } => {
+                let survey = survey(&wishes)?;
+                match &survey.plan {
+                    Ok(plan) if json => print!("{}", plan.to_json()),
+                    Ok(plan) => print!("{}", show::plan(plan)),
+                    Err(why) => eprintln!("no plan: {why}"),
+                }
+                eprint!("{}", show::refusals(&survey.findings));
+                Ok(outcome(&survey))
+            }
+            Command::Go { wishes, yes } => {
+                let survey = survey(&wishes)?;
+                if survey.refused() {
+                    eprint!("{}", show::refusals(&survey.findings));
+                    eprintln!("intact: everything; nothing was changed");
+                    return Ok(Outcome::Refused);
+                }
+                go::go(
+                    survey,
+                    if yes {
+                        go::Consent::Given
+                    } else {
+                        go::Consent::Ask
+                    },
+                )
+            }
+            Command::Worker { run } => Ok(worker::main(&run)),
+        }
+    }
+}
+
+fn outcome(survey: &Survey) -> Outcome {
+    if survey.refused() {
+        Outcome::Refused
+    } else {
+        Outcome::Done
+    }
+}
+
+/// Reads image and machine, runs every check, and resolves the plan.
+fn survey(wishes: &Wishes) -> Result<Survey> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("this needs root: it reads disks and other people's processes; run it with sudo");
+    }
+    let unknown = wishes
+        .force
+        .iter()
+        .find(|code| !checks::may_be_forced(code));
+    if let Some(code) = unknown {
+        bail!("--force {code}: there is no check with this code that may be forced");
+    }
+    let image = Image::open_running()?;
+    image.verify()?;
+    let manifest = image.manifest().context("read the image's manifest")?;
+    let mut keep: Vec<KeepPath> = manifest.keep.clone();
+    keep.extend(wishes.keep.iter().cloned());
+    keep.retain(|path| !wishes.no_keep.contains(path));
+    keep.sort();
+    keep.dedup();
+    let facts = facts::gather(&keep)?;
+    let choices = Choices {
+        payload_at: match wishes.payload {
+            Payload::Auto => None,
+            Payload::Ram => Some(PayloadAt::Ram),
+            Payload::Disk => Some(PayloadAt::Disk),
+        },
+    };
+    let sizes = PartSizes {
+        kernel: image.part(PartKind::Kernel).length,
+        initramfs: image.part(PartKind::Initramfs).length,
+        payload: image.part(PartKind::Payload).length,
+    };
+    let findings = checks::run(&CheckContext {
+        facts: &facts,
+        manifest: &manifest,
+        sizes,
+        choices: &choices,
+        forced: &wishes.force,
+    });
+    let plan = resolve::resolve(
+        &facts,
+        &Inputs {
+            manifest: &manifest,
+            manifest_digest: image.part(PartKind::Manifest).digest,
+            sizes,
+            choices: &choices,
+            run: run_directory::new_id()?,
+            carried: carried::existing()?,
+        },
+    );
+    Ok(Survey {
+        facts,
+        findings,
+        plan,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bad_keep_paths_are_usage_errors() {
+        for path in ["srv", "/", "/srv/../etc", "/usr", ""] {
+            let result = Cli::try_parse_from(["x", "go", "--keep", path]);
+            let error = result.err().unwrap_or_else(|| panic!("{path:?} was taken"));
+            assert_eq!(error.exit_code(), 2, "{path:?}");
+        }
+        assert!(Cli::try_parse_from(["x", "go", "--keep", "/srv/shop"]).is_ok());
+    }
+}

@@ -1,0 +1,164 @@
+//! Reading the machine. Decides nothing: what cannot be read becomes a fact of its own, for the
+//! checks to refuse.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use machine::{block, meminfo, mounts, os_release, processes, root, tree};
+use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount};
+use manifest::keep::{KeepPath, KeepSet};
+
+use crate::{network, run_directory};
+
+/// Reads everything that plan and checks look at.
+pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
+    let uname = rustix::system::uname();
+    let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
+    let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let processes = processes::all().context("list processes")?;
+    let (root, root_unknown) = match root::describe() {
+        Ok(root) => (Some(root), None),
+        Err(e) => (None, Some(chain(&e))),
+    };
+    let root_drivers = match &root {
+        Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
+            .map(|d| block::driver_modules(&d))
+            .context("look up the root's drivers")?,
+        None => Vec::new(),
+    };
+    Ok(Facts {
+        hostname: uname.nodename().to_string_lossy().into_owned(),
+        architecture: uname.machine().to_string_lossy().into_owned(),
+        kernel: uname.release().to_string_lossy().into_owned(),
+        os: os_release::parse(&os),
+        init: init_system()?,
+        firmware: if Path::new("/sys/firmware/efi").exists() {
+            Firmware::Uefi
+        } else {
+            Firmware::Bios
+        },
+        container: container(),
+        memory,
+        cmdline: text("/proc/cmdline")?.trim().to_owned(),
+        consoles: fs::read_to_string("/sys/class/tty/console/active")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        kexec: kexec(),
+        root,
+        root_unknown,
+        mounts: other_mounts()?,
+        swaps: swaps(&text("/proc/swaps")?),
+        kept: keep.iter().map(look_at).collect::<Result<_>>()?,
+        static_addresses: network::static_addresses(&processes)?,
+        root_drivers,
+        other_run: run_directory::in_progress(),
+    })
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn init_system() -> Result<InitSystem> {
+    // The test of sd_booted(3): the directory exists exactly where systemd is the init.
+    if Path::new("/run/systemd/system").is_dir() {
+        return Ok(InitSystem::Systemd);
+    }
+    let name = fs::read_to_string("/proc/1/comm").context("read /proc/1/comm")?;
+    Ok(InitSystem::Other(name.trim().to_owned()))
+}
+
+fn container() -> Option<String> {
+    let environment = fs::read("/proc/1/environ").unwrap_or_default();
+    let told = environment
+        .split(|&b| b == 0)
+        .find_map(|v| v.strip_prefix(b"container="))
+        .map(|v| String::from_utf8_lossy(v).into_owned());
+    let openvz = Path::new("/proc/vz").exists() && !Path::new("/proc/bc").exists();
+    told.or_else(|| {
+        Path::new("/.dockerenv")
+            .exists()
+            .then(|| "docker".to_owned())
+    })
+    .or_else(|| openvz.then(|| "openvz".to_owned()))
+}
+
+fn kexec() -> Kexec {
+    let disabled = fs::read_to_string("/proc/sys/kernel/kexec_load_disabled");
+    // The mode in force stands in brackets: `none [integrity] confidentiality`.
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown")
+        .ok()
+        .and_then(|text| {
+            let mode = text.split('[').nth(1)?.split(']').next()?.to_owned();
+            (mode != "none").then_some(mode)
+        });
+    Kexec {
+        file_load: syscalls::kexec::file_load_exists(),
+        disabled: disabled.is_ok_and(|t| t.trim() != "0"),
+        lockdown,
+    }
+}
+
+fn other_mounts() -> Result<Vec<Mount>> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let root = mounts::at(&mounts, Path::new("/")).map(|m| m.device);
+    Ok(mounts
+        .iter()
+        .filter(|m| m.target != Path::new("/"))
+        .filter(|m| m.device.0 != 0 || m.source.to_string_lossy().starts_with("/dev/"))
+        .map(|m| Mount {
+            target: m.target.display().to_string(),
+            source: m.source.to_string_lossy().into_owned(),
+            fstype: m.fstype.clone(),
+            bind_of_root: Some(m.device) == root,
+        })
+        .collect())
+}
+
+/// The first word of every line of /proc/swaps behind the heading.
+fn swaps(text: &str) -> Vec<String> {
+    text.lines()
+        .skip(1)
+        .filter_map(|l| Some(l.split_whitespace().next()?.to_owned()))
+        .collect()
+}
+
+fn look_at(path: &KeepPath) -> Result<Kept> {
+    let root = rustix::fs::open(
+        "/",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .context("open /")?;
+    let found = tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
+        .and_then(|()| tree::measure(root.as_fd(), path))
+        .map_err(|e| chain(&e));
+    Ok(Kept {
+        path: path.clone(),
+        found,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_areas_are_listed_without_the_heading() {
+        let text = "Filename\tType\tSize\n/swapfile file 1 0 -2\n/dev/sda2 partition 1 0 -3\n";
+        assert_eq!(swaps(text), ["/swapfile", "/dev/sda2"]);
+        assert!(swaps("Filename\n").is_empty());
+    }
+}

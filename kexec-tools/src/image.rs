@@ -1,0 +1,126 @@
+//! The image that this program is the head of, found through /proc/self/exe.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+
+use anyhow::{bail, Context, Result};
+use manifest::trailer::{Part, PartKind, Trailer, TRAILER_SIZE};
+use manifest::{Digest, Document, Manifest};
+
+/// An image with a trailer that was read and is consistent.
+pub struct Image {
+    file: File,
+    trailer: Trailer,
+}
+
+impl Image {
+    /// Opens the file that is being executed.
+    pub fn open_running() -> Result<Image> {
+        let file = File::open("/proc/self/exe").context("open the running image /proc/self/exe")?;
+        let length = file.metadata().context("ask for the image's length")?.len();
+        let at = length
+            .checked_sub(TRAILER_SIZE as u64)
+            .context("the image is shorter than its trailer")?;
+        let mut bytes = [0; TRAILER_SIZE];
+        file.read_exact_at(&mut bytes, at)
+            .context("read the image's trailer")?;
+        let trailer = Trailer::decode(&bytes, length)?;
+        Ok(Image { file, trailer })
+    }
+
+    /// Where a part lies.
+    pub fn part(&self, kind: PartKind) -> Part {
+        self.trailer.part(kind)
+    }
+
+    /// Compares the digest of every part. A damaged image must be found before anything is done.
+    pub fn verify(&self) -> Result<()> {
+        let total: u64 = PartKind::ALL.iter().map(|&k| self.part(k).length).sum();
+        let terminal = io::stderr().is_terminal();
+        let done = std::cell::Cell::new(0_u64);
+        for kind in PartKind::ALL {
+            let part = self.part(kind);
+            let progress = |n: u64| {
+                let before = done.replace(done.get() + n);
+                if terminal && before * 100 / total != done.get() * 100 / total {
+                    eprint!("\rverifying the image: {}%", done.get() * 100 / total);
+                }
+            };
+            let found = Digest::of_reader(&mut self.reader(kind)?, &progress)
+                .with_context(|| format!("read the image's {}", kind.name()))?;
+            if found != part.digest {
+                if terminal {
+                    eprintln!();
+                }
+                bail!(
+                    "the image is damaged: its {} has digest {found}, expected {}; copy it again",
+                    kind.name(),
+                    part.digest
+                );
+            }
+        }
+        if terminal {
+            eprint!("\r\x1b[K");
+        }
+        Ok(())
+    }
+
+    /// Reads the manifest.
+    pub fn manifest(&self) -> Result<Manifest> {
+        let bytes = self.bytes(PartKind::Manifest)?;
+        let manifest = Manifest::from_json(&bytes)?;
+        manifest
+            .payload
+            .validate()
+            .context("check the payload's table of frames")?;
+        Ok(manifest)
+    }
+
+    /// A whole part in memory; for the small ones.
+    pub fn bytes(&self, kind: PartKind) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.reader(kind)?
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("read the image's {}", kind.name()))?;
+        Ok(bytes)
+    }
+
+    /// Copies a part, comparing its digest on the way: what is used is what was verified.
+    pub fn copy_to(&self, kind: PartKind, to: &mut dyn Write) -> Result<()> {
+        let what = || format!("copy the image's {}", kind.name());
+        let mut copied = Tee {
+            from: self.reader(kind)?,
+            to,
+        };
+        let found = Digest::of_reader(&mut copied, &|_| ()).with_context(what)?;
+        if found != self.part(kind).digest {
+            bail!(
+                "the image's {} changed while it was being copied",
+                kind.name()
+            );
+        }
+        Ok(())
+    }
+
+    fn reader(&self, kind: PartKind) -> Result<io::Take<File>> {
+        let part = self.part(kind);
+        let mut file = self.file.try_clone().context("open the image again")?;
+        file.seek(SeekFrom::Start(part.offset))
+            .with_context(|| format!("go to the image's {}", kind.name()))?;
+        Ok(file.take(part.length))
+    }
+}
+
+struct Tee<'a, R> {
+    from: R,
+    to: &'a mut dyn Write,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..n])?;
+        Ok(n)
+    }
+}

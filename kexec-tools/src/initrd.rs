@@ -1,0 +1,118 @@
+//! What is handed to the next kernel: the base initramfs, the payload as one file of it, and the
+//! plan. The kernel unpacks archives that follow each other.
+//!
+//! kexec takes files, so kernel and initramfs are copied out of the image into the run's
+//! directory; the copies go as soon as they are loaded.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{ensure, Context, Result};
+use manifest::plan::{PayloadAt, Plan};
+use manifest::trailer::PartKind;
+use manifest::Document;
+
+use crate::carried;
+use crate::image::Image;
+
+/// The initramfs in the run's directory.
+pub const NAME: &str = "initramfs";
+/// The kernel in the run's directory.
+pub const KERNEL: &str = "kernel";
+
+/// newc archives begin at multiples of four bytes.
+const ALIGNMENT: u64 = 4;
+
+/// Writes kernel and initramfs, and the payload if it waits on disk.
+pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
+    let carried = carried::pack(&plan.carried)?;
+    write_part(image, PartKind::Kernel, &directory.join(KERNEL))?;
+    let path = directory.join(NAME);
+    let what = || format!("write {}", path.display());
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&path).with_context(what)?);
+    image.copy_to(PartKind::Initramfs, &mut out)?;
+    let base = image.part(PartKind::Initramfs).length;
+    out.write_all(&vec![0; (base.next_multiple_of(ALIGNMENT) - base) as usize])
+        .with_context(what)?;
+    directory_entry(&mut out, "reroot").with_context(what)?;
+    match plan.payload_at {
+        PayloadAt::Ram => {
+            let part = image.part(PartKind::Payload);
+            let size = u32::try_from(part.length).ok().context(
+                "the payload is larger than 4 GiB, which an initramfs cannot hold; use --payload disk",
+            )?;
+            let header = entry("reroot/payload", REGULAR | 0o400);
+            let mut member = header.write(&mut out, size);
+            image.copy_to(PartKind::Payload, &mut member)?;
+            member.finish().with_context(what)?;
+        }
+        PayloadAt::Disk => {
+            let path = directory.join("payload");
+            write_part(image, PartKind::Payload, &path)?;
+            File::open(&path)
+                .and_then(|f| f.sync_all())
+                .with_context(|| format!("sync {}", path.display()))?;
+        }
+    }
+    let manifest = image.bytes(PartKind::Manifest)?;
+    let plan = plan.to_json();
+    for (name, bytes) in [
+        ("reroot/plan.json", plan.as_bytes()),
+        ("reroot/manifest.json", &manifest),
+        ("reroot/carried.tar", &carried),
+    ] {
+        let mut member =
+            entry(name, REGULAR | 0o400).write(&mut out, u32::try_from(bytes.len()).context(name)?);
+        member
+            .write_all(bytes)
+            .and_then(|()| member.finish().map(|_| ()))
+            .with_context(what)?;
+    }
+    cpio::newc::trailer(&mut out).with_context(what)?;
+    let file = out
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)
+        .with_context(what)?;
+    // A full disk may only show now.
+    file.sync_all().with_context(what)?;
+    let length = file.metadata().with_context(what)?.len();
+    ensure!(
+        length < 1 << 32,
+        "the initramfs has {length} bytes; use --payload disk"
+    );
+    Ok(())
+}
+
+/// Removes what the kernel has a copy of. It is a convenience: the wipe spares the directory, and
+/// the end of the run removes it.
+pub fn remove_copies(directory: &Path) {
+    for name in [NAME, KERNEL] {
+        if let Err(e) = fs::remove_file(directory.join(name)) {
+            log::warn!("remove {}: {e}", directory.join(name).display());
+        }
+    }
+}
+
+const REGULAR: u32 = 0o100_000;
+const DIRECTORY: u32 = 0o040_000;
+
+fn entry(name: &str, mode: u32) -> cpio::newc::Builder {
+    cpio::newc::Builder::new(name).mode(mode).nlink(1)
+}
+
+fn directory_entry(out: &mut impl Write, name: &str) -> std::io::Result<()> {
+    entry(name, DIRECTORY | 0o700)
+        .nlink(2)
+        .write(out, 0)
+        .finish()
+        .map(|_| ())
+}
+
+/// Copies a part into a file of its own, closed for writing afterwards as kexec demands.
+fn write_part(image: &Image, kind: PartKind, path: &Path) -> Result<()> {
+    let what = || format!("write {}", path.display());
+    let mut file = File::create(path).with_context(what)?;
+    image.copy_to(kind, &mut file)?;
+    file.flush().with_context(what)
+}

@@ -1,0 +1,202 @@
+//! Findings and plans as people read them: plain text, meaning without colour.
+
+use std::fmt::Write;
+
+use manifest::plan::{OnFailure, PayloadAt, Place, Plan};
+
+use crate::checks::{Finding, Verdict};
+use crate::cli::Survey;
+
+/// All findings and, below them, what they come to.
+pub fn findings(survey: &Survey) -> String {
+    let mut text = String::new();
+    let facts = &survey.facts;
+    let _ = writeln!(
+        text,
+        "{}: {} on Linux {}, {}",
+        facts.hostname, facts.os.pretty_name, facts.kernel, facts.architecture
+    );
+    for finding in &survey.findings {
+        let mark = match finding.verdict {
+            Verdict::Pass => "ok",
+            Verdict::Refuse => "REFUSED",
+            Verdict::Forced => "forced",
+        };
+        let _ = writeln!(text, "  {mark:8} {:16} {}", finding.code, finding.question);
+        if let Some(found) = &finding.found {
+            let _ = writeln!(text, "  {:8} {:16} found: {found}", "", "");
+        }
+        if let Some(remedy) = finding.remedy {
+            let _ = writeln!(text, "  {:8} {:16} remedy: {remedy}", "", "");
+        }
+    }
+    let refused = survey.findings.iter().filter(|f| f.refuses()).count();
+    let _ = if refused == 0 {
+        writeln!(
+            text,
+            "This machine may be reinstalled. Nothing was changed."
+        )
+    } else {
+        writeln!(
+            text,
+            "{refused} of {} checks refuse. Nothing was changed.",
+            survey.findings.len()
+        )
+    };
+    text
+}
+
+/// Only what refuses or was forced.
+pub fn refusals(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings.iter().filter(|f| f.verdict != Verdict::Pass) {
+        let word = if finding.refuses() {
+            "refused"
+        } else {
+            "forced"
+        };
+        let _ = writeln!(
+            text,
+            "{word} by {}: {}",
+            finding.code,
+            finding.found.as_deref().unwrap_or_default()
+        );
+        if let Some(remedy) = finding.remedy {
+            let _ = writeln!(text, "  remedy: {remedy}");
+        }
+    }
+    text
+}
+
+/// The findings as a JSON array.
+pub fn findings_json(findings: &[Finding]) -> String {
+    serde_json::to_string_pretty(findings).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"))
+}
+
+/// A plan.
+pub fn plan(plan: &Plan) -> String {
+    let mut t = String::new();
+    let _ = writeln!(t, "Plan for {} (run {})", plan.hostname, plan.run);
+    let _ = writeln!(t, "  from      {}", plan.old_os.pretty_name);
+    let _ = writeln!(
+        t,
+        "  to        {} (image {})",
+        plan.new_os.pretty_name, plan.image
+    );
+    let _ = writeln!(
+        t,
+        "  root      {} = filesystem {}, partition {} of the disk with signature {:08x}",
+        plan.root_device, plan.root.fs_uuid, plan.root.partition, plan.root.disk_signature
+    );
+    let _ = writeln!(t, "  entry     kexec");
+    let place = match plan.payload_at {
+        PayloadAt::Ram => "in memory",
+        PayloadAt::Disk => "in the run's directory on the root filesystem",
+    };
+    let _ = writeln!(t, "  payload   {place}: {}", plan.payload_reason);
+    let _ = writeln!(t, "\nKept where it is");
+    if plan.keep.is_empty() {
+        let _ = writeln!(t, "  nothing");
+    }
+    for kept in &plan.keep {
+        let m = &kept.measure;
+        let _ = writeln!(
+            t,
+            "  {:30} {:>9} entries {:>10}",
+            kept.path.as_str(),
+            m.entries,
+            size(m.bytes)
+        );
+    }
+    let _ = writeln!(t, "\nWiped");
+    let _ = writeln!(
+        t,
+        "  {:30} {:>9} entries {:>10}",
+        "everything else on the root",
+        plan.wiped.entries,
+        size(plan.wiped.bytes)
+    );
+    let _ = writeln!(t, "\nUnpacked");
+    let _ = writeln!(
+        t,
+        "  {:30} {:>9} entries {:>10}",
+        plan.image,
+        plan.unpacked.entries,
+        size(plan.unpacked.bytes)
+    );
+    list(&mut t, "Carried over from the old OS", &plan.carried);
+    list(
+        &mut t,
+        "Not touched, and not mounted by the new OS",
+        &plan.left_alone,
+    );
+    list(&mut t, "Warnings", &plan.warnings);
+    let _ = writeln!(t, "\nSteps");
+    for (i, step) in plan.steps.iter().enumerate() {
+        let place = match step.place {
+            Place::OldOs => "old OS",
+            Place::Ram => "RAM",
+        };
+        let failure = match step.on_failure {
+            OnFailure::Revert => "undone, old OS goes on",
+            OnFailure::Reboot => "old OS boots again",
+            OnFailure::Hold => "retried, then held",
+        };
+        let _ = writeln!(
+            t,
+            "  {:>2} {place:6} {:8} {} [{failure}]",
+            i + 1,
+            step.name,
+            step.does
+        );
+        if step.name == "commit" {
+            let _ = writeln!(
+                t,
+                "     ------ commit point: from here on only forwards ------"
+            );
+        }
+    }
+    t
+}
+
+fn list(text: &mut String, heading: &str, items: &[String]) {
+    if !items.is_empty() {
+        let _ = writeln!(text, "\n{heading}");
+        for item in items {
+            let _ = writeln!(text, "  {item}");
+        }
+    }
+}
+
+/// Bytes for people, in binary units.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_read_well() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (5 << 30, "5.0 GiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

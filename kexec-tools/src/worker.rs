@@ -1,0 +1,153 @@
+//! The run in the old OS, detached from the session that started it: load, stop, prove, enter.
+//! Whatever fails is undone, last things first, and the old OS goes on as it was.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use manifest::facts::Memory;
+use manifest::plan::Plan;
+use manifest::resolve::{self, PartSizes};
+use manifest::trailer::PartKind;
+use manifest::Document;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+
+use crate::image::Image;
+use crate::stop::Stopped;
+use crate::{enter, initrd, log_file, prove, run_directory, stop, Outcome};
+
+/// When the kernel and the initramfs are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoadMoment {
+    /// While services still run: the machine is down for a shorter time.
+    BeforeStop,
+    /// When they are stopped: their memory is needed.
+    AfterStop,
+}
+
+/// Does the run. Returns only if it failed.
+pub fn main(directory: &Path) -> Outcome {
+    log_file::start(directory);
+    match run(directory) {
+        Ok(never) => match never {},
+        Err(e) => {
+            log::error!("failed: {e:#}");
+            log::error!("intact: everything; the old OS goes on as it was");
+            log::error!(
+                "next: mend the cause and run `go` again; this log stays in {}",
+                directory.display()
+            );
+            Outcome::Reverted
+        }
+    }
+}
+
+enum Never {}
+
+fn run(directory: &Path) -> Result<Never> {
+    detach()?;
+    let _lock = run_directory::lock()?;
+    let text = fs::read(directory.join("plan.json")).context("read the plan")?;
+    let plan = Plan::from_json(&text)?;
+    let image = Image::open_running()?;
+    log::info!(
+        "run {}: {} becomes {}",
+        plan.run,
+        plan.old_os.pretty_name,
+        plan.new_os.pretty_name
+    );
+    let result = prepared(&plan, &image, directory);
+    // What was copied for loading is of no further use either way.
+    for name in [initrd::NAME, initrd::KERNEL, "payload"] {
+        let _ = fs::remove_file(directory.join(name));
+    }
+    result
+}
+
+fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never> {
+    initrd::compose(plan, image, directory).context("put kernel and initramfs together")?;
+    let moment = load_moment(plan, image)?;
+    if moment == LoadMoment::BeforeStop {
+        enter::load(plan, directory)?;
+    }
+    let stopped = match stop::stop(moment == LoadMoment::BeforeStop) {
+        Ok(stopped) => stopped,
+        Err(e) => {
+            enter::unload();
+            return Err(e);
+        }
+    };
+    let result = loaded_and_quiet(plan, directory, moment, &stopped);
+    log::warn!("undoing: starting services again");
+    enter::unload();
+    prove::make_writable();
+    stopped.start_again();
+    result
+}
+
+fn loaded_and_quiet(
+    plan: &Plan,
+    directory: &Path,
+    moment: LoadMoment,
+    stopped: &Stopped,
+) -> Result<Never> {
+    stopped.end_processes()?;
+    if moment == LoadMoment::AfterStop {
+        enter::load(plan, directory)?;
+    }
+    initrd::remove_copies(directory);
+    prove::prove()?;
+    let e = enter::enter();
+    Err(e)
+}
+
+fn load_moment(plan: &Plan, image: &Image) -> Result<LoadMoment> {
+    let sizes = PartSizes {
+        kernel: image.part(PartKind::Kernel).length,
+        initramfs: image.part(PartKind::Initramfs).length,
+        payload: image.part(PartKind::Payload).length,
+    };
+    let peak = resolve::memory_peak(&image.manifest()?, sizes, plan.payload_at);
+    let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let Memory { available, .. } =
+        machine::meminfo::parse(&text).context("/proc/meminfo tells no total")?;
+    Ok(if peak.load <= available {
+        LoadMoment::BeforeStop
+    } else {
+        LoadMoment::AfterStop
+    })
+}
+
+/// Leaves the session: its terminal, its signals, and the service manager's control group, which
+/// is ended when the session is.
+fn detach() -> Result<()> {
+    rustix::process::setsid().context("start a session of its own")?;
+    let mut ignored = SigSet::empty();
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGPIPE,
+        Signal::SIGQUIT,
+    ] {
+        ignored.add(signal);
+    }
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ignored), None)
+        .context("block signals")?;
+    for hierarchy in [
+        "/sys/fs/cgroup",
+        "/sys/fs/cgroup/systemd",
+        "/sys/fs/cgroup/unified",
+    ] {
+        let file = Path::new(hierarchy).join("cgroup.procs");
+        if file.exists() {
+            fs::write(&file, std::process::id().to_string())
+                .with_context(|| format!("move to the root control group by {}", file.display()))?;
+        }
+    }
+    // Loading an image takes memory; the kernel must not choose this process to make room.
+    if let Err(e) = fs::write("/proc/self/oom_score_adj", "-1000") {
+        log::warn!("protect the worker from the out-of-memory killer: {e}");
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The superblock of ext2, ext3 and ext4, as in the kernel's `Documentation/filesystems/ext4`.
+
+/// Where the superblock begins, in bytes from the start of the filesystem.
+pub const SUPERBLOCK_AT: u64 = 1024;
+/// Bytes of the superblock.
+pub const SUPERBLOCK_SIZE: usize = 1024;
+
+const MAGIC: u16 = 0xef53;
+const STATE_ERRORS: u16 = 2;
+/// `INCOMPAT_JOURNAL_DEV`: an external journal carries the same magic but is no filesystem.
+const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
+
+/// What is read from a superblock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Superblock {
+    /// The filesystem's UUID in the usual text form, lower case.
+    pub uuid: String,
+    /// The kernel or e2fsck recorded errors that have not been repaired.
+    pub has_errors: bool,
+    /// Errors counted since the last e2fsck.
+    pub error_count: u32,
+}
+
+/// Reads a superblock; `None` where there is none.
+pub fn parse(bytes: &[u8]) -> Option<Superblock> {
+    let bytes = bytes.get(..SUPERBLOCK_SIZE)?;
+    let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let u32_at = |at: usize| u32::from(u16_at(at)) | u32::from(u16_at(at + 2)) << 16;
+    if u16_at(0x38) != MAGIC || u32_at(0x60) & INCOMPAT_JOURNAL_DEV != 0 {
+        return None;
+    }
+    Some(Superblock {
+        uuid: uuid_text(&bytes[0x68..0x78]),
+        has_errors: u16_at(0x3a) & STATE_ERRORS != 0,
+        error_count: u32_at(0x194),
+    })
+}
+
+fn uuid_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (i, byte) in bytes.iter().enumerate() {
+        if [4, 6, 8, 10].contains(&i) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_uuid_and_errors() {
+        let mut bytes = vec![0; SUPERBLOCK_SIZE];
+        assert_eq!(parse(&bytes), None);
+        bytes[0x38..0x3a].copy_from_slice(&MAGIC.to_le_bytes());
+        for (i, byte) in bytes[0x68..0x78].iter_mut().enumerate() {
+            *byte = i as u8;
+        }
+        bytes[0x3a] = 3;
+        bytes[0x194] = 7;
+        let found = parse(&bytes).unwrap();
+        assert_eq!(found.uuid, "00010203-0405-0607-0809-0a0b0c0d0e0f");
+        assert!(found.has_errors);
+        assert_eq!(found.error_count, 7);
+        bytes[0x60] = 8;
+        assert_eq!(parse(&bytes), None, "an external journal is no filesystem");
+        assert_eq!(parse(&bytes[..100]), None);
+    }
+}

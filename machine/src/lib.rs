@@ -1,0 +1,16 @@
+//! What a Linux machine is, as far as reroot reads or changes it: mounts, block devices,
+//! partition tables, filesystems, boot loaders, modules, processes, trees of files.
+//!
+//! Parsers take bytes and are pure; thin readers feed them from /proc, /sys and devices.
+
+pub mod block;
+pub mod ext4;
+pub mod grub;
+pub mod mbr;
+pub mod meminfo;
+pub mod modules;
+pub mod mounts;
+pub mod os_release;
+pub mod processes;
+pub mod root;
+pub mod tree;

@@ -1,0 +1,117 @@
+//! /proc/self/mountinfo, as described in proc(5).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// `major:minor` of the filesystem.
+    pub device: (u32, u32),
+    /// The directory of the filesystem that is shown; `/` unless it is a bind mount.
+    pub root: PathBuf,
+    /// Where it is shown.
+    pub target: PathBuf,
+    /// Filesystem type.
+    pub fstype: String,
+    /// What was mounted.
+    pub source: OsString,
+    /// It may be written to through this mount and on the filesystem as a whole.
+    pub writable: bool,
+}
+
+/// Parses mountinfo. Lines that do not have the documented shape are passed over: the kernel adds
+/// fields, it does not take them away.
+pub fn parse(bytes: &[u8]) -> Vec<Mount> {
+    bytes
+        .split(|&b| b == b'\n')
+        .filter_map(parse_line)
+        .collect()
+}
+
+/// Reads the mounts of this process.
+pub fn read() -> std::io::Result<Vec<Mount>> {
+    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+}
+
+/// The mount that shows at `/`: the last one there, since later mounts cover earlier ones.
+pub fn at<'a>(mounts: &'a [Mount], target: &Path) -> Option<&'a Mount> {
+    mounts.iter().rev().find(|m| m.target == target)
+}
+
+fn parse_line(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|&b| b == b' ');
+    let device = std::str::from_utf8(fields.nth(2)?).ok()?;
+    let (major, minor) = device.split_once(':')?;
+    let root = unescape(fields.next()?);
+    let target = unescape(fields.next()?);
+    let options = fields.next()?;
+    let mut fields = fields.skip_while(|f| *f != b"-").skip(1);
+    let fstype = String::from_utf8_lossy(fields.next()?).into_owned();
+    let source = unescape(fields.next()?);
+    let super_options = fields.next()?;
+    let read_only = |options: &[u8]| options.split(|&b| b == b',').any(|o| o == b"ro");
+    Some(Mount {
+        device: (major.parse().ok()?, minor.parse().ok()?),
+        root: root.into(),
+        target: target.into(),
+        fstype,
+        source,
+        writable: !read_only(options) && !read_only(super_options),
+    })
+}
+
+/// Space, tab, newline and backslash stand as three octal digits behind a backslash.
+fn unescape(field: &[u8]) -> OsString {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .filter(|d| first == b'\\' && d.iter().all(|b| (b'0'..=b'7').contains(b)));
+        if let Some(digits) = octal {
+            out.push(
+                digits
+                    .iter()
+                    .fold(0u8, |n, d| n.wrapping_mul(8).wrapping_add(d - b'0')),
+            );
+            rest = &after[3..];
+        } else {
+            out.push(first);
+            rest = after;
+        }
+    }
+    OsString::from_vec(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"22 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,errors=remount-ro\n\
+        30 22 0:26 / /run rw,nosuid - tmpfs tmpfs rw\n\
+        31 22 253:1 /srv/a\\040b /mnt/with\\011tab ro,relatime shared:1 master:2 - ext4 /dev/vda1 rw\n\
+        broken line\n";
+
+    #[test]
+    fn reads_escapes_optional_fields_and_bind_mounts() {
+        let mounts = parse(TEXT);
+        assert_eq!(mounts.len(), 3);
+        assert_eq!(mounts[0].device, (253, 1));
+        assert!(mounts[0].writable);
+        assert_eq!(mounts[2].root, Path::new("/srv/a b"));
+        assert_eq!(mounts[2].target, Path::new("/mnt/with\ttab"));
+        assert!(!mounts[2].writable);
+    }
+
+    #[test]
+    fn the_last_mount_at_a_place_is_the_one_seen() {
+        let mut mounts = parse(TEXT);
+        mounts.push(Mount {
+            fstype: "overlay".into(),
+            ..mounts[0].clone()
+        });
+        assert_eq!(at(&mounts, Path::new("/")).unwrap().fstype, "overlay");
+    }
+}

@@ -1,0 +1,149 @@
+//! Processes and what they hold, as /proc shows them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// Its name, from `comm`.
+    pub name: String,
+    /// It is a thread of the kernel: it has no memory of its own and cannot be stopped.
+    pub kernel: bool,
+}
+
+/// A file that a process has open for writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Who.
+    pub process: Process,
+    /// What, as /proc names it.
+    pub path: String,
+}
+
+/// Every process at this moment.
+pub fn all() -> io::Result<Vec<Process>> {
+    let mut processes = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        // A process that ends while it is being looked at is no process.
+        let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        if let Some((name, kernel)) = parse_stat(&stat) {
+            processes.push(Process { pid, name, kernel });
+        }
+    }
+    Ok(processes)
+}
+
+/// `PF_KTHREAD` in the flags of /proc/pid/stat.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// Name and kernel-thread flag from /proc/pid/stat. The name stands in parentheses and may
+/// itself hold any character, so the last one counts.
+fn parse_stat(stat: &[u8]) -> Option<(String, bool)> {
+    let open = stat.iter().position(|&b| b == b'(')?;
+    let close = stat.iter().rposition(|&b| b == b')')?;
+    let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    let mut fields = rest.split_whitespace();
+    let state = fields.next()?;
+    // A zombie has nothing open and cannot be killed again.
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    let flags: u64 = fields.nth(5)?.parse().ok()?;
+    Some((name, flags & PF_KTHREAD != 0))
+}
+
+/// Files on the filesystem with device number `device` that any process but `except` has open
+/// for writing.
+pub fn holding_for_writing(device: u64, except: &[i32]) -> io::Result<Vec<Held>> {
+    let mut held = Vec::new();
+    for process in all()?.into_iter().filter(|p| !except.contains(&p.pid)) {
+        let dir = format!("/proc/{}", process.pid);
+        let Ok(entries) = fs::read_dir(Path::new(&dir).join("fd")) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let link = entry.path();
+            let info = Path::new(&dir).join("fdinfo").join(entry.file_name());
+            let on_device = fs::metadata(&link).is_ok_and(|m| m.dev() == device);
+            if on_device && fs::read_to_string(info).is_ok_and(|t| opened_for_writing(&t)) {
+                let path = fs::read_link(&link)
+                    .map(|p| p.display().to_string())
+                    .unwrap_or_default();
+                held.push(Held {
+                    process: process.clone(),
+                    path,
+                });
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// The access mode is in the last two bits of `flags`, in octal.
+fn opened_for_writing(fdinfo: &str) -> bool {
+    fdinfo
+        .lines()
+        .find_map(|l| u64::from_str_radix(l.strip_prefix("flags:")?.trim(), 8).ok())
+        .is_some_and(|flags| flags & 3 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_stat_lines_with_odd_names() {
+        for (line, expected) in [
+            (
+                "1 (systemd) S 0 1 1 0 -1 4194560 1",
+                Some(("systemd", false)),
+            ),
+            (
+                "2 (kthreadd) S 0 0 0 0 -1 2129984 0",
+                Some(("kthreadd", true)),
+            ),
+            ("9 (a) (b) c) R 0 1 1 0 -1 0 1", Some(("a) (b) c", false))),
+            ("9 (gone) Z 0 1 1 0 -1 0 1", None),
+            ("9 (cut", None),
+        ] {
+            let found = parse_stat(line.as_bytes());
+            assert_eq!(
+                found.as_ref().map(|(n, k)| (n.as_str(), *k)),
+                expected,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn knows_files_opened_for_writing() {
+        assert!(opened_for_writing("pos:\t0\nflags:\t0100001\n"));
+        assert!(opened_for_writing("flags:\t02\n"));
+        assert!(!opened_for_writing("flags:\t0100000\n"));
+        assert!(!opened_for_writing(""));
+    }
+
+    #[test]
+    fn finds_this_process_writing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let device = file.as_file().metadata().unwrap().dev();
+        let me = std::process::id() as i32;
+        let held = holding_for_writing(device, &[]).unwrap();
+        assert!(held
+            .iter()
+            .any(|h| h.process.pid == me && Path::new(&h.path) == file.path()));
+        let others = holding_for_writing(device, &[me]).unwrap();
+        assert!(others.iter().all(|h| h.process.pid != me));
+    }
+}

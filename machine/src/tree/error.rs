@@ -1,0 +1,160 @@
+//! What can go wrong with a tree, as operation, object and cause.
+
+use std::fmt::Write as _;
+use std::io;
+
+use thiserror::Error;
+
+/// A failed operation on a tree. Paths are absolute within the tree, with bytes that do not print
+/// escaped.
+#[derive(Debug, Error)]
+pub enum TreeError {
+    /// The kernel refused an operation.
+    #[error("cannot {operation} {path}")]
+    Io {
+        /// What was tried, as a verb phrase that the path completes.
+        operation: &'static str,
+        /// On what.
+        path: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A path to keep is not there.
+    #[error("the path to keep {path} does not exist; nothing was changed")]
+    KeepMissing {
+        /// The first component that is missing.
+        path: String,
+    },
+    /// A path to keep is, or goes through, a symbolic link.
+    #[error("{path} is a symbolic link and part of a path to keep; keep the path it leads to instead; nothing was changed")]
+    KeepLink {
+        /// The link.
+        path: String,
+    },
+    /// A path to keep goes through something that is no directory.
+    #[error("{path} is no directory, but a path below it is to be kept; nothing was changed")]
+    KeepNotDirectory {
+        /// The component that is no directory.
+        path: String,
+    },
+    /// A path to keep is on another filesystem.
+    #[error("{path} is a mount point and part of a path to keep; another filesystem is never touched and need not be kept; nothing was changed")]
+    KeepMount {
+        /// The mount point.
+        path: String,
+    },
+    /// Something was there that the work on a tree must not touch or pass.
+    #[error("{path} {what}")]
+    Obstacle {
+        /// What is in the way.
+        path: String,
+        /// What is wrong with it, as a predicate.
+        what: &'static str,
+    },
+    /// A file was written to while it was being read.
+    #[error("{path} changed while it was being packed; stop what writes to it and pack again")]
+    Changed {
+        /// The file.
+        path: String,
+    },
+    /// The description of the payload contradicts itself.
+    #[error("the description of the payload is unsound")]
+    Description(#[from] manifest::payload::PayloadError),
+    /// A frame's bytes are not the ones that were packed.
+    #[error("frame {index} of the payload is damaged: its digest is {found}, not {expected}")]
+    FrameDigest {
+        /// Which frame, counted from zero.
+        index: usize,
+        /// The digest in the manifest.
+        expected: String,
+        /// The digest of what was read.
+        found: String,
+    },
+    /// A frame could not be read or decompressed.
+    #[error("cannot read frame {index} of the payload")]
+    FrameRead {
+        /// Which frame, counted from zero.
+        index: usize,
+        /// Why.
+        source: io::Error,
+    },
+    /// An archive is malformed, or holds what no payload may hold.
+    #[error("the archive is malformed at {place}: {what}")]
+    Archive {
+        /// The entry or the frame.
+        place: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl TreeError {
+    /// An error of the kernel on a path.
+    pub(super) fn io(operation: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
+        Self::Io {
+            operation,
+            path: printable(path),
+            source: source.into(),
+        }
+    }
+
+    /// Something in the way.
+    pub(super) fn obstacle(path: &[u8], what: &'static str) -> Self {
+        Self::Obstacle {
+            path: printable(path),
+            what,
+        }
+    }
+
+    /// A malformed entry of an archive.
+    pub(super) fn entry(path: &[u8], what: impl Into<String>) -> Self {
+        Self::Archive {
+            place: printable(path),
+            what: what.into(),
+        }
+    }
+}
+
+/// A path as a person can read it on any console: an absolute path, control characters and bytes
+/// that are no UTF-8 escaped.
+pub(super) fn printable(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len() + 1);
+    if !path.starts_with(b"/") {
+        text.push('/');
+    }
+    for chunk in path.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() || character == '\\' {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_print_on_one_line_and_unambiguously() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"", "/"),
+            (b"/", "/"),
+            (b"etc/fstab", "/etc/fstab"),
+            (b"/a\nb", "/a\\nb"),
+            (b"/a\\nb", "/a\\\\nb"),
+            ("/ü".as_bytes(), "/ü"),
+            (b"/\xff\x1b[31m", "/\\xff\\u{1b}[31m"),
+        ];
+        for (path, text) in cases {
+            assert_eq!(printable(path), *text);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Proving, before anything is removed, that every path to keep is there and is what it seems.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use manifest::keep::{Fate, KeepNode, KeepSet};
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use super::error::{printable, TreeError};
+use super::lookup::{Lookup, Opened};
+
+/// Proves that each path in `keep` exists below `root`, that no component of it is a symbolic
+/// link, and that none is on another mount. Only reads.
+pub fn validate_keep(root: BorrowedFd<'_>, keep: &KeepSet) -> Result<(), TreeError> {
+    validate_keep_by(Lookup::detect(root), root, keep)
+}
+
+/// [`validate_keep`], with the way to look names up given: tests force the one of old kernels.
+pub fn validate_keep_by(
+    lookup: Lookup,
+    root: BorrowedFd<'_>,
+    keep: &KeepSet,
+) -> Result<(), TreeError> {
+    directory(lookup, root, keep.root(), &mut Vec::new())
+}
+
+/// One directory. A path has at most 2047 names, which bounds the recursion and the descriptors;
+/// the latter is the one place where they grow with depth, and only with that of the keep list.
+fn directory(
+    lookup: Lookup,
+    dir: BorrowedFd<'_>,
+    node: &KeepNode,
+    path: &mut Vec<u8>,
+) -> Result<(), TreeError> {
+    for (name, fate) in node.children() {
+        let above = path.len();
+        path.push(b'/');
+        path.extend_from_slice(name);
+        // A name of a KeepPath holds no NUL.
+        let name = CString::new(name)
+            .map_err(|_| TreeError::obstacle(path, "contains a NUL character"))?;
+        match fate {
+            Fate::Kept => leaf(lookup, dir, &name, path)?,
+            Fate::Ancestor(child) => {
+                let opened = lookup
+                    .directory(dir, &name)
+                    .map_err(|e| TreeError::io("open", path, e))?;
+                match opened {
+                    Opened::Directory(fd, _) => directory(lookup, fd.as_fd(), child, path)?,
+                    Opened::Mount => {
+                        return Err(TreeError::KeepMount {
+                            path: printable(path),
+                        })
+                    }
+                    Opened::Missing => {
+                        return Err(TreeError::KeepMissing {
+                            path: printable(path),
+                        })
+                    }
+                    Opened::NotDirectory => return Err(not_directory(dir, &name, path)),
+                }
+            }
+            Fate::Gone => {}
+        }
+        path.truncate(above);
+    }
+    Ok(())
+}
+
+/// The kept path itself, of whatever type but a link.
+fn leaf(lookup: Lookup, dir: BorrowedFd<'_>, name: &CString, path: &[u8]) -> Result<(), TreeError> {
+    let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => {
+            return Err(TreeError::KeepMissing {
+                path: printable(path),
+            })
+        }
+        Err(error) => return Err(TreeError::io("look at", path, error)),
+    };
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+        return Err(TreeError::KeepLink {
+            path: printable(path),
+        });
+    }
+    match lookup.is_mount(dir, name) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(TreeError::KeepMount {
+            path: printable(path),
+        }),
+        Err(error) => Err(TreeError::io("find the mount of", path, error)),
+    }
+}
+
+/// Which of the two reasons it is that a component cannot be entered.
+fn not_directory(dir: BorrowedFd<'_>, name: &CString, path: &[u8]) -> TreeError {
+    let path_text = printable(path);
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
+            TreeError::KeepLink { path: path_text }
+        }
+        Ok(_) => TreeError::KeepNotDirectory { path: path_text },
+        Err(error) => TreeError::io("look at", path, error),
+    }
+}

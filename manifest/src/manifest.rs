@@ -1,0 +1,73 @@
+//! What an image contains, as its manifest part tells it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::OsRelease;
+use crate::keep::KeepPath;
+use crate::payload::Payload;
+use crate::Document;
+
+/// The manifest of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The image folder's name, for example `trixie`.
+    pub name: String,
+    /// The release of reroot that built it.
+    pub built_by: String,
+    /// `uname -m` of the machines it is for.
+    pub architecture: String,
+    /// The new OS, from its own os-release.
+    pub os: OsRelease,
+    /// The kernel of the RAM environment and its modules.
+    pub kernel: Kernel,
+    /// What the RAM environment's initramfs costs.
+    pub initramfs: Initramfs,
+    /// How the new OS boots.
+    pub boot: Boot,
+    /// The paths that are kept unless the operator says otherwise.
+    pub keep: Vec<KeepPath>,
+    /// The new OS's root filesystem.
+    pub payload: Payload,
+}
+
+impl Document for Manifest {
+    const KIND: &'static str = "reroot-manifest";
+    const VERSION: u32 = 1;
+}
+
+/// The kernel of the RAM environment, which is also the new OS's first kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// Modules in the initramfs that are loaded whatever the hardware is, by name.
+    pub load: Vec<String>,
+    /// Modules in the initramfs, and drivers built into the kernel, by name with `_` for `-`.
+    pub drivers: Vec<String>,
+}
+
+/// The initramfs base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Initramfs {
+    /// Bytes once unpacked, which is what it takes in memory.
+    pub unpacked_bytes: u64,
+}
+
+/// How the new OS boots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The boot loader that the payload brings.
+    pub loader: Loader,
+    /// Kernel parameters of the new OS, without root and consoles.
+    pub cmdline: String,
+    /// Consoles, as in `console=`; the last one is /dev/console.
+    pub consoles: Vec<String>,
+}
+
+/// Boot loaders that can be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loader {
+    /// GRUB 2 for PC BIOS, embedded in the gap behind the master boot record.
+    GrubPc,
+}

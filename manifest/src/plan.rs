@@ -1,0 +1,156 @@
+//! The plan of a run: everything that will be done, before it is done. [`crate::resolve`] makes
+//! it; the launcher shows it; the init executes it and trusts nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Firmware, OsRelease, RootIdentity};
+use crate::keep::KeepPath;
+use crate::measure::Measure;
+use crate::{Digest, Document};
+
+/// A resolved plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run's id, `YYYYMMDDTHHMMSSZ-xxxx`.
+    pub run: String,
+    /// The machine's name.
+    pub hostname: String,
+    /// The image's name.
+    pub image: String,
+    /// Digest of the image's manifest part: the plan is for this very image.
+    pub manifest_digest: Digest,
+    /// The old OS.
+    pub old_os: OsRelease,
+    /// The new OS.
+    pub new_os: OsRelease,
+    /// How the RAM environment is entered.
+    pub entry: Entry,
+    /// Firmware of the machine.
+    pub firmware: Firmware,
+    /// Where the payload waits while the machine is being wiped.
+    pub payload_at: PayloadAt,
+    /// Why it waits there.
+    pub payload_reason: String,
+    /// The root filesystem.
+    pub root: RootIdentity,
+    /// The root's device in the old OS, for people only.
+    pub root_device: String,
+    /// The disk whose boot sectors are rewritten, as the old OS calls it, for people only.
+    pub disk: String,
+    /// The disk's name for the new OS's package configuration, where there is a stable one.
+    pub disk_by_id: Option<String>,
+    /// What is kept, as measured when the plan was made.
+    pub keep: Vec<KeptPath>,
+    /// What goes.
+    pub wiped: Amount,
+    /// What comes.
+    pub unpacked: Amount,
+    /// Files of the old OS that the new one gets back.
+    pub carried: Vec<String>,
+    /// Filesystems that are not touched and not mounted by the new OS either.
+    pub left_alone: Vec<String>,
+    /// Command line of the RAM environment's kernel.
+    pub cmdline: String,
+    /// What to know although no check refused it.
+    pub warnings: Vec<String>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Document for Plan {
+    const KIND: &'static str = "reroot-plan";
+    const VERSION: u32 = 1;
+}
+
+/// How the RAM environment is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Entry {
+    /// By `kexec_file_load`.
+    Kexec,
+}
+
+/// Where the payload waits while the machine is being wiped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadAt {
+    /// In the initramfs, in memory.
+    Ram,
+    /// In the run directory on the root filesystem, which the wipe spares.
+    Disk,
+}
+
+/// A kept path with what it held when it was planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPath {
+    /// The path.
+    pub path: KeepPath,
+    /// Entries and bytes below it, and the digest of their metadata.
+    pub measure: Measure,
+}
+
+/// Entries and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Files, directories and everything else that has a name; for what is wiped, inodes.
+    pub entries: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// Something that changes the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// A verb.
+    pub name: String,
+    /// Who does it.
+    pub place: Place,
+    /// What it does, in one line.
+    pub does: String,
+    /// What happens when it fails.
+    pub on_failure: OnFailure,
+}
+
+/// Which system a step runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// The old OS, while it still runs.
+    OldOs,
+    /// The RAM environment.
+    Ram,
+}
+
+/// What happens when a step fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Everything is undone, the old OS goes on as it was.
+    Revert,
+    /// The old OS is booted again; nothing of it was changed.
+    Reboot,
+    /// It is tried again; if that does not help, the machine holds with a rescue shell.
+    Hold,
+}
+
+impl Plan {
+    /// The run's directory on the root filesystem of the old OS.
+    pub fn run_directory(&self) -> String {
+        format!("/.reroot/{}", self.run)
+    }
+
+    /// Where the run's records stay in the new OS. What is kept is never written to, so they
+    /// remain in the run's own directory if the log directory is kept.
+    pub fn record_directory(&self) -> String {
+        let logs = "/var/log/reroot";
+        let kept = self.keep.iter().any(|k| {
+            let path = k.path.as_str();
+            logs == path || logs.starts_with(&format!("{path}/"))
+        });
+        if kept {
+            self.run_directory()
+        } else {
+            format!("{logs}/{}", self.run)
+        }
+    }
+}

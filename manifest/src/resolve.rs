@@ -1,0 +1,339 @@
+//! From manifest and facts to a plan: a pure function, so that `plan`, a dry run and `go` speak
+//! of the very same thing.
+
+use crate::facts::{Facts, Memory};
+use crate::manifest::Manifest;
+use crate::measure::Measure;
+use crate::plan::{Amount, Entry, KeptPath, OnFailure, PayloadAt, Place, Plan, Step};
+use crate::Digest;
+
+const MIB: u64 = 1 << 20;
+
+/// What the kernel of the RAM environment takes for itself: its code and data, page tables,
+/// per-CPU areas, the slab. 90 MiB were seen on 6.12 with 2 CPUs before the init started.
+const KERNEL_BYTES: u64 = 96 * MIB;
+/// What wiping and unpacking take: a window and a buffer for each thread, dirty pages.
+pub const WORK_BYTES: u64 = 48 * MIB;
+/// Memory that the old OS keeps to itself while the image is loaded.
+const OLD_OS_SPARE: u64 = 32 * MIB;
+/// Bytes that stay free on the root filesystem, at the least.
+const SPACE_SPARE: u64 = 64 * MIB;
+/// Inodes that stay free, at the least.
+const INODES_SPARE: u64 = 1024;
+
+/// Files of the old OS that the new one gets back, as far as they exist. Paths ending in `*` name
+/// every file that begins so.
+pub const CARRIED: [&str; 4] = [
+    "/etc/hostname",
+    "/etc/machine-id",
+    "/etc/ssh/ssh_host_*",
+    "/root/.ssh/authorized_keys",
+];
+
+/// What the operator asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Where the payload shall wait; decided by memory when absent.
+    pub payload_at: Option<PayloadAt>,
+}
+
+/// Sizes of an image's parts in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartSizes {
+    /// The kernel.
+    pub kernel: u64,
+    /// The initramfs base, as stored.
+    pub initramfs: u64,
+    /// The payload.
+    pub payload: u64,
+}
+
+/// How much memory a way of entering takes at its worst moment, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPeak {
+    /// While the old OS loads the kernel and the initramfs.
+    pub load: u64,
+    /// In the RAM environment.
+    pub ram: u64,
+}
+
+/// Memory that entering by `kexec_file_load` takes.
+///
+/// The kernel reads the initramfs into memory and copies it to its place: twice its size while
+/// loading. The new kernel then unpacks it beside the packed bytes: again both at once.
+pub fn memory_peak(manifest: &Manifest, sizes: PartSizes, at: PayloadAt) -> MemoryPeak {
+    let payload = match at {
+        PayloadAt::Ram => sizes.payload,
+        PayloadAt::Disk => 0,
+    };
+    let packed = sizes.initramfs + payload;
+    MemoryPeak {
+        load: 2 * (sizes.kernel + packed) + OLD_OS_SPARE,
+        ram: KERNEL_BYTES + WORK_BYTES + packed + manifest.initramfs.unpacked_bytes + payload,
+    }
+}
+
+/// Whether there is room for a peak: the old OS must have it to spare, the machine must have it
+/// at all.
+pub fn memory_suffices(peak: MemoryPeak, memory: Memory) -> bool {
+    peak.load <= memory.available && peak.ram <= memory.total
+}
+
+/// Where the payload will wait, and why.
+pub fn payload_at(
+    manifest: &Manifest,
+    sizes: PartSizes,
+    memory: Memory,
+    choices: &Choices,
+) -> (PayloadAt, String) {
+    if let Some(at) = choices.payload_at {
+        return (at, "asked for on the command line".to_owned());
+    }
+    let peak = memory_peak(manifest, sizes, PayloadAt::Ram);
+    if memory_suffices(peak, memory) {
+        (
+            PayloadAt::Ram,
+            format!(
+                "memory suffices: loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
+                peak.load / MIB,
+                memory.available / MIB,
+                peak.ram / MIB,
+                memory.total / MIB
+            ),
+        )
+    } else {
+        (
+            PayloadAt::Disk,
+            format!(
+                "too little memory for it: loading would take {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
+                peak.load / MIB,
+                memory.available / MIB,
+                peak.ram / MIB,
+                memory.total / MIB
+            ),
+        )
+    }
+}
+
+/// Size of a filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Bytes.
+    pub bytes: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+/// Space on the root filesystem, in bytes and inodes: what there will be after the wipe, and
+/// what the new OS takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that the new OS takes, spare included.
+    pub bytes_needed: u64,
+    /// Bytes free once the old OS is gone.
+    pub bytes_there: u64,
+    /// Inodes that the new OS takes.
+    pub inodes_needed: u64,
+    /// Inodes free once the old OS is gone.
+    pub inodes_there: u64,
+}
+
+impl Space {
+    /// What is missing, in words; `None` where everything fits.
+    pub fn lack(&self) -> Option<String> {
+        if self.bytes_there < self.bytes_needed {
+            return Some(format!(
+                "the new OS takes {} MiB on the root filesystem, beside what is kept there are {} MiB",
+                self.bytes_needed / MIB,
+                self.bytes_there / MIB
+            ));
+        }
+        (self.inodes_there < self.inodes_needed).then(|| {
+            format!(
+                "the new OS takes {} inodes on the root filesystem, beside what is kept there are {}",
+                self.inodes_needed, self.inodes_there
+            )
+        })
+    }
+}
+
+/// Computes [`Space`]. `staged` is what the run itself keeps on the filesystem, in bytes.
+pub fn space(manifest: &Manifest, fs: Filesystem, kept: &[Measure], staged: u64) -> Space {
+    let kept_bytes: u64 = kept.iter().map(|m| m.disk_bytes).sum();
+    let kept_entries: u64 = kept.iter().map(|m| m.entries).sum();
+    Space {
+        bytes_needed: manifest.payload.disk_bytes + staged + SPACE_SPARE,
+        bytes_there: fs.bytes.saturating_sub(kept_bytes),
+        inodes_needed: manifest.payload.inodes + INODES_SPARE,
+        inodes_there: fs.inodes.saturating_sub(kept_entries),
+    }
+}
+
+/// Everything that goes into a plan beside the facts.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// The image's manifest.
+    pub manifest: &'a Manifest,
+    /// Digest of the manifest part.
+    pub manifest_digest: Digest,
+    /// Sizes of the image's parts.
+    pub sizes: PartSizes,
+    /// What the operator asked for.
+    pub choices: &'a Choices,
+    /// The run's id.
+    pub run: String,
+    /// The old OS's files that exist of those in [`CARRIED`].
+    pub carried: Vec<String>,
+}
+
+/// Why there is no plan: something that the checks refuse with more words.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoPlan {
+    /// The root filesystem is not known.
+    #[error("the root filesystem is not one that can be reinstalled: {0}")]
+    Root(String),
+    /// A kept path cannot be kept.
+    #[error("{path} cannot be kept: {why}")]
+    Kept {
+        /// The path.
+        path: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Resolves a plan.
+pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
+    let manifest = inputs.manifest;
+    let root = facts
+        .root
+        .as_ref()
+        .ok_or_else(|| NoPlan::Root(facts.root_unknown.clone().unwrap_or_default()))?;
+    let keep = facts
+        .kept
+        .iter()
+        .map(|k| match &k.found {
+            Ok(measure) => Ok(KeptPath {
+                path: k.path.clone(),
+                measure: measure.clone(),
+            }),
+            Err(why) => Err(NoPlan::Kept {
+                path: k.path.to_string(),
+                why: why.clone(),
+            }),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let (payload_at, payload_reason) =
+        payload_at(manifest, inputs.sizes, facts.memory, inputs.choices);
+    let kept_bytes: u64 = keep.iter().map(|k| k.measure.disk_bytes).sum();
+    let kept_entries: u64 = keep.iter().map(|k| k.measure.entries).sum();
+    let used_bytes = root.bytes.saturating_sub(root.bytes_free);
+    let used_inodes = root.inodes.saturating_sub(root.inodes_free);
+    Ok(Plan {
+        run: inputs.run.clone(),
+        hostname: facts.hostname.clone(),
+        image: manifest.name.clone(),
+        manifest_digest: inputs.manifest_digest,
+        old_os: facts.os.clone(),
+        new_os: manifest.os.clone(),
+        entry: Entry::Kexec,
+        firmware: facts.firmware,
+        payload_at,
+        payload_reason,
+        root: root.identity.clone(),
+        root_device: root.device.clone(),
+        disk: root.disk.clone(),
+        disk_by_id: root.disk_by_id.clone(),
+        keep,
+        wiped: Amount {
+            entries: used_inodes.saturating_sub(kept_entries),
+            bytes: used_bytes.saturating_sub(kept_bytes),
+        },
+        unpacked: Amount {
+            entries: manifest.payload.entries,
+            bytes: manifest.payload.disk_bytes,
+        },
+        carried: inputs.carried.clone(),
+        left_alone: facts
+            .mounts
+            .iter()
+            .filter(|m| !m.bind_of_root)
+            .map(|m| format!("{} ({} on {})", m.target, m.fstype, m.source))
+            .collect(),
+        cmdline: ram_cmdline(&facts.consoles, &manifest.boot.consoles),
+        warnings: warnings(facts),
+        steps: steps(payload_at),
+    })
+}
+
+/// The RAM environment's command line: the machine's own consoles first, so that the operator
+/// sees the blind phase where he sees the machine boot, then the image's.
+///
+/// `rootfstype=ramfs` keeps the initramfs off tmpfs, which would stop at half of the memory.
+/// `panic=` brings the old OS back if the kernel dies before the init could do anything.
+fn ram_cmdline(machine: &[String], image: &[String]) -> String {
+    let mut consoles: Vec<&str> = image.iter().map(String::as_str).collect();
+    for console in machine {
+        let known = |c: &&str| c.split(',').next() == Some(console);
+        match consoles.iter().position(|c| known(&c)) {
+            // The old OS's last console is where its operator looks: it stays last.
+            Some(at) => {
+                let console = consoles.remove(at);
+                consoles.push(console);
+            }
+            None => consoles.push(console),
+        }
+    }
+    let mut words = vec!["rootfstype=ramfs".to_owned(), "panic=30".to_owned()];
+    words.extend(consoles.iter().map(|c| format!("console={c}")));
+    words.push("loglevel=4".to_owned());
+    words.join(" ")
+}
+
+fn warnings(facts: &Facts) -> Vec<String> {
+    facts
+        .static_addresses
+        .iter()
+        .map(|a| format!("{a} is a static address; the new OS asks for its address by DHCP"))
+        .collect()
+}
+
+struct StepSpec(&'static str, Place, &'static str, OnFailure);
+
+/// What a run does, in order: name, place, what it does, what follows a failure.
+#[rustfmt::skip]
+const STEPS: &[StepSpec] = &[
+    StepSpec("prepare",  Place::OldOs, "make the run directory, write plan and log there", OnFailure::Revert),
+    StepSpec("load",     Place::OldOs, "load kernel and initramfs by kexec_file_load", OnFailure::Revert),
+    StepSpec("stop",     Place::OldOs, "stop services in their own order, then every other process", OnFailure::Revert),
+    StepSpec("prove",    Place::OldOs, "prove that nothing is open for writing: make the root read-only", OnFailure::Revert),
+    StepSpec("enter",    Place::OldOs, "kexec into the RAM environment", OnFailure::Revert),
+    StepSpec("find",     Place::Ram,   "find the root by filesystem UUID and partition, exactly one match", OnFailure::Reboot),
+    StepSpec("verify",   Place::Ram,   "verify the payload, memory, space and every kept path", OnFailure::Reboot),
+    StepSpec("commit",   Place::Ram,   "write the journal: from here on only forwards", OnFailure::Reboot),
+    StepSpec("wipe",     Place::Ram,   "remove the old OS, all but the kept paths", OnFailure::Hold),
+    StepSpec("unpack",   Place::Ram,   "unpack the new OS", OnFailure::Hold),
+    StepSpec("carry",    Place::Ram,   "give back hostname, keys and the root's place in fstab", OnFailure::Hold),
+    StepSpec("loader",   Place::Ram,   "install the boot loader beside the old one, then switch to it", OnFailure::Hold),
+    StepSpec("check",    Place::Ram,   "check loader, configuration, kernel, initrd, fstab, init and kept paths", OnFailure::Hold),
+    StepSpec("reboot",   Place::Ram,   "write the records, sync, unmount, reboot", OnFailure::Hold),
+];
+
+fn steps(at: PayloadAt) -> Vec<Step> {
+    STEPS
+        .iter()
+        .map(|StepSpec(name, place, does, on_failure)| {
+            let staged = *name == "prepare" && at == PayloadAt::Disk;
+            Step {
+                name: (*name).to_owned(),
+                place: *place,
+                does: if staged {
+                    format!("{does}, copy the payload there")
+                } else {
+                    (*does).to_owned()
+                },
+                on_failure: *on_failure,
+            }
+        })
+        .collect()
+}

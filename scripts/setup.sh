@@ -1,0 +1,52 @@
+#!/bin/bash
+# Installs the packages of scripts/packages.txt that are missing, and nothing else. Where all are
+# there it asks nothing of the network and needs no privilege.
+set -euo pipefail
+list="$(dirname "$0")/packages.txt"
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    echo "setup: this script installs through apt, which is not here; needed are:" >&2
+    grep -v '^#' "$list" >&2
+    exit 1
+fi
+if [ "$(uname -m)" != x86_64 ]; then
+    echo "setup: reroot builds and runs its virtual machines on x86-64; this is $(uname -m)" >&2
+    exit 1
+fi
+if ! command -v cargo >/dev/null; then
+    echo "setup: no cargo in PATH; install a Rust toolchain of 1.85 or later first (https://rustup.rs)" >&2
+    exit 1
+fi
+
+missing=()
+while read -r package _; do
+    case "$package" in '' | '#'*) continue ;; esac
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing+=("$package")
+done <"$list"
+
+if [ ${#missing[@]} -eq 0 ]; then
+    echo "setup: all packages are installed"
+    exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: not root and no sudo; install these as root: ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+echo "setup: installing ${missing[*]}"
+# The lists may be absent or name versions that the mirror no longer has: fetch them only then.
+if ! install; then
+    echo "setup: that did not work with the package lists as they are; fetching them anew"
+    "${as_root[@]}" apt-get update
+    install
+fi

@@ -1,0 +1,7 @@
+//! The only unsafe code of reroot: one safe wrapper a system call, for the calls that rustix does
+//! not have. No policy, no fallbacks, no paths put together.
+
+pub mod block;
+pub mod kexec;
+pub mod mount_id;
+pub mod swap;

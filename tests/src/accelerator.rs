@@ -1,0 +1,129 @@
+//! Whether virtual machines run under KVM or under QEMU's own emulation.
+//!
+//! `/dev/kvm` can be there and yet hang or kill every guest, so a small guest is tried first: the
+//! old server's kernel without a root filesystem, which panics and resets within seconds. The
+//! finding is kept under `target/base/`; `REROOT_ACCELERATOR=kvm|tcg` overrides it.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{bail, Context, Result};
+
+use crate::command::{explain, stdout_of};
+use crate::{lock, old_server, paths};
+
+/// Emulated, a kernel reaches its panic in about 3 s; under a KVM that works, in less than 1 s.
+const TRIAL_SECONDS: &str = "15";
+
+/// What runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The processor itself.
+    Kvm,
+    /// QEMU's emulation.
+    Tcg,
+}
+
+impl Accelerator {
+    /// As QEMU's `-accel` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+
+    /// How much longer things take than on real hardware, for time limits.
+    pub fn patience(self) -> u32 {
+        match self {
+            Self::Kvm => 1,
+            Self::Tcg => 5,
+        }
+    }
+}
+
+/// QEMU's version, a part of what a machine's saved state depends on.
+pub fn qemu_version() -> Result<String> {
+    let text = stdout_of(Command::new("qemu-system-x86_64").arg("--version"))?;
+    let version = text.lines().next().unwrap_or_default();
+    Ok(version
+        .trim_start_matches("QEMU emulator version ")
+        .to_owned())
+}
+
+/// The accelerator that works here, tried once and remembered.
+pub fn accelerator(kernel: &Path) -> Result<Accelerator> {
+    match std::env::var("REROOT_ACCELERATOR").as_deref() {
+        Ok("kvm") => return Ok(Accelerator::Kvm),
+        Ok("tcg") => return Ok(Accelerator::Tcg),
+        Ok(other) => bail!("REROOT_ACCELERATOR={other}: it may be kvm or tcg"),
+        Err(_) => {}
+    }
+    if File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .is_err()
+    {
+        return Ok(Accelerator::Tcg);
+    }
+    let key = old_server::digest(&[&qemu_version()?, &machine_id()]);
+    let finding = paths::base().join(format!("accelerator-{key}"));
+    let _lock = lock::exclusive(&paths::base().join("accelerator.lock"))?;
+    if let Ok(known) = fs::read_to_string(&finding) {
+        return Ok(if known.trim() == "kvm" {
+            Accelerator::Kvm
+        } else {
+            Accelerator::Tcg
+        });
+    }
+    let found = if trial_guest_boots(kernel)? {
+        Accelerator::Kvm
+    } else {
+        Accelerator::Tcg
+    };
+    old_server::say(&format!(
+        "a trial guest says: virtual machines run under {}",
+        found.name()
+    ));
+    fs::write(&finding, found.name()).with_context(|| format!("write {}", finding.display()))?;
+    Ok(found)
+}
+
+/// The finding must not outlive a move of the target directory to another machine.
+fn machine_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+fn trial_guest_boots(kernel: &Path) -> Result<bool> {
+    let mut command = Command::new("timeout");
+    command
+        .args(["--kill-after=2", TRIAL_SECONDS, "qemu-system-x86_64"])
+        .args([
+            "-machine",
+            "pc",
+            "-accel",
+            "kvm",
+            "-cpu",
+            "max",
+            "-m",
+            "256",
+            "-no-reboot",
+        ])
+        .args([
+            "-nodefaults",
+            "-display",
+            "none",
+            "-serial",
+            "stdio",
+            "-kernel",
+        ])
+        .arg(kernel)
+        .args(["-append", "console=ttyS0 panic=-1"])
+        .stdin(Stdio::null());
+    let output = command.output().map_err(|error| explain(&command, error))?;
+    let console = String::from_utf8_lossy(&output.stdout);
+    // The kernel must have come to look for its root filesystem, and QEMU to its orderly end.
+    Ok(output.status.success() && console.contains("VFS: Unable to mount root fs"))
+}

@@ -1,0 +1,274 @@
+//! `make demo`: a virtual Debian 11 server becomes Debian 13, and keeps its shop.
+//!
+//! Does what an operator does, in order: build the image, copy it, `check`, `plan`, `go`, watch the
+//! console, wait for the new OS; then compares what was kept with what there was. Ends with a
+//! report, and with an exit status other than 0 if anything differs.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use manifest::plan::Plan;
+use manifest::report::Report;
+use manifest::Document;
+use reroot_tests::evidence::{self, Evidence};
+use reroot_tests::images::image;
+use reroot_tests::old_server::old_server;
+use reroot_tests::prober::{Prober, Silence};
+use reroot_tests::reinstall::{self, Outcome, IMAGE_ON_MACHINE, KEEP};
+use reroot_tests::shop_data::KEPT;
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
+
+/// Files that say who the machine is; they too must come out as they went in.
+const IDENTITY: &str = "cat /etc/hostname /etc/machine-id /etc/ssh/ssh_host_*_key.pub";
+
+/// Everything the report is made of.
+struct Story {
+    old_os: String,
+    new_os: String,
+    before: Vec<Evidence>,
+    after: Vec<Evidence>,
+    same_identity: bool,
+    silence: Silence,
+    in_the_machine: Report,
+    steps: Vec<(&'static str, Duration)>,
+}
+
+fn main() -> Result<()> {
+    let story = perform()?;
+    print_report(&story);
+    ensure!(
+        story.before == story.after,
+        "kept data differs: see the report"
+    );
+    ensure!(
+        story.same_identity,
+        "the machine's identity differs: see the report"
+    );
+    Ok(())
+}
+
+fn perform() -> Result<Story> {
+    let mut watch = Stopwatch::start();
+
+    say("the old server's disk (made once)");
+    let server = old_server()?;
+    watch.done("make the old server's disk");
+    say("the image (built once for these programs): reroot build images/trixie -o trixie.reroot");
+    let image = image("trixie")?;
+    watch.done("build the image");
+
+    say("boot the old server");
+    let mut machine = Machine::boot(&server, "demo", USUAL_MEMORY_MIB)?;
+    machine.wait_for_ssh()?;
+    let old_os = machine.expect("cat /etc/os-release")?;
+    let identity = machine.expect(IDENTITY)?;
+    watch.done("boot the old server");
+    say("take the digests of its data");
+    let before = evidence::gather(&machine, &KEPT)?;
+    watch.done("digests before");
+
+    say("scp trixie.reroot server:");
+    machine.copy_to(&image, IMAGE_ON_MACHINE)?;
+    watch.done("copy the image to the server");
+    say(&format!("ssh server ./trixie.reroot check {KEEP}"));
+    let answer = machine.ssh(&format!("{IMAGE_ON_MACHINE} check {KEEP}"))?;
+    print!("{}{}", answer.stdout, answer.stderr);
+    ensure!(answer.status == 0, "check: exit status {}", answer.status);
+    watch.done("check");
+    say(&format!("ssh server ./trixie.reroot plan {KEEP}"));
+    print!(
+        "{}",
+        machine.expect(&format!("{IMAGE_ON_MACHINE} plan {KEEP}"))?
+    );
+    watch.done("plan");
+
+    let prober = Prober::start(machine.ssh_port());
+    // The prober has to have heard the old server before there is a silence to measure.
+    std::thread::sleep(Duration::from_secs(2));
+    watch.done("begin to probe its ssh");
+    say(&format!("ssh server ./trixie.reroot go --yes {KEEP}"));
+    let started = reinstall::start_copied(&machine, "")?;
+    let limit = machine.patience(reinstall::LIMIT);
+    let console = Console::new();
+    let outcome = reinstall::wait(&mut machine, started, limit, |line| console.show(line))?;
+    console.finish();
+    ensure!(
+        outcome == Outcome::Booted,
+        "{outcome:?}\n{}",
+        machine.console_tail()
+    );
+    watch.done("go, until the new OS lets root in");
+
+    let silence = prober
+        .longest_silence()
+        .context("the server never answered")?;
+    drop(prober);
+    say("take the digests again, on the new OS");
+    let after = evidence::gather(&machine, &KEPT)?;
+    watch.done("digests after");
+    Ok(Story {
+        old_os,
+        new_os: machine.expect("cat /etc/os-release")?,
+        before,
+        after,
+        same_identity: machine.expect(IDENTITY)? == identity,
+        silence,
+        in_the_machine: report_of(&machine)?,
+        steps: watch.steps,
+    })
+}
+
+/// Times of one thing after another.
+struct Stopwatch {
+    since: Instant,
+    steps: Vec<(&'static str, Duration)>,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self {
+            since: Instant::now(),
+            steps: Vec::new(),
+        }
+    }
+
+    fn done(&mut self, name: &'static str) {
+        self.steps.push((name, self.since.elapsed()));
+        self.since = Instant::now();
+    }
+}
+
+/// The report that the run left in the new OS.
+fn report_of(machine: &Machine) -> Result<Report> {
+    let text = machine.expect("cat /var/log/reroot/*/report.json")?;
+    let plan = machine.expect("cat /var/log/reroot/*/plan.json")?;
+    let report = Report::from_json(text.as_bytes()).context("the run's report.json")?;
+    let plan = Plan::from_json(plan.as_bytes()).context("the run's plan.json")?;
+    ensure!(
+        report.run == plan.run,
+        "report.json and plan.json are of different runs"
+    );
+    Ok(report)
+}
+
+fn print_report(story: &Story) {
+    let heading = |text: &str| println!("\n{text}\n{}", "-".repeat(text.len()));
+    println!();
+    heading("Reinstalled");
+    println!("old:  {}", pretty_name(&story.old_os));
+    println!("new:  {}", pretty_name(&story.new_os));
+    heading("Old /etc/os-release");
+    print!("{}", story.old_os);
+    heading("New /etc/os-release");
+    print!("{}", story.new_os);
+
+    heading("Kept data");
+    println!(
+        "{:<16} {:>8}  {:<18} {:<18} result",
+        "path", "entries", "metadata", "contents"
+    );
+    for (before, after) in story.before.iter().zip(&story.after) {
+        for (when, evidence) in [("before", before), ("after", after)] {
+            let result = match when {
+                "before" => "",
+                _ if before == after => "the same",
+                _ => "DIFFERENT",
+            };
+            println!(
+                "{:<16} {:>8}  {:<18} {:<18} {result}",
+                evidence.path,
+                evidence.entries,
+                &evidence.metadata[..16.min(evidence.metadata.len())],
+                &evidence.contents[..16.min(evidence.contents.len())],
+            );
+        }
+    }
+    println!("metadata: SHA-256 of names, inode numbers, owners, modes, sizes, all times, links");
+    println!("contents: SHA-256 of the SHA-256 of every file");
+    let identity = if story.same_identity {
+        "the same"
+    } else {
+        "DIFFERENT"
+    };
+    println!("hostname, machine-id and ssh host keys: {identity}");
+
+    heading("In the RAM environment");
+    for phase in &story.in_the_machine.phases {
+        println!("{:>8.2} s  {}", phase.seconds, phase.name);
+    }
+    println!(
+        "{} entries removed, {} unpacked, {} left out because a kept path is in their place",
+        story.in_the_machine.removed, story.in_the_machine.unpacked, story.in_the_machine.skipped
+    );
+
+    heading("From outside");
+    for (name, time) in &story.steps {
+        println!("{:>8.2} s  {name}", time.as_secs_f64());
+    }
+
+    heading("Downtime");
+    println!(
+        "{:.1} s from the last answer of {} to the first of {}",
+        story.silence.length().as_secs_f64(),
+        story.silence.last.banner,
+        story.silence.first.banner
+    );
+}
+
+fn pretty_name(os_release: &str) -> &str {
+    os_release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .map_or("unknown", |name| name.trim_matches('"'))
+}
+
+fn say(line: &str) {
+    println!("\n>>> {line}");
+}
+
+/// The live view of the machine's console: a bar on a terminal, lines elsewhere.
+struct Console {
+    bar: Option<ProgressBar>,
+}
+
+impl Console {
+    fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(100);
+            // The template is a constant: one that does not parse falls back to the usual bar.
+            if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {bar:30} {msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar }
+    }
+
+    /// Shows a line; one that ends in a percentage moves the bar.
+    fn show(&self, line: &str) {
+        let percent = percent_of(line);
+        match (&self.bar, percent) {
+            (Some(bar), Some(percent)) => {
+                bar.set_position(percent);
+                bar.set_message(line.to_owned());
+            }
+            (Some(bar), None) => bar.println(format!("     {line}")),
+            // Every tenth percent is enough for a log.
+            (None, Some(percent)) if percent % 10 != 0 => {}
+            (None, _) => eprintln!("     {line}"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn percent_of(line: &str) -> Option<u64> {
+    line.strip_suffix('%')?.rsplit(' ').next()?.parse().ok()
+}

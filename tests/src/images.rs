@@ -1,0 +1,116 @@
+//! The image files under test, built by `reroot build` from the folders in `images/`.
+//!
+//! Kept under `target/images/`, keyed by the three programs and the folder: a change of either
+//! builds anew, and nothing else does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{bail, Context, Result};
+
+use crate::command::explain;
+use crate::{lock, old_server, paths};
+
+/// The programs that make up an image.
+pub const PROGRAMS: [&str; 3] = ["reroot", "reroot-launch", "reroot-init"];
+
+/// The image of the folder `images/NAME`, built if it is not there yet.
+pub fn image(name: &str) -> Result<PathBuf> {
+    programs()?;
+    let folder = paths::workspace().join("images").join(name);
+    let key = key_of(&folder)?;
+    let directory = paths::target().join("images");
+    let image = directory.join(format!("{name}-{key}.reroot"));
+    let _lock = lock::exclusive(&directory.join(format!("{name}.lock")))?;
+    if image.exists() {
+        return Ok(image);
+    }
+    old_server::say(&format!("building {}", image.display()));
+    forget_others(&directory, name);
+    let mut command = Command::new(paths::program("reroot"));
+    command.arg("build").arg(&folder).arg("-o").arg(&image);
+    if let Ok(mirror) = std::env::var("REROOT_MIRROR") {
+        command.args(["--mirror", &mirror]);
+    }
+    // Its progress is for whoever waits.
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(std::io::stderr()))
+        .status()
+        .map_err(|error| explain(&command, error))?;
+    if !status.success() {
+        bail!("reroot build {} failed: {status}", folder.display());
+    }
+    Ok(image)
+}
+
+/// Builds the programs as they are in the tree now. Where the Makefile has done so already it says
+/// so, for then this process may be root and must not leave root's files among cargo's.
+pub fn programs() -> Result<()> {
+    if std::env::var_os("REROOT_PROGRAMS").is_some_and(|state| state == "built") {
+        return Ok(());
+    }
+    let _lock = lock::exclusive(&paths::target().join("vm/programs.lock"))?;
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--release", "--locked", "--quiet"])
+        .current_dir(paths::workspace());
+    for program in PROGRAMS {
+        command.args(["-p", program]);
+    }
+    let status = command.status().map_err(|error| explain(&command, error))?;
+    if !status.success() {
+        bail!("the programs under test do not build; run `make programs`");
+    }
+    Ok(())
+}
+
+fn key_of(folder: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    for program in PROGRAMS {
+        let path = paths::program(program);
+        let bytes = fs::read(&path)
+            .with_context(|| format!("read {}; run `make programs`", path.display()))?;
+        hasher.update(&bytes);
+    }
+    hash_folder(folder, &mut hasher)?;
+    Ok(hasher.finalize().to_hex()[..12].to_owned())
+}
+
+fn hash_folder(folder: &Path, hasher: &mut blake3::Hasher) -> Result<()> {
+    let mut paths = fs::read_dir(folder)
+        .with_context(|| format!("read {}", folder.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        if path.is_dir() {
+            hash_folder(&path, hasher)?;
+        } else {
+            let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            hasher
+                .update(&(bytes.len() as u64).to_le_bytes())
+                .update(&bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Removes what earlier programs made; each is some 200 MB.
+fn forget_others(directory: &Path, name: &str) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let key = file
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('-'));
+        if key.is_some_and(|key| key.ends_with(".reroot")) {
+            // Best effort: what stays costs space and nothing else.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The harness of the boot tests: old servers as virtual machines, in words a test can be read by.
+//!
+//! A test takes [`vm::running_old_server`], works on it by ssh, follows its console, cuts its
+//! power, and looks into its [`disk::Disk`] afterwards. Everything made on the way is cached under
+//! the target directory. Machines listen on the loopback interface alone.
+
+pub mod accelerator;
+pub mod command;
+pub mod crafted;
+pub mod disk;
+pub mod evidence;
+pub mod images;
+pub mod lock;
+pub mod mirror;
+pub mod old_server;
+pub mod paths;
+pub mod prober;
+pub mod qmp;
+pub mod reinstall;
+pub mod shop_data;
+mod snapshot;
+pub mod ssh;
+pub mod vm;

@@ -1,0 +1,205 @@
+//! The old server: a Debian 11 with a web server, a shop, a database's files and a person's home.
+//!
+//! Made once, kept under `target/base/` and keyed by a digest of everything that it is made from:
+//! this file, the script that runs in the tree, the data, the way the disk is written. Needs root
+//! for the owners and device nodes of the tree.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+
+use crate::command::{run, stdout_of};
+use crate::lock;
+use crate::shop_data::{self, Owners};
+use crate::{disk, mirror, paths};
+
+/// The suite of the old server: two before the one it is replaced with, so that one is skipped.
+pub const SUITE: &str = "bullseye";
+
+/// The root filesystem's UUID on every old server.
+pub const ROOT_UUID: &str = "4f3c1a52-93d7-4e0b-8c36-d1f1c6a0be11";
+
+const PACKAGES: &[&str] = &[
+    "acl",
+    "attr",
+    "ca-certificates",
+    "e2fsprogs",
+    "grub-pc",
+    "ifupdown",
+    "initramfs-tools",
+    "iproute2",
+    "iputils-ping",
+    "isc-dhcp-client",
+    "kmod",
+    "libcap2-bin",
+    "linux-image-amd64",
+    "nginx-light",
+    "openssh-server",
+    "procps",
+    "systemd-sysv",
+    "udev",
+];
+
+const SCRIPT: &str = include_str!("old_server.sh");
+
+/// The old server as files on this machine, to be used as they are and never written.
+#[derive(Debug, Clone)]
+pub struct OldServer {
+    /// The disk, a qcow2 file for others to be layered on.
+    pub disk: PathBuf,
+    /// The kernel alone, for trial guests.
+    pub kernel: PathBuf,
+    /// The directory that these are in, for what is derived from them.
+    pub directory: PathBuf,
+}
+
+/// The private half of the key that logs in as root.
+pub fn ssh_key() -> Result<PathBuf> {
+    let key = paths::base().join("ssh/id_ed25519");
+    let _lock = lock::exclusive(&paths::base().join("ssh.lock"))?;
+    if !key.exists() {
+        fs::create_dir_all(paths::base().join("ssh")).context("create target/base/ssh")?;
+        run(Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "reroot-tests", "-f"])
+            .arg(&key))?;
+    }
+    Ok(key)
+}
+
+/// The old server, made if it is not there yet (about two minutes, with the archive at hand).
+pub fn old_server() -> Result<OldServer> {
+    let public_key = fs::read_to_string(ssh_key()?.with_extension("pub"))
+        .context("read the public half of the tests' ssh key")?;
+    let tree_key = digest(&[SUITE, &PACKAGES.join(" ")]);
+    let disk_key = digest(&[
+        &tree_key,
+        &public_key,
+        SCRIPT,
+        include_str!("old_server.rs"),
+        include_str!("shop_data.rs"),
+        include_str!("disk.rs"),
+    ]);
+    let directory = paths::base().join(format!("old-server-{disk_key}"));
+    let server = OldServer {
+        disk: directory.join("disk.qcow2"),
+        kernel: directory.join("vmlinuz"),
+        directory: directory.clone(),
+    };
+    let _lock = lock::exclusive(&paths::base().join("old-server.lock"))?;
+    if directory.exists() {
+        return Ok(server);
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("making the old server's disk needs root; run `make test` or `make demo`");
+    }
+    let tarball = base_tree(&tree_key)?;
+
+    say(&format!(
+        "making the old server's disk in {}",
+        directory.display()
+    ));
+    let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
+    let tree = scratch.path().join("tree");
+    let made = scratch.path().join("made");
+    fs::create_dir(&tree).context("create the tree's directory")?;
+    fs::create_dir(&made).context("create the disk's directory")?;
+    run(Command::new("tar")
+        .args(["--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf"])
+        .arg(&tarball)
+        .arg("-C")
+        .arg(&tree))?;
+    run(Command::new("chroot")
+        .arg(&tree)
+        .args(["/bin/sh", "-c", SCRIPT])
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("ROOT_UUID", ROOT_UUID)
+        .env("ROOT_KEY", public_key.trim()))?;
+    shop_data::fill(&tree, owners(&tree)?)?;
+    fs::copy(only_kernel(&tree)?, made.join("vmlinuz")).context("copy the kernel")?;
+    disk::make(&tree, ROOT_UUID, &made.join("disk.qcow2"))?;
+    fs::rename(&made, &directory).with_context(|| format!("name {}", directory.display()))?;
+    forget_others(&format!("old-server-{disk_key}"), "old-server-");
+    Ok(server)
+}
+
+/// The bare Debian tree as a tarball.
+fn base_tree(key: &str) -> Result<PathBuf> {
+    let tarball = paths::base().join(format!("{SUITE}-{key}.tar"));
+    if tarball.exists() {
+        return Ok(tarball);
+    }
+    let mirror = mirror::for_suite(SUITE)?;
+    say(&format!(
+        "making a Debian {SUITE} tree with mmdebstrap from {mirror}"
+    ));
+    let partial = tarball.with_extension("partial.tar");
+    run(Command::new("mmdebstrap")
+        .args(["--variant=minbase", "--components=main"])
+        .arg(format!("--include={}", PACKAGES.join(",")))
+        .arg("--keyring=/usr/share/keyrings/debian-archive-keyring.gpg")
+        .args([SUITE.as_ref(), partial.as_os_str(), mirror.as_ref()])
+        .env("DEBIAN_FRONTEND", "noninteractive"))?;
+    fs::rename(&partial, &tarball).context("name the finished tree")?;
+    forget_others(&format!("{SUITE}-{key}.tar"), &format!("{SUITE}-"));
+    Ok(tarball)
+}
+
+/// The numbers that the tree gave to the accounts of [`SCRIPT`].
+fn owners(tree: &Path) -> Result<Owners> {
+    let of = |name: &str| -> Result<(u32, u32)> {
+        let ids = stdout_of(Command::new("chroot").arg(tree).args([
+            "/bin/sh",
+            "-c",
+            &format!("echo $(id -u {name}) $(id -g {name})"),
+        ]))?;
+        let (user, group) = ids.split_once(' ').context("two numbers from id")?;
+        Ok((user.parse()?, group.parse()?))
+    };
+    Ok(Owners {
+        mysql: of("mysql")?,
+        alice: of("alice")?,
+        shop: of("shop")?,
+    })
+}
+
+fn only_kernel(tree: &Path) -> Result<PathBuf> {
+    for entry in fs::read_dir(tree.join("boot")).context("read the tree's /boot")? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("vmlinuz-") {
+            return Ok(entry.path());
+        }
+    }
+    bail!("the tree has no kernel in /boot")
+}
+
+/// Removes what an earlier recipe made: each is a gigabyte that nothing will ask for again.
+fn forget_others(current: &str, prefix: &str) {
+    let Ok(entries) = fs::read_dir(paths::base()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(prefix) && name != current {
+            // Best effort: what stays costs space and nothing else.
+            let _ = fs::remove_dir_all(entry.path());
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Twelve hexadecimal digits that change with any of `parts`.
+pub fn digest(parts: &[&str]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex()[..12].to_owned()
+}
+
+/// A line about something that takes a while.
+pub fn say(line: &str) {
+    eprintln!("harness: {line}");
+}

@@ -1,0 +1,149 @@
+//! A reinstallation from outside: start it, follow it, know how it ended.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Result};
+
+use crate::ssh::{Running, CONNECTION_LOST};
+use crate::vm::Machine;
+
+/// How long a reinstallation may take on real hardware, both boots included.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the image is put on the machine.
+pub const IMAGE_ON_MACHINE: &str = "/root/new.reroot";
+
+/// What the images do not keep by themselves and the old server needs kept.
+pub const KEEP: &str = "--keep /var/lib/mysql";
+
+/// How a machine came out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has booted again, into whichever OS; root can log in.
+    Booted,
+    /// It holds, with this line on its console.
+    Held(String),
+    /// `go` came back with this exit status: the machine has not left the old OS.
+    CameBack(i32),
+}
+
+/// A reinstallation that was started.
+#[derive(Debug)]
+pub struct Started {
+    go: Running,
+    boot: String,
+}
+
+/// Copies the image to the machine and starts `go --yes` with [`KEEP`] and further arguments.
+pub fn start(machine: &Machine, image: &Path, arguments: &str) -> Result<Started> {
+    machine.copy_to(image, IMAGE_ON_MACHINE)?;
+    start_copied(machine, arguments)
+}
+
+/// The same with an image that is there already.
+pub fn start_copied(machine: &Machine, arguments: &str) -> Result<Started> {
+    let boot = boot_id(machine)?;
+    let go = machine.ssh_meanwhile(&format!("{IMAGE_ON_MACHINE} go --yes {KEEP} {arguments}"))?;
+    Ok(Started { go, boot })
+}
+
+/// Names the boot that a machine is in.
+pub fn boot_id(machine: &Machine) -> Result<String> {
+    Ok(machine
+        .expect("cat /proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// Waits until the machine has booted anew, holds, or has refused. `on_line` sees every line that
+/// reroot writes to the console, as it comes.
+pub fn wait(
+    machine: &mut Machine,
+    mut started: Started,
+    limit: Duration,
+    mut on_line: impl FnMut(&str),
+) -> Result<Outcome> {
+    let deadline = Instant::now() + limit;
+    let mut seen = 0;
+    let mut next_try = Instant::now() + Duration::from_secs(1);
+    // Nobody logs in before the old OS is gone: a session more is a process more for it to stop.
+    let mut gone = false;
+    loop {
+        let console = machine.console();
+        // A line without its end yet is left for the next round.
+        let complete = console.rfind('\n').map_or(0, |end| end + 1);
+        let new = console
+            .get(seen.min(complete)..complete)
+            .unwrap_or_default();
+        for line in new.lines().filter_map(own_line) {
+            on_line(line);
+            if line.starts_with("HOLD") {
+                return Ok(Outcome::Held(line.to_owned()));
+            }
+        }
+        seen = complete;
+        // It comes back only if it fails; its session ends with the old OS otherwise.
+        if let Some(status) = started
+            .go
+            .ended()?
+            .filter(|status| *status != CONNECTION_LOST)
+        {
+            println!("{}", started.go.said());
+            return Ok(Outcome::CameBack(status));
+        }
+        if Instant::now() >= next_try {
+            if !gone {
+                gone = !machine.answers();
+            } else if machine.log_in_if_possible()?
+                && boot_id(machine).is_ok_and(|now| now != started.boot)
+            {
+                return Ok(Outcome::Booted);
+            }
+            next_try = Instant::now() + Duration::from_secs(1);
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "not back after {} s\n{}\n{}",
+                limit.as_secs(),
+                started.go.said(),
+                machine.console_tail()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Reinstalls the machine and waits until it has booted the new OS.
+pub fn reinstall(machine: &mut Machine, image: &Path, arguments: &str) -> Result<()> {
+    let started = start(machine, image, arguments)?;
+    let limit = machine.patience(LIMIT);
+    match wait(machine, started, limit, |line| println!("{line}"))? {
+        Outcome::Booted => Ok(()),
+        other => bail!(
+            "the machine was not reinstalled: {other:?}\n{}",
+            machine.console_tail()
+        ),
+    }
+}
+
+/// What reroot says on a console line; the kernel puts a time before what comes by its log.
+fn own_line(line: &str) -> Option<&str> {
+    let at = line.find("reroot: ")?;
+    let before = line[..at].trim();
+    let by_the_kernel = before.starts_with('[') && before.ends_with(']');
+    (before.is_empty() || by_the_kernel).then(|| &line[at + "reroot: ".len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_own_lines_from_others() {
+        assert_eq!(own_line("reroot: wipe 40%"), Some("wipe 40%"));
+        assert_eq!(own_line("[    1.234567] reroot: find"), Some("find"));
+        assert_eq!(own_line("systemd[1]: reroot: no"), None);
+        assert_eq!(own_line("login:"), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! The way onto a machine: ssh as root, through a port of the loopback interface.
+//!
+//! A login costs an emulated machine a second or more, so one connection is opened a boot and the
+//! commands share it. Nothing here believes an exit status that ssh itself could have made up: 255
+//! is an error, not an answer.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+
+use crate::command::{explain, shown};
+use crate::old_server;
+
+/// A login on an emulated machine that is busy booting takes some seconds.
+const LOGIN_SECONDS: &str = "30";
+
+/// What a command on the machine said, and its exit status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The exit status.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// The standard output of a command that must have succeeded.
+    pub fn expect_success(self) -> Result<String> {
+        if self.status != 0 {
+            bail!(
+                "exit status {}\n{}{}",
+                self.status,
+                self.stdout,
+                self.stderr
+            );
+        }
+        Ok(self.stdout)
+    }
+}
+
+/// The exit status by which ssh says that the connection is gone.
+pub const CONNECTION_LOST: i32 = 255;
+
+/// A command that runs on the machine meanwhile. What it says goes to a file.
+#[derive(Debug)]
+pub struct Running {
+    process: Child,
+    said: PathBuf,
+}
+
+impl Running {
+    /// Its exit status, once it has ended.
+    pub fn ended(&mut self) -> Result<Option<i32>> {
+        let status = self.process.try_wait().context("ask after ssh")?;
+        Ok(status.map(|status| status.code().unwrap_or(CONNECTION_LOST)))
+    }
+
+    /// What it has said so far, on either output.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.said).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already; what it runs on the machine is not its to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A machine's ssh, by port.
+#[derive(Debug)]
+pub struct Ssh {
+    port: u16,
+    key: PathBuf,
+    directory: PathBuf,
+    connection: u32,
+}
+
+impl Ssh {
+    /// For the machine behind `port`; sockets are made in `directory`.
+    pub fn new(port: u16, directory: &Path) -> Result<Self> {
+        let key = old_server::ssh_key()?;
+        Ok(Self {
+            port,
+            key,
+            directory: directory.to_path_buf(),
+            connection: 0,
+        })
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The banner of whatever answers, within `limit`. QEMU accepts connections for a machine that
+    /// is down, so only the banner shows that somebody is there.
+    pub fn banner(port: u16, limit: Duration) -> Option<String> {
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let mut stream = TcpStream::connect_timeout(&address.into(), limit).ok()?;
+        stream.set_read_timeout(Some(limit)).ok()?;
+        let mut text = [0; 255];
+        let read = stream.read(&mut text).ok()?;
+        let line = String::from_utf8_lossy(&text[..read]).trim_end().to_owned();
+        line.starts_with("SSH-2.0-").then_some(line)
+    }
+
+    /// Opens the connection that later commands share; false where nobody lets us in yet.
+    pub fn open(&mut self) -> Result<bool> {
+        self.close();
+        // A new name each time: a connection to a machine that has rebooted may linger.
+        self.connection += 1;
+        let ssh = self.command();
+        // A server that is being stopped can accept and then say no more.
+        let mut command = Command::new("timeout");
+        command
+            .arg(LOGIN_SECONDS)
+            .arg(ssh.get_program())
+            .args(ssh.get_args())
+            .args([
+                "-o",
+                "ControlMaster=yes",
+                "-o",
+                "ControlPersist=600",
+                "-N",
+                "-f",
+            ])
+            .arg("root@127.0.0.1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let status = command.status().map_err(|error| explain(&command, error))?;
+        Ok(status.success())
+    }
+
+    /// Closes the shared connection.
+    pub fn close(&mut self) {
+        if self.connection > 0 {
+            // Best effort: the machine may be gone, and the connection with it.
+            let _ = self
+                .command()
+                .args(["-O", "exit", "root@127.0.0.1"])
+                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .status();
+        }
+    }
+
+    /// Runs a shell command line on the machine.
+    pub fn run(&self, line: &str, limit: Duration) -> Result<Answer> {
+        self.exchange(line, Stdio::null(), limit)
+    }
+
+    /// Writes a file of this machine to a path there, with the mode of a program.
+    pub fn copy_to(&self, from: &Path, to: &str, limit: Duration) -> Result<()> {
+        let file = File::open(from).with_context(|| format!("open {}", from.display()))?;
+        let line = format!("cat > '{to}' && chmod 755 '{to}'");
+        self.exchange(&line, file.into(), limit)?
+            .expect_success()
+            .with_context(|| format!("copy {} to the machine's {to}", from.display()))?;
+        Ok(())
+    }
+
+    /// Runs a shell script, given as text, on the machine.
+    pub fn script(&self, script: &str, limit: Duration) -> Result<Answer> {
+        let mut file = tempfile::tempfile().context("make a temporary file")?;
+        file.write_all(script.as_bytes())
+            .context("write the script")?;
+        std::io::Seek::rewind(&mut file).context("rewind the script")?;
+        self.exchange("sh -s", file.into(), limit)
+    }
+
+    /// Starts a shell command line on the machine and comes back at once. It has a connection of
+    /// its own, which may well outlive the machine's part of it.
+    pub fn start(&self, line: &str) -> Result<Running> {
+        let said = self.directory.join("said");
+        let file = File::create(&said).with_context(|| format!("create {}", said.display()))?;
+        let mut command = self.options();
+        command
+            .args(["root@127.0.0.1", "--", line])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().context("duplicate a file handle")?)
+            .stderr(file);
+        let process = command.spawn().map_err(|error| explain(&command, error))?;
+        Ok(Running { process, said })
+    }
+
+    fn exchange(&self, line: &str, input: Stdio, limit: Duration) -> Result<Answer> {
+        let ssh = self.command();
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", &limit.as_secs().max(1).to_string()]);
+        command.arg(ssh.get_program()).args(ssh.get_args());
+        command.args(["root@127.0.0.1", "--", line]).stdin(input);
+        let output = command.output().map_err(|error| explain(&command, error))?;
+        let answer = Answer {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        match answer.status {
+            CONNECTION_LOST => bail!("ssh gave up on `{line}`: {}", answer.stderr.trim_end()),
+            124 => bail!(
+                "`{line}` took longer than {} s: {}",
+                limit.as_secs(),
+                shown(&command)
+            ),
+            _ => Ok(answer),
+        }
+    }
+
+    /// ssh by the shared connection.
+    fn command(&self) -> Command {
+        let socket = self.directory.join(format!("c{}", self.connection));
+        let mut command = self.options();
+        command
+            .arg("-o")
+            .arg(format!("ControlPath={}", socket.display()));
+        command
+    }
+
+    fn options(&self) -> Command {
+        let mut command = Command::new("ssh");
+        command
+            .args(["-F", "/dev/null", "-p", &self.port.to_string(), "-i"])
+            .arg(&self.key);
+        for option in [
+            "BatchMode=yes",
+            "ConnectTimeout=20",
+            "LogLevel=ERROR",
+            "ServerAliveInterval=10",
+            "ServerAliveCountMax=6",
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            // The cheapest for an emulated processor; images are compressed already.
+            "Ciphers=aes128-gcm@openssh.com",
+            "Compression=no",
+        ] {
+            command.args(["-o", option]);
+        }
+        command
+    }
+}

@@ -1,0 +1,446 @@
+//! A running virtual machine: boot it, talk to it, pull its plug, look at what is left.
+//!
+//! Dropping a [`Machine`] kills its QEMU. The files of a machine are in a directory of its own
+//! under `target/vm/`, removed with it unless a test is failing.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::accelerator::{accelerator, Accelerator};
+use crate::command::{explain, last_lines};
+use crate::disk::Disk;
+use crate::lock::{self, Lock};
+use crate::old_server::OldServer;
+use crate::qmp::Qmp;
+use crate::ssh::{Answer, Running, Ssh};
+use crate::{old_server, paths};
+
+/// How much of the console an error shows.
+const CONSOLE_TAIL: usize = 40;
+
+/// Memory of a machine where a test does not say otherwise, in MiB.
+pub const USUAL_MEMORY_MIB: u32 = 1024;
+
+/// How a machine comes to life.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Start<'a> {
+    /// From its firmware.
+    Boot,
+    /// From the memory of a machine with the same devices, saved in this file.
+    Saved(&'a Path),
+}
+
+/// A running virtual machine.
+#[derive(Debug)]
+pub struct Machine {
+    process: Child,
+    qmp: Qmp,
+    ssh: Ssh,
+    disk: Disk,
+    accelerator: Accelerator,
+    /// Removed last, and not at all when a test fails; see [`Machine::drop`].
+    directory: Option<TempDir>,
+    /// Of sockets alone: a socket's path has room for 107 bytes, and a checkout may lie deep.
+    sockets: TempDir,
+    _slot: Lock,
+}
+
+impl Machine {
+    /// Boots the old server from its firmware, with a disk layered over the one that is kept.
+    pub fn boot(server: &OldServer, name: &str, memory_mib: u32) -> Result<Self> {
+        let directory = directory(name)?;
+        let disk = Disk::over(&server.disk, &directory.path().join("disk.qcow2"))?;
+        Self::start(server, directory, disk, memory_mib, Start::Boot)
+    }
+
+    pub(crate) fn start(
+        server: &OldServer,
+        directory: TempDir,
+        disk: Disk,
+        memory_mib: u32,
+        start: Start,
+    ) -> Result<Self> {
+        let accelerator = accelerator(&server.kernel)?;
+        let slot = lock::machine_slot()?;
+        let port = free_port()?;
+        let at = |name: &str| directory.path().join(name);
+        let sockets = tempfile::Builder::new()
+            .prefix("reroot-")
+            .tempdir()
+            .context("create a directory for a machine's sockets")?;
+        let socket = |name: &str| sockets.path().join(name);
+        // setpriv: a test that is killed takes its machine with it.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults"])
+            .args([
+                "-machine",
+                "pc",
+                "-accel",
+                accelerator.name(),
+                "-cpu",
+                "max",
+                "-smp",
+                "2",
+            ])
+            .args([
+                "-m",
+                &memory_mib.to_string(),
+                "-display",
+                "none",
+                "-vga",
+                "std",
+            ])
+            .args(["-name", &format!("reroot-{}", at("").display())])
+            .args(["-device", "virtio-rng-pci,addr=5"])
+            .arg("-netdev")
+            .arg(format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"))
+            // The address in the bus gives the interface its name, ens3.
+            .args(["-device", "virtio-net-pci,netdev=net,addr=3,romfile="])
+            .arg("-drive")
+            .arg(format!(
+                "file={},if=none,id=root,format=qcow2",
+                disk.path().display()
+            ))
+            .args(["-device", "virtio-blk-pci,drive=root,addr=4,bootindex=0"])
+            .arg("-chardev")
+            .arg(format!(
+                "socket,id=console,path={},server=on,wait=off,logfile={}",
+                socket("console").display(),
+                at("console.log").display()
+            ))
+            .args(["-serial", "chardev:console", "-qmp"])
+            .arg(format!(
+                "unix:{},server=on,wait=off",
+                socket("qmp").display()
+            ));
+        if let Start::Saved(state) = start {
+            command
+                .arg("-incoming")
+                .arg(format!("exec:cat '{}'", state.display()));
+        }
+        let log = fs::File::create(at("qemu.log")).context("create QEMU's log")?;
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let process = command.spawn().map_err(|error| explain(&command, error))?;
+        let qmp = Qmp::connect(&socket("qmp")).with_context(|| {
+            format!(
+                "QEMU: {}",
+                fs::read_to_string(at("qemu.log")).unwrap_or_default()
+            )
+        });
+        let ssh = Ssh::new(port, sockets.path())?;
+        let mut machine = match qmp {
+            Ok(qmp) => Self {
+                process,
+                qmp,
+                ssh,
+                disk,
+                accelerator,
+                directory: Some(directory),
+                sockets,
+                _slot: slot,
+            },
+            Err(error) => {
+                kill(process);
+                return Err(error);
+            }
+        };
+        if let Start::Saved(_) = start {
+            machine.resume()?;
+        }
+        Ok(machine)
+    }
+
+    /// Waits until the saved memory has arrived, then lets the machine go on.
+    fn resume(&mut self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.qmp.execute("query-status", &json!({}))?;
+            match status["status"].as_str() {
+                Some("inmigrate") if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Some("running") => return Ok(()),
+                Some("paused" | "postmigrate") => {
+                    self.qmp.execute("cont", &json!({}))?;
+                    return Ok(());
+                }
+                _ => bail!("a machine's saved state was not taken up: {status}"),
+            }
+        }
+    }
+
+    /// Stops the machine and writes its memory to a file; the machine is not to be used after.
+    pub(crate) fn save(&mut self, to: &Path) -> Result<()> {
+        self.ssh.close();
+        self.qmp.execute("stop", &json!({}))?;
+        self.qmp.execute(
+            "migrate-set-parameters",
+            &json!({"max-bandwidth": 10_u64 << 30}),
+        )?;
+        let uri = format!("exec:cat > '{}'", to.display());
+        self.qmp.execute("migrate", &json!({ "uri": uri }))?;
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let state = self.qmp.execute("query-migrate", &json!({}))?;
+            match state["status"].as_str() {
+                Some("completed") => break,
+                Some("failed" | "cancelled") => bail!("saving a machine's memory failed: {state}"),
+                _ if Instant::now() > deadline => bail!("saving a machine's memory hangs: {state}"),
+                _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+        self.qmp.execute("quit", &json!({}))?;
+        self.process.wait().context("wait for QEMU to end")?;
+        Ok(())
+    }
+
+    /// Waits until root can log in. Call it again after a reboot.
+    pub fn wait_for_ssh(&mut self) -> Result<()> {
+        let deadline = Instant::now() + self.patience(Duration::from_secs(40));
+        while Instant::now() < deadline {
+            if self.log_in_if_possible()? {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        bail!("nobody answers by ssh\n{}", self.console_tail())
+    }
+
+    /// Whether an ssh server answers.
+    pub fn answers(&self) -> bool {
+        Ssh::banner(self.ssh.port(), Duration::from_secs(2)).is_some()
+    }
+
+    /// Logs in anew, for the commands to come; false where nobody answers or lets root in yet.
+    pub fn log_in_if_possible(&mut self) -> Result<bool> {
+        self.must_run()?;
+        Ok(self.answers() && self.ssh.open()?)
+    }
+
+    /// Runs a shell command line as root; its exit status is for the caller to judge.
+    pub fn ssh(&self, line: &str) -> Result<Answer> {
+        let limit = self.patience(Duration::from_secs(60));
+        self.ssh
+            .run(line, limit)
+            .with_context(|| self.console_tail())
+    }
+
+    /// Runs a shell command line that must succeed, and gives its stdout.
+    pub fn expect(&self, line: &str) -> Result<String> {
+        self.ssh(line)?
+            .expect_success()
+            .with_context(|| format!("on the machine: {line}"))
+    }
+
+    /// Runs a shell script that must succeed, and gives its stdout.
+    pub fn script(&self, script: &str) -> Result<String> {
+        self.ssh
+            .script(script, self.patience(Duration::from_secs(60)))?
+            .expect_success()
+            .context("a script on the machine")
+    }
+
+    /// Starts a shell command line as root and comes back at once.
+    pub fn ssh_meanwhile(&self, line: &str) -> Result<Running> {
+        self.ssh.start(line)
+    }
+
+    /// Copies a file of this machine to a path on that one, executable.
+    pub fn copy_to(&self, from: &Path, to: &str) -> Result<()> {
+        self.ssh
+            .copy_to(from, to, self.patience(Duration::from_secs(60)))
+    }
+
+    /// The port of 127.0.0.1 that leads to the machine's ssh.
+    pub fn ssh_port(&self) -> u16 {
+        self.ssh.port()
+    }
+
+    /// Everything the serial console has shown.
+    pub fn console(&self) -> String {
+        let bytes = fs::read(self.file("console.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    /// Where the serial console's text is kept, for those who follow it.
+    pub fn console_log(&self) -> PathBuf {
+        self.file("console.log")
+    }
+
+    /// Waits for a console line that contains `pattern`, and gives that line.
+    pub fn wait_for_line(&mut self, pattern: &str, limit: Duration) -> Result<String> {
+        self.wait_for_line_after(0, pattern, limit)
+    }
+
+    /// As [`Machine::wait_for_line`], for what the console shows after its first `skip` bytes.
+    pub fn wait_for_line_after(
+        &mut self,
+        skip: usize,
+        pattern: &str,
+        limit: Duration,
+    ) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let console = self.console();
+            let tail = console.get(skip..).unwrap_or_default();
+            if let Some(line) = tail.lines().find(|line| line.contains(pattern)) {
+                return Ok(line.to_owned());
+            }
+            self.must_run()?;
+            if Instant::now() > deadline {
+                bail!(
+                    "{} s without `{pattern}`\n{}",
+                    limit.as_secs(),
+                    self.console_tail()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Types a line, and Return, on the serial console.
+    pub fn type_on_console(&self, line: &str) -> Result<()> {
+        let mut socket =
+            UnixStream::connect(self.sockets.path().join("console")).context("open the console")?;
+        // A getty or shell that has just begun to read drops what is typed too fast.
+        for byte in line.bytes().chain([b'\n']) {
+            socket.write_all(&[byte]).context("type on the console")?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Plugs in a further disk, named `name` for [`Machine::unplug`].
+    pub fn plug_in(&mut self, disk: &Disk, name: &str) -> Result<()> {
+        self.qmp.execute(
+            "blockdev-add",
+            &json!({
+                "driver": "qcow2",
+                "node-name": name,
+                "file": {"driver": "file", "filename": disk.path()},
+            }),
+        )?;
+        let device = json!({"driver": "virtio-blk-pci", "drive": name, "id": format!("d-{name}")});
+        self.qmp.execute("device_add", &device)?;
+        Ok(())
+    }
+
+    /// Pulls out a disk that was plugged in; the machine's kernel lets go of it in its own time.
+    pub fn unplug(&mut self, name: &str) -> Result<()> {
+        self.qmp
+            .execute("device_del", &json!({"id": format!("d-{name}")}))?;
+        Ok(())
+    }
+
+    /// Ends the machine between two instructions, as a power cut does, and gives its disk.
+    pub fn cut_power(mut self) -> Result<PoweredOff> {
+        self.process.kill().context("kill QEMU")?;
+        self.process.wait().context("wait for QEMU to end")?;
+        let directory = self.directory.take().context("the machine's directory")?;
+        Ok(PoweredOff {
+            disk: self.disk.clone(),
+            directory,
+        })
+    }
+
+    /// A time limit for this machine's speed.
+    pub fn patience(&self, real: Duration) -> Duration {
+        real * self.accelerator.patience()
+    }
+
+    /// A path in the machine's directory, for further disks.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory
+            .as_ref()
+            .map_or_else(PathBuf::new, |directory| directory.path().join(name))
+    }
+
+    /// The end of the console, for error messages.
+    pub fn console_tail(&self) -> String {
+        let tail = last_lines(&self.console(), CONSOLE_TAIL);
+        format!("--- the console's last lines:\n{tail}\n---")
+    }
+
+    fn must_run(&mut self) -> Result<()> {
+        if let Some(status) = self.process.try_wait().context("ask after QEMU")? {
+            let log = fs::read_to_string(self.file("qemu.log")).unwrap_or_default();
+            bail!(
+                "QEMU ended by itself: {status}\n{log}\n{}",
+                self.console_tail()
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.ssh.close();
+        // It may have ended already; there is nothing else to fail here.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            if let Some(directory) = self.directory.take() {
+                eprintln!(
+                    "harness: the machine's files stay in {}",
+                    directory.keep().display()
+                );
+            }
+        }
+    }
+}
+
+/// What is left of a machine whose power was cut.
+#[derive(Debug)]
+pub struct PoweredOff {
+    /// Its disk.
+    pub disk: Disk,
+    directory: TempDir,
+}
+
+impl PoweredOff {
+    /// Switches it on again.
+    pub fn boot(self, server: &OldServer, memory_mib: u32) -> Result<Machine> {
+        Machine::start(server, self.directory, self.disk, memory_mib, Start::Boot)
+    }
+}
+
+/// A directory under `target/vm/`.
+pub(crate) fn directory(name: &str) -> Result<TempDir> {
+    let parent = paths::target().join("vm");
+    fs::create_dir_all(&parent).with_context(|| format!("create {}", parent.display()))?;
+    tempfile::Builder::new()
+        .prefix(&format!("{name}-"))
+        .tempdir_in(&parent)
+        .with_context(|| format!("create a directory in {}", parent.display()))
+}
+
+/// A port that nobody listens on. Another may take it before QEMU does; QEMU then says so.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
+    Ok(listener.local_addr().context("read the free port")?.port())
+}
+
+fn kill(mut process: Child) {
+    // Nothing is lost if it has ended by itself.
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
+/// The old server, booted and ready for a login, from a snapshot that is made at the first call.
+pub fn running_old_server(name: &str, memory_mib: u32) -> Result<Machine> {
+    crate::snapshot::resume(&old_server::old_server()?, name, memory_mib)
+}

@@ -1,0 +1,79 @@
+//! Failures on the way: before the commit point the old OS is back as it was, after it the machine
+//! holds and the kept data is whole.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{ensure, Result};
+use reroot_tests::crafted::with_manifest;
+use reroot_tests::evidence;
+use reroot_tests::images::image;
+use reroot_tests::reinstall::{start, wait, Outcome, LIMIT};
+use reroot_tests::shop_data::KEPT;
+use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+
+/// Everything but what a boot writes of its own accord.
+const LISTING: &str = r"LC_ALL=C find / -xdev \
+    \( -path /var/log -o -path /var/lib/dhcp -o -path /var/lib/systemd -o -path /var/tmp \
+       -o -path /tmp -o -path /root -o -path /etc/mtab -o -path /etc/resolv.conf -o -path /dev \
+       -o -path /run -o -path /.reroot -o -path /var/cache -o -path /boot/grub/grubenv \) -prune -o \
+    -type f -printf '%p %i %y %m %n %U %G %s %T@ %l\n' | sort | sha256sum";
+
+/// Starts a reinstallation with the image and gives how the machine came out of it.
+fn outcome(machine: &mut Machine, image: &Path) -> Result<Outcome> {
+    let started = start(machine, image, "")?;
+    let limit = machine.patience(LIMIT);
+    wait(machine, started, limit, |line| println!("{line}"))
+}
+
+#[test]
+fn a_failure_before_the_commit_point_brings_the_old_os_back() -> Result<()> {
+    let mut machine = running_old_server("before-commit", USUAL_MEMORY_MIB)?;
+    let crafted = machine.file("crafted.reroot");
+    // A frame with a wrong digest in an image whose own digests are right: the launcher's check of
+    // the file passes, the init's check of the payload cannot.
+    with_manifest(&image("trixie")?, &crafted, |manifest| {
+        if let Some(frame) = manifest.payload.frames.last_mut() {
+            frame.digest.0[0] ^= 1;
+        }
+    })?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let listing = machine.expect(LISTING)?;
+
+    let outcome = outcome(&mut machine, &crafted)?;
+    ensure!(outcome == Outcome::Booted, "{outcome:?}");
+    ensure!(
+        machine.expect("cat /etc/os-release")?.contains("bullseye"),
+        "not the old OS"
+    );
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    assert_eq!(machine.expect(LISTING)?, listing);
+    Ok(())
+}
+
+#[test]
+fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -> Result<()> {
+    let mut machine = running_old_server("hold", USUAL_MEMORY_MIB)?;
+    let crafted = machine.file("crafted.reroot");
+    // One entry is promised that is not there.
+    with_manifest(&image("trixie")?, &crafted, |manifest| {
+        if let Some(frame) = manifest.payload.frames.first_mut() {
+            frame.entries += 1;
+            manifest.payload.entries += 1;
+        }
+    })?;
+    let before = evidence::gather(&machine, &KEPT)?;
+
+    let outcome = outcome(&mut machine, &crafted)?;
+    ensure!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
+    // The rescue shell answers: it is asked for a sum, for an echo would show the question.
+    let skip = machine.console().len();
+    machine.type_on_console("echo answer $((6 * 7))")?;
+    machine.wait_for_line_after(skip, "answer 42", Duration::from_secs(60))?;
+
+    // The same digests as on the old OS, by the same programs, on a machine with this disk.
+    let off = machine.cut_power()?;
+    let disk = off.disk.look_into()?;
+    assert_eq!(evidence::gather_from(&disk, &KEPT)?, before);
+    Ok(())
+}

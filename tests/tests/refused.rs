@@ -1,0 +1,212 @@
+//! Everything that must be refused is refused, and the machine is as it was.
+//!
+//! One machine serves all cases, one after another: each makes the machine or the image unfit,
+//! asks for `go`, and puts things right again. What must not change is compared over the whole
+//! filesystem, change times included.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+use manifest::trailer::{PartKind, TRAILER_SIZE};
+use reroot_tests::crafted::trailer_of;
+use reroot_tests::disk::Disk;
+use reroot_tests::images::image;
+use reroot_tests::old_server::old_server;
+use reroot_tests::reinstall::{boot_id, IMAGE_ON_MACHINE, KEEP};
+use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+
+/// Not enough for the RAM environment, and enough for Debian 11.
+const SMALL_MEMORY_MIB: u32 = 192;
+
+/// Everything on the root filesystem but the image itself and what a running system writes of
+/// its own accord: logs of logins, seeds, leases.
+const LISTING: &str = r"LC_ALL=C find / -xdev \
+    \( -path /root/new.reroot -o -path /var/log -o -path /var/lib/dhcp -o -path /var/lib/systemd \
+       -o -path /var/tmp -o -path /tmp -o -path /root -o -path /etc/mtab -o -path /dev \) -prune -o \
+    -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\n' | sort | sha256sum";
+
+/// Asks for `go`, which must be refused with one of `statuses` and change nothing.
+fn refused(machine: &Machine, case: &str, arguments: &str, statuses: &[i32]) -> Result<()> {
+    let listing = machine.expect(LISTING)?;
+    let boot = boot_id(machine)?;
+    let answer = machine
+        .ssh(&format!("{IMAGE_ON_MACHINE} go --yes {KEEP} {arguments}"))
+        .with_context(|| format!("{case}: go"))?;
+    println!(
+        "{case}: exit {}\n{}{}",
+        answer.status, answer.stdout, answer.stderr
+    );
+    ensure!(
+        statuses.contains(&answer.status),
+        "{case}: exit status {} is none of {statuses:?}",
+        answer.status
+    );
+    ensure!(
+        !answer.stderr.is_empty() || !answer.stdout.is_empty(),
+        "{case}: refused without a word"
+    );
+    ensure!(
+        boot_id(machine)? == boot,
+        "{case}: the machine has rebooted"
+    );
+    ensure!(
+        machine.expect(LISTING)? == listing,
+        "{case}: something has changed on the disk"
+    );
+    ensure!(
+        machine
+            .expect("ls -A / | grep -c '^.reroot$' || true")?
+            .trim()
+            == "0",
+        "{case}: traces"
+    );
+    Ok(())
+}
+
+#[test]
+fn an_unfit_machine_or_image_is_refused_and_nothing_changes() -> Result<()> {
+    let image = image("trixie")?;
+    let mut machine = running_old_server("refused", USUAL_MEMORY_MIB)?;
+    machine.copy_to(&image, IMAGE_ON_MACHINE)?;
+    let check = machine.ssh(&format!("{IMAGE_ON_MACHINE} check {KEEP}"))?;
+    ensure!(
+        check.status == 0,
+        "a fit machine is refused:\n{}{}",
+        check.stdout,
+        check.stderr
+    );
+
+    keep_paths(&machine)?;
+    damaged_images(&machine, &std::fs::read(&image)?)?;
+    two_disks_with_one_identity(&mut machine)?;
+    too_little_space(&machine)?;
+
+    let check = machine.ssh(&format!("{IMAGE_ON_MACHINE} check {KEEP}"))?;
+    ensure!(
+        check.status == 0,
+        "a case left the machine unfit:\n{}{}",
+        check.stdout,
+        check.stderr
+    );
+    Ok(())
+}
+
+fn keep_paths(machine: &Machine) -> Result<()> {
+    machine.expect("ln -s /srv/shop /srv/link && ln -s /srv /opt/srv-link")?;
+    for (case, path) in [
+        ("an absent keep path", "/srv/absent"),
+        ("a relative keep path", "srv/shop"),
+        ("a keep path with ..", "/srv/../etc"),
+        ("a keep path that is a symbolic link", "/srv/link"),
+        ("a keep path through a symbolic link", "/opt/srv-link/shop"),
+    ] {
+        refused(machine, case, &format!("--keep {path}"), &[1, 2])?;
+    }
+    machine.expect("rm /srv/link /opt/srv-link")?;
+    Ok(())
+}
+
+fn too_little_space(machine: &Machine) -> Result<()> {
+    // The wipe frees what the old OS takes, so a full disk alone is no reason: this old OS is made
+    // smaller than any new one first.
+    machine.expect("rm -r /usr/lib/modules /usr/share/doc /usr/share/man /usr/share/locale")?;
+    machine.expect(
+        "fallocate -l $(($(df --output=avail -B1M / | tail -n 1) - 10))M /srv/shop/full && sync",
+    )?;
+    refused(machine, "too little space", "", &[1])?;
+    machine.expect("rm /srv/shop/full && sync")?;
+    Ok(())
+}
+
+fn damaged_images(machine: &Machine, image: &[u8]) -> Result<()> {
+    let trailer = trailer_of(image)?;
+    let middle = |kind: PartKind| {
+        let part = trailer.part(kind);
+        part.offset + part.length / 2
+    };
+    let end = image.len() as u64;
+    for (case, at, statuses) in [
+        // Neither the kernel nor the program looks at this byte of the ELF header.
+        ("a flipped byte in the header", 12, &[1][..]),
+        ("a flipped byte in the header's magic", 1, &[126, 127, 2]),
+        (
+            "a flipped byte in the kernel",
+            middle(PartKind::Kernel),
+            &[1],
+        ),
+        (
+            "a flipped byte in the initramfs",
+            middle(PartKind::Initramfs),
+            &[1],
+        ),
+        (
+            "a flipped byte in the payload",
+            middle(PartKind::Payload),
+            &[1],
+        ),
+        (
+            "a flipped byte in the manifest",
+            middle(PartKind::Manifest),
+            &[1],
+        ),
+        (
+            "a flipped byte in the trailer's table",
+            end - TRAILER_SIZE as u64 + 40,
+            &[1],
+        ),
+        ("a flipped byte in the trailer's digest", end - 1, &[1]),
+    ] {
+        let byte = image[at as usize];
+        write_byte(machine, at, byte ^ 1)?;
+        refused(machine, case, "", statuses)?;
+        write_byte(machine, at, byte)?;
+    }
+
+    machine.expect(&format!("truncate -s -4096 {IMAGE_ON_MACHINE}"))?;
+    refused(machine, "an image cut short", "", &[1])?;
+    let tail = machine.file("tail");
+    std::fs::write(&tail, &image[image.len() - 4096..])?;
+    machine.copy_to(&tail, "/root/tail")?;
+    machine.expect(&format!(
+        "cat /root/tail >> {IMAGE_ON_MACHINE} && rm /root/tail"
+    ))?;
+    Ok(())
+}
+
+/// Overwrites one byte of the image on the machine.
+fn write_byte(machine: &Machine, at: u64, byte: u8) -> Result<()> {
+    machine.expect(&format!(
+        "printf '\\{byte:03o}' | dd of={IMAGE_ON_MACHINE} bs=1 seek={at} conv=notrunc status=none"
+    ))?;
+    Ok(())
+}
+
+/// A clone of the disk, plugged in: the root's UUID now names two filesystems.
+fn two_disks_with_one_identity(machine: &mut Machine) -> Result<()> {
+    let clone = Disk::over(&old_server()?.disk, &machine.file("clone.qcow2"))?;
+    machine.plug_in(&clone, "clone")?;
+    machine
+        .expect("for i in $(seq 100); do [ -e /dev/vdb1 ] && exit 0; sleep 0.1; done; exit 1")?;
+    machine.expect("udevadm settle")?;
+    refused(machine, "a second disk with the root's identity", "", &[1])?;
+    machine.unplug("clone")?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while machine.ssh("[ -e /dev/vdb ]")?.status == 0 {
+        ensure!(Instant::now() < deadline, "the unplugged disk does not go");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_machine_with_too_little_memory_is_refused_and_nothing_changes() -> Result<()> {
+    let machine = running_old_server("small", SMALL_MEMORY_MIB)?;
+    machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
+    refused(&machine, "too little memory", "", &[1])?;
+    refused(
+        &machine,
+        "too little memory for the payload",
+        "--payload ram",
+        &[1],
+    )
+}
