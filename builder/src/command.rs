@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{memfd_create, MemfdFlags};
 
 use crate::failure::missing_tool;
+use crate::interrupt;
 use crate::progress::Step;
 
 /// How many of a program's last lines an error shows.
@@ -58,6 +59,10 @@ pub fn run(command: &mut Command, package: &str, step: &Step) -> Result<()> {
         {
             break status;
         }
+        if let Err(interrupted) = interrupt::check() {
+            interrupt::stop(&mut child);
+            return Err(interrupted).context(program);
+        }
         if let Some(line) = last_lines(&log, 1)?.pop() {
             step.detail(&line);
         }
@@ -66,7 +71,12 @@ pub fn run(command: &mut Command, package: &str, step: &Step) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let said = last_lines(&log, SHOWN)?.join("\n  ");
+    let mut said = last_lines(&log, usize::MAX)?;
+    // What mmdebstrap and apt tell about their progress explains nothing.
+    said.retain(|line| !line.starts_with("I:"));
+    let said = said
+        .split_off(said.len().saturating_sub(SHOWN))
+        .join("\n  ");
     anyhow::bail!("{program} ended with {status}; its last lines:\n  {said}")
 }
 

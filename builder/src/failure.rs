@@ -24,10 +24,15 @@ impl std::error::Error for Refusal {}
 
 /// An error that says what is wrong and what to do next.
 pub fn refusal(what: impl Into<String>, next: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Refusal {
+    anyhow::Error::new(advice(what, next))
+}
+
+/// What to add to an error's chain so that it says what to do next.
+pub fn advice(what: impl Into<String>, next: impl Into<String>) -> Refusal {
+    Refusal {
         what: what.into(),
         next: next.into(),
-    })
+    }
 }
 
 /// A tool that is not installed, and the package that brings it.

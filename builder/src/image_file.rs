@@ -15,6 +15,7 @@ use manifest::{Digest, Document};
 use tempfile::NamedTempFile;
 
 use crate::failure::refusal;
+use crate::interrupt;
 
 /// An image that is being written.
 pub struct ImageWriter {
@@ -53,7 +54,7 @@ impl ImageWriter {
         let offset = end.next_multiple_of(PART_ALIGNMENT);
         let padding = vec![0; (offset - end) as usize];
         file.write_all(&padding).with_context(context)?;
-        let result = write(file).with_context(context)?;
+        let result = write(&mut Stoppable(file)).with_context(context)?;
         let length = file.stream_position().with_context(context)? - offset;
         // Read back, so that the digest is of what the file holds.
         let digest = digest_of(file, offset, length, &|_| ()).with_context(context)?;
@@ -80,6 +81,7 @@ impl ImageWriter {
             .with_context(context)?;
         file.sync_all().with_context(context)?;
         let length = file.metadata().with_context(context)?.len();
+        interrupt::check().with_context(context)?;
         let target = self.target;
         let context = || format!("name the image {}", target.display());
         self.file.persist(&target).with_context(context)?;
@@ -87,6 +89,20 @@ impl ImageWriter {
             .and_then(|f| f.sync_all())
             .with_context(context)?;
         Ok(length)
+    }
+}
+
+/// A file that is no longer written to once the program was told to stop.
+struct Stoppable<'a>(&'a mut File);
+
+impl Write for Stoppable<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        interrupt::check()?;
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -13,6 +13,7 @@ mod image_file;
 mod initramfs;
 mod inside;
 mod inspect;
+mod interrupt;
 mod parts;
 mod progress;
 mod recipe;
@@ -43,7 +44,10 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Build(arguments) => build::build(arguments),
+        Command::Build(arguments) => {
+            interrupt::listen()?;
+            build::build(arguments)
+        }
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Unpack(arguments) => parts::unpack(arguments),

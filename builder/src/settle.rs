@@ -16,7 +16,8 @@ use anyhow::{Context, Result};
 use crate::recipe::{Boot, Source};
 use crate::root_tree::{set_modified, RootTree};
 
-/// Files that go: directory, and the beginning and the end of the names in it.
+/// Files that go: directory, and the beginning and the end of the names in it. Without an end it
+/// is a whole name, without both every file.
 const REMOVED: &[(&str, &str, &str)] = &[
     // Two machines must not have the same keys; a machine's own come from its old OS.
     ("etc/ssh", "ssh_host_", "_key"),
@@ -29,10 +30,7 @@ const REMOVED: &[(&str, &str, &str)] = &[
     ("var/cache/apt", "pkgcache", ".bin"),
     ("var/cache/apt", "srcpkgcache", ".bin"),
     ("var/cache/apt/archives", "", ".deb"),
-    ("var/lib/apt/lists", "", "Release"),
-    ("var/lib/apt/lists", "", "Packages"),
-    ("var/lib/apt/lists", "", "Packages.lz4"),
-    ("var/lib/apt/lists", "", "Sources"),
+    ("var/lib/apt/lists", "", ""),
 ];
 
 /// Files that go from a suite, where the tools that made it left them.
@@ -73,7 +71,7 @@ pub fn settle(tree: &RootTree, source: &Source, boot: &Boot) -> Result<()> {
 
 fn remove(tree: &RootTree, folder: &str, begin: &str, end: &str) -> io::Result<()> {
     let names = tree.names(folder)?;
-    let whole = end.is_empty();
+    let whole = end.is_empty() && !begin.is_empty();
     let mut names = names
         .iter()
         .filter(|name| {
@@ -255,6 +253,7 @@ mod tests {
             "etc/default/grub",
             "var/cache/apt/archives/lock",
             "var/lib/apt/lists/x_InRelease",
+            "var/lib/apt/lists/x_main_i18n_Translation-en",
             "var/log/dpkg.log",
         ] {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
@@ -283,6 +282,7 @@ mod tests {
             "var/cache/apt/pkgcache.bin",
             "var/cache/apt/archives/a.deb",
             "var/lib/apt/lists/x_InRelease",
+            "var/lib/apt/lists/x_main_i18n_Translation-en",
         ] {
             assert!(!there(path), "{path}");
         }

@@ -15,6 +15,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::command::run;
 use crate::failure::refusal;
+use crate::interrupt;
 use crate::progress::{step, step_of_bytes};
 use crate::recipe::Source;
 use crate::suite::{self, Overrides};
@@ -103,19 +104,15 @@ fn extract(path: &Path, root: &Path) -> Result<()> {
         (fed, complaints.join().unwrap_or_default())
     });
     let status = child.wait().context("wait for tar")?;
-    if !status.success() {
-        bail!("tar ended with {status}: {}", fed.1.trim());
-    }
     match fed.0 {
-        // tar stops reading behind the end of the archive.
+        // tar stops reading behind the end of the archive, or when it fails.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("decompress it")
+            return Err(error).context("decompress it");
         }
-        _ => {
-            progress.done("extracted");
-            Ok(())
-        }
+        _ if !status.success() => bail!("tar ended with {status}: {}", fed.1.trim()),
+        _ => progress.done("extracted"),
     }
+    Ok(())
 }
 
 /// Recognises a compression by its first bytes and takes it off. A plain tar archive begins with
@@ -146,6 +143,7 @@ struct Counted<'a, R> {
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        interrupt::check()?;
         let read = self.inner.read(buffer)?;
         (self.count)(read as u64);
         Ok(read)

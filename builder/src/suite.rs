@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::apt_sources::{self, Archives};
 use crate::command::{is_installed, run};
-use crate::failure::{missing_tool, refusal};
+use crate::failure::{advice, missing_tool, refusal};
 use crate::inside::run_inside;
 use crate::progress::{step, Step};
 use crate::recipe::{Distribution, Pocket, Suite};
@@ -38,6 +38,9 @@ struct Addresses {
 /// Makes the root filesystem in `root`, an empty directory.
 pub fn make(suite: &Suite, overrides: &Overrides, root: &Path) -> Result<()> {
     let keyring = overrides.keyring.as_ref().unwrap_or(&suite.keyring);
+    // apt takes absolute paths only.
+    let keyring = std::path::absolute(keyring)
+        .with_context(|| format!("find the keyring {}", keyring.display()))?;
     if !keyring.is_file() {
         return Err(refusal(
             format!("the keyring {} does not exist", keyring.display()),
@@ -49,13 +52,20 @@ pub fn make(suite: &Suite, overrides: &Overrides, root: &Path) -> Result<()> {
     }
     let addresses = addresses(suite, overrides, &machine_archives(suite.distribution)?)?;
     let progress = step(&format!("making {} from {}", suite.name, addresses.main));
-    if is_installed("mmdebstrap") {
-        by_mmdebstrap(suite, &addresses, keyring, root, &progress)?;
+    let made = if is_installed("mmdebstrap") {
+        by_mmdebstrap(suite, &addresses, &keyring, root, &progress)
     } else if is_installed("debootstrap") {
-        by_debootstrap(suite, &addresses, keyring, root, &progress)?;
+        by_debootstrap(suite, &addresses, &keyring, root, &progress)
     } else {
-        return Err(missing_tool("mmdebstrap", "mmdebstrap (or debootstrap)"));
-    }
+        return Err(missing_tool("mmdebstrap", "mmdebstrap"));
+    };
+    made.with_context(|| {
+        advice(
+            format!("install it from {}", addresses.main),
+            "read what the tool said last; check the archive's address (--mirror), its keys \
+             (--keyring) and the packages in image.toml",
+        )
+    })?;
     // What the new OS will update itself from: the same archive, by the keys that it brought.
     let lines = source_lines(suite, &addresses, "").join("\n");
     write(&root.join("etc/apt/sources.list"), &format!("{lines}\n"))?;

@@ -1,5 +1,6 @@
 //! Building an image from a small tree, and looking into the result.
 
+mod program;
 mod small_os;
 
 use std::fs::{self, File};
@@ -10,7 +11,8 @@ use std::process::Command;
 
 use manifest::trailer::{PartKind, Trailer, TRAILER_SIZE};
 use manifest::{Digest, Document, Manifest};
-use small_os::{elf, refused, require_root, reroot, succeed, SmallOs, KERNEL};
+use program::{elf, refused, require_root, reroot, succeed};
+use small_os::{SmallOs, KERNEL};
 
 fn trailer(image: &[u8]) -> Trailer {
     let at = image.len() - TRAILER_SIZE;

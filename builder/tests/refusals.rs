@@ -1,14 +1,17 @@
 //! What is refused: damaged images, and builds that cannot come out well. Nothing is left behind.
 
+mod program;
 mod small_os;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use manifest::trailer::{PartKind, Trailer, TRAILER_SIZE};
-use small_os::{elf, refused, require_root, reroot, succeed, SmallOs, KERNEL};
+use program::{elf, refused, require_root, reroot, succeed};
+use small_os::{noise, SmallOs, KERNEL};
 
 /// A small filesystem of its own, gone with the value.
 struct SmallDisk(tempfile::TempDir);
@@ -121,6 +124,36 @@ fn a_full_disk_leaves_nothing_behind() {
     );
     assert!(disk.is_empty(), "a part of the root filesystem is left");
     assert!(!elsewhere.exists());
+}
+
+#[test]
+fn a_build_that_is_told_to_stop_leaves_nothing_behind() {
+    require_root("refusals");
+    let os = SmallOs::make();
+    fs::write(os.root().join("usr/share/more"), noise(40_000_000)).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let mut child = os
+        .build_command(&work.path().join("image"))
+        .args(["--level", "19", "--threads", "1"])
+        .env("TMPDIR", work.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if line.starts_with("packing") {
+            let id = child.id().to_string();
+            succeed(Command::new("kill").args(["-TERM", &id]));
+        }
+        said.push_str(&line);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("interrupted"), "{said}");
+    assert!(
+        fs::read_dir(work.path()).unwrap().next().is_none(),
+        "something is left"
+    );
 }
 
 #[test]

@@ -12,22 +12,23 @@ use machine::tree;
 use crate::early::PARTS;
 use crate::fstab;
 use crate::run::Run;
+use crate::target;
 
 /// Writes everything that is carried.
 pub fn carry(run: &Run) -> Result<()> {
     let path = Path::new(PARTS).join("carried.tar");
     let archive = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    let root = run.root_directory()?;
+    let root = target::directory()?;
     tree::unpack_tar(root.as_fd(), &archive, &run.keep).context("write the carried files")?;
     for file in &run.plan.carried {
         log::info!("carried {file}");
     }
     write_fstab(run)?;
-    run.sync()
+    target::sync()
 }
 
 fn write_fstab(run: &Run) -> Result<()> {
-    let path = run.at("/etc/fstab");
+    let path = target::at("/etc/fstab");
     let old = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),

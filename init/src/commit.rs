@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use manifest::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
-use crate::early::{STATE, TARGET};
+use crate::early::STATE;
 use crate::journal_file;
 use crate::run::Run;
+use crate::target::TARGET;
 use crate::verify::VerifiedImage;
 
 /// Proof that the commit point is passed and recorded.

@@ -81,9 +81,8 @@ impl Drivers {
             other => other,
         };
         match result {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            // The driver looked and found no hardware of its kind.
-            Err(Errno::NODEV) => Ok(()),
+            // Somebody was faster, or the driver looked and found no hardware of its kind.
+            Ok(()) | Err(Errno::EXIST | Errno::NODEV) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }

@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
 
-/// Where the root filesystem of the machine is mounted.
-pub const TARGET: &str = "/target";
+use crate::target::TARGET;
+
 /// Where the parts that the launcher handed over are.
 pub const PARTS: &str = "/reroot";
 /// Where this run's state is: it lasts as long as the RAM environment.
@@ -73,7 +73,7 @@ pub fn mount_into(root: &Path) -> std::io::Result<()> {
         let options = std::ffi::CString::new(*options).unwrap_or_default();
         let place = root.join(target.trim_start_matches('/'));
         mount(*fstype, &place, *fstype, *flags, Some(options.as_c_str()))
-            .map_err(|e| with_place(e.into(), "mount", &place))?;
+            .map_err(|e| with_place(&e.into(), "mount", &place))?;
     }
     Ok(())
 }
@@ -85,12 +85,12 @@ pub fn unmount_from(root: &Path) -> std::io::Result<()> {
         match rustix::mount::unmount(&place, rustix::mount::UnmountFlags::empty()) {
             // Not mounted: an earlier attempt stopped half-way.
             Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
-            Err(e) => return Err(with_place(e.into(), "unmount", &place)),
+            Err(e) => return Err(with_place(&e.into(), "unmount", &place)),
         }
     }
     Ok(())
 }
 
-fn with_place(e: std::io::Error, verb: &str, place: &Path) -> std::io::Error {
+fn with_place(e: &std::io::Error, verb: &str, place: &Path) -> std::io::Error {
     std::io::Error::new(e.kind(), format!("{verb} {}: {e}", place.display()))
 }

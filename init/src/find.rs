@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
 
 use crate::drivers::Drivers;
-use crate::early::TARGET;
+use crate::target::TARGET;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,9 +11,10 @@ use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::carry::replace;
-use crate::early::{PARTS, TARGET};
+use crate::early::PARTS;
 use crate::inspect::BootableRoot;
 use crate::run::Run;
+use crate::target::{self, TARGET};
 use crate::{commit, console, journal_file};
 
 impl BootableRoot {
@@ -26,7 +27,7 @@ impl BootableRoot {
         write_record(run, "plan.json", run.plan.to_json().as_bytes())?;
         for name in ["launch.log", "facts.json"] {
             // What the launcher left in the run's directory; the wipe spares that.
-            if let Ok(bytes) = fs::read(run.at(&run.plan.run_directory()).join(name)) {
+            if let Ok(bytes) = fs::read(target::at(&run.plan.run_directory()).join(name)) {
                 write_record(run, name, &bytes)?;
             }
         }
@@ -40,7 +41,7 @@ impl BootableRoot {
         let log = fs::read(console::log_path()).context("read this run's log")?;
         write_record(run, "init.log", &log)?;
         remove_traces(run)?;
-        run.sync()
+        target::sync()
     }
 
     fn report(&self) -> Report {
@@ -71,7 +72,7 @@ impl BootableRoot {
 /// Writes a file into the run's record directory, readable by root alone: it tells of keys and
 /// accounts.
 pub fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
-    let directory = run.at(&run.plan.record_directory());
+    let directory = target::at(&run.plan.record_directory());
     fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
     replace(&directory.join(name), bytes, 0o600)
 }
@@ -79,10 +80,10 @@ pub fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
 /// Removes what the run itself needed on the disk, unless its records are there.
 fn remove_traces(run: &Run) -> Result<()> {
     let traces = if run.plan.record_directory() == run.plan.run_directory() {
-        let payload = run.at(&run.plan.run_directory()).join("payload");
+        let payload = target::at(&run.plan.run_directory()).join("payload");
         fs::remove_file(payload)
     } else {
-        fs::remove_dir_all(run.at("/.reroot"))
+        fs::remove_dir_all(target::at("/.reroot"))
     };
     match traces {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(e).context("remove the run's directory"),

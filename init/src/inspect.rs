@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -11,8 +12,8 @@ use machine::grub::embed;
 use machine::mbr::MBR_SIZE;
 use manifest::measure::Measure;
 
-use crate::early::TARGET;
 use crate::run::Run;
+use crate::target::{self, TARGET};
 use crate::unpack::Counts;
 use crate::{fstab, loader, verify};
 
@@ -27,12 +28,12 @@ pub struct BootableRoot {
 /// Checks everything; returns the kept paths' measures.
 pub fn inspect(run: &Run) -> Result<Vec<Measure>> {
     inspect_record(run)?;
-    let path = run.at("/boot/grub/grub.cfg");
+    let path = target::at("/boot/grub/grub.cfg");
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let entry = config::first_entry(&text).context("grub.cfg has no entry that boots Linux")?;
     inspect_entry(run, &entry)?;
     inspect_fstab(run)?;
-    inspect_init(run)?;
+    inspect_init()?;
     let after = verify::measure_kept(&run.plan)?;
     for ((kept, before), after) in run.plan.keep.iter().zip(&run.before).zip(&after) {
         ensure!(
@@ -55,7 +56,7 @@ fn inspect_record(run: &Run) -> Result<()> {
     let used = embed::sectors_in_use(&gap);
     ensure!(!used.is_empty(), "the master boot record is not GRUB's");
     let bytes = &gap[used.start as usize * MBR_SIZE..used.end as usize * MBR_SIZE];
-    let path = run.at("/boot/grub/i386-pc/core.img");
+    let path = target::at("/boot/grub/i386-pc/core.img");
     let mut core = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     core.resize(bytes.len(), 0);
     let (head, tail) = (&bytes[..MBR_SIZE - 12], &bytes[MBR_SIZE..]);
@@ -67,7 +68,7 @@ fn inspect_record(run: &Run) -> Result<()> {
 }
 
 fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {
-    let kernel = read_start(&resolve_in_root(run, &entry.kernel)?, 0x206)?;
+    let kernel = read_start(&resolve_in_root(&entry.kernel)?, 0x206)?;
     ensure!(
         kernel.get(0x202..0x206) == Some(b"HdrS"),
         "{} is not a Linux kernel",
@@ -78,7 +79,7 @@ fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {
         "grub.cfg's first entry loads no initrd"
     );
     for initrd in &entry.initrds {
-        let start = read_start(&resolve_in_root(run, initrd)?, 6)?;
+        let start = read_start(&resolve_in_root(initrd)?, 6)?;
         ensure!(
             is_archive(&start),
             "{initrd} is not an initrd: it begins with {start:02x?}"
@@ -109,7 +110,7 @@ fn is_archive(start: &[u8]) -> bool {
 }
 
 fn inspect_fstab(run: &Run) -> Result<()> {
-    let path = run.at("/etc/fstab");
+    let path = target::at("/etc/fstab");
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let expected = format!("UUID={}", run.plan.root.fs_uuid);
     ensure!(
@@ -119,11 +120,10 @@ fn inspect_fstab(run: &Run) -> Result<()> {
     Ok(())
 }
 
-fn inspect_init(run: &Run) -> Result<()> {
-    let path = resolve_in_root(run, "/sbin/init")?;
+fn inspect_init() -> Result<()> {
+    let path = resolve_in_root("/sbin/init")?;
     let start = read_start(&path, 20)?;
     ensure!(start.starts_with(b"\x7fELF"), "/sbin/init is not a program");
-    use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(&path)
         .context("look at /sbin/init")?
         .permissions()
@@ -145,10 +145,8 @@ fn read_start(path: &Path, length: usize) -> Result<Vec<u8>> {
 const LINKS: u32 = 40;
 
 /// Follows a path as the new OS will: links lead from the machine's root, not from ours.
-fn resolve_in_root(run: &Run, path: &str) -> Result<PathBuf> {
-    follow(Path::new(TARGET), path)
-        .with_context(|| format!("follow {path} in the new OS"))
-        .inspect_err(|_| log::error!("run {}: {path} cannot be followed", run.plan.run))
+fn resolve_in_root(path: &str) -> Result<PathBuf> {
+    follow(Path::new(TARGET), path).with_context(|| format!("follow {path} in the new OS"))
 }
 
 fn follow(root: &Path, path: &str) -> Result<PathBuf> {
@@ -165,7 +163,7 @@ fn follow(root: &Path, path: &str) -> Result<PathBuf> {
             todo.push(rest.to_owned());
         }
         match first {
-            Component::RootDir | Component::Prefix(_) => here = root.to_owned(),
+            Component::RootDir | Component::Prefix(_) => root.clone_into(&mut here),
             Component::CurDir => {}
             Component::ParentDir => {
                 if here != root {

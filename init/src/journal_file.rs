@@ -4,10 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::target::TARGET;
 use anyhow::{Context, Result};
 use manifest::journal::{self, Phase, Record, JOURNAL_SIZE};
-
-use crate::early::TARGET;
 
 /// Records that a phase begins.
 pub fn record(run: &str, phase: Phase) -> Result<()> {

@@ -14,9 +14,10 @@ use machine::grub::embed::{self, Embedding};
 use machine::mbr::{self, MBR_SIZE};
 use manifest::journal::Phase;
 
-use crate::early::{self, TARGET};
+use crate::early;
 use crate::inspect::BootableRoot;
 use crate::run::Run;
+use crate::target::{self, TARGET};
 use crate::unpack::UnpackedRoot;
 use crate::{carry, chroot, finish, inspect, journal_file};
 
@@ -54,7 +55,7 @@ fn install(run: &Run) -> Result<()> {
     // The mounts must go whatever happened: the kept tree is measured next.
     early::unmount_from(root).context("take the kernel's filesystems away again")?;
     made?;
-    run.sync()?;
+    target::sync()?;
     embed_core(run)
 }
 
@@ -62,10 +63,10 @@ fn install(run: &Run) -> Result<()> {
 fn make_files(run: &Run) -> Result<()> {
     let root = Path::new(TARGET);
     let uuid = &run.plan.root.fs_uuid;
-    copy_modules(run)?;
+    copy_modules()?;
     let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
     carry::replace(
-        &run.at(INSTALLED).join("load.cfg"),
+        &target::at(INSTALLED).join("load.cfg"),
         search.as_bytes(),
         0o644,
     )?;
@@ -125,8 +126,8 @@ fn name_root_by_uuid(run: &Run) -> Result<()> {
     }
 }
 
-fn copy_modules(run: &Run) -> Result<()> {
-    let (from, to) = (run.at(SOURCE), run.at(INSTALLED));
+fn copy_modules() -> Result<()> {
+    let (from, to) = (target::at(SOURCE), target::at(INSTALLED));
     fs::create_dir_all(&to).with_context(|| format!("make {}", to.display()))?;
     let entries = fs::read_dir(&from).with_context(|| format!("list {}", from.display()))?;
     for entry in entries {
@@ -140,9 +141,9 @@ fn copy_modules(run: &Run) -> Result<()> {
                 .with_context(|| format!("copy {} to {}", source.display(), target.display()))?;
         }
     }
-    let font = run.at("/usr/share/grub/unicode.pf2");
+    let font = target::at("/usr/share/grub/unicode.pf2");
     if font.exists() {
-        let fonts = run.at("/boot/grub/fonts");
+        let fonts = target::at("/boot/grub/fonts");
         fs::create_dir_all(&fonts).with_context(|| format!("make {}", fonts.display()))?;
         fs::copy(&font, fonts.join("unicode.pf2")).context("copy GRUB's font")?;
     }
@@ -152,7 +153,7 @@ fn copy_modules(run: &Run) -> Result<()> {
 /// Writes the core image beside the one in use, reads it back, then switches the record.
 fn embed_core(run: &Run) -> Result<()> {
     let read = |path: String| {
-        fs::read(run.at(&path)).with_context(|| format!("read {path} of the new OS"))
+        fs::read(target::at(&path)).with_context(|| format!("read {path} of the new OS"))
     };
     let boot = read(format!("{SOURCE}/boot.img"))?;
     let core = read(format!("{INSTALLED}/core.img"))?;

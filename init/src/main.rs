@@ -22,6 +22,7 @@ mod progress;
 mod recorder;
 mod run;
 mod supervisor;
+mod target;
 mod unpack;
 mod verify;
 mod wipe;

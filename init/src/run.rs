@@ -5,8 +5,7 @@
 //! `VerifiedImage → CommittedRun → WipedRoot → UnpackedRoot → BootableRoot`.
 
 use std::fs;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -16,7 +15,7 @@ use manifest::measure::Measure;
 use manifest::plan::Plan;
 use manifest::{Digest, Document, Manifest};
 
-use crate::early::{PARTS, TARGET};
+use crate::early::PARTS;
 use crate::recorder::Recorder;
 use crate::{commit, console, drivers, find, finish, verify};
 
@@ -49,32 +48,6 @@ pub struct Run {
     pub before: Vec<Measure>,
     /// Times and retries.
     pub recorder: Recorder,
-}
-
-impl Run {
-    /// A handle on the root directory of the machine's root filesystem.
-    pub fn root_directory(&self) -> Result<OwnedFd> {
-        open_directory(Path::new(TARGET))
-    }
-
-    /// The path at which the RAM environment sees a path of the machine.
-    pub fn at(&self, path: &str) -> PathBuf {
-        Path::new(TARGET).join(path.trim_start_matches('/'))
-    }
-
-    /// Writes everything to the disk; what was not reported as written does not count.
-    pub fn sync(&self) -> Result<()> {
-        rustix::fs::syncfs(&self.root_directory()?)
-            .context("write the root filesystem to disk (syncfs)")
-    }
-}
-
-/// Opens a directory for use as a handle.
-pub fn open_directory(path: &Path) -> Result<OwnedFd> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(path, flags, Mode::empty())
-        .with_context(|| format!("open directory {}", path.display()))
 }
 
 /// Does the run. The exit status tells the supervisor how it ended.

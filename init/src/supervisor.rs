@@ -6,7 +6,8 @@ use std::process::{Command, ExitCode, ExitStatus};
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 
-use crate::early::{self, TARGET};
+use crate::early;
+use crate::target::TARGET;
 use crate::{commit, console, hold, run};
 
 /// What becomes of the machine.

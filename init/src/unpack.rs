@@ -9,6 +9,7 @@ use manifest::journal::Phase;
 use crate::journal_file;
 use crate::progress::Progress;
 use crate::run::Run;
+use crate::target;
 use crate::wipe::{self, WipedRoot};
 
 /// Proof that the whole payload is on the disk.
@@ -40,7 +41,7 @@ impl WipedRoot {
             }
             journal_file::record(&run.plan.run, Phase::Unpack)?;
             let report = once(&run)?;
-            run.sync()?;
+            target::sync()?;
             Ok(report)
         })?;
         run.recorder = recorder;
@@ -75,7 +76,7 @@ fn reason(because: SkippedBecause) -> &'static str {
 fn once(run: &Run) -> Result<UnpackReport> {
     let payload = &run.manifest.payload;
     let progress = Progress::new("unpack", payload.unpacked_bytes);
-    let root = run.root_directory()?;
+    let root = target::directory()?;
     let options = UnpackOptions::default();
     tree::unpack(
         root.as_fd(),

@@ -2,6 +2,7 @@
 //! kept path, measured. Only reads.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
@@ -16,11 +17,12 @@ use manifest::plan::{PayloadAt, Plan};
 use manifest::resolve;
 use manifest::Manifest;
 
-use crate::early::{PARTS, TARGET};
+use crate::early::PARTS;
 use crate::find::MountedRoot;
 use crate::progress::Progress;
 use crate::recorder::Recorder;
-use crate::run::{open_directory, Order, Run};
+use crate::run::{Order, Run};
+use crate::target::{self, TARGET};
 
 /// Proof that the image is whole and fits, and that every kept path is there.
 pub struct VerifiedImage(pub(crate) Run);
@@ -44,10 +46,9 @@ pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
     verify_frames(&payload, &manifest.payload)?;
     ensure_memory()?;
     let keep = keep_set(&plan)?;
-    let directory = open_directory(Path::new(TARGET))?;
+    let directory = target::directory()?;
     ensure_plain_mount(&root)?;
-    tree::validate_keep(std::os::fd::AsFd::as_fd(&directory), &keep)
-        .context("check the kept paths")?;
+    tree::validate_keep(directory.as_fd(), &keep).context("check the kept paths")?;
     let before = measure_kept(&plan)?;
     ensure_space(&plan, &manifest, &before)?;
     Ok(VerifiedImage(Run {
@@ -63,11 +64,11 @@ pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
 
 /// Measures every kept path of the plan.
 pub fn measure_kept(plan: &Plan) -> Result<Vec<Measure>> {
-    let directory = open_directory(Path::new(TARGET))?;
+    let directory = target::directory()?;
     plan.keep
         .iter()
         .map(|kept| {
-            let measure = tree::measure(std::os::fd::AsFd::as_fd(&directory), &kept.path)
+            let measure = tree::measure(directory.as_fd(), &kept.path)
                 .with_context(|| format!("measure {}", kept.path))?;
             log::info!(
                 "kept {}: {} entries, {} bytes",

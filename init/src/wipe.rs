@@ -10,6 +10,7 @@ use crate::commit::CommittedRun;
 use crate::journal_file;
 use crate::progress::Progress;
 use crate::run::Run;
+use crate::target;
 
 /// Proof that nothing but the kept paths is left.
 pub struct WipedRoot(pub(crate) Run, pub(crate) u64);
@@ -35,7 +36,7 @@ impl CommittedRun {
 /// Wipes once. Nothing is mounted below the root here; a mount would hide part of the old OS.
 pub fn once(run: &Run) -> Result<WipeReport> {
     let progress = Progress::new("wipe", run.plan.wiped.entries);
-    let root = run.root_directory()?;
+    let root = target::directory()?;
     let report = tree::wipe(root.as_fd(), &run.keep, &|n| progress.add(n))
         .context("wipe the root filesystem")?;
     ensure!(

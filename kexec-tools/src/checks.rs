@@ -360,3 +360,7 @@ pub fn run(context: &Context) -> Vec<Finding> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "checks_tests.rs"]
+mod tests;

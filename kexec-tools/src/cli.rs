@@ -15,8 +15,8 @@ use crate::{carried, facts, go, run_directory, show, worker, Outcome};
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
 /// This file is an image: a new operating system and the program that installs it. `check` and
-/// `plan` only read. Exit status: 0 done; 1 refused, nothing changed; 2 usage; 3 failed and
-/// reverted, nothing changed; 4 failed, needs a person.
+/// `plan` only read. Exit status: 0 done, or, of `go`, begun: the run goes on by itself; 1 refused,
+/// nothing changed; 2 usage; 3 failed and reverted, nothing changed; 4 failed, needs a person.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
@@ -137,7 +137,7 @@ impl Cli {
                     return Ok(Outcome::Refused);
                 }
                 go::go(
-                    survey,
+                    &survey,
                     if yes {
                         go::Consent::Given
                     } else {

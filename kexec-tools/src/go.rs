@@ -12,7 +12,7 @@ use manifest::plan::Plan;
 use manifest::Document;
 
 use crate::cli::Survey;
-use crate::{log_file, run_directory, show, Outcome};
+use crate::{log_file, run_directory, show, worker, Outcome};
 
 /// Whether the operator still has to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Consent {
 }
 
 /// Starts the run.
-pub fn go(survey: Survey, consent: Consent) -> Result<Outcome> {
+pub fn go(survey: &Survey, consent: Consent) -> Result<Outcome> {
     let plan = survey.plan.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
     print!("{}", show::plan(plan));
     eprint!("{}", show::refusals(&survey.findings));
@@ -33,13 +33,13 @@ pub fn go(survey: Survey, consent: Consent) -> Result<Outcome> {
         return Ok(Outcome::Refused);
     }
     let directory = run_directory::make(&plan.run)?;
-    let started = start(plan, &survey, &directory);
+    let started = start(plan, survey, &directory);
     if started.is_err() {
         // Nothing but the directory exists yet.
         let _ = fs::remove_dir_all(&directory);
     }
     let mut worker = started?;
-    follow(&mut worker, &directory.join(log_file::NAME))
+    follow(&mut worker, &directory)
 }
 
 fn ask(hostname: &str) -> Result<bool> {
@@ -76,22 +76,32 @@ fn start(plan: &Plan, survey: &Survey, directory: &Path) -> Result<std::process:
         .context("start the worker")
 }
 
-/// Shows the worker's log until it ends, which it only does if it fails. If this session ends
-/// first, the run goes on.
-fn follow(worker: &mut std::process::Child, log: &Path) -> Result<Outcome> {
+/// Shows the worker's log until it fails or begins to stop services; from then on the console is
+/// the place to look. If this session ends first, the run goes on.
+fn follow(worker: &mut std::process::Child, directory: &Path) -> Result<Outcome> {
+    let log = directory.join(log_file::NAME);
     eprintln!(
-        "The run goes on by itself from here, also if this session ends. Its log: {}",
+        "\nThe run goes on by itself from here, also if this session ends. Its log: {}",
         log.display()
     );
     let mut shown = 0;
     loop {
         let ended = worker.try_wait().context("wait for the worker")?;
-        shown = show_from(log, shown);
+        let handed_over = directory.join(worker::HANDED_OVER).exists();
+        shown = show_from(&log, shown);
         if let Some(status) = ended {
             return Ok(match status.code() {
                 Some(code) if code == Outcome::Reverted as i32 => Outcome::Reverted,
                 _ => Outcome::NeedsAPerson,
             });
+        }
+        if handed_over {
+            eprintln!(
+                "Everything is loaded; services stop now, and so does the network. Follow the machine's console.\n\
+                 If the run is undone, the services start again and the log says why; if it succeeds, the new OS \
+                 has it in /var/log/reroot."
+            );
+            return Ok(Outcome::Done);
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -91,7 +91,7 @@ fn addresses() -> Result<Vec<AddressMessage>> {
             let length = message.header.length as usize;
             match message.payload {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) => {
-                    found.push(address)
+                    found.push(address);
                 }
                 NetlinkPayload::Done(_) => return Ok(found),
                 NetlinkPayload::Error(e) => bail!("the kernel refused to list its addresses: {e}"),

@@ -1,8 +1,13 @@
 //! Stopping the old OS: services in their own order by the service manager, then whatever is left.
 //!
 //! systemd isolates a target that wants nothing, so it stops all services, sockets and timers in
-//! the reverse of the order in which they were started, and can start them again the same way if
-//! the run is undone. It is told so by a unit in /run, which the next boot does not have.
+//! the reverse of the order in which they were started. It is told so by a unit in /run, which the
+//! next boot does not have.
+//!
+//! What was stopped is not started again piece by piece: a network that only comes up by the
+//! events of a boot (`allow-hotplug` in ifupdown, for one) would stay down, and the machine out of
+//! reach. A run that is undone after this point boots the old OS again, of which nothing was
+//! changed.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -19,6 +24,8 @@ const UNIT_TEXT: &str =
 
 /// How long services get to stop, all together. A database may have to write gigabytes.
 const SERVICES: Duration = Duration::from_secs(300);
+/// How long systemd's own helpers get.
+const LAST: Duration = Duration::from_secs(30);
 /// How long processes get after SIGTERM.
 const TERM: Duration = Duration::from_secs(10);
 /// How long processes get to vanish after SIGKILL.
@@ -36,83 +43,47 @@ const LAST_UNITS: [&str; 8] = [
     "systemd-networkd.socket",
 ];
 
-/// Which manager has to start the services again.
-pub enum Stopped {
-    /// systemd.
-    BySystemd,
-    /// Nobody: processes are ended by signals alone.
-    ByNobody,
-}
-
-/// Stops services. `loaded` says that the RAM environment is already loaded, for the log.
-pub fn stop(loaded: bool) -> Result<Stopped> {
+/// Stops services.
+pub fn stop() -> Result<()> {
     if !std::path::Path::new("/run/systemd/system").is_dir() {
         log::warn!("stop: no service manager that is known; ending processes by signals");
-        return Ok(Stopped::ByNobody);
+        return Ok(());
     }
-    log::info!(
-        "stop: services stop now{}; this session will end",
-        if loaded { ", everything is loaded" } else { "" }
-    );
+    log::info!("stop: services stop now, in their own order");
     fs::create_dir_all("/run/systemd/system").context("make /run/systemd/system")?;
     fs::write(UNIT_PATH, UNIT_TEXT).with_context(|| format!("write {UNIT_PATH}"))?;
     systemctl(&["daemon-reload"], SERVICES)?;
-    let stopped = Stopped::BySystemd;
-    if let Err(e) = systemctl(&["isolate", UNIT], SERVICES) {
-        stopped.start_again();
-        return Err(e).context("stop the services");
-    }
-    // Not every release has every one of them.
-    for unit in LAST_UNITS {
-        if let Err(e) = systemctl(&["stop", unit], Duration::from_secs(20)) {
-            log::info!("stop: {e:#}");
-        }
+    systemctl(&["isolate", UNIT], SERVICES).context("stop the services")?;
+    // In one transaction: a socket that is left alone would start its service again. Not every
+    // release has every one of these, and what is left is ended with the other processes.
+    let mut last = vec!["stop"];
+    last.extend(LAST_UNITS);
+    if let Err(e) = systemctl(&last, LAST) {
+        log::info!("stop: {e:#}: not all of systemd's own helpers are stopped");
     }
     log::info!("stop: services are stopped");
-    Ok(stopped)
+    Ok(())
 }
 
-impl Stopped {
-    /// Ends every process but PID 1 and this one.
-    pub fn end_processes(&self) -> Result<()> {
-        signal_all(Signal::TERM)?;
-        if wait_until_gone(TERM)?.is_empty() {
-            return Ok(());
-        }
-        signal_all(Signal::KILL)?;
-        let left = wait_until_gone(KILL)?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<_> = left
-            .iter()
-            .map(|p| format!("{} ({})", p.name, p.pid))
-            .collect();
-        bail!(
-            "these processes cannot be ended: {}; a hanging disk or network mount may hold them",
-            names.join(", ")
-        )
+/// Ends every process but PID 1 and this one.
+pub fn end_processes() -> Result<()> {
+    signal_all(Signal::TERM)?;
+    if wait_until_gone(TERM)?.is_empty() {
+        return Ok(());
     }
-
-    /// Starts what was stopped.
-    pub fn start_again(&self) {
-        match self {
-            Stopped::BySystemd => {
-                let _ = fs::remove_file(UNIT_PATH);
-                for call in [
-                    &["daemon-reload"][..],
-                    &["--no-block", "isolate", "default.target"],
-                ] {
-                    if let Err(e) = systemctl(call, SERVICES) {
-                        log::error!("start the services again: {e:#}; reboot the machine");
-                    }
-                }
-            }
-            Stopped::ByNobody => {
-                log::error!("services were ended and no service manager is known to start them: reboot the machine");
-            }
-        }
+    signal_all(Signal::KILL)?;
+    let left = wait_until_gone(KILL)?;
+    if left.is_empty() {
+        return Ok(());
     }
+    let names: Vec<_> = left
+        .iter()
+        .map(|p| format!("{} ({})", p.name, p.pid))
+        .collect();
+    bail!(
+        "these processes cannot be ended: {}; a hanging disk or network mount may hold them",
+        names.join(", ")
+    )
 }
 
 fn systemctl(arguments: &[&str], patience: Duration) -> Result<()> {
@@ -138,6 +109,18 @@ fn systemctl(arguments: &[&str], patience: Duration) -> Result<()> {
                 bail!("{call} did not end within {} s", patience.as_secs());
             }
             None => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+/// Boots the old OS again, in order if systemd still can, else at once.
+pub fn boot_again() {
+    let orderly = std::path::Path::new("/run/systemd/system").is_dir()
+        && systemctl(&["--no-block", "reboot"], LAST).is_ok();
+    if !orderly {
+        rustix::fs::sync();
+        if let Err(e) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
+            log::error!("reboot: {e}; reboot the machine by hand");
         }
     }
 }

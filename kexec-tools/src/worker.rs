@@ -1,8 +1,10 @@
 //! The run in the old OS, detached from the session that started it: load, stop, prove, enter.
-//! Whatever fails is undone, last things first, and the old OS goes on as it was.
+//! What fails is undone: before services were stopped the old OS just goes on, after that it boots
+//! again.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use manifest::facts::Memory;
@@ -13,7 +15,6 @@ use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::image::Image;
-use crate::stop::Stopped;
 use crate::{enter, initrd, log_file, prove, run_directory, stop, Outcome};
 
 /// When the kernel and the initramfs are loaded.
@@ -25,30 +26,53 @@ enum LoadMoment {
     AfterStop,
 }
 
+/// How far a run had come when it failed.
+enum Failure {
+    /// Services run as they did.
+    Running(anyhow::Error),
+    /// Services were being stopped, or were.
+    Stopped(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(e: anyhow::Error) -> Failure {
+        Failure::Running(e)
+    }
+}
+
 /// Does the run. Returns only if it failed.
 pub fn main(directory: &Path) -> Outcome {
     log_file::start(directory);
+    let logged = format!(
+        "mend the cause and run `go` again; this log stays in {}",
+        directory.display()
+    );
     match run(directory) {
         Ok(never) => match never {},
-        Err(e) => {
+        Err(Failure::Running(e)) => {
             log::error!("failed: {e:#}");
             log::error!("intact: everything; the old OS goes on as it was");
+            log::error!("next: {logged}");
+        }
+        Err(Failure::Stopped(e)) => {
+            log::error!("failed: {e:#}");
             log::error!(
-                "next: mend the cause and run `go` again; this log stays in {}",
-                directory.display()
+                "intact: everything; the old OS boots again now, since its services are stopped"
             );
-            Outcome::Reverted
+            log::error!("next: {logged}");
+            stop::boot_again();
         }
     }
+    Outcome::Reverted
 }
 
 enum Never {}
 
-fn run(directory: &Path) -> Result<Never> {
+fn run(directory: &Path) -> Result<Never, Failure> {
     detach()?;
     let _lock = run_directory::lock()?;
     let text = fs::read(directory.join("plan.json")).context("read the plan")?;
-    let plan = Plan::from_json(&text)?;
+    let plan = Plan::from_json(&text).context("read the plan")?;
     let image = Image::open_running()?;
     log::info!(
         "run {}: {} becomes {}",
@@ -64,41 +88,39 @@ fn run(directory: &Path) -> Result<Never> {
     result
 }
 
-fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never> {
+fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failure> {
     initrd::compose(plan, image, directory).context("put kernel and initramfs together")?;
     let moment = load_moment(plan, image)?;
     if moment == LoadMoment::BeforeStop {
         enter::load(plan, directory)?;
     }
-    let stopped = match stop::stop(moment == LoadMoment::BeforeStop) {
-        Ok(stopped) => stopped,
-        Err(e) => {
-            enter::unload();
-            return Err(e);
-        }
-    };
-    let result = loaded_and_quiet(plan, directory, moment, &stopped);
-    log::warn!("undoing: starting services again");
+    hand_over(directory)?;
+    let result = stop::stop().and_then(|()| stopped(plan, directory, moment));
     enter::unload();
     prove::make_writable();
-    stopped.start_again();
-    result
+    result.map_err(Failure::Stopped)
 }
 
-fn loaded_and_quiet(
-    plan: &Plan,
-    directory: &Path,
-    moment: LoadMoment,
-    stopped: &Stopped,
-) -> Result<Never> {
-    stopped.end_processes()?;
+fn stopped(plan: &Plan, directory: &Path, moment: LoadMoment) -> Result<Never> {
+    stop::end_processes()?;
     if moment == LoadMoment::AfterStop {
         enter::load(plan, directory)?;
     }
     initrd::remove_copies(directory);
     prove::prove()?;
-    let e = enter::enter();
-    Err(e)
+    Err(enter::enter())
+}
+
+/// In the run's directory: the session that started the run has nothing more to wait for.
+pub const HANDED_OVER: &str = "handed-over";
+
+/// Lets the operator's session end by itself. The network goes with the services; a session that
+/// is still open then hangs until its other side gives up.
+fn hand_over(directory: &Path) -> Result<()> {
+    let path = directory.join(HANDED_OVER);
+    fs::write(&path, "").with_context(|| format!("write {}", path.display()))?;
+    std::thread::sleep(Duration::from_secs(2));
+    Ok(())
 }
 
 fn load_moment(plan: &Plan, image: &Image) -> Result<LoadMoment> {

@@ -1,5 +1,7 @@
 //! The superblock of ext2, ext3 and ext4, as in the kernel's `Documentation/filesystems/ext4`.
 
+use std::fmt::Write;
+
 /// Where the superblock begins, in bytes from the start of the filesystem.
 pub const SUPERBLOCK_AT: u64 = 1024;
 /// Bytes of the superblock.
@@ -42,7 +44,7 @@ fn uuid_text(bytes: &[u8]) -> String {
         if [4, 6, 8, 10].contains(&i) {
             text.push('-');
         }
-        text.push_str(&format!("{byte:02x}"));
+        let _ = write!(text, "{byte:02x}");
     }
     text
 }

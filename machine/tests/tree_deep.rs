@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use machine::tree::{measure_by, pack, unpack_by, wipe_by, PackOptions, UnpackOptions};
+use machine::tree::{measure_by, pack, unpack_by, wipe_by, Lookup, PackOptions, UnpackOptions};
 use manifest::keep::{KeepPath, KeepSet};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
@@ -58,6 +58,9 @@ fn ten_thousand_directories_deep_takes_few_descriptors() {
         let chains = 2 * (DEPTH as u64 + 10) + 6;
         assert_eq!(report.removed, chains);
         assert_eq!(measure_by(lookup, disk.fd(), &path).unwrap(), before);
+        if lookup == Lookup::Kernel {
+            continue;
+        }
 
         // The kept chain is packed, and unpacked beside itself.
         let mut stored = Vec::new();

@@ -338,3 +338,25 @@ fn what_is_left_is_what_a_model_says_for_any_tree_and_keep_list() {
     };
     TestRunner::new(config).run(&trees(), run).unwrap();
 }
+
+#[test]
+fn a_directory_moved_into_a_kept_one_meanwhile_leads_the_walk_nowhere() {
+    for lookup in LOOKUPS {
+        let disk = Disk::new();
+        disk.file("srv/shop/orders", "sacred");
+        let moved = "old/".to_owned() + &"d/".repeat(15);
+        let deep = moved.clone() + &"d/".repeat(30);
+        for i in 0..1000 {
+            disk.file(format!("{deep}/{i}"), "");
+        }
+        let orders = snapshot(&disk.path("srv/shop/orders"));
+        let (from, to) = (disk.path(&moved), disk.path("srv/shop/moved"));
+        // Far down, and far enough that the directories around the move are closed.
+        let once = std::sync::Once::new();
+        let move_it = |_| once.call_once(|| fs::rename(&from, &to).unwrap());
+        let error = wipe_by(lookup, disk.fd(), &keep(&["/srv/shop"]), &move_it).unwrap_err();
+        assert!(error.to_string().contains("was moved"), "{error}");
+        assert_same(&orders, &snapshot(&disk.path("srv/shop/orders")));
+        assert!(to.exists());
+    }
+}

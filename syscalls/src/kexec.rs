@@ -44,6 +44,7 @@ pub fn unload() -> io::Result<()> {
 
 /// Whether the running kernel has the call. Asks with descriptors that cannot be right: a kernel
 /// that has it answers `EBADF` or `EPERM`, never `ENOSYS`.
+#[must_use]
 pub fn file_load_exists() -> bool {
     // SAFETY: no memory is passed; the descriptors are invalid, so nothing can be loaded.
     let result = unsafe {

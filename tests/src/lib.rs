@@ -7,6 +7,7 @@
 pub mod accelerator;
 pub mod command;
 pub mod crafted;
+mod devices;
 pub mod disk;
 pub mod evidence;
 pub mod images;

@@ -24,6 +24,8 @@ pub enum Outcome {
     Booted,
     /// It holds, with this line on its console.
     Held(String),
+    /// It answers again in the boot that it was in: the run was undone after services had stopped.
+    Undone,
     /// `go` came back with this exit status: the machine has not left the old OS.
     CameBack(i32),
 }
@@ -69,6 +71,8 @@ pub fn wait(
     let mut next_try = Instant::now() + Duration::from_secs(1);
     // Nobody logs in before the old OS is gone: a session more is a process more for it to stop.
     let mut gone = false;
+    let mut unanswered = 0;
+    let mut last = String::new();
     loop {
         let console = machine.console();
         // A line without its end yet is left for the next round.
@@ -77,28 +81,36 @@ pub fn wait(
             .get(seen.min(complete)..complete)
             .unwrap_or_default();
         for line in new.lines().filter_map(own_line) {
+            // The kernel's log and the console may each bring it.
+            if line == last {
+                continue;
+            }
+            line.clone_into(&mut last);
             on_line(line);
             if line.starts_with("HOLD") {
                 return Ok(Outcome::Held(line.to_owned()));
             }
         }
         seen = complete;
-        // It comes back only if it fails; its session ends with the old OS otherwise.
-        if let Some(status) = started
-            .go
-            .ended()?
-            .filter(|status| *status != CONNECTION_LOST)
-        {
-            println!("{}", started.go.said());
-            return Ok(Outcome::CameBack(status));
+        // It comes back if it fails; otherwise it says goodbye, or its session ends with the old OS.
+        if let Some(status) = started.go.ended()? {
+            if ![0, CONNECTION_LOST].contains(&status) {
+                println!("{}", started.go.said());
+                return Ok(Outcome::CameBack(status));
+            }
         }
         if Instant::now() >= next_try {
             if !gone {
-                gone = !machine.answers();
-            } else if machine.log_in_if_possible()?
-                && boot_id(machine).is_ok_and(|now| now != started.boot)
-            {
-                return Ok(Outcome::Booted);
+                // A machine that is busy loading may be slow to answer: it is not gone before `go` is.
+                unanswered = if machine.answers() { 0 } else { unanswered + 1 };
+                gone = started.go.ended()?.is_some() && unanswered >= 2;
+            } else if machine.log_in_if_possible()? {
+                match boot_id(machine) {
+                    Ok(now) if now == started.boot => return Ok(Outcome::Undone),
+                    Ok(_) => return Ok(Outcome::Booted),
+                    // It went away between the login and the question.
+                    Err(_) => {}
+                }
             }
             next_try = Instant::now() + Duration::from_secs(1);
         }

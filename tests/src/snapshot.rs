@@ -41,7 +41,7 @@ fn saved(server: &OldServer, memory_mib: u32) -> Result<Saved> {
     let key = digest(&[
         &qemu_version()?,
         accelerator(&server.kernel)?.name(),
-        include_str!("vm.rs"),
+        include_str!("devices.rs"),
         include_str!("snapshot.rs"),
     ]);
     let at = server.directory.join(format!("booted-{memory_mib}-{key}"));

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -17,12 +17,13 @@ use tempfile::TempDir;
 
 use crate::accelerator::{accelerator, Accelerator};
 use crate::command::{explain, last_lines};
+use crate::devices::Devices;
 use crate::disk::Disk;
 use crate::lock::{self, Lock};
 use crate::old_server::OldServer;
 use crate::qmp::Qmp;
 use crate::ssh::{Answer, Running, Ssh};
-use crate::{old_server, paths};
+use crate::{devices, old_server, paths};
 
 /// How much of the console an error shows.
 const CONSOLE_TAIL: usize = 40;
@@ -77,52 +78,14 @@ impl Machine {
             .prefix("reroot-")
             .tempdir()
             .context("create a directory for a machine's sockets")?;
-        let socket = |name: &str| sockets.path().join(name);
-        // setpriv: a test that is killed takes its machine with it.
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults"])
-            .args([
-                "-machine",
-                "pc",
-                "-accel",
-                accelerator.name(),
-                "-cpu",
-                "max",
-                "-smp",
-                "2",
-            ])
-            .args([
-                "-m",
-                &memory_mib.to_string(),
-                "-display",
-                "none",
-                "-vga",
-                "std",
-            ])
-            .args(["-name", &format!("reroot-{}", at("").display())])
-            .args(["-device", "virtio-rng-pci,addr=5"])
-            .arg("-netdev")
-            .arg(format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"))
-            // The address in the bus gives the interface its name, ens3.
-            .args(["-device", "virtio-net-pci,netdev=net,addr=3,romfile="])
-            .arg("-drive")
-            .arg(format!(
-                "file={},if=none,id=root,format=qcow2",
-                disk.path().display()
-            ))
-            .args(["-device", "virtio-blk-pci,drive=root,addr=4,bootindex=0"])
-            .arg("-chardev")
-            .arg(format!(
-                "socket,id=console,path={},server=on,wait=off,logfile={}",
-                socket("console").display(),
-                at("console.log").display()
-            ))
-            .args(["-serial", "chardev:console", "-qmp"])
-            .arg(format!(
-                "unix:{},server=on,wait=off",
-                socket("qmp").display()
-            ));
+        let mut command = devices::qemu(&Devices {
+            accelerator,
+            memory_mib,
+            disk: disk.path(),
+            ssh_port: port,
+            sockets: sockets.path(),
+            console_log: &at("console.log"),
+        });
         if let Start::Saved(state) = start {
             command
                 .arg("-incoming")
@@ -134,7 +97,7 @@ impl Machine {
             .stdout(log.try_clone()?)
             .stderr(log);
         let process = command.spawn().map_err(|error| explain(&command, error))?;
-        let qmp = Qmp::connect(&socket("qmp")).with_context(|| {
+        let qmp = Qmp::connect(&sockets.path().join("qmp")).with_context(|| {
             format!(
                 "QEMU: {}",
                 fs::read_to_string(at("qemu.log")).unwrap_or_default()
@@ -381,6 +344,9 @@ impl Machine {
                 "QEMU ended by itself: {status}\n{log}\n{}",
                 self.console_tail()
             );
+        }
+        if self.console().contains("Kernel panic - not syncing") {
+            bail!("the machine's kernel panicked\n{}", self.console_tail());
         }
         Ok(())
     }

@@ -12,25 +12,28 @@ use reroot_tests::crafted::trailer_of;
 use reroot_tests::disk::Disk;
 use reroot_tests::images::image;
 use reroot_tests::old_server::old_server;
-use reroot_tests::reinstall::{boot_id, IMAGE_ON_MACHINE, KEEP};
+use reroot_tests::reinstall::{IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
-
-/// Not enough for the RAM environment, and enough for Debian 11.
-const SMALL_MEMORY_MIB: u32 = 192;
 
 /// Everything on the root filesystem but the image itself and what a running system writes of
 /// its own accord: logs of logins, seeds, leases.
 const LISTING: &str = r"LC_ALL=C find / -xdev \
     \( -path /root/new.reroot -o -path /var/log -o -path /var/lib/dhcp -o -path /var/lib/systemd \
        -o -path /var/tmp -o -path /tmp -o -path /root -o -path /etc/mtab -o -path /dev \) -prune -o \
-    -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\n' | sort | sha256sum";
+    -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\n' | sort";
 
 /// Asks for `go`, which must be refused with one of `statuses` and change nothing.
 fn refused(machine: &Machine, case: &str, arguments: &str, statuses: &[i32]) -> Result<()> {
-    let listing = machine.expect(LISTING)?;
-    let boot = boot_id(machine)?;
+    let script = format!(
+        "cat /proc/sys/kernel/random/boot_id >/tmp/boot; {LISTING} >/tmp/before
+         {IMAGE_ON_MACHINE} go --yes {KEEP} {arguments} >/tmp/said 2>&1; status=$?
+         {LISTING} >/tmp/after; cat /tmp/said; echo
+         diff /tmp/before /tmp/after || echo CHANGED
+         cmp /tmp/boot /proc/sys/kernel/random/boot_id || echo REBOOTED
+         exit $status"
+    );
     let answer = machine
-        .ssh(&format!("{IMAGE_ON_MACHINE} go --yes {KEEP} {arguments}"))
+        .ssh(&script)
         .with_context(|| format!("{case}: go"))?;
     println!(
         "{case}: exit {}\n{}{}",
@@ -42,24 +45,16 @@ fn refused(machine: &Machine, case: &str, arguments: &str, statuses: &[i32]) -> 
         answer.status
     );
     ensure!(
-        !answer.stderr.is_empty() || !answer.stdout.is_empty(),
+        !answer.stdout.trim().is_empty(),
         "{case}: refused without a word"
     );
-    ensure!(
-        boot_id(machine)? == boot,
-        "{case}: the machine has rebooted"
-    );
-    ensure!(
-        machine.expect(LISTING)? == listing,
-        "{case}: something has changed on the disk"
-    );
-    ensure!(
-        machine
-            .expect("ls -A / | grep -c '^.reroot$' || true")?
-            .trim()
-            == "0",
-        "{case}: traces"
-    );
+    for trace in ["CHANGED", "REBOOTED"] {
+        ensure!(
+            !answer.stdout.contains(trace),
+            "{case}: {trace}\n{}",
+            answer.stdout
+        );
+    }
     Ok(())
 }
 
@@ -79,6 +74,7 @@ fn an_unfit_machine_or_image_is_refused_and_nothing_changes() -> Result<()> {
     keep_paths(&machine)?;
     damaged_images(&machine, &std::fs::read(&image)?)?;
     two_disks_with_one_identity(&mut machine)?;
+    too_little_memory(&machine)?;
     too_little_space(&machine)?;
 
     let check = machine.ssh(&format!("{IMAGE_ON_MACHINE} check {KEEP}"))?;
@@ -198,15 +194,25 @@ fn two_disks_with_one_identity(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_machine_with_too_little_memory_is_refused_and_nothing_changes() -> Result<()> {
-    let machine = running_old_server("small", SMALL_MEMORY_MIB)?;
-    machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
-    refused(&machine, "too little memory", "", &[1])?;
+/// Memory that others hold is not there for the image. A file in memory stands for them.
+fn too_little_memory(machine: &Machine) -> Result<()> {
+    let hold = |leave: u32| {
+        machine.expect(&format!(
+            "available=$(awk '/^MemAvailable/ {{ print int($2 / 1024) }}' /proc/meminfo); \
+             mount -o remount,size=100% /dev/shm; \
+             head -c $((available - {leave}))M /dev/zero >/dev/shm/held"
+        ))
+    };
+    hold(300)?;
     refused(
-        &machine,
+        machine,
         "too little memory for the payload",
         "--payload ram",
         &[1],
-    )
+    )?;
+    machine.expect("rm /dev/shm/held")?;
+    hold(40)?;
+    refused(machine, "too little memory", "", &[1])?;
+    machine.expect("rm /dev/shm/held")?;
+    Ok(())
 }

@@ -100,10 +100,14 @@ impl Lookup {
             Self::Kernel => {
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV;
-                match rustix::fs::openat2(dir, name, flags, Mode::empty(), beneath) {
-                    Ok(_) => Ok(false),
-                    Err(Errno::XDEV) => Ok(true),
-                    Err(error) => Err(error.into()),
+                loop {
+                    match rustix::fs::openat2(dir, name, flags, Mode::empty(), beneath) {
+                        Ok(_) => return Ok(false),
+                        Err(Errno::XDEV) => return Ok(true),
+                        // As in `openat2` below: the kernel could not be sure.
+                        Err(Errno::AGAIN | Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                 }
             }
             Self::Comparison => {

@@ -27,7 +27,9 @@ use super::validate::validate_keep_by;
 const PROGRESS_STEP: u64 = 256;
 /// How deep the directories are that are emptied side by side.
 const UNIT_DEPTH: usize = 3;
-/// How many of them are, at most.
+/// How many of those are listed at most, so that a tree cannot fill the memory with them.
+const MOST_UNITS: usize = 4096;
+/// How many threads empty them at most.
 const MOST_THREADS: usize = 4;
 /// How often a directory is read again because it turned out not to be empty.
 const PASSES: u32 = 16;
@@ -125,6 +127,9 @@ fn units(lookup: Lookup, root: BorrowedFd<'_>, keep: &KeepSet) -> Result<Vec<Vec
     let mut units = Vec::new();
     let mut pending = vec![(Vec::new(), Some(keep.root()), 0)];
     while let Some((path, node, depth)) = pending.pop() {
+        if units.len() >= MOST_UNITS {
+            break;
+        }
         let mut below = Names::default();
         // Whatever cannot be entered is for the walk over the whole tree to judge.
         let Ok(dir) = parents.directory(&path) else {
@@ -139,7 +144,7 @@ fn units(lookup: Lookup, root: BorrowedFd<'_>, keep: &KeepSet) -> Result<Vec<Vec
                 Ok::<_, Errno>(())
             })
             .map_err(|e| TreeError::io("read", &path, e))?;
-        while let Some(name) = below.pop() {
+        while let Some(name) = below.pop().filter(|_| units.len() < MOST_UNITS) {
             let mut child = path.clone();
             if !child.is_empty() {
                 child.push(b'/');

@@ -165,24 +165,18 @@ fn print_report(story: &Story) {
     print!("{}", story.new_os);
 
     heading("Kept data");
-    println!(
-        "{:<16} {:>8}  {:<18} {:<18} result",
-        "path", "entries", "metadata", "contents"
-    );
     for (before, after) in story.before.iter().zip(&story.after) {
-        for (when, evidence) in [("before", before), ("after", after)] {
-            let result = match when {
-                "before" => "",
-                _ if before == after => "the same",
-                _ => "DIFFERENT",
-            };
-            println!(
-                "{:<16} {:>8}  {:<18} {:<18} {result}",
-                evidence.path,
-                evidence.entries,
-                &evidence.metadata[..16.min(evidence.metadata.len())],
-                &evidence.contents[..16.min(evidence.contents.len())],
-            );
+        let result = if before == after {
+            "the same"
+        } else {
+            "DIFFERENT"
+        };
+        println!("{}: {} entries, {result}", before.path, before.entries);
+        for (what, old, new) in [
+            ("metadata", &before.metadata, &after.metadata),
+            ("contents", &before.contents, &after.contents),
+        ] {
+            println!("  {what}  before {old}\n            after  {new}");
         }
     }
     println!("metadata: SHA-256 of names, inode numbers, owners, modes, sizes, all times, links");
@@ -208,6 +202,9 @@ fn print_report(story: &Story) {
         println!("{:>8.2} s  {name}", time.as_secs_f64());
     }
 
+    let total: Duration = story.steps.iter().map(|(_, time)| *time).sum();
+    println!("{:>8.2} s  all of it", total.as_secs_f64());
+
     heading("Downtime");
     println!(
         "{:.1} s from the last answer of {} to the first of {}",
@@ -231,6 +228,7 @@ fn say(line: &str) {
 /// The live view of the machine's console: a bar on a terminal, lines elsewhere.
 struct Console {
     bar: Option<ProgressBar>,
+    since: Instant,
 }
 
 impl Console {
@@ -244,21 +242,25 @@ impl Console {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar }
+        Self {
+            bar,
+            since: Instant::now(),
+        }
     }
 
     /// Shows a line; one that ends in a percentage moves the bar.
     fn show(&self, line: &str) {
         let percent = percent_of(line);
+        let seconds = self.since.elapsed().as_secs_f64();
         match (&self.bar, percent) {
             (Some(bar), Some(percent)) => {
                 bar.set_position(percent);
                 bar.set_message(line.to_owned());
             }
-            (Some(bar), None) => bar.println(format!("     {line}")),
+            (Some(bar), None) => bar.println(format!("{seconds:>7.1} s  {line}")),
             // Every tenth percent is enough for a log.
             (None, Some(percent)) if percent % 10 != 0 => {}
-            (None, _) => eprintln!("     {line}"),
+            (None, _) => eprintln!("{seconds:>7.1} s  {line}"),
         }
     }
 

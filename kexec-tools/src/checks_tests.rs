@@ -1,0 +1,288 @@
+//! Every check passes on a plain machine, and each fires on the machine that it is for.
+
+use manifest::facts::{
+    Facts, Firmware, InitSystem, Kept, Kexec, Memory, Mount, OsRelease, Root, RootIdentity,
+};
+use manifest::keep::KeepPath;
+use manifest::manifest::{Boot, Initramfs, Kernel, Loader, Manifest};
+use manifest::measure::Measure;
+use manifest::payload::{DirectoryLink, Frame, Payload};
+use manifest::plan::PayloadAt;
+use manifest::resolve::{Choices, PartSizes};
+use manifest::Digest;
+
+use super::{may_be_forced, run, Context, Verdict, CHECKS};
+
+const MIB: u64 = 1 << 20;
+const SIZES: PartSizes = PartSizes {
+    kernel: 12 * MIB,
+    initramfs: 8 * MIB,
+    payload: 200 * MIB,
+};
+
+fn measure(disk_bytes: u64, entries: u64) -> Measure {
+    Measure {
+        entries,
+        bytes: disk_bytes,
+        disk_bytes,
+        digest: Digest::of(b""),
+    }
+}
+
+fn machine() -> Facts {
+    Facts {
+        hostname: "shop1".into(),
+        architecture: "x86_64".into(),
+        kernel: "5.10.0".into(),
+        os: OsRelease::default(),
+        init: InitSystem::Systemd,
+        firmware: Firmware::Bios,
+        container: None,
+        memory: Memory {
+            total: 2000 * MIB,
+            available: 1500 * MIB,
+        },
+        cmdline: String::new(),
+        consoles: vec!["tty0".into()],
+        kexec: Kexec {
+            file_load: true,
+            disabled: false,
+            lockdown: None,
+        },
+        root: Some(Root {
+            identity: RootIdentity {
+                fs_uuid: "u".into(),
+                disk_signature: 1,
+                partition: 1,
+                start: 2048,
+                sectors: 8_000_000,
+            },
+            device: "/dev/vda1".into(),
+            disk: "/dev/vda".into(),
+            disk_by_id: None,
+            fstype: "ext4".into(),
+            bytes: 4000 * MIB,
+            bytes_free: 2000 * MIB,
+            inodes: 250_000,
+            inodes_free: 200_000,
+            errors: None,
+            doubles: vec![],
+            table: "dos".into(),
+            gap_sectors: 2047,
+        }),
+        root_unknown: None,
+        mounts: vec![],
+        swaps: vec![],
+        kept: vec![Kept {
+            path: KeepPath::parse("/srv").unwrap(),
+            found: Ok(measure(100 * MIB, 1000)),
+        }],
+        static_addresses: vec![],
+        root_drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
+        other_run: None,
+    }
+}
+
+fn image() -> Manifest {
+    Manifest {
+        name: "trixie".into(),
+        built_by: "test".into(),
+        architecture: "x86_64".into(),
+        os: OsRelease::default(),
+        kernel: Kernel {
+            release: "6.12".into(),
+            load: vec![],
+            drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
+        },
+        initramfs: Initramfs {
+            unpacked_bytes: 25 * MIB,
+        },
+        boot: Boot {
+            loader: Loader::GrubPc,
+            cmdline: String::new(),
+            consoles: vec![],
+        },
+        keep: vec![],
+        payload: Payload {
+            entries: 12_000,
+            inodes: 12_000,
+            unpacked_bytes: 320 * MIB,
+            disk_bytes: 340 * MIB,
+            directory_links: vec![DirectoryLink {
+                path: "/bin".into(),
+                target: "/usr/bin".into(),
+            }],
+            frames: vec![Frame {
+                offset: 0,
+                length: 200 * MIB,
+                unpacked: 320 * MIB,
+                entries: 12_000,
+                digest: Digest::of(b""),
+            }],
+        },
+    }
+}
+
+fn refused(
+    facts: &Facts,
+    image: &Manifest,
+    payload_at: Option<PayloadAt>,
+    forced: &[&str],
+) -> Vec<&'static str> {
+    let forced: Vec<String> = forced.iter().map(ToString::to_string).collect();
+    let choices = Choices { payload_at };
+    run(&Context {
+        facts,
+        manifest: image,
+        sizes: SIZES,
+        choices: &choices,
+        forced: &forced,
+    })
+    .iter()
+    .filter(|f| f.refuses())
+    .map(|f| f.code)
+    .collect()
+}
+
+#[test]
+fn nothing_speaks_against_a_plain_machine() {
+    assert_eq!(refused(&machine(), &image(), None, &[]), [""; 0]);
+}
+
+type Change = fn(&mut Facts, &mut Manifest);
+
+fn root(facts: &mut Facts) -> &mut Root {
+    facts.root.as_mut().unwrap()
+}
+
+/// For every check a machine or an image that it is there to refuse.
+const CASES: &[(&str, Change)] = &[
+    ("architecture", |f, _| f.architecture = "aarch64".into()),
+    ("container", |f, _| f.container = Some("lxc".into())),
+    ("other-run", |f, _| {
+        f.other_run = Some("20260101T000000Z-0000".into())
+    }),
+    ("init", |f, _| f.init = InitSystem::Other("init".into())),
+    ("firmware", |f, _| f.firmware = Firmware::Uefi),
+    ("kexec", |f, _| f.kexec.file_load = false),
+    ("kexec", |f, _| f.kexec.disabled = true),
+    ("kexec", |f, _| f.kexec.lockdown = Some("integrity".into())),
+    ("root", |f, _| {
+        f.root = None;
+        f.root_unknown = Some("LVM".into());
+    }),
+    ("root-type", |f, _| root(f).fstype = "ext3".into()),
+    ("root-double", |f, _| {
+        root(f).doubles = vec!["/dev/vdb1".into()]
+    }),
+    ("root-errors", |f, _| {
+        root(f).errors = Some("3 errors".into())
+    }),
+    ("partition-table", |f, _| root(f).table = "gpt".into()),
+    ("partition-table", |f, _| root(f).gap_sectors = 62),
+    ("root-driver", |f, _| f.root_drivers.push("cciss".into())),
+    ("separate-mounts", |f, _| {
+        f.mounts.push(Mount {
+            target: "/boot".into(),
+            source: "/dev/vda2".into(),
+            fstype: "ext2".into(),
+            bind_of_root: false,
+        });
+    }),
+    ("keep", |f, _| f.kept[0].found = Err("it is a link".into())),
+    ("keep-link", |f, i| {
+        f.kept[0].path = KeepPath::parse("/opt/shop/data").unwrap();
+        i.payload.directory_links = vec![DirectoryLink {
+            path: "/opt/shop".into(),
+            target: "/srv".into(),
+        }];
+    }),
+    ("space", |f, _| {
+        f.kept[0].found = Ok(measure(3900 * MIB, 10))
+    }),
+    ("space", |f, _| f.kept[0].found = Ok(measure(MIB, 249_000))),
+    ("space-now", |f, _| root(f).bytes_free = 100 * MIB),
+    ("memory", |f, _| {
+        f.memory = Memory {
+            total: 120 * MIB,
+            available: 100 * MIB,
+        }
+    }),
+    ("memory", |f, _| f.memory.available = 50 * MIB),
+    ("network-static", |f, _| {
+        f.static_addresses = vec!["eth0 192.0.2.7/24".into()]
+    }),
+];
+
+#[test]
+fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
+    for (code, change) in CASES {
+        let (mut facts, mut image) = (machine(), image());
+        change(&mut facts, &mut image);
+        assert_eq!(refused(&facts, &image, None, &[]), [*code]);
+    }
+}
+
+#[test]
+fn every_check_has_a_case() {
+    for check in CHECKS {
+        assert!(
+            CASES.iter().any(|(code, _)| *code == check.code),
+            "{}",
+            check.code
+        );
+    }
+}
+
+#[test]
+fn only_forcible_checks_can_be_forced() {
+    for (code, change) in CASES {
+        let (mut facts, mut image) = (machine(), image());
+        change(&mut facts, &mut image);
+        let refuses = !refused(&facts, &image, None, &[code]).is_empty();
+        assert_eq!(refuses, !may_be_forced(code), "{code}");
+    }
+    assert!(!may_be_forced("no-such-check"));
+}
+
+#[test]
+fn a_payload_that_must_be_in_memory_needs_more_of_it() {
+    let mut facts = machine();
+    facts.memory = Memory {
+        total: 460 * MIB,
+        available: 400 * MIB,
+    };
+    assert_eq!(
+        refused(&facts, &image(), None, &[]),
+        [""; 0],
+        "it waits on disk"
+    );
+    assert_eq!(
+        refused(&facts, &image(), Some(PayloadAt::Ram), &[]),
+        ["memory"]
+    );
+}
+
+#[test]
+fn a_refusal_says_what_was_found_and_what_to_do() {
+    let mut facts = machine();
+    facts.firmware = Firmware::Uefi;
+    let (image, choices) = (image(), Choices::default());
+    let context = Context {
+        facts: &facts,
+        manifest: &image,
+        sizes: SIZES,
+        choices: &choices,
+        forced: &[],
+    };
+    let findings = run(&context);
+    let finding = findings
+        .iter()
+        .find(|f| f.verdict == Verdict::Refuse)
+        .unwrap();
+    assert!(finding.found.is_some() && finding.remedy.is_some());
+    assert!(findings
+        .iter()
+        .filter(|f| f.verdict == Verdict::Pass)
+        .all(|f| f.remedy.is_none()));
+}

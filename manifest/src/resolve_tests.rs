@@ -1,0 +1,68 @@
+//! Plans from facts, by table.
+
+use super::*;
+
+#[test]
+fn consoles_keep_their_order_and_the_machines_last_one_stays_last() {
+    let lists = |a: &[&str]| a.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    for (machine, image, expected) in [
+        (
+            &["tty0", "ttyS0"][..],
+            &["tty0", "ttyS0,115200"][..],
+            "console=tty0 console=ttyS0,115200",
+        ),
+        (
+            &["ttyS0", "tty0"],
+            &["tty0", "ttyS0,115200"],
+            "console=ttyS0,115200 console=tty0",
+        ),
+        (&["hvc0"], &["tty0"], "console=tty0 console=hvc0"),
+        (&[], &["tty0"], "console=tty0"),
+        (&["ttyS1"], &[], "console=ttyS1"),
+    ] {
+        let line = ram_cmdline(&lists(machine), &lists(image));
+        assert!(line.contains(expected), "{machine:?} {image:?}: {line}");
+        assert!(line.contains("rootfstype=ramfs"), "{line}");
+    }
+}
+
+#[test]
+fn space_counts_what_is_kept_and_what_is_staged() {
+    let space = |there, needed| Space {
+        bytes_needed: needed,
+        bytes_there: there,
+        inodes_needed: 10,
+        inodes_there: 10,
+    };
+    assert_eq!(space(100, 100).lack(), None);
+    assert!(space(99, 100).lack().is_some());
+    let inodes = Space {
+        inodes_there: 9,
+        ..space(100, 100)
+    };
+    assert!(inodes.lack().is_some_and(|l| l.contains("inodes")));
+}
+
+#[test]
+fn memory_is_enough_only_for_both_peaks() {
+    let peak = MemoryPeak {
+        load: 100,
+        ram: 200,
+    };
+    for (total, available, expected) in [(200, 100, true), (199, 100, false), (200, 99, false)] {
+        assert_eq!(memory_suffices(peak, Memory { total, available }), expected);
+    }
+}
+
+#[test]
+fn the_commit_point_is_between_what_reverts_and_what_holds() {
+    let steps = steps(PayloadAt::Ram);
+    let commit = steps.iter().position(|s| s.name == "commit").unwrap();
+    assert!(steps[..=commit]
+        .iter()
+        .all(|s| s.on_failure != OnFailure::Hold));
+    assert!(steps[commit + 1..]
+        .iter()
+        .all(|s| s.on_failure == OnFailure::Hold));
+    assert!(steps[..commit].iter().any(|s| s.place == Place::OldOs));
+}

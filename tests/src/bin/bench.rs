@@ -1,0 +1,300 @@
+//! `make bench`: every number that docs/testing.md states, measured in one run.
+//!
+//! Times are of this machine's processors and of an ext4 in a file, the least of several rounds,
+//! and only their ratios mean anything elsewhere. The smallest memory is tried in virtual machines.
+
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use machine::tree::{self, Source, UnpackOptions};
+use manifest::keep::{KeepPath, KeepSet};
+use manifest::payload::Payload;
+use manifest::trailer::PartKind;
+use manifest::{Document, Manifest};
+use reroot_tests::command::run;
+use reroot_tests::crafted::trailer_of;
+use reroot_tests::images::image;
+use reroot_tests::old_server::old_server;
+use reroot_tests::paths;
+use reroot_tests::reinstall::{self, Outcome, KEEP};
+use reroot_tests::vm::Machine;
+
+/// Rounds of each measurement.
+const ROUNDS: u32 = 5;
+/// Inodes for a million kept files and a tree.
+const INODES: u64 = 1_200_000;
+const FEW: u32 = 1_000;
+const MANY: u32 = 1_000_000;
+/// Memory sizes to try, in MiB, until one does not do.
+const MEMORY_MIB: [u32; 6] = [512, 448, 384, 320, 288, 256];
+
+fn main() -> Result<()> {
+    let image = image("trixie")?;
+    let bytes = fs::read(&image).with_context(|| format!("read {}", image.display()))?;
+    println!("\nSizes");
+    for program in ["reroot-launch", "reroot-init"] {
+        let size = fs::metadata(paths::program(program))?.len();
+        println!(
+            "  {program:<14} {:.2} MiB (below 4)",
+            size as f64 / f64::from(1 << 20)
+        );
+    }
+    println!(
+        "  image          {:.1} MiB",
+        bytes.len() as f64 / f64::from(1 << 20)
+    );
+
+    let bench = Bench::new(&bytes)?;
+    drop(bytes);
+    bench.against_others()?;
+    bench.kept_files()?;
+    drop(bench);
+    smallest_memory(&image);
+    Ok(())
+}
+
+/// An ext4 with the payload of an image beside it.
+struct Bench {
+    scratch: tempfile::TempDir,
+    payload: Payload,
+}
+
+impl Bench {
+    fn new(image: &[u8]) -> Result<Self> {
+        let scratch =
+            tempfile::tempdir_in(paths::target()).context("create a scratch directory")?;
+        let trailer = trailer_of(image)?;
+        let part = |kind: PartKind| {
+            let part = trailer.part(kind);
+            &image[part.offset as usize..(part.offset + part.length) as usize]
+        };
+        let manifest = Manifest::from_json(part(PartKind::Manifest)).context("the manifest")?;
+        let at = |name: &str| scratch.path().join(name);
+        fs::write(at("payload"), part(PartKind::Payload)).context("write the payload")?;
+        File::create(at("disk"))?
+            .set_len(8 << 30)
+            .context("size the disk")?;
+        run(Command::new("mkfs.ext4")
+            .args([
+                "-q",
+                "-F",
+                "-N",
+                &INODES.to_string(),
+                "-E",
+                "lazy_itable_init=0",
+            ])
+            .arg(at("disk")))?;
+        fs::create_dir(at("root"))?;
+        run(Command::new("mount")
+            .args(["-o", "loop"])
+            .arg(at("disk"))
+            .arg(at("root")))?;
+        let bench = Self {
+            payload: manifest.payload,
+            scratch,
+        };
+        fs::create_dir(bench.root().join("keep"))?;
+        Ok(bench)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.at("root")
+    }
+
+    /// Every way begins with a whole tree that is on the disk and ends the same way.
+    fn against_others(&self) -> Result<()> {
+        self.unpack()?;
+        let squashed = self.at("squashed");
+        run(Command::new("mksquashfs")
+            .arg(self.root())
+            .arg(&squashed)
+            .args([
+                "-quiet",
+                "-no-progress",
+                "-comp",
+                "zstd",
+                "-wildcards",
+                "-e",
+                "lost+found",
+                "keep",
+            ]))?;
+
+        let [mut own, mut tar, mut unsquashfs] = [Duration::MAX; 3];
+        for _ in 0..ROUNDS {
+            own = own.min(self.timed(|| self.wipe().and_then(|()| self.unpack()))?);
+            tar = tar.min(self.timed(|| {
+                self.remove()?;
+                self.shell("zstd -dc \"$PAYLOAD\" | tar -x -p --xattrs --xattrs-include='*' --numeric-owner")
+            })?);
+            unsquashfs = unsquashfs.min(self.timed(|| {
+                self.remove()?;
+                self.shell("unsquashfs -quiet -no-progress -force -dest . \"$SQUASHED\"")
+            })?);
+        }
+        println!(
+            "\nReplacing a tree of {} entries, {} MiB, by itself, on ext4, sync included",
+            self.payload.entries,
+            self.payload.unpacked_bytes >> 20
+        );
+        println!(
+            "  reroot's wipe and unpack      {:>6.2} s",
+            own.as_secs_f64()
+        );
+        println!(
+            "  rm -rf; zstd -dc | tar -x     {:>6.2} s",
+            tar.as_secs_f64()
+        );
+        println!(
+            "  rm -rf; unsquashfs            {:>6.2} s",
+            unsquashfs.as_secs_f64()
+        );
+        println!(
+            "  reroot / tar                  {:>6.2} (at most 0.6)",
+            ratio(own, tar)
+        );
+        println!(
+            "  reroot / unsquashfs           {:>6.2}",
+            ratio(own, unsquashfs)
+        );
+        Ok(())
+    }
+
+    fn kept_files(&self) -> Result<()> {
+        let mut least = Vec::new();
+        let mut made = 0;
+        for files in [FEW, MANY] {
+            self.keep_files(made..files)?;
+            made = files;
+            let mut time = Duration::MAX;
+            for _ in 0..ROUNDS {
+                self.unpack()?;
+                time = time.min(self.timed(|| self.wipe())?);
+            }
+            println!(
+                "\nWiping the tree beside {files} kept files\n  {:.3} s",
+                time.as_secs_f64()
+            );
+            least.push(time);
+        }
+        println!(
+            "  {MANY} / {FEW}: {:.2} (at most 1.1)",
+            ratio(least[1], least[0])
+        );
+        Ok(())
+    }
+
+    fn keep_files(&self, numbers: std::ops::Range<u32>) -> Result<()> {
+        for number in numbers {
+            let directory = self.root().join("keep").join((number / 1000).to_string());
+            if number % 1000 == 0 {
+                fs::create_dir(&directory).context("create a kept directory")?;
+            }
+            File::create(directory.join(number.to_string())).context("create a kept file")?;
+        }
+        Ok(())
+    }
+
+    /// The time of `work` with all before it on the disk already, and all of it on the disk too.
+    fn timed(&self, work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+        let root = File::open(self.root())?;
+        rustix::fs::syncfs(&root).context("sync before")?;
+        let start = Instant::now();
+        work()?;
+        rustix::fs::syncfs(&root).context("sync after")?;
+        Ok(start.elapsed())
+    }
+
+    fn keep() -> Result<KeepSet> {
+        let keep = KeepPath::parse("/keep").context("the kept path")?;
+        KeepSet::new([&keep])
+            .with_internal("/lost+found")
+            .context("the filesystem's own directory")
+    }
+
+    fn wipe(&self) -> Result<()> {
+        let root = File::open(self.root())?;
+        tree::wipe(root.as_fd(), &Self::keep()?, &|_| {}).context("wipe")?;
+        Ok(())
+    }
+
+    fn unpack(&self) -> Result<()> {
+        let root = File::open(self.root())?;
+        let source = Source::new(File::open(self.at("payload"))?, 0);
+        let options = UnpackOptions::default();
+        tree::unpack(
+            root.as_fd(),
+            &source,
+            &self.payload,
+            &Self::keep()?,
+            &options,
+            &|_| {},
+        )
+        .context("unpack")?;
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<()> {
+        self.shell("find . -mindepth 1 -maxdepth 1 ! -name keep ! -name lost+found -print0 | xargs -0 rm -rf --")
+    }
+
+    fn shell(&self, line: &str) -> Result<()> {
+        run(Command::new("bash")
+            .args(["-euo", "pipefail", "-c", line])
+            .current_dir(self.root())
+            .env("PAYLOAD", self.at("payload"))
+            .env("SQUASHED", self.at("squashed")))?;
+        Ok(())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // A drop cannot fail; what stays mounted is said.
+        if let Err(error) = run(Command::new("umount").arg(self.root())) {
+            eprintln!("bench: {error:#}");
+        }
+    }
+}
+
+fn ratio(this: Duration, that: Duration) -> f64 {
+    this.as_secs_f64() / that.as_secs_f64()
+}
+
+/// Reinstalls the old server with less and less memory.
+fn smallest_memory(image: &Path) {
+    println!("\nMemory that is enough to reinstall the old server ({KEEP})");
+    for memory_mib in MEMORY_MIB {
+        let ended = with_memory(image, memory_mib);
+        match &ended {
+            Ok(Outcome::Booted) => println!("  {memory_mib} MiB: reinstalled"),
+            Ok(other) => println!("  {memory_mib} MiB: {other:?}"),
+            // A machine that dies of too little memory is a finding here, not a failure.
+            Err(error) => {
+                let text = format!("{error:#}");
+                println!(
+                    "  {memory_mib} MiB: {}",
+                    text.lines().next().unwrap_or_default()
+                );
+            }
+        }
+        if !matches!(ended, Ok(Outcome::Booted)) {
+            break;
+        }
+    }
+}
+
+fn with_memory(image: &Path, memory_mib: u32) -> Result<Outcome> {
+    let mut machine = Machine::boot(&old_server()?, "memory", memory_mib)?;
+    machine.wait_for_ssh()?;
+    let started = reinstall::start(&machine, image, "")?;
+    let limit = machine.patience(reinstall::LIMIT);
+    reinstall::wait(&mut machine, started, limit, |_| {})
+}
