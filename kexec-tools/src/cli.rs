@@ -1,7 +1,7 @@
 //! The command line on the machine. One definition gives parsing, help, man page and completions.
 
 use anyhow::{bail, Context, Result};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use manifest::keep::{KeepPath, KeepPathError};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices, Inputs, PartSizes};
@@ -49,6 +49,15 @@ enum Command {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+    /// Print this program's manual page
+    #[command(hide = true)]
+    Man,
+    /// Print a shell's completions for this program
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
     /// Go on with a run that `go` prepared, detached from the session that started it
     #[command(hide = true)]
@@ -145,6 +154,18 @@ impl Cli {
                     },
                 )
             }
+            Command::Man => {
+                clap_mangen::Man::new(Cli::command())
+                    .render(&mut std::io::stdout())
+                    .context("print the manual page")?;
+                Ok(Outcome::Done)
+            }
+            Command::Completions { shell } => {
+                let mut definition = Cli::command();
+                let name = definition.get_name().to_owned();
+                clap_complete::generate(shell, &mut definition, name, &mut std::io::stdout());
+                Ok(Outcome::Done)
+            }
             Command::Worker { run } => Ok(worker::main(&run)),
         }
     }
@@ -219,7 +240,6 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {

@@ -44,6 +44,22 @@ pub fn machine_slot() -> Result<Lock> {
     }
 }
 
+/// Says that what lies under `target/base/` is in use, until dropped.
+pub fn base_in_use() -> Result<Lock> {
+    let path = paths::base().join("in-use.lock");
+    let file = open(&path)?;
+    flock(&file, FlockOperation::LockShared).with_context(|| format!("lock {}", path.display()))?;
+    Ok(Lock(file))
+}
+
+/// A lock under which nothing of `target/base/` is in use; none where a machine runs on it, perhaps
+/// one of an older harness.
+pub fn base_unused() -> Option<Lock> {
+    let file = open(&paths::base().join("in-use.lock")).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(Lock(file))
+}
+
 fn open(path: &Path) -> Result<File> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;

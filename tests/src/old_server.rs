@@ -176,6 +176,9 @@ fn only_kernel(tree: &Path) -> Result<PathBuf> {
 
 /// Removes what an earlier recipe made: each is a gigabyte that nothing will ask for again.
 fn forget_others(current: &str, prefix: &str) {
+    let Some(_unused) = lock::base_unused() else {
+        return;
+    };
     let Ok(entries) = fs::read_dir(paths::base()) else {
         return;
     };

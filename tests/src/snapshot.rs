@@ -79,6 +79,9 @@ fn saved(server: &OldServer, memory_mib: u32) -> Result<Saved> {
 
 /// Removes what an earlier harness or QEMU saved for this amount of memory.
 fn forget_others(server: &OldServer, memory_mib: u32) {
+    let Some(_unused) = lock::base_unused() else {
+        return;
+    };
     let Ok(entries) = fs::read_dir(&server.directory) else {
         return;
     };

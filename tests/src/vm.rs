@@ -53,6 +53,7 @@ pub struct Machine {
     /// Of sockets alone: a socket's path has room for 107 bytes, and a checkout may lie deep.
     sockets: TempDir,
     _slot: Lock,
+    _base: Lock,
 }
 
 impl Machine {
@@ -72,6 +73,7 @@ impl Machine {
     ) -> Result<Self> {
         let accelerator = accelerator(&server.kernel)?;
         let slot = lock::machine_slot()?;
+        let base = lock::base_in_use()?;
         let port = free_port()?;
         let at = |name: &str| directory.path().join(name);
         let sockets = tempfile::Builder::new()
@@ -114,6 +116,7 @@ impl Machine {
                 directory: Some(directory),
                 sockets,
                 _slot: slot,
+                _base: base,
             },
             Err(error) => {
                 kill(process);
@@ -316,6 +319,7 @@ impl Machine {
         Ok(PoweredOff {
             disk: self.disk.clone(),
             directory,
+            _base: lock::base_in_use()?,
         })
     }
 
@@ -375,6 +379,7 @@ pub struct PoweredOff {
     /// Its disk.
     pub disk: Disk,
     directory: TempDir,
+    _base: Lock,
 }
 
 impl PoweredOff {
