@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,18 +28,37 @@ pub const CLEAN_ENVIRONMENT: [(&str, &str); 5] = [
     ("DEBIAN_FRONTEND", "noninteractive"),
 ];
 
-/// Whether a program is in one of the places that root's PATH names.
-pub fn is_installed(program: &str) -> bool {
+/// Where programs are: PATH, and the folders that it lacks for some who became root.
+fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let fixed = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
     std::env::split_paths(&path)
-        .chain(fixed.iter().map(Into::into))
+        .chain(fixed.map(PathBuf::from))
+        .collect()
+}
+
+/// Whether a program is in one of those places.
+pub fn is_installed(program: &str) -> bool {
+    folders()
+        .iter()
         .any(|folder| folder.join(program).is_file())
 }
 
-/// Runs a program to its end, `step` showing its latest line. `package` is what to install where
-/// the program is missing. Fails with its last lines if it fails.
-pub fn run(command: &mut Command, package: &str, step: &Step) -> Result<()> {
+/// A command for a program that mounts things: they go with it, even when it fails and forgets
+/// them. Nothing that is removed here afterwards can then lead to files of somebody else.
+pub fn with_own_mounts(program: &str) -> Command {
+    let mut command = Command::new("unshare");
+    // A folder with a colon in its name came from PATH and cannot have had one.
+    if let Ok(path) = std::env::join_paths(folders()) {
+        command.env("PATH", path);
+    }
+    command.args(["--mount", "--propagation", "private", "--", program]);
+    command
+}
+
+/// Runs a program to its end, `step` showing its latest line. `name` is what errors call it, and
+/// `package` what to install where the command is missing. Fails with its last lines if it fails.
+pub fn run(name: &str, command: &mut Command, package: &str, step: &Step) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     // In memory: the disk may be full, and then the log says so.
     let log = memfd_create("log", MemfdFlags::CLOEXEC)
@@ -50,18 +70,18 @@ pub fn run(command: &mut Command, package: &str, step: &Step) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(missing_tool(&program, package));
         }
-        other => other.with_context(|| format!("start {program}"))?,
+        other => other.with_context(|| format!("start {name}"))?,
     };
     let status = loop {
         if let Some(status) = child
             .try_wait()
-            .with_context(|| format!("wait for {program}"))?
+            .with_context(|| format!("wait for {name}"))?
         {
             break status;
         }
         if let Err(interrupted) = interrupt::check() {
             interrupt::stop(&mut child);
-            return Err(interrupted).context(program);
+            return Err(interrupted).context(name.to_owned());
         }
         if let Some(line) = last_lines(&log, 1)?.pop() {
             step.detail(&line);
@@ -77,7 +97,7 @@ pub fn run(command: &mut Command, package: &str, step: &Step) -> Result<()> {
     let said = said
         .split_off(said.len().saturating_sub(SHOWN))
         .join("\n  ");
-    anyhow::bail!("{program} ended with {status}; its last lines:\n  {said}")
+    anyhow::bail!("{name} ended with {status}; its last lines:\n  {said}")
 }
 
 /// Reads by position: the child goes on writing where the shared file stands.

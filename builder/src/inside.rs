@@ -51,5 +51,5 @@ pub fn run_inside(root: &Path, script: &Path, shown: &[&Path], step: &Step) -> R
         .arg(script)
         .args(shown)
         .stdin(std::process::Stdio::null());
-    run(&mut command, "util-linux", step)
+    run("the script", &mut command, "util-linux", step)
 }

@@ -51,7 +51,7 @@ fn copy(from: &Path, root: &Path) -> Result<()> {
         .arg(from.join("."))
         .arg(root)
         .stdin(Stdio::null());
-    run(&mut command, "coreutils", &progress)?;
+    run("cp", &mut command, "coreutils", &progress)?;
     progress.done("copied");
     Ok(())
 }

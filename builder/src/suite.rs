@@ -6,12 +6,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
 use crate::apt_sources::{self, Archives};
-use crate::command::{is_installed, run};
+use crate::command::{is_installed, run, with_own_mounts};
 use crate::failure::{advice, missing_tool, refusal};
 use crate::inside::run_inside;
 use crate::progress::{step, Step};
@@ -166,7 +166,7 @@ fn by_mmdebstrap(
 ) -> Result<()> {
     // A local archive has to be seen from inside the new root too.
     const LOCAL: &str = "/usr/share/mmdebstrap/hooks/file-mirror-automount";
-    let mut command = Command::new("mmdebstrap");
+    let mut command = with_own_mounts("mmdebstrap");
     command
         .args(["--mode=root", "--variant=minbase", "--format=directory"])
         .args([
@@ -184,7 +184,7 @@ fn by_mmdebstrap(
         .arg(root)
         .args(source_lines(suite, addresses, &signed))
         .stdin(Stdio::null());
-    run(&mut command, "mmdebstrap", progress)?;
+    run("mmdebstrap", &mut command, "util-linux", progress)?;
     // The option above is for the build: what the new OS installs later is its operator's choice.
     remove(&root.join("etc/apt/apt.conf.d/99mmdebstrap"))
 }
@@ -197,7 +197,7 @@ fn by_debootstrap(
     root: &Path,
     progress: &Step,
 ) -> Result<()> {
-    let mut command = Command::new("debootstrap");
+    let mut command = with_own_mounts("debootstrap");
     command
         .args(["--variant=minbase", "--arch=amd64"])
         .arg(format!("--keyring={}", keyring.display()))
@@ -206,7 +206,7 @@ fn by_debootstrap(
         .arg(root)
         .arg(&addresses.main)
         .stdin(Stdio::null());
-    run(&mut command, "debootstrap", progress)?;
+    run("debootstrap", &mut command, "util-linux", progress)?;
 
     let key = root.join("etc/apt/trusted.gpg.d/reroot-build.gpg");
     let local = addresses

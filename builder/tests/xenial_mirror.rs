@@ -342,6 +342,12 @@ fn the_xenial_folder_is_built_from_every_pocket_and_component() {
         &["make the suite xenial", "its last lines"],
     );
     assert!(!image.exists());
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let shown = mirror.to_string_lossy().into_owned();
+    assert!(
+        !mounts.contains(&shown),
+        "the archive is still shown: {mounts}"
+    );
 
     let root = place.path().join("root");
     succeed(build(&keyring).arg("--keep-work").arg(&root));

@@ -19,8 +19,21 @@ use crate::{commit, console, journal_file};
 
 impl BootableRoot {
     /// Leaves the records, removes the run's directory, syncs. Then the machine may reboot.
+    ///
+    /// The new OS is whole. Records that cannot be written, or traces that cannot be removed, are
+    /// told but do not keep the machine from booting it.
     pub fn finish(self) -> Result<()> {
         journal_file::record(&self.run.plan.run, Phase::Done)?;
+        if let Err(e) = self.leave_records() {
+            log::warn!("leave the run's records: {e:#}");
+        }
+        if let Err(e) = remove_traces(&self.run) {
+            log::warn!("{e:#}");
+        }
+        target::sync()
+    }
+
+    fn leave_records(&self) -> Result<()> {
         let report = self.report();
         let run = &self.run;
         write_record(run, "report.json", report.to_json().as_bytes())?;
@@ -39,9 +52,7 @@ impl BootableRoot {
             run.plan.new_os.pretty_name
         );
         let log = fs::read(console::log_path()).context("read this run's log")?;
-        write_record(run, "init.log", &log)?;
-        remove_traces(run)?;
-        target::sync()
+        write_record(run, "init.log", &log)
     }
 
     fn report(&self) -> Report {

@@ -87,10 +87,28 @@ fn make_files(run: &Run) -> Result<()> {
     arguments.extend(CORE_MODULES);
     chroot::run(root, "grub-mkimage", &arguments, b"")?;
     chroot::run(root, "grub-editenv", &["/boot/grub/grubenv", "create"], b"")?;
+    write_hardware_parameters(run)?;
     name_disk_for_updates(run);
     name_root_by_uuid(run)?;
     chroot::run(root, "grub-mkconfig", &["-o", "/boot/grub/grub.cfg"], b"")?;
     Ok(())
+}
+
+/// Parameters that the machine has because of its hardware go into the new OS's own settings, so
+/// that its next kernel has them too.
+fn write_hardware_parameters(run: &Run) -> Result<()> {
+    let parameters = run.plan.hardware_parameters.join(" ");
+    if parameters.is_empty() {
+        return Ok(());
+    }
+    let directory = target::at("/etc/default/grub.d");
+    fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    let text = format!("GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {parameters}\"\n");
+    carry::replace(
+        &directory.join("zz-reroot-hardware.cfg"),
+        text.as_bytes(),
+        0o644,
+    )
 }
 
 /// The new OS's next GRUB update installs to the disk that debconf names; without one it stops

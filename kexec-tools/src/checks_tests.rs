@@ -160,7 +160,7 @@ const CASES: &[(&str, Change)] = &[
     ("architecture", |f, _| f.architecture = "aarch64".into()),
     ("container", |f, _| f.container = Some("lxc".into())),
     ("other-run", |f, _| {
-        f.other_run = Some("20260101T000000Z-0000".into())
+        f.other_run = Some("20260101T000000Z-0000".into());
     }),
     ("init", |f, _| f.init = InitSystem::Other("init".into())),
     ("firmware", |f, _| f.firmware = Firmware::Uefi),
@@ -173,10 +173,10 @@ const CASES: &[(&str, Change)] = &[
     }),
     ("root-type", |f, _| root(f).fstype = "ext3".into()),
     ("root-double", |f, _| {
-        root(f).doubles = vec!["/dev/vdb1".into()]
+        root(f).doubles = vec!["/dev/vdb1".into()];
     }),
     ("root-errors", |f, _| {
-        root(f).errors = Some("3 errors".into())
+        root(f).errors = Some("3 errors".into());
     }),
     ("partition-table", |f, _| root(f).table = "gpt".into()),
     ("partition-table", |f, _| root(f).gap_sectors = 62),
@@ -198,7 +198,7 @@ const CASES: &[(&str, Change)] = &[
         }];
     }),
     ("space", |f, _| {
-        f.kept[0].found = Ok(measure(3900 * MIB, 10))
+        f.kept[0].found = Ok(measure(3900 * MIB, 10));
     }),
     ("space", |f, _| f.kept[0].found = Ok(measure(MIB, 249_000))),
     ("space-now", |f, _| root(f).bytes_free = 100 * MIB),
@@ -210,7 +210,7 @@ const CASES: &[(&str, Change)] = &[
     }),
     ("memory", |f, _| f.memory.available = 50 * MIB),
     ("network-static", |f, _| {
-        f.static_addresses = vec!["eth0 192.0.2.7/24".into()]
+        f.static_addresses = vec!["eth0 192.0.2.7/24".into()];
     }),
 ];
 

@@ -94,6 +94,7 @@ pub fn plan(plan: &Plan) -> String {
         PayloadAt::Disk => "in the run's directory on the root filesystem",
     };
     let _ = writeln!(t, "  payload   {place}: {}", plan.payload_reason);
+    let _ = writeln!(t, "  kernel    {}", plan.cmdline);
     let _ = writeln!(t, "\nKept where it is");
     if plan.keep.is_empty() {
         let _ = writeln!(t, "  nothing");

@@ -49,6 +49,9 @@ pub struct Plan {
     pub carried: Vec<String>,
     /// Filesystems that are not touched and not mounted by the new OS either.
     pub left_alone: Vec<String>,
+    /// Kernel parameters of the old OS that are there for the hardware; the RAM environment and the
+    /// new OS get them too.
+    pub hardware_parameters: Vec<String>,
     /// Command line of the RAM environment's kernel.
     pub cmdline: String,
     /// What to know although no check refused it.

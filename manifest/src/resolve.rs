@@ -254,13 +254,13 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             bytes: manifest.payload.disk_bytes,
         },
         carried: inputs.carried.clone(),
-        left_alone: facts
-            .mounts
-            .iter()
-            .filter(|m| !m.bind_of_root)
-            .map(|m| format!("{} ({} on {})", m.target, m.fstype, m.source))
-            .collect(),
-        cmdline: ram_cmdline(&facts.consoles, &manifest.boot.consoles),
+        left_alone: left_alone(facts),
+        cmdline: ram_cmdline(
+            &facts.consoles,
+            &manifest.boot.consoles,
+            &hardware_parameters(&facts.cmdline),
+        ),
+        hardware_parameters: hardware_parameters(&facts.cmdline),
         warnings: warnings(facts),
         steps: steps(payload_at),
     })
@@ -271,7 +271,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
 ///
 /// `rootfstype=ramfs` keeps the initramfs off tmpfs, which would stop at half of the memory.
 /// `panic=` brings the old OS back if the kernel dies before the init could do anything.
-fn ram_cmdline(machine: &[String], image: &[String]) -> String {
+fn ram_cmdline(machine: &[String], image: &[String], hardware: &[String]) -> String {
     let mut consoles: Vec<&str> = image.iter().map(String::as_str).collect();
     for console in machine {
         let known = |c: &&str| c.split(',').next() == Some(console);
@@ -286,8 +286,62 @@ fn ram_cmdline(machine: &[String], image: &[String]) -> String {
     }
     let mut words = vec!["rootfstype=ramfs".to_owned(), "panic=30".to_owned()];
     words.extend(consoles.iter().map(|c| format!("console={c}")));
+    words.extend_from_slice(hardware);
     words.push("loglevel=4".to_owned());
     words.join(" ")
+}
+
+/// Kernel parameters that a machine has because of its hardware, by how they begin. Without them
+/// the next kernel may hang where this one does not.
+const HARDWARE_PARAMETERS: [&str; 22] = [
+    "acpi=",
+    "acpi_",
+    "ahci.",
+    "amd_iommu=",
+    "clocksource=",
+    "edd=",
+    "intel_iommu=",
+    "iommu=",
+    "libata.",
+    "mem=",
+    "noacpi",
+    "noapic",
+    "nolapic",
+    "nomodeset",
+    "nox2apic",
+    "nvme",
+    "pci=",
+    "pcie_",
+    "processor.",
+    "rootdelay=",
+    "scsi_mod.",
+    "tsc=",
+];
+
+/// The old OS's parameters that are there for the hardware. Those with characters that a shell or
+/// GRUB reads in its own way are left out: none of them needs any.
+fn hardware_parameters(cmdline: &str) -> Vec<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:=@/".contains(c);
+    cmdline
+        .split_whitespace()
+        .filter(|word| {
+            HARDWARE_PARAMETERS
+                .iter()
+                .any(|start| word.starts_with(start))
+        })
+        .filter(|word| word.chars().all(plain))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What the run leaves as it is and the new OS does not use by itself.
+fn left_alone(facts: &Facts) -> Vec<String> {
+    let mounts = facts.mounts.iter().filter(|m| !m.bind_of_root);
+    let swaps = facts.swaps.iter().filter(|s| s.starts_with("/dev/"));
+    mounts
+        .map(|m| format!("{} ({} on {})", m.target, m.fstype, m.source))
+        .chain(swaps.map(|s| format!("swap on {s}")))
+        .collect()
 }
 
 fn warnings(facts: &Facts) -> Vec<String> {

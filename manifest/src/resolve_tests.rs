@@ -20,7 +20,7 @@ fn consoles_keep_their_order_and_the_machines_last_one_stays_last() {
         (&[], &["tty0"], "console=tty0"),
         (&["ttyS1"], &[], "console=ttyS1"),
     ] {
-        let line = ram_cmdline(&lists(machine), &lists(image));
+        let line = ram_cmdline(&lists(machine), &lists(image), &[]);
         assert!(line.contains(expected), "{machine:?} {image:?}: {line}");
         assert!(line.contains("rootfstype=ramfs"), "{line}");
     }
@@ -65,4 +65,22 @@ fn the_commit_point_is_between_what_reverts_and_what_holds() {
         .iter()
         .all(|s| s.on_failure == OnFailure::Hold));
     assert!(steps[..commit].iter().any(|s| s.place == Place::OldOs));
+}
+
+#[test]
+fn parameters_for_the_hardware_are_kept_and_others_are_not() {
+    for (cmdline, expected) in [
+        (
+            "BOOT_IMAGE=/vmlinuz root=UUID=1 ro quiet pci=nomsi,noaer nomodeset",
+            &["pci=nomsi,noaer", "nomodeset"][..],
+        ),
+        (
+            "nvme_core.default_ps_max_latency_us=0 init=/bin/sh",
+            &["nvme_core.default_ps_max_latency_us=0"],
+        ),
+        ("pci=$(reboot) acpi=off;x", &[]),
+        ("", &[]),
+    ] {
+        assert_eq!(hardware_parameters(cmdline), expected, "{cmdline}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The old server: a Debian 11 with a web server, a shop, a database's files and a person's home.
 //!
 //! Made once, kept under `target/base/` and keyed by a digest of everything that it is made from:
-//! this file, the script that runs in the tree, the data, the way the disk is written. Needs root
+//! the packages, the script that runs in the tree, the data, how the disk is written. Needs root
 //! for the owners and device nodes of the tree.
 
 use std::fs;
@@ -42,6 +42,12 @@ const PACKAGES: &[&str] = &[
     "udev",
 ];
 
+const MMDEBSTRAP: [&str; 3] = [
+    "--variant=minbase",
+    "--components=main",
+    "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
+];
+
 const SCRIPT: &str = include_str!("old_server.sh");
 
 /// The old server as files on this machine, to be used as they are and never written.
@@ -72,12 +78,11 @@ pub fn ssh_key() -> Result<PathBuf> {
 pub fn old_server() -> Result<OldServer> {
     let public_key = fs::read_to_string(ssh_key()?.with_extension("pub"))
         .context("read the public half of the tests' ssh key")?;
-    let tree_key = digest(&[SUITE, &PACKAGES.join(" ")]);
+    let tree_key = digest(&[SUITE, &PACKAGES.join(" "), &MMDEBSTRAP.join(" ")]);
     let disk_key = digest(&[
         &tree_key,
         &public_key,
         SCRIPT,
-        include_str!("old_server.rs"),
         include_str!("shop_data.rs"),
         include_str!("disk.rs"),
     ]);
@@ -136,9 +141,8 @@ fn base_tree(key: &str) -> Result<PathBuf> {
     ));
     let partial = tarball.with_extension("partial.tar");
     run(Command::new("mmdebstrap")
-        .args(["--variant=minbase", "--components=main"])
+        .args(MMDEBSTRAP)
         .arg(format!("--include={}", PACKAGES.join(",")))
-        .arg("--keyring=/usr/share/keyrings/debian-archive-keyring.gpg")
         .args([SUITE.as_ref(), partial.as_os_str(), mirror.as_ref()])
         .env("DEBIAN_FRONTEND", "noninteractive"))?;
     fs::rename(&partial, &tarball).context("name the finished tree")?;

@@ -87,7 +87,7 @@ pub fn wait(
             }
             line.clone_into(&mut last);
             on_line(line);
-            if line.starts_with("HOLD") {
+            if line.contains("HOLD: ") {
                 return Ok(Outcome::Held(line.to_owned()));
             }
         }
