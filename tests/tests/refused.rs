@@ -19,7 +19,7 @@ use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
 /// its own accord: logs of logins, seeds, leases.
 const LISTING: &str = r"LC_ALL=C find / -xdev \
     \( -path /root/new.reroot -o -path /var/log -o -path /var/lib/dhcp -o -path /var/lib/systemd \
-       -o -path /var/tmp -o -path /tmp -o -path /root -o -path /etc/mtab -o -path /dev \) -prune -o \
+       -o -path /var/tmp -o -path /tmp -o -path /root -o -path /etc/mtab -o -path /dev -o -path /proc -o -path /sys -o -path /run \) -prune -o \
     -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\n' | sort";
 
 /// Asks for `go`, which must be refused with one of `statuses` and change nothing.
