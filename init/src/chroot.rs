@@ -3,10 +3,13 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use caps::{CapSet, Capability};
+use rustix::process::{kill_process, Pid, Signal};
 
 /// What the boot loader's tools need: to write files as root, to set owners and modes.
 const ALLOWED: [Capability; 6] = [
@@ -40,9 +43,7 @@ pub fn run(root: &Path, program: &str, arguments: &[&str], input: &[u8]) -> Resu
         // A program that does not read its input closes the pipe, which is its right.
         let _ = std::io::Write::write_all(&mut pipe, input);
     }
-    let output = child
-        .wait_with_output()
-        .with_context(|| format!("wait for {call}"))?;
+    let output = wait(child).with_context(|| format!("wait for {call}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     for line in said.lines().filter(|l| !l.trim().is_empty()) {
         log::info!("{program}: {line}");
@@ -52,6 +53,31 @@ pub fn run(root: &Path, program: &str, arguments: &[&str], input: &[u8]) -> Resu
         bail!("{call} in the new OS: {}: {last}", output.status);
     }
     Ok(output.stdout)
+}
+
+/// How long a program may take. grub-mkconfig takes some seconds.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Waits for the program's end and output; one that takes too long is killed.
+fn wait(child: Child) -> std::io::Result<Output> {
+    let pid = Pid::from_child(&child);
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                log::error!(
+                    "a program of the new OS did not end within {} s; killing it",
+                    LIMIT.as_secs()
+                );
+                // It may have ended this very moment, which is as good.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        let output = child.wait_with_output();
+        // The other thread may be past its time, and nobody listens.
+        let _ = done.send(());
+        output
+    })
 }
 
 /// The child's side: enters the root, gives up capabilities, becomes the program.

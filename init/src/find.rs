@@ -1,7 +1,7 @@
 //! Finding the root filesystem again: by filesystem UUID and partition, exactly one match, in a
 //! bounded time, never by name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
 
 use crate::drivers::Drivers;
+use crate::early;
 use crate::target::TARGET;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
@@ -56,7 +57,12 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
     let flags = MountFlags::RDONLY | MountFlags::NOATIME;
     match mount(&root.device, TARGET, "ext4", flags, None) {
         // Already there when the operator tries a held run again.
-        Ok(()) | Err(Errno::BUSY) => Ok(root),
+        Ok(()) => Ok(root),
+        Err(Errno::BUSY) => {
+            early::unmount_from(Path::new(TARGET))
+                .context("clear what an earlier attempt mounted")?;
+            Ok(root)
+        }
         Err(e) => Err(e).with_context(|| format!("mount {} at {TARGET}", root.device.display())),
     }
 }

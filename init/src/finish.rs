@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use manifest::journal::Phase;
@@ -24,11 +24,10 @@ impl BootableRoot {
     /// told but do not keep the machine from booting it.
     pub fn finish(self) -> Result<()> {
         journal_file::record(&self.run.plan.run, Phase::Done)?;
-        if let Err(e) = self.leave_records() {
-            log::warn!("leave the run's records: {e:#}");
-        }
-        if let Err(e) = remove_traces(&self.run) {
-            log::warn!("{e:#}");
+        // Without records elsewhere the run's directory is all that tells of it, so it stays.
+        match self.leave_records() {
+            Ok(()) => remove_traces(&self.run).unwrap_or_else(|e| log::warn!("{e:#}")),
+            Err(e) => log::warn!("leave the run's records: {e:#}"),
         }
         target::sync()
     }
@@ -80,12 +79,17 @@ impl BootableRoot {
     }
 }
 
+/// Where a record of the run is.
+pub fn record_path(run: &Run, name: &str) -> PathBuf {
+    target::at(&run.plan.record_directory()).join(name)
+}
+
 /// Writes a file into the run's record directory, readable by root alone: it tells of keys and
 /// accounts.
 pub fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
     let directory = target::at(&run.plan.record_directory());
     fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
-    replace(&directory.join(name), bytes, 0o600)
+    replace(&record_path(run, name), bytes, 0o600)
 }
 
 /// Removes what the run itself needed on the disk, unless its records are there.

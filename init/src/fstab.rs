@@ -1,17 +1,29 @@
 //! fstab(5) of the new OS: the root by UUID, the payload's other lines as they are.
 
-/// The text with one line for `/`, in place of any that the payload had.
+/// How the source of a line begins that names a device: one of the machine that the payload was
+/// made on, which would be waited for at every boot of this one.
+const DEVICES: [&str; 6] = ["/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=", "ID="];
+
+/// The text with one line for `/`, and the payload's lines for other devices commented out.
 pub fn with_root(text: &str, uuid: &str) -> String {
     let root = format!("UUID={uuid} / ext4 errors=remount-ro 0 1");
-    let is_root = |line: &&str| {
+    let mut out = String::new();
+    for line in text
+        .lines()
+        .filter(|l| !l.starts_with("# UNCONFIGURED FSTAB"))
+    {
         let mut fields = line.split_whitespace();
-        let device = fields.next().unwrap_or("#");
-        !device.starts_with('#') && fields.next() == Some("/")
-    };
-    let mut lines: Vec<&str> = text.lines().filter(|l| !is_root(l)).collect();
-    lines.retain(|l| !l.starts_with("# UNCONFIGURED FSTAB"));
-    lines.push(&root);
-    lines.join("\n") + "\n"
+        let source = fields.next().unwrap_or_default();
+        if !source.starts_with('#') && fields.next() == Some("/") {
+            continue;
+        }
+        if DEVICES.iter().any(|d| source.starts_with(d)) {
+            out.push_str("# of another machine: ");
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out + &root + "\n"
 }
 
 /// What is mounted at `/` according to the text.
@@ -37,6 +49,18 @@ mod tests {
         );
         assert_eq!(root_device(&after), Some("UUID=12-34"));
         assert_eq!(with_root(&after, "12-34"), after);
+    }
+
+    #[test]
+    fn devices_of_another_machine_are_not_waited_for() {
+        let after = with_root("UUID=9 /home ext4 defaults 0 2\n/dev/sda2 none swap sw 0 0\nproc /proc proc defaults 0 0\n", "u");
+        assert_eq!(
+            after,
+            "# of another machine: UUID=9 /home ext4 defaults 0 2\n\
+             # of another machine: /dev/sda2 none swap sw 0 0\n\
+             proc /proc proc defaults 0 0\nUUID=u / ext4 errors=remount-ro 0 1\n"
+        );
+        assert_eq!(with_root(&after, "u"), after);
     }
 
     #[test]

@@ -39,7 +39,9 @@ pub fn hold(why: &str) -> ! {
 
 fn announce(why: &str) {
     log::error!("HOLD: {why}");
-    log::error!("intact: every kept path; the machine's root filesystem is at /target");
+    log::error!(
+        "intact: what is kept is not written to by any step; the root filesystem is at /target"
+    );
     log::error!(
         "next: read /run/reroot/log, mend the cause, then `/init run` tries again and `reboot -f` \
          boots the new OS once that has succeeded"

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
+use machine::gap;
 use machine::grub::config::{self, BootEntry};
 use machine::grub::embed;
 use machine::mbr::MBR_SIZE;
@@ -15,7 +16,7 @@ use manifest::measure::Measure;
 use crate::run::Run;
 use crate::target::{self, TARGET};
 use crate::unpack::Counts;
-use crate::{fstab, loader, verify};
+use crate::{fstab, verify};
 
 /// Proof that the new OS is whole and will be booted. Only this may reboot normally.
 pub struct BootableRoot {
@@ -52,7 +53,7 @@ pub fn inspect(run: &Run) -> Result<Vec<Measure>> {
 fn inspect_record(run: &Run) -> Result<()> {
     let disk = File::open(&run.root.disk)
         .with_context(|| format!("open disk {}", run.root.disk.display()))?;
-    let gap = loader::read_gap(&disk)?;
+    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
     let used = embed::sectors_in_use(&gap);
     ensure!(!used.is_empty(), "the master boot record is not GRUB's");
     let bytes = &gap[used.start as usize * MBR_SIZE..used.end as usize * MBR_SIZE];

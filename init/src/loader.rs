@@ -10,8 +10,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use machine::gap;
 use machine::grub::embed::{self, Embedding};
-use machine::mbr::{self, MBR_SIZE};
+use machine::mbr::MBR_SIZE;
 use manifest::journal::Phase;
 
 use crate::early;
@@ -180,14 +181,18 @@ fn embed_core(run: &Run) -> Result<()> {
         .write(true)
         .open(&run.root.disk)
         .with_context(|| format!("open disk {}", run.root.disk.display()))?;
-    let gap = read_gap(&disk)?;
+    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
     let Embedding {
         sector,
         core,
         record,
     } = embed::plan(&gap, &boot, &core).context("embed GRUB behind the master boot record")?;
     // What the sectors held is among the run's records: it is all that a person needs to go back.
-    finish::write_record(run, "boot-sectors-before.bin", &gap)?;
+    // A second attempt must not replace it by what the first one wrote.
+    let record_name = "boot-sectors-before.bin";
+    if !finish::record_path(run, record_name).exists() {
+        finish::write_record(run, record_name, &gap)?;
+    }
     write_and_read_back(&disk, sector * MBR_SIZE as u64, &core)
         .context("write GRUB's core image")?;
     write_and_read_back(&disk, 0, &record).context("switch the master boot record")?;
@@ -196,23 +201,6 @@ fn embed_core(run: &Run) -> Result<()> {
         sector + (core.len() / MBR_SIZE) as u64
     );
     Ok(())
-}
-
-/// The disk's first sectors up to the first partition, the record included; 2 MiB at the most.
-pub fn read_gap(disk: &File) -> Result<Vec<u8>> {
-    let mut record = [0; MBR_SIZE];
-    disk.read_exact_at(&mut record, 0)
-        .context("read the master boot record")?;
-    let table = mbr::parse(&record).context("the disk has no master boot record")?;
-    ensure!(
-        !table.is_protective(),
-        "the disk has a GUID partition table"
-    );
-    let sectors = (table.gap_sectors() + 1).min(4096);
-    let mut gap = vec![0; sectors as usize * MBR_SIZE];
-    disk.read_exact_at(&mut gap, 0)
-        .context("read the sectors before the first partition")?;
-    Ok(gap)
 }
 
 /// Writes, flushes, forgets what is cached, and reads from the disk itself.

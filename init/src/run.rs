@@ -15,7 +15,7 @@ use manifest::measure::Measure;
 use manifest::plan::Plan;
 use manifest::{Digest, Document, Manifest};
 
-use crate::early::PARTS;
+use crate::early::{PARTS, STATE};
 use crate::recorder::Recorder;
 use crate::{commit, console, drivers, find, finish, verify};
 
@@ -53,6 +53,27 @@ pub struct Run {
 /// Does the run. The exit status tells the supervisor how it ended.
 pub fn main() -> ExitCode {
     console::start();
+    // Consoles have a shell each, and two runs at once would unpack into each other.
+    let lock = match lock() {
+        Ok(lock) => lock,
+        Err(e) => {
+            log::error!("another attempt is under way: {e:#}");
+            return ExitCode::from(HOLD);
+        }
+    };
+    let ended = attempt();
+    drop(lock);
+    ended
+}
+
+fn lock() -> Result<std::fs::File> {
+    let file = fs::File::create(Path::new(STATE).join("lock")).context("open the lock")?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .context("take the lock")?;
+    Ok(file)
+}
+
+fn attempt() -> ExitCode {
     let mut recorder = Recorder::default();
     let verified = match before_commit(&mut recorder) {
         Ok(verified) => verified,

@@ -1,7 +1,8 @@
 //! PID 1 proper: starts the worker, outlives it, and decides what becomes of the machine.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
 
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
@@ -28,11 +29,14 @@ pub fn supervise() -> ExitCode {
     for failure in failures {
         log::error!("{failure}");
     }
-    // The kernel's choice of a process to end when memory runs out must not fall on PID 1.
-    if let Err(e) = std::fs::write("/proc/self/oom_score_adj", "-1000") {
-        log::warn!("protect PID 1 from the out-of-memory killer: {e}");
+    // A key on the console, or a button in a hosting panel, must not reset a half-wiped machine.
+    if let Err(e) = rustix::system::reboot(RebootCommand::CadOff) {
+        log::warn!("switch Ctrl-Alt-Del off: {e}");
     }
-    let status = Command::new("/proc/self/exe").arg("run").status();
+    let status = Command::new("/proc/self/exe")
+        .arg("run")
+        .spawn()
+        .and_then(wait);
     let verdict = match status {
         Ok(status) => verdict(status, commit::is_passed()),
         Err(e) => {
@@ -47,6 +51,30 @@ pub fn supervise() -> ExitCode {
     }
     reboot()
 }
+
+/// Waits for the worker. Before the commit point it has to be done in time: a driver or a disk that
+/// hangs must not keep the old OS from coming back. After it there is nothing to go back to.
+fn wait(mut worker: Child) -> std::io::Result<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = worker.try_wait()? {
+            return Ok(status);
+        }
+        if start.elapsed() > UNCOMMITTED_LIMIT && !commit::is_passed() {
+            log::error!(
+                "the commit point was not reached within {} s",
+                UNCOMMITTED_LIMIT.as_secs()
+            );
+            // Killed, not waited for: it may hang in the kernel. It cannot commit any more.
+            worker.kill()?;
+            return Ok(ExitStatus::from_raw(9));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// How long drivers, the root's disk and the verification may take together.
+const UNCOMMITTED_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// A worker that was killed tells nothing, so the commit marker counts.
 fn verdict(status: ExitStatus, committed: bool) -> Verdict {

@@ -12,6 +12,10 @@ use crate::run::Run;
 use crate::target;
 use crate::wipe::{self, WipedRoot};
 
+/// Each thread takes a window and buffers, some 10 MiB, of which a machine with many processors
+/// and little memory does not have enough for all.
+const THREADS_MAX: usize = 4;
+
 /// Proof that the whole payload is on the disk.
 pub struct UnpackedRoot(pub(crate) Run, pub(crate) Counts);
 
@@ -77,7 +81,10 @@ fn once(run: &Run) -> Result<UnpackReport> {
     let payload = &run.manifest.payload;
     let progress = Progress::new("unpack", payload.unpacked_bytes);
     let root = target::directory()?;
-    let options = UnpackOptions::default();
+    let all = UnpackOptions::default().threads;
+    let options = UnpackOptions {
+        threads: all.min(THREADS_MAX),
+    };
     tree::unpack(
         root.as_fd(),
         &run.payload,

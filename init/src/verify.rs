@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
 use anyhow::{bail, ensure, Context, Result};
+use machine::grub::embed;
 use machine::tree::{self, Source};
-use machine::{block, meminfo, mounts};
+use machine::{block, gap, meminfo, mounts};
 use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::payload::{Frame, Payload};
@@ -17,7 +18,8 @@ use manifest::plan::{PayloadAt, Plan};
 use manifest::resolve;
 use manifest::Manifest;
 
-use crate::early::PARTS;
+use crate::commit;
+use crate::early::{PARTS, STATE};
 use crate::find::MountedRoot;
 use crate::progress::Progress;
 use crate::recorder::Recorder;
@@ -49,8 +51,9 @@ pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
     let directory = target::directory()?;
     ensure_plain_mount(&root)?;
     tree::validate_keep(directory.as_fd(), &keep).context("check the kept paths")?;
-    let before = measure_kept(&plan)?;
+    let before = baseline(&plan)?;
     ensure_space(&plan, &manifest, &before)?;
+    ensure_room_for_loader(&root)?;
     Ok(VerifiedImage(Run {
         plan,
         manifest,
@@ -60,6 +63,20 @@ pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
         before,
         recorder: Recorder::default(),
     }))
+}
+
+/// Every kept path as it was before anything was changed. A run that is tried again after the
+/// commit point is compared with the first look, not with what an earlier attempt left.
+fn baseline(plan: &Plan) -> Result<Vec<Measure>> {
+    let path = Path::new(STATE).join("before.json");
+    if commit::is_passed() {
+        let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        return serde_json::from_slice(&text).with_context(|| format!("read {}", path.display()));
+    }
+    let before = measure_kept(plan)?;
+    let text = serde_json::to_vec(&before).context("note the measures")?;
+    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    Ok(before)
 }
 
 /// Measures every kept path of the plan.
@@ -176,6 +193,19 @@ fn ensure_memory() -> Result<()> {
         "wiping and unpacking take {} MiB of memory, {} MiB are available",
         needed >> 20,
         memory.available >> 20
+    );
+    Ok(())
+}
+
+/// The new boot loader must fit beside the one in use. The old OS's kernel said so; this is the
+/// disk as it is now.
+fn ensure_room_for_loader(root: &MountedRoot) -> Result<()> {
+    let disk =
+        File::open(&root.disk).with_context(|| format!("open disk {}", root.disk.display()))?;
+    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
+    ensure!(
+        embed::has_room(&gap),
+        "the sectors before the first partition have no room for a second boot loader"
     );
     Ok(())
 }

@@ -7,6 +7,8 @@ use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices, PartSizes};
 use serde::Serialize;
 
+use crate::prove;
+
 /// What the checks look at.
 pub struct Context<'a> {
     /// The machine.
@@ -100,14 +102,14 @@ const CHECKS: &[Check] = &[
         code: "other-run",
         question: "Is no other run in progress?",
         force: Never,
-        remedy: "wait for it, or end its worker process",
+        remedy: "wait for it, or break it off with `pkill -TERM -f 'reroot worker'` while services still run",
         against: |c| c.facts.other_run.clone().map(|r| format!("run {r} is in progress")),
     },
     Check {
         code: "init",
         question: "Can services be stopped in their own order?",
-        force: Allowed,
-        remedy: "stop the services by hand, then force: every process is ended then",
+        force: Never,
+        remedy: "this release takes machines with systemd as their init",
         against: |c| match &c.facts.init {
             InitSystem::Systemd => None,
             InitSystem::Other(name) => Some(format!("PID 1 is {name}, not systemd")),
@@ -177,14 +179,43 @@ const CHECKS: &[Check] = &[
         code: "partition-table",
         question: "Does the disk have a master boot record with room for a second GRUB?",
         force: Never,
-        remedy: "this release takes disks with an MBR and a gap of at least 256 sectors before the first partition",
+        remedy: "this release takes disks with an MBR and 160 unused sectors in a row before the first partition",
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if root.table != "dos" {
                 return Some(format!("{} has a {} partition table", root.disk, root.table));
             }
-            (root.gap_sectors < GAP_SECTORS)
-                .then(|| format!("the gap has {} sectors, two loaders take {GAP_SECTORS}", root.gap_sectors))
+            (!root.gap_has_room).then(|| {
+                format!(
+                    "the {} sectors before the first partition have no room for a second loader",
+                    root.gap_sectors
+                )
+            })
+        },
+    },
+    Check {
+        code: "boot-disk",
+        question: "Does the firmware start the root's own disk?",
+        force: Allowed,
+        remedy: "force it if you know that the firmware starts this disk, for the loader goes there",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            if !root.grub_on_disk {
+                return Some(format!("{} does not have GRUB in its gap", root.disk));
+            }
+            (!root.grub_elsewhere.is_empty())
+                .then(|| format!("GRUB is on {} too", root.grub_elsewhere.join(" and ")))
+        },
+    },
+    Check {
+        code: "watchdog",
+        question: "Is no watchdog going to reset the machine?",
+        force: Allowed,
+        remedy: "stop it: RuntimeWatchdogSec=0 in /etc/systemd/system.conf, `systemctl daemon-reexec`, \
+                 and the watchdog service",
+        against: |c| {
+            let w = &c.facts.watchdogs;
+            (!w.is_empty()).then(|| format!("running: {}", w.join(", ")))
         },
     },
     Check {
@@ -212,6 +243,82 @@ const CHECKS: &[Check] = &[
                 .map(|m| format!("{} is on {}", m.target, m.source))
                 .collect();
             (!apart.is_empty()).then(|| apart.join(", "))
+        },
+    },
+    Check {
+        code: "network-mounts",
+        question: "Is nothing mounted from a server?",
+        force: Never,
+        remedy: "unmount it: once the network is down it would hang",
+        against: |c| {
+            let from: Vec<_> = c
+                .facts
+                .mounts
+                .iter()
+                .filter(|m| prove::is_network(&m.fstype))
+                .map(|m| format!("{} ({})", m.target, m.fstype))
+                .collect();
+            (!from.is_empty()).then(|| from.join(", "))
+        },
+    },
+    Check {
+        code: "loop-mounts",
+        question: "Is no mounted filesystem an image in a file that will be wiped?",
+        force: Never,
+        remedy: "keep the file with --keep, or unmount it if it may go",
+        against: |c| {
+            let lost: Vec<_> = c
+                .facts
+                .mounts
+                .iter()
+                // Read-only by nature: snaps and the like come with their OS.
+                .filter(|m| m.fstype != "squashfs")
+                .filter_map(|m| Some((&m.target, m.backing_file.as_ref()?)))
+                .filter(|(_, file)| !c.facts.kept.iter().any(|k| is_below(file, k.path.as_str())))
+                .map(|(target, file)| format!("{target} is in {file}"))
+                .collect();
+            (!lost.is_empty()).then(|| lost.join(", "))
+        },
+    },
+    Check {
+        code: "image-place",
+        question: "Is the image where it stays readable until it is loaded?",
+        force: Never,
+        remedy: "copy it to the root filesystem and run it there",
+        against: |c| {
+            let on = c.facts.image_on.as_ref()?;
+            Some(format!("it is on {on}, which is unmounted first"))
+        },
+    },
+    Check {
+        code: "keep-mounts",
+        question: "Is nothing mounted below a kept path?",
+        force: Never,
+        remedy: "unmount it; what is below is then what is kept, and other filesystems are left alone anyway",
+        against: |c| {
+            let below: Vec<_> = c
+                .facts
+                .mounts
+                .iter()
+                .filter(|m| c.facts.kept.iter().any(|k| is_below(&m.target, k.path.as_str())))
+                .map(|m| format!("{} ({})", m.target, m.source))
+                .collect();
+            (!below.is_empty()).then(|| below.join(", "))
+        },
+    },
+    Check {
+        code: "image-links",
+        question: "Does the new OS have real directories where its loader and records go?",
+        force: Never,
+        remedy: "build the image from a root filesystem without these links",
+        against: |c| {
+            let links = &c.manifest.payload.directory_links;
+            let found: Vec<_> = links
+                .iter()
+                .map(|l| format!("/{}", l.path.trim_start_matches('/')))
+                .filter(|path| WRITTEN.contains(&path.as_str()))
+                .collect();
+            (!found.is_empty()).then(|| found.join(", "))
         },
     },
     Check {
@@ -244,7 +351,7 @@ const CHECKS: &[Check] = &[
                     let path = k.path.as_str();
                     let link = links.iter().find(|l| {
                         let at = format!("/{}", l.path.trim_start_matches('/'));
-                        path == at || path.starts_with(&format!("{at}/"))
+                        is_below(path, &at)
                     })?;
                     Some(format!("{path}: in the new OS {} is a link to {}", link.path, link.target))
                 })
@@ -308,8 +415,27 @@ const CHECKS: &[Check] = &[
     },
 ];
 
-/// GRUB's core image takes about 80 sectors; two of them, and room to grow.
-const GAP_SECTORS: u64 = 256;
+/// Directories of the new OS that the init writes to by path.
+const WRITTEN: [&str; 12] = [
+    "/etc",
+    "/etc/default",
+    "/etc/default/grub.d",
+    "/etc/ssh",
+    "/boot",
+    "/boot/grub",
+    "/boot/grub/i386-pc",
+    "/boot/grub/fonts",
+    "/var",
+    "/var/log",
+    "/var/log/reroot",
+    "/root",
+];
+
+/// Whether a path is `parent` or below it.
+fn is_below(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// Directories without which the old OS cannot be wiped or the new one not be started.
 const OS_DIRECTORIES: [&str; 12] = [

@@ -69,6 +69,9 @@ fn machine() -> Facts {
             doubles: vec![],
             table: "dos".into(),
             gap_sectors: 2047,
+            gap_has_room: true,
+            grub_on_disk: true,
+            grub_elsewhere: vec![],
         }),
         root_unknown: None,
         mounts: vec![],
@@ -79,6 +82,8 @@ fn machine() -> Facts {
         }],
         static_addresses: vec![],
         root_drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
+        watchdogs: vec![],
+        image_on: None,
         other_run: None,
     }
 }
@@ -149,6 +154,16 @@ fn nothing_speaks_against_a_plain_machine() {
     assert_eq!(refused(&machine(), &image(), None, &[]), [""; 0]);
 }
 
+fn mounted(target: &str, fstype: &str, backing_file: Option<&str>) -> Mount {
+    Mount {
+        target: target.into(),
+        source: "/dev/vdc1".into(),
+        fstype: fstype.into(),
+        bind_of_root: false,
+        backing_file: backing_file.map(str::to_owned),
+    }
+}
+
 type Change = fn(&mut Facts, &mut Manifest);
 
 fn root(facts: &mut Facts) -> &mut Root {
@@ -179,14 +194,31 @@ const CASES: &[(&str, Change)] = &[
         root(f).errors = Some("3 errors".into());
     }),
     ("partition-table", |f, _| root(f).table = "gpt".into()),
-    ("partition-table", |f, _| root(f).gap_sectors = 62),
+    ("partition-table", |f, _| root(f).gap_has_room = false),
     ("root-driver", |f, _| f.root_drivers.push("cciss".into())),
+    ("boot-disk", |f, _| root(f).grub_on_disk = false),
+    ("boot-disk", |f, _| {
+        root(f).grub_elsewhere = vec!["/dev/vdb".into()];
+    }),
+    ("watchdog", |f, _| f.watchdogs = vec!["watchdog0".into()]),
     ("separate-mounts", |f, _| {
-        f.mounts.push(Mount {
-            target: "/boot".into(),
-            source: "/dev/vda2".into(),
-            fstype: "ext2".into(),
-            bind_of_root: false,
+        f.mounts.push(mounted("/boot", "ext2", None));
+    }),
+    ("network-mounts", |f, _| {
+        f.mounts.push(mounted("/mnt", "nfs4", None));
+    }),
+    ("loop-mounts", |f, _| {
+        f.mounts
+            .push(mounted("/data", "ext4", Some("/var/lib/vol.img")));
+    }),
+    ("image-place", |f, _| f.image_on = Some("/data".into())),
+    ("keep-mounts", |f, _| {
+        f.mounts.push(mounted("/srv/shop", "ext4", None));
+    }),
+    ("image-links", |_, i| {
+        i.payload.directory_links.push(DirectoryLink {
+            path: "/var/log".into(),
+            target: "/srv/log".into(),
         });
     }),
     ("keep", |f, _| f.kept[0].found = Err("it is a link".into())),
@@ -285,4 +317,19 @@ fn a_refusal_says_what_was_found_and_what_to_do() {
         .iter()
         .filter(|f| f.verdict == Verdict::Pass)
         .all(|f| f.remedy.is_none()));
+}
+
+#[test]
+fn a_loop_mount_in_a_kept_file_and_a_snap_are_fine() {
+    let mut facts = machine();
+    facts
+        .mounts
+        .push(mounted("/data", "ext4", Some("/srv/vol.img")));
+    facts.mounts.push(mounted(
+        "/snap/core",
+        "squashfs",
+        Some("/var/lib/snapd/core.snap"),
+    ));
+    facts.mounts.push(mounted("/srvother", "ext4", None));
+    assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
 }

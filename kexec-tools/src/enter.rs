@@ -76,7 +76,7 @@ pub fn unload() {
     if std::fs::read_to_string("/sys/kernel/kexec_loaded").is_ok_and(|t| t.trim() == "1") {
         if let Err(e) = syscalls::kexec::unload() {
             log::error!(
-                "unload the RAM environment: {e}; a reboot with `systemctl kexec` would enter it"
+                "unload the RAM environment: {e}; THE NEXT REBOOT MAY ENTER IT: run `kexec -u`, or cut the power instead of rebooting"
             );
         }
     }

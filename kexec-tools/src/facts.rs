@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use machine::{block, meminfo, mounts, os_release, processes, root, tree};
 use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount};
 use manifest::keep::{KeepPath, KeepSet};
 
-use crate::{network, run_directory};
+use crate::{network, prove, run_directory};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
@@ -18,6 +19,7 @@ pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
     let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
     let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
     let (root, root_unknown) = match root::describe() {
         Ok(root) => (Some(root), None),
@@ -51,11 +53,13 @@ pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
         kexec: kexec(),
         root,
         root_unknown,
-        mounts: other_mounts()?,
+        mounts: other_mounts(&mounts),
         swaps: swaps(&text("/proc/swaps")?),
         kept: keep.iter().map(look_at).collect::<Result<_>>()?,
         static_addresses: network::static_addresses(&processes)?,
         root_drivers,
+        watchdogs: watchdogs(),
+        image_on: image_on(&mounts)?,
         other_run: run_directory::in_progress(),
     })
 }
@@ -111,20 +115,55 @@ fn kexec() -> Kexec {
     }
 }
 
-fn other_mounts() -> Result<Vec<Mount>> {
-    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
-    let root = mounts::at(&mounts, Path::new("/")).map(|m| m.device);
-    Ok(mounts
+/// Mounted filesystems that hold somebody's data, other than the root: those that [`prove`]
+/// unmounts.
+///
+/// [`prove`]: crate::prove
+fn other_mounts(mounts: &[mounts::Mount]) -> Vec<Mount> {
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    mounts
         .iter()
-        .filter(|m| m.target != Path::new("/"))
-        .filter(|m| m.device.0 != 0 || m.source.to_string_lossy().starts_with("/dev/"))
+        .filter(|m| prove::must_be_unmounted(m, root))
         .map(|m| Mount {
             target: m.target.display().to_string(),
             source: m.source.to_string_lossy().into_owned(),
             fstype: m.fstype.clone(),
             bind_of_root: Some(m.device) == root,
+            backing_file: backing_file(m.device),
         })
-        .collect())
+        .collect()
+}
+
+/// The file behind a loop device.
+fn backing_file((major, minor): (u32, u32)) -> Option<String> {
+    let path = format!("/sys/dev/block/{major}:{minor}/loop/backing_file");
+    Some(fs::read_to_string(path).ok()?.trim_end().to_owned())
+}
+
+/// Watchdogs that reset the machine unless somebody keeps them from it. Drivers that do not tell
+/// their state are taken as quiet.
+fn watchdogs() -> Vec<String> {
+    let Ok(entries) = fs::read_dir("/sys/class/watchdog") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|e| fs::read_to_string(e.path().join("state")).is_ok_and(|t| t.trim() == "active"))
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The mount that this program runs from, if it is one that must be unmounted.
+fn image_on(mounts: &[mounts::Mount]) -> Result<Option<String>> {
+    let device = fs::metadata("/proc/self/exe")
+        .context("look at the running image")?
+        .dev();
+    let device = (rustix::fs::major(device), rustix::fs::minor(device));
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    Ok(mounts
+        .iter()
+        .find(|m| m.device == device && Some(device) != root && prove::must_be_unmounted(m, root))
+        .map(|m| m.target.display().to_string()))
 }
 
 /// The first word of every line of /proc/swaps behind the heading.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use machine::mounts::Mount;
 use machine::{mounts, processes};
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
@@ -69,19 +70,41 @@ fn unmount_others() -> Result<()> {
         .context("nothing is mounted at /")?
         .device;
     // The last mounted first: mounts may be on top of each other.
-    for mount in mounts.iter().rev().filter(|m| m.target != Path::new("/")) {
-        let has_device = mount.device.0 != 0 || mount.source.to_string_lossy().starts_with("/dev/");
-        if has_device || mount.device == root || NETWORK.contains(&mount.fstype.as_str()) {
-            unmount(&mount.target, UnmountFlags::empty()).with_context(|| {
-                format!("unmount {} ({})", mount.target.display(), mount.fstype)
-            })?;
-        }
+    for mount in mounts
+        .iter()
+        .rev()
+        .filter(|m| must_be_unmounted(m, Some(root)))
+    {
+        unmount(&mount.target, UnmountFlags::empty())
+            .with_context(|| format!("unmount {} ({})", mount.target.display(), mount.fstype))?;
     }
     Ok(())
 }
 
+/// Whether a mount other than the root holds somebody's data: a filesystem with a block device, a
+/// part of the root shown again, or one on a server.
+pub fn must_be_unmounted(mount: &Mount, root: Option<(u32, u32)>) -> bool {
+    let has_device = mount.device.0 != 0 || mount.source.to_string_lossy().starts_with("/dev/");
+    mount.target != Path::new("/")
+        && (has_device || Some(mount.device) == root || is_network(&mount.fstype))
+}
+
+/// Whether a filesystem of this type is on a server.
+pub fn is_network(fstype: &str) -> bool {
+    NETWORK.contains(&fstype)
+}
+
 /// Filesystems without a device of their own that hold somebody's data all the same.
-const NETWORK: [&str; 6] = ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p"];
+const NETWORK: [&str; 8] = [
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "ceph",
+    "9p",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+];
 
 fn holders() -> String {
     let found = std::fs::metadata("/")

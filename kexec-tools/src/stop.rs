@@ -89,6 +89,8 @@ pub fn end_processes() -> Result<()> {
 fn systemctl(arguments: &[&str], patience: Duration) -> Result<()> {
     let call = format!("systemctl {}", arguments.join(" "));
     let mut child = Command::new("systemctl")
+        // Newer releases enter a loaded kernel when they are told to reboot.
+        .env("SYSTEMCTL_SKIP_AUTO_KEXEC", "1")
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

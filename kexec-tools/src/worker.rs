@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -71,6 +72,8 @@ enum Never {}
 fn run(directory: &Path) -> Result<Never, Failure> {
     detach()?;
     let _lock = run_directory::lock()?;
+    clear_older_runs(directory);
+    break_off_on_sigterm(directory);
     let text = fs::read(directory.join("plan.json")).context("read the plan")?;
     let plan = Plan::from_json(&text).context("read the plan")?;
     let image = Image::open_running()?;
@@ -82,9 +85,7 @@ fn run(directory: &Path) -> Result<Never, Failure> {
     );
     let result = prepared(&plan, &image, directory);
     // What was copied for loading is of no further use either way.
-    for name in [initrd::NAME, initrd::KERNEL, "payload"] {
-        let _ = fs::remove_file(directory.join(name));
-    }
+    remove_copies(directory);
     result
 }
 
@@ -94,7 +95,9 @@ fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failu
     if moment == LoadMoment::BeforeStop {
         enter::load(plan, directory)?;
     }
-    hand_over(directory)?;
+    // A kernel that stays loaded would be entered by the next reboot, whenever that is.
+    hand_over(directory).inspect_err(|_| enter::unload())?;
+    limit_what_follows();
     let result = stop::stop().and_then(|()| stopped(plan, directory, moment));
     enter::unload();
     prove::make_writable();
@@ -109,6 +112,69 @@ fn stopped(plan: &Plan, directory: &Path, moment: LoadMoment) -> Result<Never> {
     initrd::remove_copies(directory);
     prove::prove()?;
     Err(enter::enter())
+}
+
+/// How long stopping, proving and entering may take together. A disk or a server that hangs must
+/// not leave the machine without services for longer than this.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Set when services begin to be stopped: from then on a run is not broken off from outside.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Boots the old OS again if the run has not entered the RAM environment in time.
+fn limit_what_follows() {
+    STOPPING.store(true, Ordering::SeqCst);
+    std::thread::spawn(|| {
+        std::thread::sleep(LIMIT);
+        log::error!(
+            "the old OS did not let go within {} s; it boots again now",
+            LIMIT.as_secs()
+        );
+        enter::unload();
+        if let Err(e) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
+            log::error!("reboot: {e}; reboot the machine by hand");
+        }
+    });
+}
+
+/// Until services stop, SIGTERM breaks the run off: the loaded kernel and the copies go, the old
+/// OS has not noticed anything.
+fn break_off_on_sigterm(directory: &Path) {
+    let directory = directory.to_owned();
+    std::thread::spawn(move || {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTERM);
+        while signals.wait().is_ok() {
+            if STOPPING.load(Ordering::SeqCst) {
+                log::warn!("SIGTERM came too late: services are being stopped");
+            } else {
+                enter::unload();
+                remove_copies(&directory);
+                log::error!(
+                    "broken off by SIGTERM; intact: everything, the old OS goes on as it was"
+                );
+                std::process::exit(Outcome::Reverted as i32);
+            }
+        }
+    });
+}
+
+/// Removes what was copied into a run's directory for loading.
+fn remove_copies(directory: &Path) {
+    for name in [initrd::NAME, initrd::KERNEL, "payload"] {
+        let _ = fs::remove_file(directory.join(name));
+    }
+}
+
+/// Runs that failed in the RAM environment left their payload behind; the wipe spares it, so it
+/// would be missing from the space that was counted on.
+fn clear_older_runs(current: &Path) {
+    let Ok(entries) = fs::read_dir(run_directory::BASE) else {
+        return;
+    };
+    for run in entries.flatten().map(|e| e.path()).filter(|p| p != current) {
+        remove_copies(&run);
+    }
 }
 
 /// In the run's directory: the session that started the run has nothing more to wait for.

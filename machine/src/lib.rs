@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod ext4;
+pub mod gap;
 pub mod grub;
 pub mod mbr;
 pub mod meminfo;

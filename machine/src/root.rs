@@ -1,13 +1,15 @@
 //! The root filesystem: what it is on, in the old OS, and how to find the same one again in the
 //! RAM environment. It is never looked for by name.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use manifest::facts::{Root, RootIdentity};
 
 use crate::block::{self, BlockDevice};
-use crate::{ext4, mbr, mounts};
+use crate::grub::embed;
+use crate::{ext4, gap, mbr, mounts};
 
 /// Why the root is not one that this program can find again without a doubt.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,7 @@ pub fn describe() -> Result<Root, RootError> {
         ));
     };
     let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
+    let gap = read_gap(&disk)?;
     let doubles = same_uuid(&fs.uuid)?
         .into_iter()
         .filter(|d| d.name != device.name)
@@ -105,7 +108,38 @@ pub fn describe() -> Result<Root, RootError> {
         doubles,
         table: if table.is_protective() { "gpt" } else { "dos" }.to_owned(),
         gap_sectors: table.gap_sectors(),
+        gap_has_room: gap.as_deref().is_some_and(embed::has_room),
+        grub_on_disk: gap
+            .as_deref()
+            .is_some_and(|g| !embed::sectors_in_use(g).is_empty()),
+        grub_elsewhere: grub_elsewhere(&disk)?,
     })
+}
+
+/// The disk's gap; `None` where it has none.
+fn read_gap(disk: &BlockDevice) -> Result<Option<Vec<u8>>, RootError> {
+    let node = disk.node();
+    let file = reading(format!("open disk {}", node.display()), File::open(&node))?;
+    match gap::read(&file) {
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(None),
+        other => reading(
+            format!("read the first sectors of {}", node.display()),
+            other.map(Some),
+        ),
+    }
+}
+
+/// Other disks that have GRUB in their master boot record. The firmware may start one of them.
+fn grub_elsewhere(disk: &BlockDevice) -> Result<Vec<String>, RootError> {
+    let devices = reading("list /sys/class/block", block::all())?;
+    Ok(devices
+        .iter()
+        .filter(|d| d.partition.is_none() && d.name != disk.name)
+        // Drives without a medium cannot be read, and start nothing.
+        .filter_map(|d| Some((d, read_gap(d).ok()??)))
+        .filter(|(_, gap)| !embed::sectors_in_use(gap).is_empty())
+        .map(|(d, _)| d.node().display().to_string())
+        .collect())
 }
 
 /// The root filesystem's device and its disk, found again.

@@ -35,7 +35,7 @@ pub struct Facts {
     pub root: Option<Root>,
     /// Why `root` is `None`.
     pub root_unknown: Option<String>,
-    /// Other mounted filesystems with a device behind them.
+    /// Other mounted filesystems with a device or a server behind them.
     pub mounts: Vec<Mount>,
     /// Swap areas in use, by path.
     pub swaps: Vec<String>,
@@ -45,6 +45,10 @@ pub struct Facts {
     pub static_addresses: Vec<String>,
     /// Kernel drivers that the root disk hangs on, by module name with `_` for `-`.
     pub root_drivers: Vec<String>,
+    /// Hardware watchdogs that are running, by name.
+    pub watchdogs: Vec<String>,
+    /// Where the image is, if that is a filesystem that will be unmounted before it is done with.
+    pub image_on: Option<String>,
     /// Another run that is in progress, by id.
     pub other_run: Option<String>,
 }
@@ -134,6 +138,12 @@ pub struct Root {
     pub table: String,
     /// Sectors between the master boot record and the first partition.
     pub gap_sectors: u64,
+    /// A second boot loader fits in there beside the one in use.
+    pub gap_has_room: bool,
+    /// The disk's master boot record is GRUB's, with its core image in the gap.
+    pub grub_on_disk: bool,
+    /// Other disks that have GRUB in their master boot record.
+    pub grub_elsewhere: Vec<String>,
 }
 
 /// What identifies the root filesystem: its own UUID and the place of its partition. All of it
@@ -163,6 +173,8 @@ pub struct Mount {
     pub fstype: String,
     /// It shows a part of the root filesystem a second time.
     pub bind_of_root: bool,
+    /// The file that it is an image in, for loop devices.
+    pub backing_file: Option<String>,
 }
 
 /// A path of the keep list, as found on the machine.

@@ -37,6 +37,20 @@ const RESERVED: &[(&str, Reach, &str)] = &[
     ("/var/log/reroot", Reach::Below, OWN),
     ("/var/lib/dpkg", Reach::Below, PACKAGES),
     ("/var/lib/apt", Reach::Below, PACKAGES),
+    ("/etc/fstab", Reach::Below, WRITTEN),
+    ("/etc/grub.d", Reach::Below, BOOT),
+    ("/etc/default", Reach::Exactly, SYSTEM),
+    ("/etc/default/grub", Reach::Below, BOOT),
+    ("/etc/default/grub.d", Reach::Below, BOOT),
+    ("/var/cache", Reach::Exactly, SYSTEM),
+    ("/var/cache/debconf", Reach::Below, PACKAGES),
+    ("/usr/bin", Reach::Below, PROGRAMS),
+    ("/usr/sbin", Reach::Below, PROGRAMS),
+    ("/usr/lib", Reach::Below, PROGRAMS),
+    ("/usr/lib32", Reach::Below, PROGRAMS),
+    ("/usr/lib64", Reach::Below, PROGRAMS),
+    ("/lib/modules", Reach::Below, PROGRAMS),
+    ("/lib/systemd", Reach::Below, PROGRAMS),
     ("/etc", Reach::Exactly, SYSTEM),
     ("/usr", Reach::Exactly, SYSTEM),
     ("/bin", Reach::Exactly, SYSTEM),
@@ -53,6 +67,8 @@ const BOOT: &str = "the boot loader and the kernels there belong to the new OS";
 const VIRTUAL: &str = "it holds no data of the root filesystem: the kernel or the OS fills it";
 const OWN: &str = "reroot keeps its own records there";
 const PACKAGES: &str = "the package database there belongs to the new OS";
+const WRITTEN: &str = "the new OS gets its own, written by reroot";
+const PROGRAMS: &str = "the programs there belong to the OS; old and new would be mixed";
 const SYSTEM: &str = "the directory belongs to the OS; name the path below it that is to stay";
 
 /// Why a text is not a path that can be kept.

@@ -105,12 +105,23 @@ fn keep_paths(machine: &Machine) -> Result<()> {
 fn too_little_space(machine: &Machine) -> Result<()> {
     // The wipe frees what the old OS takes, so a full disk alone is no reason: this old OS is made
     // smaller than any new one first.
-    machine.expect("rm -r /usr/lib/modules /usr/share/doc /usr/share/man /usr/share/locale")?;
-    machine.expect(
-        "fallocate -l $(($(df --output=avail -B1M / | tail -n 1) - 10))M /srv/shop/full && sync",
+    machine.expect("rm -r /lib/modules /usr/share/doc /usr/share/man /usr/share/locale")?;
+    // Root may use the reserved blocks, so they are filled too.
+    let fill = |leave: u32| {
+        machine.expect(&format!(
+            "fallocate -l $(($(stat -f -c '%f * %S' /) / 1048576 - {leave}))M /srv/shop/full$$ && sync"
+        ))
+    };
+    fill(240)?;
+    refused(
+        machine,
+        "too little space for the new OS",
+        "--payload disk",
+        &[1],
     )?;
-    refused(machine, "too little space", "", &[1])?;
-    machine.expect("rm /srv/shop/full && sync")?;
+    fill(30)?;
+    refused(machine, "too little space to load", "", &[1])?;
+    machine.expect("rm /srv/shop/full* && sync")?;
     Ok(())
 }
 
@@ -211,7 +222,7 @@ fn too_little_memory(machine: &Machine) -> Result<()> {
         &[1],
     )?;
     machine.expect("rm /dev/shm/held")?;
-    hold(40)?;
+    hold(30)?;
     refused(machine, "too little memory", "", &[1])?;
     machine.expect("rm /dev/shm/held")?;
     Ok(())

@@ -56,11 +56,35 @@ pub fn sectors_in_use(gap: &[u8]) -> Range<u64> {
         return none;
     }
     let start = u64_at(record, KERNEL_SECTOR);
-    let at = start as usize * SECTOR;
-    let Some(first) = gap.get(at..at + SECTOR) else {
+    // Other loaders that call themselves GRUB have code where this one has the number.
+    let sectors = (gap.len() / SECTOR) as u64;
+    if start == 0 || start >= sectors {
         return none;
-    };
-    start..start + 1 + u64::from(u16_at(first, BLOCK_LIST + 8))
+    }
+    let first = &gap[start as usize * SECTOR..(start as usize + 1) * SECTOR];
+    start..start + core_sectors(first)
+}
+
+/// Sectors that a core image takes, by its first sector.
+fn core_sectors(first: &[u8]) -> u64 {
+    1 + u64::from(u16_at(first, BLOCK_LIST + 8))
+}
+
+/// Sectors that a core image takes at the most; those of GRUB 2.02 to 2.12 with what is needed to
+/// read ext4 take about 60.
+pub const CORE_SECTORS_MAX: u64 = 160;
+
+/// Whether a core image of up to [`CORE_SECTORS_MAX`] sectors can be embedded beside the loader in
+/// use. Asked before anything is removed.
+pub fn has_room(gap: &[u8]) -> bool {
+    gap.len() >= MBR_SIZE
+        && free_run(
+            gap,
+            &sectors_in_use(gap),
+            CORE_SECTORS_MAX,
+            (gap.len() / SECTOR) as u64,
+        )
+        .is_some()
 }
 
 /// What to write, in this order: the core image at its sector, then the record at sector 0.
@@ -127,27 +151,26 @@ fn check_core(core: &[u8], sectors: u64) -> Result<(), EmbedError> {
 /// The first run of `needed` sectors that the loader in use does not occupy and where nothing but
 /// zeros is, or else where another run's core image was. Other things in the gap are not ours.
 fn free_run(gap: &[u8], used: &Range<u64>, needed: u64, end: u64) -> Option<u64> {
-    let candidates = [1, used.end.max(1)];
     let fits = |&start: &u64| {
         let run = start..start + needed;
         run.end <= end && (run.end <= used.start || run.start >= used.end || used.is_empty())
     };
-    let zero = |start: u64| {
-        gap[start as usize * SECTOR..(start + needed) as usize * SECTOR]
-            .iter()
-            .all(|&b| b == 0)
-    };
-    candidates
-        .into_iter()
-        .chain(used.end.max(1)..end)
+    (1..end)
         .filter(fits)
-        .find(|&start| zero(start) || was_core(gap, start))
+        .find(|&start| is_free(gap, start..start + needed))
 }
 
-/// A core image of an earlier installation begins here: diskboot's message is in its first sector.
-fn was_core(gap: &[u8], start: u64) -> bool {
-    let first = &gap[start as usize * SECTOR..(start as usize + 1) * SECTOR];
-    u16_at(first, BLOCK_LIST + 10) == LOAD_SEGMENT && first.windows(7).any(|w| w == b"loading")
+/// Nothing but zeros, behind what a core image of an earlier installation took, if one begins here.
+fn is_free(gap: &[u8], run: Range<u64>) -> bool {
+    let first = &gap[run.start as usize * SECTOR..(run.start as usize + 1) * SECTOR];
+    // diskboot's message is in its first sector.
+    let was_core =
+        u16_at(first, BLOCK_LIST + 10) == LOAD_SEGMENT && first.windows(7).any(|w| w == b"loading");
+    let known = if was_core { core_sectors(first) } else { 0 };
+    let rest = (run.start + known).min(run.end)..run.end;
+    gap[rest.start as usize * SECTOR..rest.end as usize * SECTOR]
+        .iter()
+        .all(|&b| b == 0)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -217,6 +240,22 @@ mod tests {
         let mut gap = disk();
         gap[5 * SECTOR] = 1;
         assert_eq!(plan(&gap, &boot(), &core(10)).unwrap().sector, 6);
+    }
+
+    #[test]
+    fn what_lies_behind_a_shorter_former_core_is_left_alone() {
+        let mut gap = disk();
+        let first = plan(&gap, &boot(), &core(40)).unwrap();
+        apply(&mut gap, &first);
+        let second = plan(&gap, &boot(), &core(40)).unwrap();
+        apply(&mut gap, &second);
+        assert_eq!(second.sector, 41);
+        assert_eq!(plan(&gap, &boot(), &core(30)).unwrap().sector, 1);
+        // 45 sectors do not fit into the 40 between the record and the loader in use.
+        assert_eq!(plan(&gap, &boot(), &core(45)).unwrap().sector, 81);
+        assert!(has_room(&gap));
+        gap[81 * SECTOR..].fill(1);
+        assert!(!has_room(&gap));
     }
 
     #[test]
