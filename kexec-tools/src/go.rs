@@ -98,7 +98,7 @@ fn follow(worker: &mut std::process::Child, directory: &Path) -> Result<Outcome>
         if handed_over {
             eprintln!(
                 "Everything is loaded; services stop now, and so does the network. Follow the machine's console.\n\
-                 If the run is undone, the services start again and the log says why; if it succeeds, the new OS \
+                 If the run is undone, the old OS boots again and the log says why; if it succeeds, the new OS \
                  has it in /var/log/reroot."
             );
             return Ok(Outcome::Done);

@@ -8,7 +8,7 @@ use anyhow::{ensure, Result};
 use reroot_tests::crafted::with_manifest;
 use reroot_tests::evidence;
 use reroot_tests::images::image;
-use reroot_tests::reinstall::{start, wait, Outcome, LIMIT};
+use reroot_tests::reinstall::{start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
 
@@ -76,5 +76,38 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
     let off = machine.cut_power()?;
     let disk = off.disk.look_into()?;
     assert_eq!(evidence::gather_from(&disk, &KEPT)?, before);
+    Ok(())
+}
+
+/// A loop device on a file of the root is held open by the kernel itself: no process can be ended to
+/// make it let go, so the proof that nothing is open must fail, after services were stopped.
+#[test]
+fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
+    let mut machine = running_old_server("not-let-go", USUAL_MEMORY_MIB)?;
+    machine.expect("truncate -s 8M /root/held && losetup -f /root/held")?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let listing = machine.expect(LISTING)?;
+    machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
+    let started = start_copied(&machine, "--payload disk")?;
+    let limit = machine.patience(LIMIT);
+    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+
+    ensure!(outcome == Outcome::Booted, "{outcome:?}");
+    machine.expect("systemctl is-active ssh nginx")?;
+    assert_eq!(machine.expect("cat /sys/kernel/kexec_loaded")?.trim(), "0");
+    assert_eq!(
+        machine
+            .expect("findmnt -no FSTYPE,OPTIONS / | grep -c 'ext4 *rw'")?
+            .trim(),
+        "1"
+    );
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    assert_eq!(machine.expect(LISTING)?, listing);
+    // What was copied for the run is gone, its log is there.
+    let left = machine.expect("cd /.reroot/*-*/ && ls")?;
+    assert_eq!(
+        left.split_whitespace().collect::<Vec<_>>(),
+        ["facts.json", "handed-over", "launch.log", "plan.json"]
+    );
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use machine::tree::{self, Source, UnpackOptions};
 use manifest::keep::{KeepPath, KeepSet};
 use manifest::payload::Payload;
@@ -32,28 +32,128 @@ const MANY: u32 = 1_000_000;
 /// Memory sizes to try, in MiB, until one does not do.
 const MEMORY_MIB: [u32; 6] = [512, 448, 384, 320, 288, 256];
 
+/// What there is to measure, by the name that selects it on the command line.
+const PARTS: [(&str, fn(&Path) -> Result<()>); 4] = [
+    ("sizes", sizes),
+    ("trees", against_others),
+    ("kept", kept_files),
+    ("memory", smallest_memory),
+];
+
 fn main() -> Result<()> {
-    let image = image("trixie")?;
-    let bytes = fs::read(&image).with_context(|| format!("read {}", image.display()))?;
-    println!("\nSizes");
-    for program in ["reroot-launch", "reroot-init"] {
-        let size = fs::metadata(paths::program(program))?.len();
-        println!(
-            "  {program:<14} {:.2} MiB (below 4)",
-            size as f64 / f64::from(1 << 20)
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    for name in &asked {
+        let known: Vec<&str> = PARTS.iter().map(|(known, _)| *known).collect();
+        ensure!(
+            known.contains(&name.as_str()),
+            "no part {name}; there are {}",
+            known.join(", ")
         );
     }
-    println!(
-        "  image          {:.1} MiB",
-        bytes.len() as f64 / f64::from(1 << 20)
-    );
+    let image = image("trixie")?;
+    for (name, measure) in PARTS {
+        if asked.is_empty() || asked.iter().any(|asked| asked == name) {
+            measure(&image)?;
+        }
+    }
+    Ok(())
+}
 
-    let bench = Bench::new(&bytes)?;
-    drop(bytes);
-    bench.against_others()?;
-    bench.kept_files()?;
-    drop(bench);
-    smallest_memory(&image);
+fn sizes(image: &Path) -> Result<()> {
+    println!("\nSizes");
+    for program in ["reroot-launch", "reroot-init"] {
+        println!(
+            "  {program:<14} {:.2} MiB (below 4)",
+            mebibytes(&paths::program(program))?
+        );
+    }
+    println!("  {:<14} {:.1} MiB", "image", mebibytes(image)?);
+    Ok(())
+}
+
+fn mebibytes(file: &Path) -> Result<f64> {
+    let size = fs::metadata(file)
+        .with_context(|| format!("stat {}", file.display()))?
+        .len();
+    Ok(size as f64 / f64::from(1 << 20))
+}
+
+/// Every way begins with a whole tree that is on the disk and ends the same way.
+fn against_others(image: &Path) -> Result<()> {
+    let bench = Bench::new(image)?;
+    bench.unpack()?;
+    run(Command::new("mksquashfs")
+        .arg(bench.root())
+        .arg(bench.at("squashed"))
+        .args(["-quiet", "-no-progress", "-comp", "zstd"])
+        .args(["-wildcards", "-e", "lost+found", "keep"]))?;
+
+    let [mut own, mut tar, mut unsquashfs] = [Duration::MAX; 3];
+    for _ in 0..ROUNDS {
+        own = own.min(bench.timed(|| bench.wipe().and_then(|()| bench.unpack()))?);
+        tar = tar.min(bench.timed(|| {
+            bench.remove()?;
+            bench.shell(
+                "zstd -dc \"$PAYLOAD\" \
+                 | tar -x -p --xattrs --xattrs-include='*' --numeric-owner",
+            )
+        })?);
+        unsquashfs = unsquashfs.min(bench.timed(|| {
+            bench.remove()?;
+            bench.shell("unsquashfs -quiet -no-progress -force -dest . \"$SQUASHED\"")
+        })?);
+    }
+    println!(
+        "\nReplacing a tree of {} entries, {} MiB, by itself, on ext4, sync included",
+        bench.payload.entries,
+        bench.payload.unpacked_bytes >> 20
+    );
+    println!(
+        "  reroot's wipe and unpack      {:>6.2} s",
+        own.as_secs_f64()
+    );
+    println!(
+        "  rm -rf; zstd -dc | tar -x     {:>6.2} s",
+        tar.as_secs_f64()
+    );
+    println!(
+        "  rm -rf; unsquashfs            {:>6.2} s",
+        unsquashfs.as_secs_f64()
+    );
+    println!(
+        "  reroot / tar                  {:>6.2} (at most 0.6)",
+        ratio(own, tar)
+    );
+    println!(
+        "  reroot / unsquashfs           {:>6.2}",
+        ratio(own, unsquashfs)
+    );
+    Ok(())
+}
+
+/// Two filesystems, in turns: what differs is how much is kept, and nothing else.
+fn kept_files(image: &Path) -> Result<()> {
+    let [few, many] = [Bench::new(image)?, Bench::new(image)?];
+    few.keep_files(FEW)?;
+    many.keep_files(MANY)?;
+    let mut least = [Duration::MAX; 2];
+    for _ in 0..ROUNDS {
+        for (bench, least) in [&few, &many].into_iter().zip(&mut least) {
+            bench.unpack()?;
+            // As in the RAM environment, which has seen nothing of the filesystem before.
+            bench.unmount()?;
+            bench.mount()?;
+            *least = (*least).min(bench.timed(|| bench.wipe())?);
+        }
+    }
+    println!("\nWiping the tree beside kept files, sync included");
+    for (files, time) in [FEW, MANY].into_iter().zip(least) {
+        println!("  {files:>7} files  {:.3} s", time.as_secs_f64());
+    }
+    println!(
+        "  many / few     {:.2} (at most 1.1)",
+        ratio(least[1], least[0])
+    );
     Ok(())
 }
 
@@ -64,13 +164,14 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(image: &[u8]) -> Result<Self> {
+    fn new(image: &Path) -> Result<Self> {
+        let bytes = fs::read(image).with_context(|| format!("read {}", image.display()))?;
         let scratch =
             tempfile::tempdir_in(paths::target()).context("create a scratch directory")?;
-        let trailer = trailer_of(image)?;
+        let trailer = trailer_of(&bytes)?;
         let part = |kind: PartKind| {
             let part = trailer.part(kind);
-            &image[part.offset as usize..(part.offset + part.length) as usize]
+            &bytes[part.offset as usize..(part.offset + part.length) as usize]
         };
         let manifest = Manifest::from_json(part(PartKind::Manifest)).context("the manifest")?;
         let at = |name: &str| scratch.path().join(name);
@@ -89,16 +190,26 @@ impl Bench {
             ])
             .arg(at("disk")))?;
         fs::create_dir(at("root"))?;
-        run(Command::new("mount")
-            .args(["-o", "loop"])
-            .arg(at("disk"))
-            .arg(at("root")))?;
         let bench = Self {
             payload: manifest.payload,
             scratch,
         };
+        bench.mount()?;
         fs::create_dir(bench.root().join("keep"))?;
         Ok(bench)
+    }
+
+    fn mount(&self) -> Result<()> {
+        run(Command::new("mount")
+            .args(["-o", "loop"])
+            .arg(self.at("disk"))
+            .arg(self.root()))?;
+        Ok(())
+    }
+
+    fn unmount(&self) -> Result<()> {
+        run(Command::new("umount").arg(self.root()))?;
+        Ok(())
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -109,90 +220,8 @@ impl Bench {
         self.at("root")
     }
 
-    /// Every way begins with a whole tree that is on the disk and ends the same way.
-    fn against_others(&self) -> Result<()> {
-        self.unpack()?;
-        let squashed = self.at("squashed");
-        run(Command::new("mksquashfs")
-            .arg(self.root())
-            .arg(&squashed)
-            .args([
-                "-quiet",
-                "-no-progress",
-                "-comp",
-                "zstd",
-                "-wildcards",
-                "-e",
-                "lost+found",
-                "keep",
-            ]))?;
-
-        let [mut own, mut tar, mut unsquashfs] = [Duration::MAX; 3];
-        for _ in 0..ROUNDS {
-            own = own.min(self.timed(|| self.wipe().and_then(|()| self.unpack()))?);
-            tar = tar.min(self.timed(|| {
-                self.remove()?;
-                self.shell("zstd -dc \"$PAYLOAD\" | tar -x -p --xattrs --xattrs-include='*' --numeric-owner")
-            })?);
-            unsquashfs = unsquashfs.min(self.timed(|| {
-                self.remove()?;
-                self.shell("unsquashfs -quiet -no-progress -force -dest . \"$SQUASHED\"")
-            })?);
-        }
-        println!(
-            "\nReplacing a tree of {} entries, {} MiB, by itself, on ext4, sync included",
-            self.payload.entries,
-            self.payload.unpacked_bytes >> 20
-        );
-        println!(
-            "  reroot's wipe and unpack      {:>6.2} s",
-            own.as_secs_f64()
-        );
-        println!(
-            "  rm -rf; zstd -dc | tar -x     {:>6.2} s",
-            tar.as_secs_f64()
-        );
-        println!(
-            "  rm -rf; unsquashfs            {:>6.2} s",
-            unsquashfs.as_secs_f64()
-        );
-        println!(
-            "  reroot / tar                  {:>6.2} (at most 0.6)",
-            ratio(own, tar)
-        );
-        println!(
-            "  reroot / unsquashfs           {:>6.2}",
-            ratio(own, unsquashfs)
-        );
-        Ok(())
-    }
-
-    fn kept_files(&self) -> Result<()> {
-        let mut least = Vec::new();
-        let mut made = 0;
-        for files in [FEW, MANY] {
-            self.keep_files(made..files)?;
-            made = files;
-            let mut time = Duration::MAX;
-            for _ in 0..ROUNDS {
-                self.unpack()?;
-                time = time.min(self.timed(|| self.wipe())?);
-            }
-            println!(
-                "\nWiping the tree beside {files} kept files\n  {:.3} s",
-                time.as_secs_f64()
-            );
-            least.push(time);
-        }
-        println!(
-            "  {MANY} / {FEW}: {:.2} (at most 1.1)",
-            ratio(least[1], least[0])
-        );
-        Ok(())
-    }
-
-    fn keep_files(&self, numbers: std::ops::Range<u32>) -> Result<()> {
-        for number in numbers {
+    fn keep_files(&self, count: u32) -> Result<()> {
+        for number in 0..count {
             let directory = self.root().join("keep").join((number / 1000).to_string());
             if number % 1000 == 0 {
                 fs::create_dir(&directory).context("create a kept directory")?;
@@ -258,7 +287,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         // A drop cannot fail; what stays mounted is said.
-        if let Err(error) = run(Command::new("umount").arg(self.root())) {
+        if let Err(error) = self.unmount() {
             eprintln!("bench: {error:#}");
         }
     }
@@ -269,7 +298,7 @@ fn ratio(this: Duration, that: Duration) -> f64 {
 }
 
 /// Reinstalls the old server with less and less memory.
-fn smallest_memory(image: &Path) {
+fn smallest_memory(image: &Path) -> Result<()> {
     println!("\nMemory that is enough to reinstall the old server ({KEEP})");
     for memory_mib in MEMORY_MIB {
         let ended = with_memory(image, memory_mib);
@@ -289,6 +318,7 @@ fn smallest_memory(image: &Path) {
             break;
         }
     }
+    Ok(())
 }
 
 fn with_memory(image: &Path, memory_mib: u32) -> Result<Outcome> {
