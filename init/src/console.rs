@@ -10,7 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
+use machine::log_line;
 
 use crate::early::STATE;
 
@@ -66,16 +67,8 @@ impl Log for Consoles {
     }
 
     fn log(&self, record: &Record) {
-        let mark = match record.level() {
-            Level::Error => "ERROR: ",
-            Level::Warn => "warning: ",
-            _ => "",
-        };
-        let text = format!("reroot: {mark}{}", record.args());
-        // One record a write; <6> is info, which the kernel does not print on its consoles here.
-        if let Ok(mut kmsg) = OpenOptions::new().write(true).open("/dev/kmsg") {
-            let _ = kmsg.write_all(format!("<6>{text}").as_bytes());
-        }
+        let text = log_line::text(record);
+        log_line::to_kernel_log(&text);
         let line = format!("{}\r\n", text.replace('\n', "\r\n"));
         let mut files = self
             .files

@@ -8,7 +8,8 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
+use machine::log_line;
 
 /// The file's name in the run's directory.
 pub const NAME: &str = "launch.log";
@@ -34,12 +35,8 @@ impl Log for LogFile {
     }
 
     fn log(&self, record: &Record) {
-        let mark = match record.level() {
-            Level::Error => "ERROR: ",
-            Level::Warn => "warning: ",
-            _ => "",
-        };
-        let line = format!("reroot: {mark}{}\n", record.args());
+        let text = log_line::text(record);
+        let line = format!("{text}\n");
         // Each place is written to by itself: the file is read-only for the last lines, and a
         // console may be dead. Whoever can still take the line has it.
         if let Ok(mut file) = OpenOptions::new()
@@ -50,9 +47,7 @@ impl Log for LogFile {
         {
             let _ = file.write_all(line.as_bytes());
         }
-        if let Ok(mut kmsg) = OpenOptions::new().write(true).open("/dev/kmsg") {
-            let _ = kmsg.write_all(format!("<6>{line}").as_bytes());
-        }
+        log_line::to_kernel_log(&text);
         let quiet = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
         let console = OpenOptions::new()
             .write(true)

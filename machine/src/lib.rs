@@ -7,6 +7,7 @@ pub mod block;
 pub mod ext4;
 pub mod gap;
 pub mod grub;
+pub mod log_line;
 pub mod mbr;
 pub mod meminfo;
 pub mod modules;

@@ -18,7 +18,7 @@ use manifest::{Document, Manifest};
 use reroot_tests::command::run;
 use reroot_tests::crafted::trailer_of;
 use reroot_tests::images::image;
-use reroot_tests::old_server::old_server;
+use reroot_tests::old_server::{old_server, OldServer};
 use reroot_tests::paths;
 use reroot_tests::reinstall::{self, Outcome, KEEP};
 use reroot_tests::vm::Machine;
@@ -32,8 +32,11 @@ const MANY: u32 = 1_000_000;
 /// Memory sizes to try, in MiB, until one does not do.
 const MEMORY_MIB: [u32; 6] = [512, 448, 384, 320, 288, 256];
 
+/// Measures and prints.
+type Part = fn(&Path) -> Result<()>;
+
 /// What there is to measure, by the name that selects it on the command line.
-const PARTS: [(&str, fn(&Path) -> Result<()>); 4] = [
+const PARTS: [(&str, Part); 4] = [
     ("sizes", sizes),
     ("trees", against_others),
     ("kept", kept_files),
@@ -300,8 +303,9 @@ fn ratio(this: Duration, that: Duration) -> f64 {
 /// Reinstalls the old server with less and less memory.
 fn smallest_memory(image: &Path) -> Result<()> {
     println!("\nMemory that is enough to reinstall the old server ({KEEP})");
+    let server = old_server()?;
     for memory_mib in MEMORY_MIB {
-        let ended = with_memory(image, memory_mib);
+        let ended = with_memory(&server, image, memory_mib);
         match &ended {
             Ok(Outcome::Booted) => println!("  {memory_mib} MiB: reinstalled"),
             Ok(other) => println!("  {memory_mib} MiB: {other:?}"),
@@ -321,8 +325,8 @@ fn smallest_memory(image: &Path) -> Result<()> {
     Ok(())
 }
 
-fn with_memory(image: &Path, memory_mib: u32) -> Result<Outcome> {
-    let mut machine = Machine::boot(&old_server()?, "memory", memory_mib)?;
+fn with_memory(server: &OldServer, image: &Path, memory_mib: u32) -> Result<Outcome> {
+    let mut machine = Machine::boot(server, "memory", memory_mib)?;
     machine.wait_for_ssh()?;
     let started = reinstall::start(&machine, image, "")?;
     let limit = machine.patience(reinstall::LIMIT);
