@@ -38,7 +38,7 @@ pub struct Run {
     pub plan: Plan,
     /// With which image.
     pub manifest: Manifest,
-    /// The root filesystem, mounted at [`TARGET`], and its disk.
+    /// The root filesystem, mounted at /target, and its disk.
     pub root: find::MountedRoot,
     /// The payload.
     pub payload: Source,
