@@ -24,7 +24,7 @@ pub enum Outcome {
     Booted,
     /// It holds, with this line on its console.
     Held(String),
-    /// It answers again in the boot that it was in: the run was undone after services had stopped.
+    /// It answers again in the boot that it was in, although `go` had said goodbye.
     Undone,
     /// `go` came back with this exit status: the machine has not left the old OS.
     CameBack(i32),

@@ -103,9 +103,9 @@ fn keep_paths(machine: &Machine) -> Result<()> {
 }
 
 fn too_little_space(machine: &Machine) -> Result<()> {
-    // The wipe frees what the old OS takes, so a full disk alone is no reason: this old OS is made
-    // smaller than any new one first.
-    machine.expect("rm -r /lib/modules /usr/share/doc /usr/share/man /usr/share/locale")?;
+    // The wipe frees what the old OS takes, so a full disk alone is no reason. What has a second
+    // name among the kept data is not freed.
+    machine.expect("mkdir /srv/shop/linked && cp -al /usr /lib /boot /srv/shop/linked")?;
     // Root may use the reserved blocks, so they are filled too.
     let fill = |leave: u32| {
         machine.expect(&format!(
@@ -113,15 +113,10 @@ fn too_little_space(machine: &Machine) -> Result<()> {
         ))
     };
     fill(240)?;
-    refused(
-        machine,
-        "too little space for the new OS",
-        "--payload disk",
-        &[1],
-    )?;
+    refused(machine, "too little space for the new OS", "", &[1])?;
     fill(30)?;
     refused(machine, "too little space to load", "", &[1])?;
-    machine.expect("rm /srv/shop/full* && sync")?;
+    machine.expect("rm -r /srv/shop/full* /srv/shop/linked && sync")?;
     Ok(())
 }
 
