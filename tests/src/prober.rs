@@ -129,7 +129,7 @@ mod tests {
             })
             .collect();
         let silence = longest_silence(&heard).unwrap();
-        assert_eq!(silence.length(), Duration::from_secs(60));
+        assert_eq!(silence.length(), Duration::from_mins(1));
         assert_eq!(
             (silence.last.banner.as_str(), silence.first.banner.as_str()),
             ("1000", "61000")

@@ -30,7 +30,7 @@ impl Qmp {
             }
         };
         stream
-            .set_read_timeout(Some(Duration::from_secs(120)))
+            .set_read_timeout(Some(Duration::from_mins(2)))
             .context("set a time limit")?;
         let mut qmp = Self {
             reader: BufReader::new(stream),

@@ -9,7 +9,7 @@ use crate::ssh::{Running, CONNECTION_LOST};
 use crate::vm::Machine;
 
 /// How long a reinstallation may take on real hardware, both boots included.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// Where the image is put on the machine.
 pub const IMAGE_ON_MACHINE: &str = "/root/new.reroot";

@@ -131,7 +131,7 @@ impl Machine {
 
     /// Waits until the saved memory has arrived, then lets the machine go on.
     fn resume(&mut self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let status = self.qmp.execute("query-status", &json!({}))?;
             match status["status"].as_str() {
@@ -158,7 +158,7 @@ impl Machine {
         )?;
         let uri = format!("exec:cat > '{}'", to.display());
         self.qmp.execute("migrate", &json!({ "uri": uri }))?;
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let state = self.qmp.execute("query-migrate", &json!({}))?;
             match state["status"].as_str() {
@@ -198,7 +198,7 @@ impl Machine {
 
     /// Runs a shell command line as root; its exit status is for the caller to judge.
     pub fn ssh(&self, line: &str) -> Result<Answer> {
-        let limit = self.patience(Duration::from_secs(60));
+        let limit = self.patience(Duration::from_mins(1));
         self.ssh
             .run(line, limit)
             .with_context(|| self.console_tail())
@@ -214,7 +214,7 @@ impl Machine {
     /// Runs a shell script that must succeed, and gives its stdout.
     pub fn script(&self, script: &str) -> Result<String> {
         self.ssh
-            .script(script, self.patience(Duration::from_secs(60)))?
+            .script(script, self.patience(Duration::from_mins(1)))?
             .expect_success()
             .context("a script on the machine")
     }
@@ -227,7 +227,7 @@ impl Machine {
     /// Copies a file of this machine to a path on that one, executable.
     pub fn copy_to(&self, from: &Path, to: &str) -> Result<()> {
         self.ssh
-            .copy_to(from, to, self.patience(Duration::from_secs(60)))
+            .copy_to(from, to, self.patience(Duration::from_mins(1)))
     }
 
     /// The port of 127.0.0.1 that leads to the machine's ssh.

@@ -67,10 +67,10 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
     let outcome = outcome(&mut machine, &crafted)?;
     ensure!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
     // The rescue shell answers: it is asked for a sum, for an echo would show the question.
-    machine.wait_for_line("reroot rescue #", Duration::from_secs(60))?;
+    machine.wait_for_line("reroot rescue #", Duration::from_mins(1))?;
     let skip = machine.console().len();
     machine.type_on_console("echo answer $((6 * 7))")?;
-    machine.wait_for_line_after(skip, "answer 42", Duration::from_secs(60))?;
+    machine.wait_for_line_after(skip, "answer 42", Duration::from_mins(1))?;
 
     // The same digests as on the old OS, by the same programs, on a machine with this disk.
     let off = machine.cut_power()?;

@@ -102,21 +102,14 @@ fn keep_paths(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// The wipe frees what the old OS takes, but the image's parts are loaded before it.
 fn too_little_space(machine: &Machine) -> Result<()> {
-    // The wipe frees what the old OS takes, so a full disk alone is no reason. What has a second
-    // name among the kept data is not freed.
-    machine.expect("mkdir /srv/shop/linked && cp -al /usr /lib /boot /srv/shop/linked")?;
     // Root may use the reserved blocks, so they are filled too.
-    let fill = |leave: u32| {
-        machine.expect(&format!(
-            "fallocate -l $(($(stat -f -c '%f * %S' /) / 1048576 - {leave}))M /srv/shop/full$$ && sync"
-        ))
-    };
-    fill(240)?;
-    refused(machine, "too little space for the new OS", "", &[1])?;
-    fill(30)?;
-    refused(machine, "too little space to load", "", &[1])?;
-    machine.expect("rm -r /srv/shop/full* /srv/shop/linked && sync")?;
+    machine.expect(
+        "fallocate -l $(($(stat -f -c '%f * %S' /) / 1048576 - 30))M /srv/shop/full && sync",
+    )?;
+    refused(machine, "too little space", "", &[1])?;
+    machine.expect("rm /srv/shop/full && sync")?;
     Ok(())
 }
 
