@@ -14,7 +14,7 @@ if [ "$(uname -m)" != x86_64 ]; then
     exit 1
 fi
 if ! command -v cargo >/dev/null; then
-    echo "setup: no cargo in PATH; install a Rust toolchain of 1.91 or later first (https://rustup.rs)" >&2
+    echo "setup: no cargo in PATH; install a Rust toolchain of 1.91 or later first" >&2
     exit 1
 fi
 

@@ -56,7 +56,7 @@ pub fn run(root: &Path, program: &str, arguments: &[&str], input: &[u8]) -> Resu
 }
 
 /// How long a program may take. grub-mkconfig takes some seconds.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// Waits for the program's end and output; one that takes too long is killed.
 fn wait(child: Child) -> std::io::Result<Output> {

@@ -15,7 +15,7 @@ use crate::early;
 use crate::target::TARGET;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to go on looking for a second match once there is one: a clone of the disk on a slow
 /// controller must not be missed.
 const SECOND_LOOK: Duration = Duration::from_secs(2);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::console;
 
 /// How often the hold is announced again.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(600);
+const ANNOUNCE_EVERY: Duration = Duration::from_mins(10);
 
 /// Announces the hold and keeps shells running on the consoles, for ever.
 pub fn hold(why: &str) -> ! {

@@ -74,7 +74,7 @@ fn wait(mut worker: Child) -> std::io::Result<ExitStatus> {
 }
 
 /// How long drivers, the root's disk and the verification may take together.
-const UNCOMMITTED_LIMIT: Duration = Duration::from_secs(30 * 60);
+const UNCOMMITTED_LIMIT: Duration = Duration::from_mins(30);
 
 /// A worker that was killed tells nothing, so the commit marker counts.
 fn verdict(status: ExitStatus, committed: bool) -> Verdict {

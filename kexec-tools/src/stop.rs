@@ -23,7 +23,7 @@ const UNIT_TEXT: &str =
     "[Unit]\nDescription=reroot: every service stopped\nDefaultDependencies=no\nAllowIsolate=yes\n";
 
 /// How long services get to stop, all together. A database may have to write gigabytes.
-const SERVICES: Duration = Duration::from_secs(300);
+const SERVICES: Duration = Duration::from_mins(5);
 /// How long systemd's own helpers get.
 const LAST: Duration = Duration::from_secs(30);
 /// How long processes get after SIGTERM.

@@ -116,7 +116,7 @@ fn stopped(plan: &Plan, directory: &Path, moment: LoadMoment) -> Result<Never> {
 
 /// How long stopping, proving and entering may take together. A disk or a server that hangs must
 /// not leave the machine without services for longer than this.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// Set when services begin to be stopped: from then on a run is not broken off from outside.
 static STOPPING: AtomicBool = AtomicBool::new(false);
