@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Accounts;
+use crate::identity::OldIdentity;
 use crate::keep::KeepPath;
 use crate::measure::Measure;
+use crate::network::{Gateway, Network};
 use crate::Document;
 
 /// Everything that `plan` and the checks look at.
@@ -41,8 +44,14 @@ pub struct Facts {
     pub swaps: Vec<String>,
     /// Each path that is to be kept, looked at on the machine.
     pub kept: Vec<Kept>,
-    /// Interfaces with addresses that no DHCP server gave, as `eth0 192.0.2.7/24`.
-    pub static_addresses: Vec<String>,
+    /// The network, as the kernel has it, with the evidence of where it came from.
+    pub network: Network,
+    /// Every gateway of it, asked.
+    pub gateways: Vec<Gateway>,
+    /// The accounts, or why they cannot be read.
+    pub accounts: Result<Accounts, String>,
+    /// Names, keys and mounts.
+    pub identity: OldIdentity,
     /// Kernel drivers that the root disk hangs on, by module name with `_` for `-`.
     pub root_drivers: Vec<String>,
     /// Hardware watchdogs that are running, by name.

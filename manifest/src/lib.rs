@@ -4,13 +4,16 @@
 //! Nothing here touches a file, a device or the clock. Readers refuse what they do not know and
 //! name both versions; a format and its reader live in the same file.
 
+pub mod accounts;
 pub mod digest;
 pub mod document;
 pub mod facts;
+pub mod identity;
 pub mod journal;
 pub mod keep;
 pub mod manifest;
 pub mod measure;
+pub mod network;
 pub mod payload;
 pub mod plan;
 pub mod report;

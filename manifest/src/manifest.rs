@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Accounts;
 use crate::facts::OsRelease;
+use crate::identity::NewIdentity;
 use crate::keep::KeepPath;
+use crate::network::Stack;
 use crate::payload::Payload;
 use crate::Document;
 
@@ -24,6 +27,12 @@ pub struct Manifest {
     pub initramfs: Initramfs,
     /// How the new OS boots.
     pub boot: Boot,
+    /// What configures the new OS's network; `None` where the payload has nothing that is known.
+    pub network: Option<Stack>,
+    /// The payload's accounts.
+    pub accounts: Accounts,
+    /// What the payload brings of names, keys and mounts.
+    pub identity: NewIdentity,
     /// The paths that are kept unless the operator says otherwise.
     pub keep: Vec<KeepPath>,
     /// The new OS's root filesystem.
@@ -42,6 +51,8 @@ pub struct Kernel {
     pub release: String,
     /// Modules in the initramfs that are loaded whatever the hardware is, by name.
     pub load: Vec<String>,
+    /// Modules in the initramfs for bonds and VLANs, loaded where the machine has such, by name.
+    pub network: Vec<String>,
     /// Modules in the initramfs, and drivers built into the kernel, by name with `_` for `-`.
     pub drivers: Vec<String>,
 }

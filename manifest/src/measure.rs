@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Owners;
 use crate::digest::Digest;
 
 /// A tree of files, measured without reading a file's content.
@@ -16,4 +17,6 @@ pub struct Measure {
     /// BLAKE3 over each entry's path, inode number, type, mode, owner, size, modification time,
     /// device number, link target and extended attributes, in a fixed order.
     pub digest: Digest,
+    /// Whose the entries are, by number, access control lists included.
+    pub owners: Owners,
 }

@@ -3,9 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::AccountPlan;
 use crate::facts::{Firmware, OsRelease, RootIdentity};
+use crate::identity::IdentityPlan;
 use crate::keep::KeepPath;
 use crate::measure::Measure;
+use crate::network::{Dialect, Gateway, Network, Written};
 use crate::{Digest, Document};
 
 /// A resolved plan.
@@ -45,8 +48,12 @@ pub struct Plan {
     pub wiped: Amount,
     /// What comes.
     pub unpacked: Amount,
-    /// Files of the old OS that the new one gets back.
-    pub carried: Vec<String>,
+    /// The network.
+    pub network: NetworkPlan,
+    /// Users and groups.
+    pub accounts: AccountPlan,
+    /// Names, keys and mounts.
+    pub identity: IdentityPlan,
     /// Filesystems that are not touched and not mounted by the new OS either.
     pub left_alone: Vec<String>,
     /// Kernel parameters of the old OS that are there for the hardware; the RAM environment and the
@@ -63,6 +70,24 @@ pub struct Plan {
 impl Document for Plan {
     const KIND: &'static str = "reroot-plan";
     const VERSION: u32 = 1;
+}
+
+/// What becomes of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPlan {
+    /// What the machine had and will have: without the links that no configuration accounts for.
+    pub network: Network,
+    /// The gateways that must answer before the commit point and at the first boot, if they
+    /// answered in the old OS.
+    pub gateways: Vec<Gateway>,
+    /// Kernel drivers of the physical links, by module name with `_` for `-`.
+    pub drivers: Vec<String>,
+    /// The dialect of the files.
+    pub dialect: Dialect,
+    /// The files.
+    pub written: Written,
+    /// Links that do not come along, with the reason.
+    pub left: Vec<String>,
 }
 
 /// How the RAM environment is entered.

@@ -1,10 +1,13 @@
 //! From manifest and facts to a plan: a pure function, so that `plan`, a dry run and `go` speak
 //! of the very same thing.
 
+use crate::accounts::{merge, AccountPlan, Owners};
 use crate::facts::{Facts, Memory};
+use crate::identity::{self, IdentityPlan};
 use crate::manifest::Manifest;
 use crate::measure::Measure;
-use crate::plan::{Amount, Entry, KeptPath, OnFailure, PayloadAt, Place, Plan, Step};
+use crate::network::{dialect, select};
+use crate::plan::{Amount, Entry, KeptPath, NetworkPlan, OnFailure, PayloadAt, Place, Plan, Step};
 use crate::Digest;
 
 const MIB: u64 = 1 << 20;
@@ -20,15 +23,6 @@ const OLD_OS_SPARE: u64 = 32 * MIB;
 const SPACE_SPARE: u64 = 64 * MIB;
 /// Inodes that stay free, at the least.
 const INODES_SPARE: u64 = 1024;
-
-/// Files of the old OS that the new one gets back, as far as they exist. Paths ending in `*` name
-/// every file that begins so.
-pub const CARRIED: [&str; 4] = [
-    "/etc/hostname",
-    "/etc/machine-id",
-    "/etc/ssh/ssh_host_*",
-    "/root/.ssh/authorized_keys",
-];
 
 /// What the operator asked for.
 #[derive(Clone, Debug, Default)]
@@ -182,8 +176,6 @@ pub struct Inputs<'a> {
     pub choices: &'a Choices,
     /// The run's id.
     pub run: String,
-    /// The old OS's files that exist of those in [`CARRIED`].
-    pub carried: Vec<String>,
 }
 
 /// Why there is no plan: something that the checks refuse with more words.
@@ -200,6 +192,65 @@ pub enum NoPlan {
         /// Why.
         why: String,
     },
+    /// Something of the machine's identity cannot be carried.
+    #[error("{what} cannot be carried: {why}")]
+    Identity {
+        /// What.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The network of the new OS, or why it cannot have the old one's.
+pub fn network(facts: &Facts, manifest: &Manifest) -> Result<NetworkPlan, Vec<String>> {
+    let stack = manifest
+        .network
+        .as_ref()
+        .ok_or_else(|| vec!["the payload has no network configuration that is known".to_owned()])?;
+    let (network, left) = select::select(&facts.network);
+    let written = dialect::write(&network, stack)?;
+    let known = |name: &str| network.links.iter().any(|l| l.name == name);
+    let mut drivers: Vec<String> = network
+        .links
+        .iter()
+        .filter_map(|l| l.driver.clone())
+        .collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    Ok(NetworkPlan {
+        gateways: facts
+            .gateways
+            .iter()
+            .filter(|g| known(&g.link))
+            .cloned()
+            .collect(),
+        drivers,
+        dialect: stack.dialect,
+        written,
+        left,
+        network,
+    })
+}
+
+/// Users and groups of the new OS, or why they cannot be merged.
+pub fn accounts(facts: &Facts, manifest: &Manifest) -> Result<AccountPlan, Vec<String>> {
+    let old = facts.accounts.as_ref().map_err(|why| vec![why.clone()])?;
+    let mut kept = Owners::default();
+    for measure in facts.kept.iter().filter_map(|k| k.found.as_ref().ok()) {
+        kept.users.extend(&measure.owners.users);
+        kept.groups.extend(&measure.owners.groups);
+    }
+    merge::merge(old, &manifest.accounts, &kept, &manifest.identity.shells)
+}
+
+/// Names, keys and mounts of the new OS, or why they cannot be carried.
+pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<String>> {
+    let root = facts
+        .root
+        .as_ref()
+        .map_or("", |r| r.identity.fs_uuid.as_str());
+    identity::plan::plan(&facts.identity, &manifest.identity, root)
 }
 
 /// Resolves a plan.
@@ -253,7 +304,9 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             entries: manifest.payload.entries,
             bytes: manifest.payload.disk_bytes,
         },
-        carried: inputs.carried.clone(),
+        network: network(facts, manifest).map_err(|why| cannot_carry("the network", &why))?,
+        accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
+        identity: identity(facts, manifest).map_err(|why| cannot_carry("its identity", &why))?,
         left_alone: left_alone(facts),
         cmdline: ram_cmdline(
             &facts.consoles,
@@ -261,7 +314,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             &hardware_parameters(&facts.cmdline),
         ),
         hardware_parameters: hardware_parameters(&facts.cmdline),
-        warnings: warnings(facts),
+        warnings: Vec::new(),
         steps: steps(payload_at),
     })
 }
@@ -344,12 +397,11 @@ fn left_alone(facts: &Facts) -> Vec<String> {
         .collect()
 }
 
-fn warnings(facts: &Facts) -> Vec<String> {
-    facts
-        .static_addresses
-        .iter()
-        .map(|a| format!("{a} is a static address; the new OS asks for its address by DHCP"))
-        .collect()
+fn cannot_carry(what: &'static str, why: &[String]) -> NoPlan {
+    NoPlan::Identity {
+        what,
+        why: why.join("; "),
+    }
 }
 
 struct StepSpec(&'static str, Place, &'static str, OnFailure);

@@ -91,6 +91,7 @@ pub fn measure_by(
         bytes: tally.bytes,
         disk_bytes: tally.disk_bytes,
         digest: Digest(*tally.hasher.finalize().as_bytes()),
+        owners: manifest::accounts::Owners::default(),
     })
 }
 
