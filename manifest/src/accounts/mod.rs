@@ -81,6 +81,19 @@ pub enum AccountRule {
     Needed,
 }
 
+impl std::fmt::Display for AccountRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            AccountRule::Same => "same on both sides",
+            AccountRule::OldNumber => "the old number wins",
+            AccountRule::New => "new",
+            AccountRule::Moved => "new; its number is the old OS's",
+            AccountRule::Person => "a person",
+            AccountRule::Needed => "owns something kept, or people belong to it",
+        })
+    }
+}
+
 /// From the payload's numbers to the new OS's: sorted pairs, only those that differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberMap {
