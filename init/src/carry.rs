@@ -20,7 +20,7 @@ pub fn carry(run: &Run) -> Result<()> {
     let archive = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let root = target::directory()?;
     tree::unpack_tar(root.as_fd(), &archive, &run.keep).context("write the carried files")?;
-    for file in &run.plan.carried {
+    for file in &run.plan.identity.copied {
         log::info!("carried {file}");
     }
     write_fstab(run)?;
