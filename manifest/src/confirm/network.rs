@@ -357,7 +357,9 @@ fn rule_text(rule: &Rule) -> String {
     say("to", rule.to.map(|p| p.to_string()));
     say("iif", rule.iif.clone());
     say("oif", rule.oif.clone());
-    let mark = rule.fwmark.map(|(mark, mask)| format!("{mark:#x}/{mask:#x}"));
+    let mark = rule
+        .fwmark
+        .map(|(mark, mask)| format!("{mark:#x}/{mask:#x}"));
     say("fwmark", mark);
     say("lookup", Some(rule.table.to_string()));
     text
@@ -379,11 +381,7 @@ fn dns(plan: &NetworkPlan, live: &Live) -> Option<Finding> {
         Finding::pass(Code::Dns, question)
     } else if !answers(&live.servers) {
         let servers = addresses(&live.servers);
-        Finding::unknown(
-            Code::Dns,
-            question,
-            format!("no server answers: {servers}"),
-        )
+        Finding::unknown(Code::Dns, question, format!("no server answers: {servers}"))
     } else if live.resolver.is_empty() {
         Finding::short(Code::Dns, question, "/etc/resolv.conf names no server")
     } else {

@@ -29,7 +29,12 @@ pub fn summary(plan: &Plan, confirm: &Confirm) -> String {
         let head = format!("{mark:<8} {:<10} ", finding.code.word());
         put(&mut out, &head, INDENT, &finding.question);
         if let Some(found) = &finding.found {
-            put(&mut out, &" ".repeat(INDENT), INDENT, &format!("found: {found}"));
+            put(
+                &mut out,
+                &" ".repeat(INDENT),
+                INDENT,
+                &format!("found: {found}"),
+            );
         }
     }
     if !confirm.passed {
@@ -56,7 +61,10 @@ fn headline(confirm: &Confirm) -> String {
             0 => String::new(),
             n => format!(", {n} cannot be told"),
         };
-        return format!("reroot: all well: {} of {all} checks pass{open}", all - unknown);
+        return format!(
+            "reroot: all well: {} of {all} checks pass{open}",
+            all - unknown
+        );
     }
     let mut words: Vec<&str> = Vec::new();
     for finding in &confirm.findings {
