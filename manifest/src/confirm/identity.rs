@@ -83,7 +83,7 @@ fn numbers(
     if rows.is_empty() {
         return;
     }
-    let all = format!("{} {}s have their numbers", rows.len(), code.word());
+    let all = format!("all {}s have their numbers ({})", code.word(), rows.len());
     let live = match live {
         Ok(live) => live,
         Err(e) => {

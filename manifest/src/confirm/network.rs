@@ -283,31 +283,28 @@ fn route_text(route: &Route, link: Option<&str>) -> String {
         RouteKind::Unreachable => "unreachable ",
         RouteKind::Prohibit => "prohibit ",
     };
-    let mut text = kind.to_owned();
-    if route.destination.is_default() {
-        text += "default";
+    let destination = if route.destination.is_default() {
+        "default".to_owned()
     } else {
-        text += &route.destination.to_string();
-    }
-    if let Some(gateway) = route.gateway {
-        text += &format!(" via {gateway}");
-    }
-    if let Some(link) = link {
-        text += &format!(" on {link}");
-    }
-    if asks_metric(route) {
-        text += &format!(" metric {}", route.metric);
-    }
-    if let Some(source) = route.source {
-        text += &format!(" from {source}");
-    }
-    if route.table != MAIN {
-        text += &format!(" in table {}", route.table);
-    }
-    if route.onlink {
-        text += " onlink";
-    }
-    text
+        route.destination.to_string()
+    };
+    let metric = asks_metric(route).then_some(route.metric);
+    let table = (route.table != MAIN).then_some(route.table);
+    let parts = [
+        said("via", route.gateway),
+        said("on", link),
+        said("metric", metric),
+        said("from", route.source),
+        said("in table", table),
+        route.onlink.then(|| " onlink".to_owned()),
+    ];
+    let parts: String = parts.into_iter().flatten().collect();
+    format!("{kind}{destination}{parts}")
+}
+
+/// A word and its value, with a space before each.
+fn said(word: &str, value: Option<impl std::fmt::Display>) -> Option<String> {
+    value.map(|value| format!(" {word} {value}"))
 }
 
 fn rules(plan: &NetworkPlan, now: &Network, findings: &mut Vec<Finding>) {
@@ -347,22 +344,21 @@ fn same_selector(a: Option<Prefix>, b: Option<Prefix>) -> bool {
 }
 
 fn rule_text(rule: &Rule) -> String {
-    let mut text = format!("{}:", rule.priority);
-    let mut say = |word: &str, value: Option<String>| {
-        if let Some(value) = value {
-            text += &format!(" {word} {value}");
-        }
-    };
-    say("from", rule.from.map(|p| p.to_string()));
-    say("to", rule.to.map(|p| p.to_string()));
-    say("iif", rule.iif.clone());
-    say("oif", rule.oif.clone());
-    let mark = rule
-        .fwmark
-        .map(|(mark, mask)| format!("{mark:#x}/{mask:#x}"));
-    say("fwmark", mark);
-    say("lookup", Some(rule.table.to_string()));
-    text
+    let mark = rule.fwmark;
+    let parts = [
+        said("from", rule.from),
+        said("to", rule.to),
+        said("iif", rule.iif.as_ref()),
+        said("oif", rule.oif.as_ref()),
+        said(
+            "fwmark",
+            mark.map(|(mark, mask)| format!("{mark:#x}/{mask:#x}")),
+        ),
+        said("lookup", Some(rule.table)),
+    ];
+    let parts: String = parts.into_iter().flatten().collect();
+    let family = if rule.ipv6 { "IPv6 " } else { "" };
+    format!("{family}rule {}:{parts}", rule.priority)
 }
 
 /// Names can be looked up where somebody is there to answer. Whether a server answered in the old
