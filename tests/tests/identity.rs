@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
@@ -18,6 +19,9 @@ use reroot_tests::static_server::{
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 use reroot_tests::{confirmed, old_server};
 use serde_json::Value;
+
+/// What the launcher says before the RAM environment's kernel takes over.
+const LAST_WORD: &str = "the RAM environment starts now";
 
 /// What is kept besides, since it is bob's and the storage box's.
 const TREES: [&str; 4] = [KEPT[0], KEPT[1], KEPT[2], "/home/bob"];
@@ -80,16 +84,14 @@ fn asserted_addresses() -> BTreeSet<(String, String, u64)> {
     ])
 }
 
-/// The name of the link with a MAC address that is the hardware's.
-fn name_of(machine: &Machine, mac: &str) -> Result<String> {
-    let links = ip(machine, "-d link show")?;
+/// The card with a MAC address of its own, among what `ip -j -d link` says.
+fn card<'a>(links: &'a [Value], mac: &str) -> Result<&'a Value> {
     let link = links.iter().find(|link| {
+        // Bonds and VLANs have the address of one of their cards.
         link["linkinfo"]["info_kind"].is_null()
             && link["permaddr"].as_str().or(link["address"].as_str()) == Some(mac)
     });
-    Ok(text(
-        &link.with_context(|| format!("no card has {mac}"))?["ifname"],
-    ))
+    link.with_context(|| format!("no card has {mac}: {links:?}"))
 }
 
 /// Who answers outside, on every address; the host keys at the provider's.
@@ -193,11 +195,8 @@ fn assert_bond(machine: &Machine) -> Result<String> {
         data["mode"] == "active-backup" && data["miimon"] == 100,
         "{data}"
     );
-    for card in &CARDS[1..] {
-        let slave = links
-            .iter()
-            .find(|link| link["permaddr"].as_str().or(link["address"].as_str()) == Some(card.mac));
-        let slave = slave.with_context(|| format!("no card has {}", card.mac))?;
+    for part in &CARDS[1..] {
+        let slave = card(&links, part.mac)?;
         ensure!(slave["master"] == bond["ifname"], "{slave}");
     }
     let vlan = kind("vlan")?;
@@ -241,7 +240,8 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
     // And by the machine itself. The cards have other names now, and each has what was its own.
     confirmed::assert_passed(&machine)?;
     assert_eq!(static_addresses(&machine)?, asserted_addresses());
-    assert_eq!(name_of(&machine, CARDS[0].mac)?, "ens6");
+    let links = ip(&machine, "-d link show")?;
+    assert_eq!(card(&links, CARDS[0].mac)?["ifname"], "ens6");
     let vlan = assert_bond(&machine)?;
     assert_routes(&machine, "ens6", &vlan)?;
     assert_management(&machine)?;
@@ -329,7 +329,7 @@ fn assert_payload_owners(machine: &Machine, mysql: &str) -> Result<()> {
             "doubles in /etc/{file}: {doubles}"
         );
     }
-    machine.expect("pwck -qr; grpck -r")?;
+    machine.expect("pwck -qr && grpck -r")?;
     Ok(())
 }
 
@@ -357,26 +357,29 @@ fn a_machine_whose_router_does_not_answer_on_the_way_stays_what_it_was() -> Resu
     let started = start(&machine, &image, "")?;
     let limit = machine.patience(LIMIT);
 
-    // The machine's time limit runs while the test waits for the line: the router goes within it.
-    machine.wait_for_line("reroot-init", limit)?;
-    for words in [
-        format!("addr del {ROUTER}/32 dev {PROVIDER}"),
-        format!("addr del {ROUTER6}/128 dev {PROVIDER}"),
-    ] {
-        machine.outside()?.ip(&words)?;
-    }
-    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+    let router = |verb: &str| -> Result<Command> {
+        let mut command = machine.outside()?.command("ip");
+        command.args(["address", verb, &format!("{ROUTER}/32"), "dev", PROVIDER]);
+        Ok(command)
+    };
+    let (mut take_away, mut put_back) = (router("delete")?, router("add")?);
+    let mut taken = None;
+    let outcome = wait(&mut machine, started, limit, |line| {
+        println!("{line}");
+        // The old OS's last word: it has asked the router for the last time.
+        if taken.is_none() && line.contains(LAST_WORD) {
+            taken = Some(outside::expect(&mut take_away));
+        }
+    })?;
+    taken.context("the machine never left the old OS")??;
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
-    for words in [
-        format!("addr add {ROUTER}/32 dev {PROVIDER}"),
-        format!("addr add {ROUTER6}/128 dev {PROVIDER} nodad"),
-    ] {
-        machine.outside()?.ip(&words)?;
-    }
+    outside::expect(&mut put_back)?;
 
     let release = machine.expect("cat /etc/os-release")?;
     ensure!(release.contains("VERSION_CODENAME=bullseye"), "{release}");
     assert_eq!(evidence::gather(&machine, &TREES)?, before);
     assert_eq!(seen_from_outside(&machine)?, keys);
+    // It was for this reason and no other: the log that the run left speaks of this router.
+    machine.expect(&format!("grep -qF {ROUTER} /.reroot/*/init.log"))?;
     Ok(())
 }
