@@ -14,6 +14,7 @@ mod image;
 mod initrd;
 mod log_file;
 mod network;
+mod network_files;
 mod prove;
 mod run_directory;
 mod show;
