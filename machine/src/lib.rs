@@ -3,6 +3,7 @@
 //!
 //! Parsers take bytes and are pure; thin readers feed them from /proc, /sys and devices.
 
+pub mod accounts;
 pub mod block;
 pub mod ext4;
 pub mod gap;
