@@ -10,6 +10,7 @@ mod cli;
 mod enter;
 mod facts;
 mod go;
+mod identity;
 mod image;
 mod initrd;
 mod log_file;
