@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
+use manifest::confirm::Verdict;
 use reroot_tests::evidence;
 use reroot_tests::images::{image, trixie_with};
 use reroot_tests::outside;
@@ -384,11 +385,9 @@ fn a_first_boot_that_falls_short_says_where_and_can_be_repeated() -> Result<()> 
     let outcome = wait_without(&mut machine, started, NO_WAY_BACK, VLAN_ROUTER, INSIDE)?;
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
 
-    let report = confirmed::report(&machine)?;
-    ensure!(report["confirm"]["passed"] == false, "{report}");
-    let lines = confirmed::lines(&report)?;
-    let short: Vec<_> = lines.iter().filter(|l| l.starts_with("short: ")).collect();
-    ensure!(!short.is_empty(), "{lines:#?}");
+    let confirm = confirmed::wait(&machine)?;
+    let short = confirmed::lines(&confirm, Verdict::Short);
+    ensure!(!confirm.passed && !short.is_empty(), "{confirm:#?}");
     for line in &short {
         ensure!(line.contains(VLAN_ROUTER), "fell short elsewhere: {line}");
     }
