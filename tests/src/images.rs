@@ -172,3 +172,38 @@ fn forget_others(directory: &Path, name: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_the_one_of_trixie_with_additions() {
+        let folder = tempfile::tempdir().unwrap();
+        compose("identity", &["one", "two"], folder.path()).unwrap();
+        let recipe = fs::read_to_string(folder.path().join("image.toml")).unwrap();
+        assert!(recipe.contains("\ncarry = [\"/etc/shop\"]\n"), "{recipe}");
+        assert!(
+            recipe.find("carry") < recipe.find("[source]"),
+            "a key behind a table is the table's: {recipe}"
+        );
+        let hooks = recipe.lines().find(|line| line.starts_with("hooks = "));
+        assert!(
+            hooks.is_some_and(|line| line.ends_with(", \"accounts\"]")),
+            "{hooks:?}"
+        );
+        for package in ["    \"one\",", "    \"two\",", "    \"grub-pc\","] {
+            assert!(recipe.lines().any(|line| line == package), "{recipe}");
+        }
+        let hook = fs::metadata(folder.path().join("hooks/accounts")).unwrap();
+        assert!(std::os::unix::fs::PermissionsExt::mode(&hook.permissions()) & 0o111 != 0);
+        assert!(folder.path().join("hooks/host-keys").exists());
+    }
+
+    #[test]
+    fn the_folder_that_is_added_to_has_the_lines_that_are_looked_for() {
+        assert_eq!(line_end("a\nhooks = [x]\nb", "hooks = [").unwrap(), 13);
+        assert_eq!(line_end("a\nhooks = [x]", "hooks = [").unwrap(), 13);
+        assert!(line_end("a\nb", "hooks = [").is_err());
+    }
+}

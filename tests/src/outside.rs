@@ -108,6 +108,11 @@ impl Outside {
         })
     }
 
+    /// The namespace's name, as ip-netns(8) takes it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A program in the namespace, not started yet.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");

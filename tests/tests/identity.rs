@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
+use manifest::confirm::Verdict;
 use reroot_tests::evidence;
 use reroot_tests::images::{image, trixie_with};
 use reroot_tests::outside;
-use reroot_tests::reinstall::{reinstall, start, wait, Outcome, LIMIT};
+use reroot_tests::reinstall::{reinstall, start, wait, Outcome, Started, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::static_server::{
     running_static_server, ADDRESS, ADDRESS6, CARDS, DATA_LABEL, INSIDE, PROVIDER, ROUTER, ROUTER6,
@@ -22,6 +22,9 @@ use serde_json::Value;
 
 /// What the launcher says before the RAM environment's kernel takes over.
 const LAST_WORD: &str = "the RAM environment starts now";
+
+/// What the RAM environment says when it begins to write.
+const NO_WAY_BACK: &str = "COMMIT POINT PASSED";
 
 /// What is kept besides, since it is bob's and the storage box's.
 const TREES: [&str; 4] = [KEPT[0], KEPT[1], KEPT[2], "/home/bob"];
@@ -235,7 +238,6 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
     let release = machine.expect("cat /etc/os-release")?;
     ensure!(release.contains("VERSION_CODENAME=trixie"), "{release}");
     assert_eq!(seen_from_outside(&machine)?, keys);
-    strict_login(&machine, &keys)?;
 
     // And by the machine itself. The cards have other names now, and each has what was its own.
     confirmed::assert_passed(&machine)?;
@@ -251,6 +253,7 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
     assert_eq!(evidence::gather(&machine, &TREES)?, before);
     assert_payload_owners(&machine, mysql.trim())?;
     assert_mounts(&machine)?;
+    strict_login(&machine, &keys)?;
     let failed = machine.expect("systemctl --failed --no-legend --plain")?;
     ensure!(failed.trim().is_empty(), "failed units: {failed}");
     Ok(())
@@ -354,32 +357,70 @@ fn a_machine_whose_router_does_not_answer_on_the_way_stays_what_it_was() -> Resu
     let mut machine = running_static_server("no-router", USUAL_MEMORY_MIB)?;
     let before = evidence::gather(&machine, &TREES)?;
     let keys = seen_from_outside(&machine)?;
-    let started = start(&machine, &image, "")?;
-    let limit = machine.patience(LIMIT);
+    let listing = machine.expect(evidence::EVERYTHING)?;
 
-    let router = |verb: &str| -> Result<Command> {
-        let mut command = machine.outside()?.command("ip");
-        command.args(["address", verb, &format!("{ROUTER}/32"), "dev", PROVIDER]);
-        Ok(command)
-    };
-    let (mut take_away, mut put_back) = (router("delete")?, router("add")?);
-    let mut taken = None;
-    let outcome = wait(&mut machine, started, limit, |line| {
-        println!("{line}");
-        // The old OS's last word: it has asked the router for the last time.
-        if taken.is_none() && line.contains(LAST_WORD) {
-            taken = Some(outside::expect(&mut take_away));
-        }
-    })?;
-    taken.context("the machine never left the old OS")??;
+    let started = start(&machine, &image, "")?;
+    let outcome = wait_without(&mut machine, started, LAST_WORD, ROUTER, PROVIDER)?;
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
-    outside::expect(&mut put_back)?;
+    let put_back = format!("address add {ROUTER}/32 dev {PROVIDER}");
+    machine.outside()?.ip(&put_back)?;
 
     let release = machine.expect("cat /etc/os-release")?;
     ensure!(release.contains("VERSION_CODENAME=bullseye"), "{release}");
     assert_eq!(evidence::gather(&machine, &TREES)?, before);
+    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
     assert_eq!(seen_from_outside(&machine)?, keys);
     // It was for this reason and no other: the log that the run left speaks of this router.
     machine.expect(&format!("grep -qF {ROUTER} /.reroot/*/init.log"))?;
     Ok(())
+}
+
+/// The router of the VLAN goes when there is no way back any more: the first boot has to say what is
+/// amiss, leave the means to try again, and be content once it is mended.
+#[test]
+fn a_first_boot_that_falls_short_says_where_and_can_be_repeated() -> Result<()> {
+    let image = image("trixie")?;
+    let mut machine = running_static_server("falls-short", USUAL_MEMORY_MIB)?;
+    let started = start(&machine, &image, "")?;
+    let outcome = wait_without(&mut machine, started, NO_WAY_BACK, VLAN_ROUTER, INSIDE)?;
+    ensure!(outcome == Outcome::Booted, "{outcome:?}");
+
+    let confirm = confirmed::wait(&machine)?;
+    let short = confirmed::lines(&confirm, Verdict::Short);
+    ensure!(!confirm.passed && !short.is_empty(), "{confirm:#?}");
+    for line in &short {
+        ensure!(line.contains(VLAN_ROUTER), "fell short elsewhere: {line}");
+    }
+    let state = machine.ssh(&format!("systemctl is-failed {}", confirmed::UNIT))?;
+    assert_eq!(state.stdout.trim(), "failed");
+    machine.expect("test -e /.reroot")?;
+
+    let put_back = format!("address add {VLAN_ROUTER}/24 dev {INSIDE}");
+    machine.outside()?.ip(&put_back)?;
+    machine.expect(&format!("systemctl restart {}", confirmed::UNIT))?;
+    confirmed::assert_passed(&machine)
+}
+
+/// Waits for the end of a reinstallation; the address `router` of the namespace's TAP goes at the
+/// first line that contains `moment`.
+fn wait_without(
+    machine: &mut Machine,
+    started: Started,
+    moment: &str,
+    router: &str,
+    tap: &str,
+) -> Result<Outcome> {
+    let bits = if router == VLAN_ROUTER { 24 } else { 32 };
+    let mut take_away = machine.outside()?.command("ip");
+    take_away.args(["address", "delete", &format!("{router}/{bits}"), "dev", tap]);
+    let mut taken = None;
+    let limit = machine.patience(LIMIT);
+    let outcome = wait(machine, started, limit, |line| {
+        println!("{line}");
+        if taken.is_none() && line.contains(moment) {
+            taken = Some(outside::expect(&mut take_away));
+        }
+    })?;
+    taken.with_context(|| format!("no line with `{moment}`: {outcome:?}"))??;
+    Ok(outcome)
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use manifest::confirm::{Confirm, Verdict};
 use manifest::plan::Plan;
 use manifest::report::Report;
 use manifest::Document;
@@ -49,7 +50,7 @@ struct Story {
     after: Vec<Evidence>,
     identity_before: Vec<String>,
     identity_after: Vec<String>,
-    confirm: serde_json::Value,
+    confirm: Confirm,
     silence: Silence,
     in_the_machine: Report,
     steps: Vec<(&'static str, Duration)>,
@@ -67,7 +68,7 @@ fn main() -> Result<()> {
         "the machine's identity differs: see the report"
     );
     ensure!(
-        story.confirm["confirm"]["passed"] == true,
+        story.confirm.passed,
         "the first boot fell short: see the report"
     );
     Ok(())
@@ -133,7 +134,7 @@ fn perform() -> Result<Story> {
     let after = evidence::gather(&machine, &KEPT)?;
     watch.done("digests after");
     say("wait until the new OS has compared itself with the plan");
-    let confirm = confirmed::report(&machine)?;
+    let confirm = confirmed::wait(&machine)?;
     watch.done("the first boot's own comparison");
     Ok(Story {
         old_os,
@@ -235,9 +236,14 @@ fn print_report(story: &Story) {
     }
 
     heading("The new OS's own comparison with the plan, at its first boot");
-    match confirmed::lines(&story.confirm) {
-        Ok(lines) => lines.iter().for_each(|line| println!("{line}")),
-        Err(error) => println!("{error:#}"),
+    for (verdict, mark) in [
+        (Verdict::Short, "SHORT"),
+        (Verdict::Unknown, "unknown"),
+        (Verdict::Pass, "pass"),
+    ] {
+        for line in confirmed::lines(&story.confirm, verdict) {
+            println!("{mark:<8} {line}");
+        }
     }
 
     heading("In the RAM environment");
