@@ -10,6 +10,8 @@ mod dns;
 mod host_keys;
 mod kept;
 mod live;
+#[cfg(test)]
+mod tests;
 pub mod traces;
 pub mod units;
 

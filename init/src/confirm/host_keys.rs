@@ -17,3 +17,24 @@ pub fn parse(path: &str, text: &str) -> Option<HostKey> {
         fingerprint: format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(blob))),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLIC: &str = "ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIMPrcDX2EAvDvKXSvNMXIxSXItOIbqTNneWJxmkM4yTI root@old server\n";
+
+    #[test]
+    fn fingerprints_are_those_that_ssh_keygen_prints() {
+        let key = parse("/k", PUBLIC).unwrap();
+        assert_eq!((&*key.path, &*key.kind), ("/k", "ssh-ed25519"));
+        assert_eq!(
+            key.fingerprint,
+            "SHA256:8ly6oIH7bOyE61NghSkc6gPlSVABqaKitfcHnHhpYNQ"
+        );
+        for bad in ["", "ssh-rsa", "ssh-rsa \u{fffd}", "ssh-rsa AAA"] {
+            assert_eq!(parse("/k", bad), None, "{bad:?}");
+        }
+    }
+}

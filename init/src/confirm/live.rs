@@ -183,7 +183,7 @@ fn swaps(plan: &Plan) -> Vec<String> {
         .collect();
     let mounts = plan.identity.mounts.iter();
     mounts
-        .filter(|m| m.fstype == "swap" && used.contains(&real(&node(&m.source))))
+        .filter(|m| m.fstype == "swap" && used.contains(&real(node(&m.source))))
         .map(|m| m.source.clone())
         .collect()
 }
