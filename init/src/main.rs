@@ -21,6 +21,7 @@ mod hold;
 mod inspect;
 mod journal_file;
 mod loader;
+mod network;
 mod progress;
 mod recorder;
 mod run;

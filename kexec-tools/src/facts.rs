@@ -8,10 +8,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use machine::{block, meminfo, mounts, os_release, processes, root, tree};
+use manifest::accounts::Accounts;
 use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount};
 use manifest::keep::{KeepPath, KeepSet};
 
-use crate::{network, prove, run_directory};
+use crate::{identity, network, prove, run_directory};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
@@ -25,6 +26,7 @@ pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
+    let network = network::read(&processes).context("read the network")?;
     let root_drivers = match &root {
         Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
             .map(|d| block::driver_modules(&d))
@@ -56,7 +58,10 @@ pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
         mounts: other_mounts(&mounts),
         swaps: swaps(&text("/proc/swaps")?),
         kept: keep.iter().map(look_at).collect::<Result<_>>()?,
-        static_addresses: network::static_addresses(&processes)?,
+        gateways: network::ask_gateways(&network),
+        network,
+        accounts: accounts(),
+        identity: identity::gather(Path::new("/"), keep),
         root_drivers,
         watchdogs: watchdogs(),
         image_on: image_on(&mounts)?,
@@ -73,6 +78,12 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The accounts without their secrets, or why they cannot be read: a finding, not a failure.
+fn accounts() -> Result<Accounts, String> {
+    let (files, login_defs) = machine::accounts::read(Path::new("/")).map_err(|e| chain(&e))?;
+    manifest::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))
 }
 
 fn init_system() -> Result<InitSystem> {

@@ -26,7 +26,8 @@ const ALIGNMENT: u64 = 4;
 
 /// Writes kernel and initramfs, and the payload if it waits on disk.
 pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
-    let carried = carried::pack(&plan.carried)?;
+    let carried = carried::pack(&plan.identity.copied)?;
+    let (accounts, _) = machine::accounts::read(Path::new("/")).context("read the accounts")?;
     write_part(image, PartKind::Kernel, &directory.join(KERNEL))?;
     let path = directory.join(NAME);
     let what = || format!("write {}", path.display());
@@ -35,7 +36,9 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let base = image.part(PartKind::Initramfs).length;
     out.write_all(&vec![0; (base.next_multiple_of(ALIGNMENT) - base) as usize])
         .with_context(what)?;
-    directory_entry(&mut out, "reroot").with_context(what)?;
+    for name in ["reroot", "reroot/accounts"] {
+        directory_entry(&mut out, name).with_context(what)?;
+    }
     match plan.payload_at {
         PayloadAt::Ram => {
             let part = image.part(PartKind::Payload);
@@ -48,7 +51,7 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
             member.finish().with_context(what)?;
         }
         PayloadAt::Disk => {
-            let path = directory.join("payload");
+            let path = directory.join(PAYLOAD);
             write_part(image, PartKind::Payload, &path)?;
             File::open(&path)
                 .and_then(|f| f.sync_all())
@@ -61,6 +64,12 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         ("reroot/plan.json", plan.as_bytes()),
         ("reroot/manifest.json", &manifest),
         ("reroot/carried.tar", &carried),
+        ("reroot/accounts/passwd", &accounts.passwd),
+        ("reroot/accounts/shadow", &accounts.shadow),
+        ("reroot/accounts/group", &accounts.group),
+        ("reroot/accounts/gshadow", &accounts.gshadow),
+        ("reroot/accounts/subuid", &accounts.subuid),
+        ("reroot/accounts/subgid", &accounts.subgid),
     ] {
         let mut member =
             entry(name, REGULAR | 0o400).write(&mut out, u32::try_from(bytes.len()).context(name)?);
@@ -84,12 +93,27 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The payload in the run's directory, where it waits on disk.
+const PAYLOAD: &str = "payload";
+
 /// Removes what the kernel has a copy of. It is a convenience: the wipe spares the directory, and
 /// the end of the run removes it.
+pub fn remove_loaded(directory: &Path) {
+    remove(directory, &[NAME, KERNEL]);
+}
+
+/// Removes everything that [`compose`] makes: the run has failed.
 pub fn remove_copies(directory: &Path) {
-    for name in [NAME, KERNEL] {
-        if let Err(e) = fs::remove_file(directory.join(name)) {
-            log::warn!("remove {}: {e}", directory.join(name).display());
+    remove(directory, &[NAME, KERNEL, PAYLOAD]);
+}
+
+fn remove(directory: &Path, names: &[&str]) {
+    for path in names.iter().map(|name| directory.join(name)) {
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                log::warn!("remove {}: {e}", path.display());
+            }
+            _ => {}
         }
     }
 }

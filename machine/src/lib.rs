@@ -12,6 +12,7 @@ pub mod mbr;
 pub mod meminfo;
 pub mod modules;
 pub mod mounts;
+pub mod network;
 pub mod os_release;
 pub mod processes;
 pub mod root;

@@ -72,7 +72,10 @@ fn kept_paths_are_not_touched_whatever_the_payload_has_there() {
             &source_of(&stored, 0),
             &payload,
             &keep(&kept),
-            &UnpackOptions { threads: 2 },
+            &UnpackOptions {
+                threads: 2,
+                ..UnpackOptions::default()
+            },
             &quiet,
         )
         .unwrap();
@@ -131,7 +134,10 @@ fn an_interrupted_unpack_is_taken_up_again() {
         let fd = File::open(&root).unwrap();
         let again = || {
             let source = source_of(&stored, 0);
-            let options = UnpackOptions { threads: 2 };
+            let options = UnpackOptions {
+                threads: 2,
+                ..UnpackOptions::default()
+            };
             unpack_by(
                 lookup,
                 fd.as_fd(),

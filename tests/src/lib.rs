@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod command;
+pub mod confirmed;
 pub mod crafted;
 mod devices;
 pub mod disk;
@@ -14,6 +15,7 @@ pub mod images;
 pub mod lock;
 pub mod mirror;
 pub mod old_server;
+pub mod outside;
 pub mod paths;
 pub mod prober;
 pub mod qmp;
@@ -21,4 +23,5 @@ pub mod reinstall;
 pub mod shop_data;
 mod snapshot;
 pub mod ssh;
+pub mod static_server;
 pub mod vm;

@@ -9,6 +9,7 @@
 //! Nothing here decides what is kept, finds a root filesystem, mounts or syncs: the caller does,
 //! and it is the caller who must see a `syncfs` succeed before a result counts as durable.
 
+mod acl;
 mod archive;
 mod attributes;
 mod descent;

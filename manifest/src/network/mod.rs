@@ -158,6 +158,28 @@ pub enum Origin {
     Kernel,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Origin::Static => "static",
+            Origin::Dhcp => "DHCP",
+            Origin::Router => "router advertisement",
+            Origin::Kernel => "made by the kernel",
+        })
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Dialect::Ifupdown => "ifupdown",
+            Dialect::Netplan => "netplan",
+            Dialect::Networkd => "systemd-networkd",
+            Dialect::NetworkManager => "NetworkManager",
+        })
+    }
+}
+
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {

@@ -1,0 +1,1 @@
+//! The rules of [`super::decide`], each as a case.

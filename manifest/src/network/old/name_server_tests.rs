@@ -1,0 +1,1 @@
+//! Where name servers are found, each way as a case.
