@@ -7,7 +7,6 @@
 //! without an end, and nothing of the boot requires it.
 
 mod dns;
-mod host_keys;
 mod kept;
 mod live;
 #[cfg(test)]

@@ -38,7 +38,8 @@ fn plan(keep: &[&str]) -> Plan {
         "network": {
             "network": { "links": [], "routes": [], "rules": [], "unsaid": [],
                 "dns": { "servers": [], "search": [], "options": [], "read_from": [] } },
-            "gateways": [], "drivers": [], "dialect": "networkd", "left": [],
+            "gateways": [], "drivers": [], "dialect": "networkd",
+            "proved": true, "left": [],
             "written": { "files": [], "removed": [], "renamed": [], "notes": [] } },
         "accounts": { "users": [], "groups": [], "left": [], "notes": [] },
         "identity": { "hostname": "", "copied": ["/etc/machine-id"], "files": [], "fstab": [],
