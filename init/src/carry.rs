@@ -60,10 +60,10 @@ fn write_accounts(run: &Run) -> Result<()> {
         subuid: part("accounts/subuid")?,
         subgid: part("accounts/subgid")?,
     };
-    let (payload, _) =
+    let payload =
         machine::accounts::read(Path::new(target::TARGET)).context("read the new OS's accounts")?;
     let plan = &run.plan.accounts;
-    let new = accounts::render(&old, &payload, plan).context("merge the accounts")?;
+    let new = accounts::render::render(&old, &payload, plan).context("merge the accounts")?;
     let shadow = plan.groups.iter().find(|g| g.name == "shadow");
     for (path, bytes, secret) in [
         ("/etc/passwd", &new.passwd, Secret::No),
@@ -152,10 +152,10 @@ fn write_fstab(run: &Run) -> Result<()> {
         Err(e) => return Err(e).with_context(|| format!("read {}", path.display())),
     };
     let plan = &run.plan;
-    let mut text = fstab::with_root(&old, &plan.root.fs_uuid, &plan.identity.fstab);
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
+    // An earlier attempt's lines are taken out first: they are not the payload's.
+    let payload = fstab::with_carried(&old, &[]);
+    let rooted = fstab::with_root(&payload, &plan.root.fs_uuid);
+    let text = fstab::with_carried(&rooted, &plan.identity.fstab);
     replace(&path, text.as_bytes(), 0o644)?;
     for mount in plan
         .identity

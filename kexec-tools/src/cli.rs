@@ -199,7 +199,7 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
     keep.retain(|path| !wishes.no_keep.contains(path));
     keep.sort();
     keep.dedup();
-    let facts = facts::gather(&keep)?;
+    let facts = facts::gather(&keep, &manifest.identity.carry)?;
     let choices = Choices {
         payload_at: match wishes.payload {
             Payload::Auto => None,

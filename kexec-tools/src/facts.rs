@@ -15,7 +15,8 @@ use manifest::keep::{KeepPath, KeepSet};
 use crate::{identity, network, prove, run_directory};
 
 /// Reads everything that plan and checks look at.
-pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
+pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
+    let accounts = accounts();
     let uname = rustix::system::uname();
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
     let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
@@ -60,8 +61,8 @@ pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
         kept: keep.iter().map(look_at).collect::<Result<_>>()?,
         gateways: network::ask_gateways(&network),
         network,
-        accounts: accounts(),
-        identity: identity::gather(Path::new("/"), keep),
+        identity: identity::read(keep, carry, &homes(&accounts)),
+        accounts,
         root_drivers,
         watchdogs: watchdogs(),
         image_on: image_on(&mounts)?,
@@ -82,8 +83,23 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// The accounts without their secrets, or why they cannot be read: a finding, not a failure.
 fn accounts() -> Result<Accounts, String> {
-    let (files, login_defs) = machine::accounts::read(Path::new("/")).map_err(|e| chain(&e))?;
+    let root = Path::new("/");
+    let files = machine::accounts::read(root).map_err(|e| chain(&e))?;
+    let login_defs = machine::accounts::login_defs(root).map_err(|e| chain(&e))?;
     manifest::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))
+}
+
+/// Where people's own files are: homes that may not be kept, but whose keys come along.
+fn homes(accounts: &Result<Accounts, String>) -> Vec<String> {
+    let Ok(accounts) = accounts else {
+        return Vec::new();
+    };
+    let (first, last) = accounts.ranges.users;
+    let people = accounts.users.iter();
+    people
+        .filter(|user| (first..=last).contains(&user.uid) || user.password)
+        .map(|user| user.home.clone())
+        .collect()
 }
 
 fn init_system() -> Result<InitSystem> {

@@ -26,8 +26,8 @@ const ALIGNMENT: u64 = 4;
 
 /// Writes kernel and initramfs, and the payload if it waits on disk.
 pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
-    let carried = carried::pack(&plan.identity.copied)?;
-    let (accounts, _) = machine::accounts::read(Path::new("/")).context("read the accounts")?;
+    let carried = carried::pack(&plan.identity)?;
+    let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
     write_part(image, PartKind::Kernel, &directory.join(KERNEL))?;
     let path = directory.join(NAME);
     let what = || format!("write {}", path.display());
