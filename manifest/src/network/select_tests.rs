@@ -67,10 +67,10 @@ fn stays(name: &str, cases: &[Case]) {
     let expected: Vec<&str> = cases.iter().filter(|c| c.6).map(|c| c.0).collect();
     assert_eq!(kept, expected, "{name}: {left:#?}");
     for case in cases.iter().filter(|c| !c.6) {
-        let lines = left
+        let told = left
             .iter()
             .filter(|l| l.starts_with(&format!("{}: ", case.0)));
-        assert_eq!(lines.count(), 1, "{name}: {left:#?}");
+        assert_eq!(told.count(), 1, "{name}: {left:#?}");
     }
 }
 
@@ -247,8 +247,10 @@ fn findings_are_told() {
     };
     let mut loopback_only = Network::default();
     loopback_only.dns.read_from = vec!["/etc/resolv.conf".to_owned()];
-    let mut unsaid = Network::default();
-    unsaid.unsaid = vec!["a multipath route".to_owned()];
+    let unsaid = Network {
+        unsaid: vec!["a multipath route".to_owned()],
+        ..Network::default()
+    };
     let tunnel = |configured: bool, ip: &str| Link {
         configured,
         addresses: vec![address(ip)],

@@ -41,6 +41,8 @@ pub fn decide(network: &mut Network, evidence: &Evidence) {
 struct About<'a> {
     hints: Vec<&'a Hint>,
     leases: Vec<&'a Lease>,
+    /// The file that says DHCP for IPv4, and the one for IPv6.
+    says: [Option<&'a Hint>; 2],
     /// A sign that router advertisements are listened to.
     router: Option<String>,
 }
@@ -51,6 +53,10 @@ fn decide_link(link: &mut Link, routes: &[Route], evidence: &Evidence) {
     let about = About {
         router: router_sign(link, routes, &hints),
         leases: evidence.leases_for(&link.name).collect(),
+        says: [|h: &Hint| h.dhcp4, |h: &Hint| h.dhcp6].map(|of_family: fn(&Hint) -> _| {
+            let mut hints = hints.iter().copied();
+            hints.find(|h| of_family(h) == Some(true) && in_force(h, evidence))
+        }),
         hints,
     };
     let decided: Vec<(Origin, String)> = link
@@ -101,7 +107,7 @@ fn origin4(address: &Address, link: &Link, about: &About, evidence: &Evidence) -
             format!("{} gives it to {name}{but}", hint.file),
         );
     }
-    let says = about.hints.iter().find(|h| h.dhcp4 == Some(true));
+    let says = about.says[0];
     if let Some(lease) = lease {
         let client = evidence.client_for(name, |client| wrote(client, lease.program));
         return match (client, says) {
@@ -134,7 +140,7 @@ fn origin4(address: &Address, link: &Link, about: &About, evidence: &Evidence) -
         .iter()
         .any(|l| l.addresses.iter().any(IpAddr::is_ipv4));
     let alone = link.addresses.iter().filter(|a| a.ip.is_ipv4()).count() == 1;
-    let client = evidence.client_for(name, |client| speaks(client, says.map(|h| h.tool)));
+    let client = evidence.client_for(name, |client| !keeps_leases(client));
     match (says, client) {
         (Some(hint), Some(client)) if !leased && alone => (
             Origin::Dhcp,
@@ -166,7 +172,7 @@ fn origin4(address: &Address, link: &Link, about: &About, evidence: &Evidence) -
 }
 
 /// IPv6. Link-local addresses are the kernel's unless a stanza gives them. Temporary ones and
-/// those with a lifetime come from routers or, as single addresses or by a lease, from DHCPv6.
+/// those with a lifetime come from routers or, as single addresses or by a lease, from `DHCPv6`.
 fn origin6(address: &Address, link: &Link, about: &About, evidence: &Evidence) -> (Origin, String) {
     let name = &link.name;
     if address.valid.is_none() {
@@ -193,7 +199,7 @@ fn origin6(address: &Address, link: &Link, about: &About, evidence: &Evidence) -
         .leases
         .iter()
         .find(|l| l.addresses.contains(&address.ip));
-    let says = about.hints.iter().find(|h| h.dhcp6 == Some(true));
+    let says = about.says[1];
     let Some(seconds) = address.valid else {
         let client =
             lease.and_then(|l| evidence.client_for(name, |client| wrote(client, l.program)));
@@ -281,17 +287,19 @@ fn wrote(client: &str, program: &str) -> bool {
     client == program || program == "dhclient" && matches!(client, "dhclient3" | "dhclient-script")
 }
 
-/// The client is one that a file of this tool sets to work.
-fn speaks(client: &str, tool: Option<Tool>) -> bool {
-    match client {
-        "systemd-networkd" => matches!(tool, Some(Tool::Networkd | Tool::Netplan)),
-        "NetworkManager" => {
-            matches!(
-                tool,
-                Some(Tool::NetworkManager | Tool::Netplan | Tool::Ifcfg)
-            )
-        }
-        _ => true,
+/// Programs that always leave a lease or a lifetime: without one they brought nothing.
+fn keeps_leases(client: &str) -> bool {
+    matches!(client, "systemd-networkd" | "NetworkManager")
+}
+
+/// The program that acts on the file runs. ifupdown and its likes leave no program behind.
+fn in_force(hint: &Hint, evidence: &Evidence) -> bool {
+    let runs = |name: &str| evidence.clients.iter().any(|c| c.name == name);
+    match hint.tool {
+        Tool::Networkd => runs("systemd-networkd"),
+        Tool::NetworkManager => runs("NetworkManager"),
+        Tool::Netplan => runs("systemd-networkd") || runs("NetworkManager"),
+        Tool::Ifupdown | Tool::Ifcfg => true,
     }
 }
 
@@ -334,12 +342,9 @@ fn dhcp(link: &Link, about: &About, evidence: &Evidence, ipv6: bool) -> Option<S
     if let Some(address) = addresses.clone().find(|a| a.origin == Origin::Dhcp) {
         return Some(format!("{}: {}", address.ip, address.evidence));
     }
-    let says = about.hints.iter().find(|h| {
-        let of_family = if ipv6 { h.dhcp6 } else { h.dhcp4 };
-        of_family == Some(true)
-    })?;
+    let says = about.says[usize::from(ipv6)]?;
     let none = !addresses.any(|a| !is_link_local(a.ip));
-    if none && link.up {
+    if none && link.up && link.master.is_none() {
         let family = if ipv6 { "DHCPv6" } else { "DHCP" };
         return Some(format!(
             "{} says {family} for {name}, which has no address now",
@@ -444,11 +449,9 @@ fn dhcp_metric(link: &Link, routes: &[Route], evidence: &Evidence) -> Option<u32
             && r.destination.is_default()
             && r.destination.ip.is_ipv4()
     });
-    match of_kernel {
-        Some(route) => (route.metric != 0).then_some(route.metric),
-        None => {
-            let hints = evidence.hints_for(link);
-            hints.iter().find_map(|h| h.metric)
-        }
+    if let Some(route) = of_kernel {
+        return (route.metric != 0).then_some(route.metric);
     }
+    let hints = evidence.hints_for(link);
+    hints.iter().find_map(|h| h.metric)
 }

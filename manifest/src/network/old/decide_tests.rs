@@ -52,21 +52,22 @@ const DHCP: &str = "auto ens3\niface ens3 inet dhcp\n";
 const STATIC: &str =
     "auto ens3\niface ens3 inet static\n address 192.0.2.7/24\n gateway 192.0.2.1\n";
 
+/// Name, files, clients, the address's lifetime, its origin, a piece of the evidence, DHCP on the link.
+type Case<'a> = (
+    &'a str,
+    &'a [(&'a str, &'a str)],
+    &'a [(&'a str, &'a str)],
+    Option<u32>,
+    Origin,
+    &'a str,
+    bool,
+);
+
 #[test]
 fn static_is_never_taken_for_dhcp() {
     use Origin::{Dhcp, Static};
     let ens3 = ("dhclient", "ens3");
-    /// Files, clients, the address's lifetime, its origin, a piece of the evidence, DHCP on the link.
-    type Case<'a> = (
-        &'a str,
-        &'a [(&'a str, &'a str)],
-        &'a [(&'a str, &'a str)],
-        Option<u32>,
-        Origin,
-        &'a str,
-        bool,
-    );
-    let cases: [Case; 20] = [
+    let cases: [Case; 23] = [
         (
             "a lifetime",
             &[],
@@ -270,6 +271,48 @@ fn static_is_never_taken_for_dhcp() {
             Static,
             "nothing says",
             false,
+        ),
+        (
+            "a profile that somebody set, and no lease",
+            &[(
+                "/etc/NetworkManager/system-connections/x",
+                "[connection]\ntype=ethernet\n[ipv4]\nmethod=auto\n",
+            )],
+            &[("NetworkManager", "")],
+            None,
+            Static,
+            "no DHCP client runs",
+            false,
+        ),
+        (
+            "a profile and a lease, and nobody runs",
+            &[
+                (
+                    "/etc/NetworkManager/system-connections/x",
+                    "[connection]\ntype=ethernet\n[ipv4]\nmethod=auto\n",
+                ),
+                (LEASES, LEASE),
+            ],
+            &[],
+            None,
+            Static,
+            "no file says DHCP",
+            false,
+        ),
+        (
+            "a profile and a lease, and its program runs",
+            &[
+                (
+                    "/etc/NetworkManager/system-connections/x",
+                    "[connection]\ntype=ethernet\n[ipv4]\nmethod=auto\n",
+                ),
+                (LEASES, LEASE),
+            ],
+            &[("NetworkManager", "")],
+            None,
+            Dhcp,
+            "says DHCP for ens3 and the lease",
+            true,
         ),
     ];
     for (name, files, clients, valid, origin, words, dhcp) in cases {

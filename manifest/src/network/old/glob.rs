@@ -29,13 +29,17 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 fn one(pattern: &[char], c: char) -> Option<usize> {
     match pattern.first()? {
         '?' => Some(1),
-        '[' => set(pattern, c).unwrap_or_else(|| (c == '[').then_some(1)),
+        '[' => match set(pattern, c) {
+            Some((width, found)) => found.then_some(width),
+            None => (c == '[').then_some(1),
+        },
         other => (*other == c).then_some(1),
     }
 }
 
-/// A set in brackets; the outer `None` is for a bracket that nothing closes.
-fn set(pattern: &[char], c: char) -> Option<Option<usize>> {
+/// How long a set in brackets is, and whether it has the character; `None` for a bracket that
+/// nothing closes.
+fn set(pattern: &[char], c: char) -> Option<(usize, bool)> {
     let negated = matches!(pattern.get(1), Some('!' | '^'));
     let start = 1 + usize::from(negated);
     let end = start + 1 + pattern.get(start + 1..)?.iter().position(|c| *c == ']')?;
@@ -51,7 +55,7 @@ fn set(pattern: &[char], c: char) -> Option<Option<usize>> {
             at += 1;
         }
     }
-    Some((found != negated).then_some(end + 1))
+    Some((end + 1, found != negated))
 }
 
 /// Whether a path matches a pattern, component by component; a name that begins with a dot is only

@@ -1,4 +1,4 @@
-//! Files of sections with `Key=value` lines: systemd's and NetworkManager's. Comments begin with
+//! Files of sections with `Key=value` lines: systemd's and `NetworkManager`'s. Comments begin with
 //! `#` or `;`; a backslash at the end joins the next line, as systemd.syntax(7) says.
 
 /// A section with its lines, in order.

@@ -115,7 +115,7 @@ fn stanzas(file: &OldFile, notes: &mut Vec<String>) -> Vec<Stanza> {
                 });
             }
             "auto" | "source" | "source-directory" | "source-dir" | "no-auto-down"
-            | "no-scripts" | "rename" => inside = false,
+            | "no-scripts" | "rename" | "template" => inside = false,
             "mapping" => {
                 inside = false;
                 notes.push(format!(
@@ -124,7 +124,6 @@ fn stanzas(file: &OldFile, notes: &mut Vec<String>) -> Vec<Stanza> {
                     file.path
                 ));
             }
-            "template" => inside = false,
             _ if word.starts_with("allow-") => inside = false,
             _ if inside => {
                 if let Some(stanza) = stanzas.last_mut() {
@@ -203,7 +202,7 @@ fn command(hint: &mut Hint, label: &str, key: &str, text: &str, notes: &mut Vec<
     let adds = has("add") || has("replace") || has("append");
     let up = key.ends_with("up");
     if up && adds && of_address {
-        let found = parts.iter().filter_map(|p| prefix(p, None)).next();
+        let found = parts.iter().find_map(|p| prefix(p, None));
         hint.addresses.extend(found);
     } else if up && adds && of_route {
         let behind = |words: &[&str]| {
@@ -234,7 +233,7 @@ mod tests {
     #[test]
     fn reads_ubuntu_12_04() {
         let (hints, notes) = read(include_str!("fixtures/interfaces-12.04"));
-        assert_eq!(notes, [String::new(); 0]);
+        assert_eq!(notes, Vec::<String>::new());
         let eth0 = hints
             .iter()
             .find(|h| h.name.as_deref() == Some("eth0"))

@@ -1,5 +1,5 @@
 //! Leases of DHCP clients: dhclient.leases(5), and the `KEY=value` files of systemd-networkd,
-//! NetworkManager and dhcpcd.
+//! `NetworkManager` and dhcpcd.
 
 use std::net::IpAddr;
 
@@ -329,10 +329,10 @@ fn classless(numbers: &[&str]) -> Vec<(Prefix, Option<IpAddr>)> {
             Some(IpAddr::from(bytes))
         };
         let ip = take(usize::from(bits).div_ceil(8));
-        let (Some(ip), Some(router)) = (ip, take(4)) else {
+        let (Some(ip), Some(gateway)) = (ip, take(4)) else {
             break;
         };
-        routes.push((Prefix { ip, bits }, Some(router)));
+        routes.push((Prefix { ip, bits }, Some(gateway)));
     }
     routes
 }

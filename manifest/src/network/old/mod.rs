@@ -97,7 +97,7 @@ pub(crate) struct Hint {
     pub mac: Option<Mac>,
     /// IPv4 by DHCP.
     pub dhcp4: Option<bool>,
-    /// DHCPv6.
+    /// IPv6 by DHCP.
     pub dhcp6: Option<bool>,
     /// Router advertisements.
     pub router: Option<bool>,
@@ -192,6 +192,11 @@ impl Evidence {
         evidence.hints.extend(ifcfg::hints(files));
         evidence.leases = leases::current(files, &evidence.numbers);
         evidence.resolvers = resolv::files(files);
+        for file in &evidence.resolvers {
+            let lines = file.says.unreadable.iter();
+            let unread = lines.map(|l| format!("{}: `{l}` names no address", file.path));
+            evidence.notes.extend(unread);
+        }
         let local = name_servers::local_resolver(&evidence);
         evidence.notes.extend(local);
         evidence

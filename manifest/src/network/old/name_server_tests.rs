@@ -7,6 +7,15 @@ use crate::network::{Dns, Link, LinkKind, Network};
 /// A file's path and text, and where it leads.
 type File<'a> = (&'a str, &'a str, Option<&'a str>);
 
+/// Name, files, clients, the servers, the files that they were read from.
+type Case<'a> = (
+    &'a str,
+    &'a [File<'a>],
+    &'a [&'a str],
+    &'a [&'a str],
+    &'a [&'a str],
+);
+
 /// eth0 with 192.0.2.7, decided; the servers as `ADDRESS LINK ORIGIN`.
 fn decided(files: &[File], clients: &[&str]) -> (Vec<String>, Dns, Vec<String>) {
     let files: Vec<OldFile> = files
@@ -57,7 +66,7 @@ fn servers_are_found_wherever_they_are() {
         "iface eth0 inet static\n address 192.0.2.7\n netmask 24\n dns-nameservers 192.0.2.53 198.51.100.53\n",
         None,
     );
-    let cases: [(&str, &[File], &[&str], &[&str], &[&str]); 14] = [
+    let cases: [Case; 14] = [
         ("nothing", &[], &[], &[], &[]),
         (
             "a plain file",
@@ -244,7 +253,7 @@ fn a_profile_that_is_not_in_use_names_nobody() {
     );
     let (servers, dns, _) = decided(&[(MAIN, "nameserver 192.0.2.53\n", None), profile], &[]);
     assert_eq!(servers, ["192.0.2.53 - Static"]);
-    assert_eq!(dns.search, [String::new(); 0]);
+    assert_eq!(dns.search, Vec::<String>::new());
 }
 
 #[test]
@@ -262,5 +271,5 @@ fn a_resolver_that_stays_behind_is_noted() {
     );
     let (_, _, notes) = decided(&[(MAIN, "nameserver 127.0.0.1\n", None)], &[]);
     assert!(notes[0].ends_with("whom it asks itself is not known from its files"));
-    assert_eq!(decided(&[STUB], &[]).2, [String::new(); 0]);
+    assert_eq!(decided(&[STUB], &[]).2, Vec::<String>::new());
 }

@@ -2,7 +2,7 @@
 
 use super::addresses::{address, boolean, prefix};
 use super::yaml::{self, Node};
-use super::{Hint, OldFile, Tool};
+use super::{glob, Hint, OldFile, Tool};
 
 /// Where files are, the strongest first: of files of one name only the first counts.
 const DIRECTORIES: [&str; 4] = [
@@ -17,9 +17,9 @@ pub(super) fn hints(files: &[OldFile], notes: &mut Vec<String>) -> Vec<Hint> {
     let mut used: Vec<&OldFile> = Vec::new();
     for directory in DIRECTORIES {
         let of_directory = files.iter().filter(|f| {
-            f.path
-                .strip_prefix(directory)
-                .is_some_and(|n| !n.contains('/') && !n.starts_with('.') && n.ends_with(".yaml"))
+            f.path.strip_prefix(directory).is_some_and(|n| {
+                !n.contains('/') && !n.starts_with('.') && glob::matches("*.yaml", n)
+            })
         });
         for file in of_directory {
             if used.iter().all(|u| u.name() != file.name()) {
@@ -130,7 +130,7 @@ mod tests {
         ];
         let mut notes = Vec::new();
         let hints = hints(&files, &mut notes);
-        assert_eq!(notes, [String::new(); 0]);
+        assert_eq!(notes, Vec::<String>::new());
         let names: Vec<_> = hints.iter().filter_map(|h| h.name.as_deref()).collect();
         assert_eq!(names, ["ens3", "ens4", "bond0", "bond0.100"]);
         let ens3 = &hints[0];

@@ -1,4 +1,4 @@
-//! Keyfiles of NetworkManager, nm-settings-keyfile(5).
+//! Keyfiles of `NetworkManager`, nm-settings-keyfile(5).
 
 use super::addresses::{address, prefix, words};
 use super::ini::{sections, Section};
@@ -29,7 +29,7 @@ fn hint(file: &OldFile) -> Option<Hint> {
     let all = sections(&file.text);
     let last = |names: &[&str], key: &str| {
         let found = all.iter().filter(|s| names.contains(&s.name.as_str()));
-        found.filter_map(|s| s.last(key)).last()
+        found.filter_map(|s| s.last(key)).next_back()
     };
     let kind = last(&["connection"], "type")?;
     let mut hint = Hint::new(Tool::NetworkManager, &file.path);

@@ -2,7 +2,7 @@
 
 use super::addresses::{address, boolean, prefix, words};
 use super::ini::{sections, Section};
-use super::{Hint, OldFile, Tool};
+use super::{glob, Hint, OldFile, Tool};
 
 /// Where files are, the strongest first: of files of one name only the first counts.
 const DIRECTORIES: [&str; 5] = [
@@ -20,7 +20,7 @@ pub(super) fn hints(files: &[OldFile]) -> Vec<Hint> {
         for file in files {
             let inside = file.path.strip_prefix(directory);
             let own = inside.is_some_and(|n| {
-                !n.contains('/') && (n.ends_with(".network") || n.ends_with(".netdev"))
+                !n.contains('/') && (glob::matches("*.network", n) || glob::matches("*.netdev", n))
             });
             if own && used.iter().all(|u| u.name() != file.name()) {
                 used.push(file);
@@ -47,7 +47,7 @@ fn drop_ins<'a>(files: &'a [OldFile], name: &str) -> Vec<&'a OldFile> {
         let inside = format!("{directory}{name}.d/");
         for file in files {
             let own = file.path.strip_prefix(&inside);
-            if own.is_some_and(|n| n.ends_with(".conf") && !n.contains('/'))
+            if own.is_some_and(|n| glob::matches("*.conf", n) && !n.contains('/'))
                 && found.iter().all(|f| f.name() != file.name())
             {
                 found.push(file);

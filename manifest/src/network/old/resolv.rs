@@ -76,13 +76,13 @@ pub(super) enum Part {
     ResolvedConfig,
     /// What systemd-networkd knows of one link.
     Networkd,
-    /// What NetworkManager knows, beside a resolver of its own.
+    /// What `NetworkManager` knows, beside a resolver of its own.
     NetworkManager,
     /// What resolvconf was told for one link by one program.
     Record,
     /// What resolvconf puts before or behind all others.
     Fixed,
-    /// What a dnsmasq asks that resolvconf or NetworkManager runs.
+    /// What a dnsmasq asks that resolvconf or `NetworkManager` runs.
     Dnsmasq,
 }
 
