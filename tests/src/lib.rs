@@ -8,6 +8,7 @@ pub mod accelerator;
 pub mod command;
 pub mod crafted;
 mod devices;
+pub mod dialect_tree;
 pub mod disk;
 pub mod evidence;
 pub mod images;
