@@ -9,6 +9,7 @@ pub mod command;
 pub mod confirmed;
 pub mod crafted;
 mod devices;
+pub mod dialect_tree;
 pub mod disk;
 pub mod evidence;
 pub mod images;

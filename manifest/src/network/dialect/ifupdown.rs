@@ -35,12 +35,33 @@ pub(super) fn write(view: &View<'_>, draft: &mut Draft) {
             ));
             text.push('\n');
         }
+        check_vlan(view, link, draft);
         for stanza in stanzas(view, link, name, draft) {
             text.push_str(&stanza.text);
         }
     }
     draft.file(INTERFACES, 0o644, text);
     keep_resolv_conf(view, draft);
+}
+
+/// Refuses VLANs whose names say something else than what they are: ifupdown makes `bond0.5` the
+/// VLAN 5 of bond0 by itself, whatever the stanza says.
+fn check_vlan(view: &View<'_>, link: &LinkView<'_>, draft: &mut Draft) {
+    let LinkKind::Vlan { parent, id } = &link.link.kind else {
+        return;
+    };
+    let Some((carrier, number)) = link.link.name.rsplit_once('.') else {
+        return;
+    };
+    let exists = view.links.iter().any(|other| other.name == Some(carrier));
+    let says = number.bytes().all(|b| b.is_ascii_digit());
+    let is = view.name_of(parent) == Some(carrier) && number.parse() == Ok(*id);
+    if exists && says && !is {
+        draft.refuse(format!(
+            "{}: it is VLAN {id} of {parent}, and ifupdown would go by its name",
+            link.link.name
+        ));
+    }
 }
 
 /// A stanza: one family and method.
@@ -77,7 +98,7 @@ fn stanzas(view: &View<'_>, link: &LinkView<'_>, name: &str, draft: &mut Draft) 
                 begin(view, link, name, &mut stanza);
             }
             if plain {
-                static_address(address, &mut stanza);
+                static_address(link, address, &mut stanza);
             } else {
                 stanza.say(format!("up ip link set dev {name} up"));
             }
@@ -138,8 +159,14 @@ fn is_plain(view: &View<'_>, link: &LinkView<'_>, address: &Address) -> bool {
         && link.has_prefix_route(address, view.network)
 }
 
-fn static_address(address: &Address, stanza: &mut Stanza) {
+fn static_address(link: &LinkView<'_>, address: &Address, stanza: &mut Stanza) {
     stanza.say(format!("address {}/{}", address.ip, address.prefix));
+    if address.ip.is_ipv6() {
+        // Its own default would undo what was set before.
+        let accept = u8::from(link.link.router.is_some());
+        stanza.say(format!("accept_ra {accept}"));
+        stanza.say(format!("autoconf {accept}"));
+    }
     if let Some(broadcast) = view::odd_broadcast(address) {
         stanza.say(format!("broadcast {broadcast}"));
     }

@@ -1,0 +1,95 @@
+# Brings a written network up in a tree, with its own daemon, and prints what the kernel has then.
+#
+# Runs in mount, network and PID namespaces of its own (unshare). Arguments: the tree, a directory
+# with the files that were written, the dialect, and links as NAME=MAC. WAIT_FOR has one text a
+# line that ip shows once all is up; DHCP_LINK is a link with a DHCP server at its other end.
+# Standard output: one line each of JSON; standard error: whatever the programs say.
+set -eu
+tree=$1 files=$2 dialect=$3
+shift 3
+
+mount --make-rprivate /
+mount -t tmpfs none /run
+mkdir /run/upper /run/work /run/root
+mount -t overlay overlay -o "lowerdir=$tree,upperdir=/run/upper,workdir=/run/work" /run/root
+root=/run/root
+rm -f "$root/etc/network/interfaces" "$root/etc/resolv.conf"
+cp -a "$files"/* "$root/"
+mount -t proc proc "$root/proc"
+# Where /sys cannot be written, networkd and NetworkManager do not wait for udev.
+sys=ro
+[ "$dialect" != ifupdown ] || sys=rw
+mount -t sysfs -o "$sys" sysfs "$root/sys"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs none "$root/run"
+mkdir -p "$root/run/network" "$root/run/dbus" "$root/run/NetworkManager" "$root/run/dhcpcd" \
+    "$root/run/systemd/netif/links" "$root/run/systemd/netif/leases"
+chroot "$root" chown -R systemd-network: /run/systemd/netif
+
+ip link set lo up
+number=0
+for link in "$@"; do
+    number=$((number + 1))
+    name=${link%%=*}
+    ip link add name "$name" address "${link#*=}" type veth peer name "peer$number"
+    if [ "$name" = "${DHCP_LINK:-}" ]; then
+        # The server that knows a client by its identifier, 01 and the MAC address.
+        ip netns add server
+        ip link set "peer$number" netns server
+        ip -n server address add 192.0.2.1/24 dev "peer$number"
+        ip -n server link set "peer$number" up
+        ip netns exec server chroot "$root" dnsmasq --keep-in-foreground --port=0 --conf-file=/dev/null \
+            --leasefile-ro --dhcp-range=192.0.2.100,192.0.2.110 --log-facility=- --user=root \
+            --dhcp-host="id:01:${link#*=},192.0.2.77" --interface="peer$number" --bind-dynamic >&2 &
+    else
+        ip link set "peer$number" up
+    fi
+done
+
+netplan() {
+    chroot "$root" netplan generate >&2
+    # A veth has no permanent address.
+    sed -i s/^PermanentMACAddress=/MACAddress=/ "$root"/run/systemd/network/*.network
+}
+
+case $dialect in
+ifupdown) chroot "$root" ifup -a >&2 || echo "ifup: exit status $?" >&2 ;;
+networkd | netplan)
+    [ "$dialect" != netplan ] || netplan
+    chroot "$root" /usr/lib/systemd/systemd-networkd >&2 &
+    ;;
+network-manager)
+    chroot "$root" dbus-daemon --system --fork >&2
+    chroot "$root" NetworkManager --no-daemon --log-level=WARN >&2 &
+    ;;
+esac
+
+shown() {
+    ip address
+    ip -4 route show table all
+    ip -6 route show table all
+    ip -4 rule
+    ip -6 rule
+}
+is_up() {
+    text=$(shown)
+    case $text in *tentative*) return 1 ;; esac
+    printf '%s\n' "$WAIT_FOR" | while IFS= read -r line; do
+        [ -z "$line" ] || case $text in *"$line"*) ;; *) exit 1 ;; esac
+    done
+}
+tries=0
+until is_up || [ $tries -ge 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.2
+done
+
+ip -j -d address
+ip -j -4 route show table all
+ip -j -6 route show table all
+ip -j -4 rule
+ip -j -6 rule
+if [ "$dialect" = network-manager ]; then
+    chroot "$root" nmcli -t -f NAME connection show | sort | tr '\n' ' '
+fi
+echo
