@@ -19,6 +19,8 @@ const DIRECTORY: &str = "/etc/systemd/system";
 /// Programs that make an OS one with systemd.
 const SYSTEMD: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
 
+const MACHINE_ID: &str = "/etc/machine-id";
+
 /// A unit: its name, the target that wants it, its text with `@RUN@` for the run's id.
 struct Unit {
     name: &'static str,
@@ -98,10 +100,14 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
     );
     ensure!(is_run_id(&plan.run), "{:?} is no id of a run", plan.run);
     let run = real_directory(root, &plan.run_directory())?;
-    let carried = plan.identity.copied.iter().any(|p| p == "/etc/machine-id");
+    // Copied, or written from the one that D-Bus kept.
+    let names = plan.identity.files.iter().map(|f| &f.path);
+    let carried = names
+        .chain(&plan.identity.copied)
+        .any(|path| path == MACHINE_ID);
     let baseline = Baseline {
         kept,
-        machine_id: fs::read_to_string(at(root, "/etc/machine-id"))
+        machine_id: fs::read_to_string(at(root, MACHINE_ID))
             .ok()
             .filter(|_| carried)
             .map(|text| text.trim_end().to_owned()),
