@@ -262,6 +262,35 @@ fn without_a_network_all_of_it_falls_short() {
 }
 
 #[test]
+fn routes_that_lead_nowhere_are_on_no_link_of_the_plan() {
+    let mut plan = plan();
+    let mut live = live();
+    let nowhere = Route {
+        kind: RouteKind::Unreachable,
+        gateway: None,
+        ..plan.network.network.routes[1].clone()
+    };
+    let on = |link: Option<&str>, route: &Route| Route {
+        link: link.map(str::to_owned),
+        ..route.clone()
+    };
+    let local = Route {
+        kind: RouteKind::Unicast,
+        table: 7,
+        ..on(Some("lo"), &nowhere)
+    };
+    plan.network.network.routes = vec![on(Some("lo"), &nowhere), on(None, &nowhere), local.clone()];
+    *routes(&mut live) = vec![on(None, &nowhere), local];
+    assert_eq!(not_passed(&compare(&plan, &baseline(), &live)), []);
+    *routes(&mut live) = vec![on(Some("lo"), &nowhere)];
+    let text = "198.51.100.128/25 on lo metric 50 in table 7";
+    assert_eq!(
+        not_passed(&compare(&plan, &baseline(), &live)),
+        [(SHORT, Code::Route, text, "there is none")]
+    );
+}
+
+#[test]
 fn hardware_is_found_by_its_own_address() {
     let plan = plan().network;
     let mac = |last| Some(Mac([0x52, 0x54, 0, 0, 0, last]));
