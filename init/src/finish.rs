@@ -53,7 +53,7 @@ impl BootableRoot {
         let installed = units::install(root, &run.plan, kept.collect());
         if installed.is_err() {
             // Half of it would start something that is not there.
-            units::uninstall(root)?;
+            units::uninstall(root, &run.plan)?;
         }
         installed
     }
@@ -177,4 +177,26 @@ fn try_leave_log() -> Result<()> {
             .context("make the root filesystem read-only again")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_runs_go_and_this_one_and_the_journal_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for run in ["a", "b", "c"] {
+            fs::create_dir_all(dir.path().join(run).join("below")).unwrap();
+        }
+        fs::write(dir.path().join("journal"), "").unwrap();
+        remove_other_runs(dir.path(), "b").unwrap();
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["b", "journal"]);
+        assert!(dir.path().join("b/below").is_dir());
+    }
 }

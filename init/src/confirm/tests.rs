@@ -42,7 +42,7 @@ fn plan(keep: &[&str]) -> Plan {
             "proved": true, "left": [],
             "written": { "files": [], "removed": [], "renamed": [], "notes": [] } },
         "accounts": { "users": [], "groups": [], "left": [], "notes": [] },
-        "identity": { "hostname": "", "copied": ["/etc/machine-id"], "files": [], "fstab": [],
+        "identity": { "hostname": "", "copied": ["/etc/machine-id"], "private": [], "files": [], "fstab": [],
             "mounts": [], "host_keys": [], "left": [], "notes": [] },
         "left_alone": [], "hardware_parameters": [], "cmdline": "", "warnings": [], "steps": [],
     });

@@ -76,7 +76,7 @@ pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
 /// Removes the units and the run's directory, or what is no record in it where the records are
 /// there. The program that runs goes with it; systemd forgets units without a file by itself.
 pub fn remove(root: &Path, plan: &Plan) -> Result<()> {
-    units::uninstall(root)?;
+    units::uninstall(root, plan)?;
     let directory = at(root, &plan.run_directory());
     if plan.record_directory() == plan.run_directory() {
         remove_working(&directory, &WORKING)?;

@@ -4,6 +4,7 @@
 //! end in time, so that a boot never fails or hangs with them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
@@ -18,6 +19,8 @@ use crate::carry::replace;
 const DIRECTORY: &str = "/etc/systemd/system";
 /// Programs that make an OS one with systemd.
 const SYSTEMD: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
+
+const MACHINE_ID: &str = "/etc/machine-id";
 
 /// A unit: its name, the target that wants it, its text with `@RUN@` for the run's id.
 struct Unit {
@@ -98,10 +101,14 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
     );
     ensure!(is_run_id(&plan.run), "{:?} is no id of a run", plan.run);
     let run = real_directory(root, &plan.run_directory())?;
-    let carried = plan.identity.copied.iter().any(|p| p == "/etc/machine-id");
+    // Copied, or written from the one that D-Bus kept.
+    let names = plan.identity.files.iter().map(|f| &f.path);
+    let carried = names
+        .chain(&plan.identity.copied)
+        .any(|path| path == MACHINE_ID);
     let baseline = Baseline {
         kept,
-        machine_id: fs::read_to_string(at(root, "/etc/machine-id"))
+        machine_id: fs::read_to_string(at(root, MACHINE_ID))
             .ok()
             .filter(|_| carried)
             .map(|text| text.trim_end().to_owned()),
@@ -129,11 +136,14 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the units; those that are gone already are no failure.
-pub fn uninstall(root: &Path) -> Result<()> {
+/// Removes the units; those that are gone already are no failure, and what is kept is left alone.
+pub fn uninstall(root: &Path, plan: &Plan) -> Result<()> {
     for unit in &UNITS {
-        remove(&at(root, &link(unit)))?;
-        remove(&at(root, &path(unit)))?;
+        for path in [link(unit), path(unit)] {
+            if !is_kept(plan, &path) {
+                remove(&at(root, &path))?;
+            }
+        }
     }
     Ok(())
 }
@@ -154,7 +164,7 @@ fn real_directory(root: &Path, path: &str) -> Result<PathBuf> {
         here.push(part);
         match fs::symlink_metadata(&here) {
             Ok(found) => ensure!(found.is_dir(), "{} is no directory", here.display()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
                 fs::create_dir(&here).with_context(|| format!("make {}", here.display()))?;
             }
             Err(e) => return Err(e).with_context(|| format!("look at {}", here.display())),
@@ -165,7 +175,7 @@ fn real_directory(root: &Path, path: &str) -> Result<PathBuf> {
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(e).with_context(|| format!("remove {}", path.display()))
         }
         _ => Ok(()),

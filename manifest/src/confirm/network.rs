@@ -214,13 +214,18 @@ fn is_default(route: &Route) -> bool {
 }
 
 fn fixed_route(plan: &NetworkPlan, wanted: &Route, now: &Network) -> Finding {
-    let link = wanted
-        .link
-        .as_deref()
-        .map(|old| link_now(plan, now, old).map(|l| l.name.clone()));
+    // The kernel puts IPv6 routes that drop packets on the loopback.
+    let old = wanted.link.as_deref();
+    let old = old.filter(|_| wanted.kind == RouteKind::Unicast);
+    let link = old.map(|old| match link_now(plan, now, old) {
+        Some(link) => Some(link.name.clone()),
+        // The loopback is none of the plan's links, and is called the same everywhere.
+        None if !plan.network.links.iter().any(|l| l.name == old) => Some(old.to_owned()),
+        None => None,
+    });
     let question = route_text(wanted, link.clone().flatten().as_deref());
     if link == Some(None) {
-        let old = wanted.link.as_deref().unwrap_or_default();
+        let old = old.unwrap_or_default();
         return Finding::short(Code::Route, question, format!("there is no link {old}"));
     }
     let link = link.flatten();

@@ -57,7 +57,7 @@ fn a_machine_that_is_as_planned_passes_every_question() {
             (Code::MachineId, "the machine id is 0123"),
             (Code::HostKey, "ssh-ed25519 SHA256:abc"),
             (Code::Ssh, "the ssh server greets on port 22"),
-            (Code::User, "all users have their numbers (3)"),
+            (Code::User, "all users have their numbers (4)"),
             (Code::Group, "all groups have their numbers (1)"),
             (Code::Owner, "kept files are whose they were (3 numbers)"),
             (Code::Mount, "UUID=56 at /srv/a\\040b/"),
@@ -157,7 +157,7 @@ const CASES: &[Case] = &[
     ("the ssh server may be at another port", |l| l.ssh = SshPort::Closed,
         (Verdict::Unknown, Code::Ssh, "the ssh server greets on port 22", "nothing listens there")),
     ("passwd cannot be read", |l| l.users = Err("no such file".to_owned()),
-        (SHORT, Code::User, "all users have their numbers (3)", "no such file")),
+        (SHORT, Code::User, "all users have their numbers (4)", "no such file")),
     ("a user that owns nothing has another number", |l| l.users.as_mut().unwrap()[0].1 = 7,
         (SHORT, Code::User, "root is 0", "its number is 7")),
     ("another name has the number of kept files first",
@@ -258,6 +258,35 @@ fn without_a_network_all_of_it_falls_short() {
                 "there is no link bond0"
             ),
         ]
+    );
+}
+
+#[test]
+fn routes_that_lead_nowhere_are_on_no_link_of_the_plan() {
+    let mut plan = plan();
+    let mut live = live();
+    let nowhere = Route {
+        kind: RouteKind::Unreachable,
+        gateway: None,
+        ..plan.network.network.routes[1].clone()
+    };
+    let on = |link: Option<&str>, route: &Route| Route {
+        link: link.map(str::to_owned),
+        ..route.clone()
+    };
+    let local = Route {
+        kind: RouteKind::Unicast,
+        table: 7,
+        ..on(Some("lo"), &nowhere)
+    };
+    plan.network.network.routes = vec![on(Some("lo"), &nowhere), on(None, &nowhere), local.clone()];
+    *routes(&mut live) = vec![on(None, &nowhere), local];
+    assert_eq!(not_passed(&compare(&plan, &baseline(), &live)), []);
+    *routes(&mut live) = vec![on(Some("lo"), &nowhere)];
+    let text = "198.51.100.128/25 on lo metric 50 in table 7";
+    assert_eq!(
+        not_passed(&compare(&plan, &baseline(), &live)),
+        [(SHORT, Code::Route, text, "there is none")]
     );
 }
 

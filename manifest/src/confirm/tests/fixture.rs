@@ -259,6 +259,7 @@ pub fn plan() -> Plan {
                 row("root", Some(0), 0),
                 row("mysql", Some(27), 27),
                 row("anna", Some(1000), 1000),
+                row("svc", None, 4000),
             ],
             groups: vec![row("mysql", Some(27), 27)],
             ..AccountPlan::default()
@@ -319,7 +320,13 @@ pub fn live() -> Live {
         machine_id: Some("0123".to_owned()),
         host_keys: vec![host_key()],
         ssh: SshPort::Greets,
-        users: accounts(&[("root", 0), ("mysql", 27), ("anna", 1000), ("games", 5)]),
+        users: accounts(&[
+            ("root", 0),
+            ("mysql", 27),
+            ("anna", 1000),
+            ("svc", 4000),
+            ("games", 5),
+        ]),
         groups: accounts(&[("mysql", 27)]),
         mounts: vec!["/".to_owned(), "/srv/a b".to_owned()],
         swaps: vec!["UUID=78".to_owned()],
