@@ -7,9 +7,10 @@
 //! without an end, and nothing of the boot requires it.
 
 mod dns;
-mod host_keys;
 mod kept;
 mod live;
+#[cfg(test)]
+mod tests;
 pub mod traces;
 pub mod units;
 

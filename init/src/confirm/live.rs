@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use machine::mounts;
 use manifest::confirm::{link_now, Asked, KeptFound, Live, SshPort};
+use manifest::identity::{host_keys, HostKey};
 use manifest::network::Network;
 use manifest::plan::Plan;
 
-use super::{dns, host_keys};
+use super::dns;
+use super::traces::at;
 
 /// How long a gateway, and the ssh server, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,10 +49,7 @@ pub fn read(plan: &Plan, kept: &Result<KeptFound, String>) -> Live {
             .identity
             .host_keys
             .iter()
-            .filter_map(|key| {
-                let public = fs::read_to_string(format!("{}.pub", key.path)).ok()?;
-                host_keys::parse(&key.path, &public)
-            })
+            .filter_map(|key| host_key(Path::new("/"), &key.path))
             .collect(),
         ssh: ssh(SocketAddr::from((Ipv4Addr::LOCALHOST, 22))),
         users: accounts("/etc/passwd"),
@@ -160,6 +159,19 @@ fn numbers(bytes: &[u8]) -> Vec<(String, u32)> {
         .collect()
 }
 
+/// A host key by its private half, which is what the server shows; by the public half where the
+/// private one does not tell a fingerprint.
+fn host_key(root: &Path, path: &str) -> Option<HostKey> {
+    let text = |path: &str| fs::read_to_string(at(root, path)).ok();
+    let private = text(path).and_then(|text| host_keys::from_private(path, &text))?;
+    let public = || text(&format!("{path}.pub")).and_then(|t| host_keys::from_public(path, &t));
+    if private.fingerprint.is_empty() {
+        public().or(Some(private))
+    } else {
+        Some(private)
+    }
+}
+
 fn mounted() -> Vec<String> {
     let mounts = mounts::read().unwrap_or_default();
     mounts
@@ -179,7 +191,7 @@ fn swaps(plan: &Plan) -> Vec<String> {
         .collect();
     let mounts = plan.identity.mounts.iter();
     mounts
-        .filter(|m| m.fstype == "swap" && used.contains(&real(&node(&m.source))))
+        .filter(|m| m.fstype == "swap" && used.contains(&real(node(&m.source))))
         .map(|m| m.source.clone())
         .collect()
 }

@@ -75,9 +75,11 @@ const RULE_SAID: [u16; 10] = [
     FRA_PAD,
     FRA_PROTOCOL,
 ];
-/// `FRA_SUPPRESS_IFGROUP` and `FRA_SUPPRESS_PREFIXLEN` are -1 where they are not set, and some
-/// kernels send them always.
-const RULE_MINUS_ONE: [u16; 2] = [13, 14];
+/// These two are -1 where they are not set, and some kernels send them always; 0 means something.
+const FRA_SUPPRESS_IFGROUP: u16 = 13;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+/// Root's is all zeros.
+const FRA_UID_RANGE: u16 = 20;
 pub const FR_ACT_TO_TBL: u8 = 1;
 const FIB_RULE_INVERT: u32 = 2;
 /// The kernel's own rules: priority and table.
@@ -340,8 +342,12 @@ pub fn rules(
         };
         let (tos, action, flags) = (u8_at(body, 3), u8_at(body, 7), u32_at(body, 8));
         let odd = attributes.iter().find(|(kind, value)| {
-            let minus_one = RULE_MINUS_ONE.contains(kind) && value.iter().all(|b| *b == 0xff);
-            !RULE_SAID.contains(kind) && !minus_one && value.iter().any(|b| *b != 0)
+            let unset = match *kind {
+                FRA_SUPPRESS_IFGROUP | FRA_SUPPRESS_PREFIXLEN => value.iter().all(|b| *b == 0xff),
+                FRA_UID_RANGE => false,
+                _ => value.iter().all(|b| *b == 0),
+            };
+            !RULE_SAID.contains(kind) && !unset
         });
         let why = match odd {
             Some((kind, _)) => Some(format!("its attribute number {kind}")),

@@ -29,7 +29,7 @@ mod unpack;
 mod validate;
 mod wipe;
 
-pub use archive::{pack_paths, unpack_tar};
+pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
 pub use error::TreeError;
 pub use lookup::Lookup;
 pub use measure::{measure, measure_by};

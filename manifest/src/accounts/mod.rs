@@ -6,8 +6,14 @@
 mod lines;
 mod login_defs;
 pub mod merge;
+#[cfg(test)]
+mod merge_tests;
 mod parse;
 mod password;
+pub mod render;
+#[cfg(test)]
+mod render_tests;
+mod shell;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

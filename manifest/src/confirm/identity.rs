@@ -54,11 +54,17 @@ fn names(plan: &Plan, baseline: &Baseline, live: &Live, findings: &mut Vec<Findi
 
 fn host_key(wanted: &HostKey, live: &Live) -> Finding {
     let question = format!("{} {}", wanted.kind, wanted.fingerprint);
+    let question = question.trim_end();
     let now = live.host_keys.iter().find(|k| k.path == wanted.path);
     let lack = match now {
+        // Old forms of private keys without their public half tell no fingerprint.
+        Some(k) if wanted.fingerprint.is_empty() && k.kind == wanted.kind => None,
         Some(k) if k.kind == wanted.kind && k.fingerprint == wanted.fingerprint => None,
+        Some(k) if k.fingerprint.is_empty() => {
+            Some(format!("{} is {} and tells no fingerprint", k.path, k.kind))
+        }
         Some(k) => Some(format!("{} is {} {}", k.path, k.kind, k.fingerprint)),
-        None => Some(format!("{}.pub is no public key", wanted.path)),
+        None => Some(format!("{} is no host key", wanted.path)),
     };
     Finding::judge(Code::HostKey, question, lack)
 }

@@ -151,7 +151,7 @@ const CASES: &[Case] = &[
             "/etc/ssh/ssh_host_ed25519_key is ssh-ed25519 SHA256:xyz")),
     ("a host key is gone", |l| l.host_keys.clear(),
         (SHORT, Code::HostKey, "ssh-ed25519 SHA256:abc",
-            "/etc/ssh/ssh_host_ed25519_key.pub is no public key")),
+            "/etc/ssh/ssh_host_ed25519_key is no host key")),
     ("the ssh server does not greet", |l| l.ssh = SshPort::Silent,
         (SHORT, Code::Ssh, "the ssh server greets on port 22", "it does not greet")),
     ("the ssh server may be at another port", |l| l.ssh = SshPort::Closed,

@@ -243,6 +243,7 @@ pub fn plan() -> Plan {
                 gateway("203.0.113.1", "bond0", false),
             ],
             drivers: Vec::new(),
+            proved: true,
             dialect: Dialect::Networkd,
             written: Written {
                 renamed: vec![Renamed {

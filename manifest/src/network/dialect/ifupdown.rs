@@ -118,7 +118,7 @@ fn stanzas(view: &View<'_>, link: &LinkView<'_>, name: &str, draft: &mut Draft) 
             }
         }
         if is_made(link) {
-            stanza.say(format!("post-down ip link delete dev {name}"));
+            stanza.say(unmake(name));
         }
     }
     dhcp(view, link, name, &mut stanzas, draft);
@@ -253,6 +253,11 @@ fn router_advertisements(link: &LinkView<'_>, name: &str, stanza: &mut Stanza) {
     }
 }
 
+/// Unless ifupdown has deleted it: it does so with VLANs that it can tell by their names.
+fn unmake(name: &str) -> String {
+    format!("post-down [ ! -e /sys/class/net/{name} ] || ip link delete dev {name}")
+}
+
 fn is_made(link: &LinkView<'_>) -> bool {
     matches!(
         link.link.kind,
@@ -382,7 +387,7 @@ fn dhcp(
             stanza.say(format!("metric {metric}"));
         }
         if stanzas.is_empty() && is_made(link) {
-            stanza.say(format!("post-down ip link delete dev {name}"));
+            stanza.say(unmake(name));
         }
         stanzas.push(stanza);
     }

@@ -59,7 +59,7 @@ pub(super) fn plan(network: &Network, stack: &Stack, draft: &mut Draft) -> Names
                 ));
             }
             // netplan writes the file itself, from `set-name`.
-            let by_netplan = stack.dialect == Dialect::Netplan && !stack.kernel_names;
+            let by_netplan = stack.dialect == Dialect::Netplan;
             if stack.systemd >= LINK_FILES && !is_kernels(new) && !by_netplan {
                 draft.file(
                     format!("/etc/systemd/network/10-reroot-{new}.link"),

@@ -37,28 +37,37 @@ macro_rules! table {
         $(#[test]
         fn $name() {
             let written = write(&networks::$network(), &$stack).unwrap();
-            if std::env::var_os("GOLDEN").is_some() { let _ = std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/network/dialect/expected/", stringify!($name), ".txt"), shown(&written)); return; }
-            assert_eq!(
-                shown(&written),
-                std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/network/dialect/expected/", stringify!($name), ".txt")).unwrap()
-            );
+            let expected = include_str!(concat!("expected/", stringify!($name), ".txt"));
+            assert_eq!(shown(&written), expected);
         })*
     };
 }
 
 table! {
     networkd_static_v4: static_v4, networks::debian(Dialect::Networkd);
-    networkd_onlink: onlink, networks::debian(Dialect::Networkd);
-    networkd_dhcp: dhcp, networks::debian(Dialect::Networkd);
-    networkd_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::Networkd);
-    networkd_layered: layered, networks::debian(Dialect::Networkd);
-    networkd_policy: policy, networks::debian(Dialect::Networkd);
-    networkd_two_nics: two_nics, networks::debian(Dialect::Networkd);
     ifupdown_static_v4: static_v4, networks::debian(Dialect::Ifupdown);
+    netplan_static_v4: static_v4, networks::debian(Dialect::Netplan);
+    network_manager_static_v4: static_v4, networks::debian(Dialect::NetworkManager);
+    networkd_onlink: onlink, networks::debian(Dialect::Networkd);
     ifupdown_onlink: onlink, networks::debian(Dialect::Ifupdown);
+    netplan_onlink: onlink, networks::debian(Dialect::Netplan);
+    network_manager_onlink: onlink, networks::debian(Dialect::NetworkManager);
+    networkd_dhcp: dhcp, networks::debian(Dialect::Networkd);
     ifupdown_dhcp: dhcp, networks::debian(Dialect::Ifupdown);
+    netplan_dhcp: dhcp, networks::debian(Dialect::Netplan);
+    network_manager_dhcp: dhcp, networks::debian(Dialect::NetworkManager);
+    networkd_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::Networkd);
+    netplan_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::Netplan);
+    network_manager_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::NetworkManager);
+    networkd_layered: layered, networks::debian(Dialect::Networkd);
     ifupdown_layered: layered, networks::debian(Dialect::Ifupdown);
+    netplan_layered: layered, networks::debian(Dialect::Netplan);
+    network_manager_layered: layered, networks::debian(Dialect::NetworkManager);
+    networkd_policy: policy, networks::debian(Dialect::Networkd);
     ifupdown_policy: policy, networks::debian(Dialect::Ifupdown);
+    netplan_policy: policy, networks::debian(Dialect::Netplan);
+    network_manager_policy: policy, networks::debian(Dialect::NetworkManager);
+    networkd_two_nics: two_nics, networks::debian(Dialect::Networkd);
     ifupdown_two_nics: two_nics, networks::debian(Dialect::Ifupdown);
     xenial_static_v4: static_v4, networks::xenial();
     xenial_onlink: onlink, networks::xenial();

@@ -22,6 +22,8 @@ mod yaml;
 #[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
+pub(super) mod examples;
+#[cfg(test)]
 mod name_server_tests;
 
 pub use decide::decide;
