@@ -87,7 +87,7 @@ fn assert_left_alone(machine: &Machine, identity: &str) -> Result<()> {
          /etc/NetworkManager -name '*cloud-init*' 2>/dev/null || true",
     )?;
     ensure!(written.trim().is_empty(), "cloud-init wrote {written}");
-    let known = machine.expect("cloud-init query instance_id")?;
+    let known = machine.expect("cloud-init query v1.instance_id")?;
     assert_eq!(known.trim(), INSTANCE);
     Ok(())
 }

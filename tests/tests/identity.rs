@@ -389,7 +389,8 @@ fn a_first_boot_that_falls_short_says_where_and_can_be_repeated() -> Result<()> 
     let short = confirmed::lines(&confirm, Verdict::Short);
     ensure!(!confirm.passed && !short.is_empty(), "{confirm:#?}");
     for line in &short {
-        ensure!(line.contains(VLAN_ROUTER), "fell short elsewhere: {line}");
+        let gateway = format!("gateway: {VLAN_ROUTER} on ");
+        ensure!(line.starts_with(&gateway), "fell short elsewhere: {line}");
     }
     let state = machine.ssh(&format!("systemctl is-failed {}", confirmed::UNIT))?;
     assert_eq!(state.stdout.trim(), "failed");
