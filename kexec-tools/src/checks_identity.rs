@@ -27,6 +27,10 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "use an image with another network configuration, or simplify this machine's first",
         against: |c| {
             c.manifest.network.as_ref()?;
+            // A check of its own says more about these.
+            if unfit(c, "network-macs").is_some() {
+                return None;
+            }
             joined(resolve::network(c.facts, c.manifest).err()?)
         },
     },
