@@ -93,7 +93,11 @@ mod tests {
 
     #[test]
     fn carried_lines_follow_once_however_often_they_are_added() {
-        let carried = ["UUID=9 /srv ext4 defaults 0 2", "# //nas/x /mnt cifs ro 0 0"].map(str::to_owned);
+        let carried = [
+            "UUID=9 /srv ext4 defaults 0 2",
+            "# //nas/x /mnt cifs ro 0 0",
+        ]
+        .map(str::to_owned);
         let expected = "UUID=u / ext4 errors=remount-ro 0 1\n\
              # from the OS before: /srv\nUUID=9 /srv ext4 defaults 0 2\n\
              # from the OS before: /mnt\n# //nas/x /mnt cifs ro 0 0\n";
@@ -103,7 +107,10 @@ mod tests {
         assert_eq!(with_carried(&once, &carried), expected);
         assert_eq!(with_carried(&once, &[]), with_root("", "u"));
         // A new attempt does all of it again.
-        assert_eq!(with_carried(&with_root(&with_carried(&once, &[]), "u"), &carried), expected);
+        assert_eq!(
+            with_carried(&with_root(&with_carried(&once, &[]), "u"), &carried),
+            expected
+        );
     }
 
     #[test]

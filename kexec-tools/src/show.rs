@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use manifest::accounts::{AccountRow, AccountRule};
 use manifest::network::{Content, NewFile};
 use manifest::plan::{OnFailure, PayloadAt, Place, Plan};
 
@@ -237,7 +238,8 @@ fn accounts(t: &mut String, plan: &Plan) {
             "\n{heading:24} {:>10} {:>10} {:>10}",
             "old OS", "image", "new OS"
         );
-        for row in rows {
+        let unchanged = |row: &&AccountRow| row.rule == AccountRule::Same;
+        for row in rows.iter().filter(|row| !unchanged(row)) {
             let _ = writeln!(
                 t,
                 "  {:22} {:>10} {:>10} {:>10}  {}",
@@ -248,6 +250,8 @@ fn accounts(t: &mut String, plan: &Plan) {
                 row.rule
             );
         }
+        let same = rows.iter().filter(unchanged).count();
+        let _ = writeln!(t, "  and {same} with one number on both sides");
     }
     list(t, "Accounts that do not come along", &plan.accounts.left);
     list(t, "About the accounts", &plan.accounts.notes);

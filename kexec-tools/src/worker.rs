@@ -165,7 +165,10 @@ fn clear_older_runs(current: &Path) {
     let Ok(entries) = fs::read_dir(run_directory::BASE) else {
         return;
     };
-    for run in entries.flatten().map(|e| e.path()).filter(|p| p != current) {
+    for run in entries.flatten().map(|e| e.path()) {
+        if run == current || !run.is_dir() {
+            continue;
+        }
         initrd::remove_copies(&run);
     }
 }
