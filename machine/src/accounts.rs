@@ -134,13 +134,13 @@ mod tests {
         type Make = fn(&Path);
         let cases: &[(&str, Make)] = &[
             ("a link", |etc| {
-                symlink("/etc/passwd", etc.join("passwd")).unwrap()
+                symlink("/etc/passwd", etc.join("passwd")).unwrap();
             }),
             ("a link to nowhere", |etc| {
-                symlink("gone", etc.join("passwd")).unwrap()
+                symlink("gone", etc.join("passwd")).unwrap();
             }),
             ("a directory", |etc| {
-                fs::create_dir(etc.join("passwd")).unwrap()
+                fs::create_dir(etc.join("passwd")).unwrap();
             }),
             ("a pipe", |etc| {
                 let mode = Mode::from_raw_mode(0o600);

@@ -31,6 +31,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::notes::notes;
 use super::shell::{self, Shell};
 use super::{AccountPlan, AccountRow, AccountRule, Accounts, Owners};
 
@@ -38,8 +39,6 @@ use super::{AccountPlan, AccountRow, AccountRule, Accounts, Owners};
 const NOBODY: u32 = 65_534;
 /// The last of the numbers that systems of 16 bits had; what is above was given by people.
 const SIXTEEN_BITS: u32 = 65_535;
-/// How many runs of nameless numbers are listed.
-const RUNS_NAMED: usize = 20;
 
 /// Merges. `kept` are the numbers that own something kept; `shells` are the payload's.
 ///
@@ -131,23 +130,23 @@ fn misplaced_roots(old: &Accounts, payload: &Accounts) -> Vec<String> {
 }
 
 /// Whether a user's fields of passwd come from the old OS.
-fn brings_its_fields(rule: Option<&AccountRule>) -> bool {
+pub(super) fn brings_its_fields(rule: Option<&AccountRule>) -> bool {
     matches!(rule, Some(AccountRule::Person | AccountRule::Needed))
 }
 
-type Rules<'a> = BTreeMap<&'a str, AccountRule>;
+pub(super) type Rules<'a> = BTreeMap<&'a str, AccountRule>;
 
 /// The users, or the groups, of both sides.
-struct Side<'a> {
-    kind: &'static str,
+pub(super) struct Side<'a> {
+    pub(super) kind: &'static str,
     /// Names and numbers, in the order of the file.
-    old: Vec<(&'a str, u32)>,
+    pub(super) old: Vec<(&'a str, u32)>,
     payload: Vec<(&'a str, u32)>,
     /// The old OS's range for people.
     people: (u32, u32),
     /// The payload's, for people and for services.
-    ranges: [(u32, u32); 2],
-    kept: &'a BTreeSet<u32>,
+    pub(super) ranges: [(u32, u32); 2],
+    pub(super) kept: &'a BTreeSet<u32>,
 }
 
 impl<'a> Side<'a> {
@@ -225,7 +224,7 @@ impl<'a> Side<'a> {
     }
 
     /// Accounts that only the payload has and whose number may change.
-    fn new(&self) -> Vec<(&'a str, u32)> {
+    fn payload_only(&self) -> Vec<(&'a str, u32)> {
         let old: BTreeSet<&str> = self.old.iter().map(|(name, _)| *name).collect();
         let all = self.payload.iter().copied();
         all.filter(|(name, number)| !old.contains(name) && !matches!(*number, 0 | NOBODY))
@@ -296,10 +295,10 @@ fn place(
     taken_groups.extend(primary);
     let mut used_users = users.used(&taken_users);
     let mut used_groups = groups.used(&taken_groups);
-    let new_groups: BTreeMap<&str, u32> = groups.new().into_iter().collect();
+    let new_groups: BTreeMap<&str, u32> = groups.payload_only().into_iter().collect();
     let mut moves = Moves::default();
     let mut errors = Vec::new();
-    for (name, uid) in users.new() {
+    for (name, uid) in users.payload_only() {
         if moves.users.contains_key(&uid) {
             continue;
         }
@@ -330,7 +329,7 @@ fn place(
             );
         }
     }
-    for (name, gid) in groups.new() {
+    for (name, gid) in groups.payload_only() {
         if taken_groups.contains(&gid) && !moves.groups.contains_key(&gid) {
             move_one(
                 groups,
@@ -375,120 +374,6 @@ fn highest_free(range: (u32, u32), used: &[&BTreeSet<u32>]) -> Option<u32> {
     (range.0..=range.1)
         .rev()
         .find(|number| used.iter().all(|used| !used.contains(number)))
-}
-
-fn notes(
-    plan: &mut AccountPlan,
-    old: &Accounts,
-    payload: &Accounts,
-    sides: [&Side; 2],
-    rules: [&Rules; 2],
-) {
-    let notes = &mut plan.notes;
-    for (os, accounts) in [("old", old), ("new", payload)] {
-        notes.extend(
-            accounts
-                .skipped
-                .iter()
-                .map(|what| format!("{os} OS: {what}")),
-        );
-    }
-    if !old.users.iter().any(|user| user.uid == 0) {
-        notes.push("the old OS has no user with the number 0".to_owned());
-    }
-    for (side, rows) in sides.iter().zip([&plan.users, &plan.groups]) {
-        shared_numbers(side.kind, rows, notes);
-        for row in rows {
-            let (Some(theirs), Some(ours)) = (row.payload, row.old) else {
-                continue;
-            };
-            let people = side.ranges[0];
-            if row.rule == AccountRule::Person && !(people.0..=people.1).contains(&theirs) {
-                notes.push(format!(
-                    "{} {} is a person's in the old OS and a service's in the new one: what the \
-                     service owns will be that person's",
-                    side.kind, row.name
-                ));
-            } else if row.number != ours {
-                notes.push(format!(
-                    "{} {} has the number {ours} in the old OS and {} in the new one",
-                    side.kind, row.name, row.number
-                ));
-            }
-        }
-        nameless(side, notes);
-    }
-    let gids: BTreeSet<u32> = old.groups.iter().map(|group| group.gid).collect();
-    for user in &old.users {
-        if brings_its_fields(rules[0].get(&*user.name)) && !gids.contains(&user.gid) {
-            notes.push(format!(
-                "user {}: the primary group {} has no name",
-                user.name, user.gid
-            ));
-        }
-    }
-    let users: BTreeSet<&str> = old.users.iter().map(|user| &*user.name).collect();
-    for group in old
-        .groups
-        .iter()
-        .filter(|g| rules[1].contains_key(&*g.name))
-    {
-        let strangers = group.members.iter().filter(|m| !users.contains(&***m));
-        notes.extend(strangers.map(|member| {
-            let name = &group.name;
-            format!("group {name}: the member {member} is no user of the old OS and is left out")
-        }));
-    }
-    for (name, note) in &old.passwords {
-        if rules[0].contains_key(&**name) {
-            notes.push(format!("user {name}: {note}"));
-        }
-    }
-}
-
-/// Names that share a number, root's other names in plain words.
-fn shared_numbers(kind: &str, rows: &[AccountRow], notes: &mut Vec<String>) {
-    let mut names: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-    for row in rows {
-        names.entry(row.number).or_default().push(&row.name);
-    }
-    for (number, names) in names {
-        if number == 0 && kind == "user" {
-            let others = names.iter().filter(|name| **name != "root");
-            notes.extend(others.map(|name| {
-                format!("user {name} has the number 0: it is root under another name, in the new OS too")
-            }));
-        } else if names.len() > 1 {
-            let names = names.join(", ");
-            notes.push(format!("{kind}s {names} share the number {number}"));
-        }
-    }
-}
-
-/// Numbers that own something kept and have no name in the old OS, in runs.
-fn nameless(side: &Side, notes: &mut Vec<String>) {
-    let named: BTreeSet<u32> = side.old.iter().map(|(_, number)| *number).collect();
-    let mut runs: Vec<(u32, u32)> = Vec::new();
-    for &number in side.kept.difference(&named) {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => runs.push((number, number)),
-        }
-    }
-    let kind = side.kind;
-    for (first, last) in runs.iter().take(RUNS_NAMED) {
-        let numbers = if first == last {
-            format!("{kind} number {first} owns")
-        } else {
-            format!("{kind} numbers {first} to {last} own")
-        };
-        notes.push(format!(
-            "{numbers} something that is kept and has no name in the old OS"
-        ));
-    }
-    if let Some(more @ 1..) = runs.len().checked_sub(RUNS_NAMED) {
-        notes.push(format!("{more} more runs of {kind} numbers likewise"));
-    }
 }
 
 /// Login shells of those who bring their own.

@@ -255,7 +255,6 @@ const CASES: &[Case] = &[
         groups: "nobody:65534 New",
         left: &["user nfsnobody (65534): in the new OS this number is nobody's"],
         notes: &["user nobody has the number 99 in the old OS and 65534 in the new one", "group nobody has the number 99"],
-        ..NOTHING
     },
     Case {
         name: "root comes along where the payload has none, and stays where the old OS calls it otherwise",
@@ -358,11 +357,15 @@ fn people_are_told_by_the_ranges_of_the_old_os() {
     assert_eq!(plan.number_map().groups, [(500, 999)]);
 }
 
+type Lines = (&'static str, &'static str);
+/// A plain name, passwd and group of both sides, and what each error says.
+type Impossible = (&'static str, Lines, Lines, &'static [&'static str]);
+
 #[test]
 fn what_cannot_be_is_an_error() {
     let root = "root:x:0:0::/:/bin/sh";
     let full = "SYS_UID_MIN 101\nSYS_UID_MAX 102\n";
-    let cases: &[(&str, (&str, &str), (&str, &str), &[&str])] = &[
+    let cases: &[Impossible] = &[
         ("root is somebody else in the old OS", ("root:x:1:0::/:/bin/sh", ""), (root, ""), &["the user root of the old OS has the number 1, not 0"]),
         (
             "root is somebody else in the payload",

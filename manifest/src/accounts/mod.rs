@@ -8,6 +8,7 @@ mod login_defs;
 pub mod merge;
 #[cfg(test)]
 mod merge_tests;
+mod notes;
 mod parse;
 mod password;
 pub mod render;

@@ -12,16 +12,16 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
     let shadow = lines::shadow(&files.shadow)?;
     let group = lines::group(&files.group)?;
     let gshadow = lines::gshadow(&files.gshadow)?;
-    let subuid = lines::subuid(&files.subuid)?;
-    let subgid = lines::subgid(&files.subgid)?;
+    let user_ranges = lines::subuid(&files.subuid)?;
+    let group_ranges = lines::subgid(&files.subgid)?;
     let (ranges, defaults) = login_defs::parse(login_defs);
     let skipped = [
         passwd.skipped,
         shadow.skipped,
         group.skipped,
         gshadow.skipped,
-        subuid.skipped,
-        subgid.skipped,
+        user_ranges.skipped,
+        group_ranges.skipped,
         defaults,
     ]
     .concat();
@@ -69,6 +69,15 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
 mod tests {
     use super::*;
 
+    /// A plain name, a file, its text, how many users are found, and what is listed.
+    type Tolerated = (
+        &'static str,
+        &'static str,
+        &'static [u8],
+        usize,
+        &'static [&'static str],
+    );
+
     fn files(file: &str, text: &[u8]) -> AccountFiles {
         let mut files = AccountFiles::default();
         let slot = match file {
@@ -85,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_no_account_is_passed_over_and_listed() {
-        let cases: &[(&str, &str, &[u8], usize, &[&str])] = &[
+        let cases: &[Tolerated] = &[
             ("nothing", "passwd", b"", 0, &[]),
             ("no last line end", "passwd", b"a:x:1:1:::", 1, &[]),
             (

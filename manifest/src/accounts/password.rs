@@ -1,6 +1,6 @@
 //! What a password field says, without trying a password.
 //!
-//! As pam_unix reads it: the field of passwd(5) counts unless it is `x`, then that of shadow(5).
+//! As `pam_unix` reads it: the field of passwd(5) counts unless it is `x`, then that of shadow(5).
 
 /// Whether one can log in with a password. An empty field needs none at all, and counts.
 pub(super) fn is_usable(field: &[u8]) -> bool {

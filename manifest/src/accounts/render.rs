@@ -46,15 +46,13 @@ pub fn render(
     }
     let (passwd, shadow) = users(&old, &payload, plan)?;
     let (group, gshadow) = groups(&old, &payload, plan)?;
-    let subuid = subordinate(&old, &payload, plan, |files| &files.subuid);
-    let subgid = subordinate(&old, &payload, plan, |files| &files.subgid);
     Ok(AccountFiles {
         passwd,
         shadow,
         group,
         gshadow,
-        subuid,
-        subgid,
+        subuid: subordinate(&old, &payload, plan, |files| &files.subuid),
+        subgid: subordinate(&old, &payload, plan, |files| &files.subgid),
     })
 }
 

@@ -7,14 +7,15 @@ use super::render::render;
 use super::{AccountError, AccountFiles, AccountPlan, AccountRule, Owners};
 
 fn files(files: [&str; 6]) -> AccountFiles {
-    let [passwd, shadow, group, gshadow, subuid, subgid] = files.map(|text| text.into());
+    let mut files = files.map(|text| text.as_bytes().to_vec()).into_iter();
+    let mut next = || files.next().unwrap();
     AccountFiles {
-        passwd,
-        shadow,
-        group,
-        gshadow,
-        subuid,
-        subgid,
+        passwd: next(),
+        shadow: next(),
+        group: next(),
+        gshadow: next(),
+        subuid: next(),
+        subgid: next(),
     }
 }
 
