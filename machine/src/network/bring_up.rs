@@ -13,7 +13,7 @@ use manifest::network::{Link, LinkKind, Network, Origin, Route};
 use rustix::io::Errno;
 
 use super::kernel::Kernel;
-use super::links::{Indexed, IFLA_IFNAME};
+use super::links::Indexed;
 use super::read::links_now;
 use super::requests;
 use super::sysfs::{self, Sysfs};
@@ -25,6 +25,8 @@ const CARRIER_PATIENCE: Duration = Duration::from_secs(15);
 /// For source addresses of IPv6, which count only once the link runs.
 const ROUTE_PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
+/// The number of `lo` in every network namespace.
+const LOOPBACK: u32 = 1;
 /// What is written under /proc/sys/net/ipv6/conf/X. Other machines' word is not listened to while
 /// proving, and addresses that the machine had a minute ago are not looked for elsewhere.
 const IPV6_SETTINGS: [(&str, &str); 3] =
@@ -61,8 +63,8 @@ pub(super) fn bring_up_with(
         facts,
         brought: Vec::new(),
     };
-    let loopback = requests::set_up(0, true).text(IFLA_IFNAME, "lo");
-    here.kernel.request("set `lo` up", loopback)?;
+    here.kernel
+        .request("set `lo` up", requests::set_up(LOOPBACK, true))?;
     here.find_hardware(network)?;
     here.make_virtual(network)?;
     here.join_masters(network)?;
@@ -184,22 +186,7 @@ impl Here<'_> {
         let (name, existing) = self.name_for(link, &wanted, &links);
         let index = match existing {
             Some(index) => index,
-            None => {
-                if let Some(other) = links.iter().find(|l| l.link.name == name) {
-                    // The module bonding makes a `bond0` when it is loaded.
-                    let what = format!("remove {name}, which is not as it was");
-                    self.kernel.request(&what, requests::delete(other.index))?;
-                }
-                let parent = match &link.kind {
-                    LinkKind::Vlan { parent, .. } => self.index(parent),
-                    _ => None,
-                };
-                let request = requests::make(link, &name, parent)?;
-                self.kernel.request(&format!("make {name}"), request)?;
-                let made = self.links()?.into_iter().find(|l| l.link.name == name);
-                made.map(|l| l.index)
-                    .ok_or_else(|| NetworkError::NoLink(name.clone()))?
-            }
+            None => self.make_anew(link, &name, &links)?,
         };
         self.brought.push(BroughtUp {
             old: link.name.clone(),
@@ -207,6 +194,29 @@ impl Here<'_> {
             index,
         });
         Ok(())
+    }
+
+    /// Makes a link, and says its number.
+    fn make_anew(
+        &mut self,
+        link: &Link,
+        name: &str,
+        links: &[Indexed],
+    ) -> Result<u32, NetworkError> {
+        if let Some(other) = links.iter().find(|l| l.link.name == name) {
+            // The module bonding makes a `bond0` when it is loaded.
+            let what = format!("remove {name}, which is not as it was");
+            self.kernel.request(&what, requests::delete(other.index))?;
+        }
+        let parent = match &link.kind {
+            LinkKind::Vlan { parent, .. } => self.index(parent),
+            _ => None,
+        };
+        let request = requests::make(link, name, parent)?;
+        self.kernel.request(&format!("make {name}"), request)?;
+        let made = self.links()?.into_iter().find(|l| l.link.name == name);
+        made.map(|l| l.index)
+            .ok_or_else(|| NetworkError::NoLink(name.to_owned()))
     }
 
     /// The kind with the names that links have here.
@@ -407,17 +417,18 @@ impl Here<'_> {
     fn add_routes(&mut self, network: &Network) -> Result<(), NetworkError> {
         let mut pending: Vec<(&Route, Option<u32>)> = Vec::new();
         for route in &network.routes {
-            let index = match &route.link {
+            let index = match route.link.as_deref() {
                 None => None,
-                Some(name) if name == "lo" => Some(1),
-                Some(name) => match self.index(name) {
-                    Some(index) => Some(index),
-                    None => {
+                Some("lo") => Some(LOOPBACK),
+                Some(name) => {
+                    let index = self.index(name);
+                    if index.is_none() {
                         let to = route.destination;
                         log::warn!("route {to}: its link {name} is not brought up here");
                         continue;
                     }
-                },
+                    index
+                }
             };
             pending.push((route, index));
         }

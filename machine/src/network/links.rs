@@ -22,7 +22,7 @@ pub const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
 pub const IFF_LOWER_UP: u32 = 0x1_0000;
 
-/// Attributes of a link, linux/if_link.h.
+/// Attributes of a link, `linux/if_link.h`.
 pub const IFLA_ADDRESS: u16 = 1;
 pub const IFLA_IFNAME: u16 = 3;
 pub const IFLA_MTU: u16 = 4;
@@ -88,7 +88,7 @@ const BOND_UNSAID: [(u16, &str, u32); 9] = [
     (22, "ad_select", 0),
 ];
 
-/// Attributes of an address, linux/if_addr.h.
+/// Attributes of an address, `linux/if_addr.h`.
 pub const IFA_ADDRESS: u16 = 1;
 pub const IFA_LOCAL: u16 = 2;
 pub const IFA_LABEL: u16 = 3;
@@ -442,8 +442,10 @@ fn address(body: &[u8], attributes: &Attributes, link: &Link) -> Option<Address>
 /// The last 64 bits are made from the link's MAC address (RFC 4291, appendix A).
 fn from_mac(ip: Ipv6Addr, link: &Link) -> bool {
     let ends = |mac: &Mac| {
-        let [a, b, c, d, e, f] = mac.0;
-        ip.octets()[8..] == [a ^ 2, b, c, 0xff, 0xfe, d, e, f]
+        let mut bytes = mac.0;
+        bytes[0] ^= 2;
+        let (maker, number) = bytes.split_at(3);
+        ip.octets()[8..] == [maker, &[0xff, 0xfe], number].concat()
     };
     [link.mac, link.permanent_mac].iter().flatten().any(ends)
 }

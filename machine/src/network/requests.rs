@@ -283,3 +283,146 @@ pub fn add_rule(rule: &Rule, now: &BTreeMap<String, String>) -> Request {
     }
     request
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+    use netlink_packet_route::link::{
+        BondLacpRate, BondMode, BondXmitHashPolicy, InfoBond, InfoData, InfoKind, InfoVlan,
+        LinkAttribute, LinkInfo,
+    };
+    use netlink_packet_route::RouteNetlinkMessage;
+
+    use super::*;
+
+    /// What another implementation of the format reads in a request.
+    fn attributes(request: &Request) -> Vec<LinkAttribute> {
+        let bytes = request.to_bytes(1);
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes).unwrap();
+        match message.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => link.attributes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn link(kind: LinkKind) -> Link {
+        Link {
+            name: "bond0".to_owned(),
+            mac: Some(Mac([0x52, 0x54, 0, 0, 0, 1])),
+            permanent_mac: None,
+            mtu: 9000,
+            up: true,
+            kind,
+            master: None,
+            driver: None,
+            bus: None,
+            addresses: Vec::new(),
+            dhcp4: None,
+            dhcp6: None,
+            router: None,
+            dhcp_metric: None,
+            configured: true,
+        }
+    }
+
+    fn bond() -> Bond {
+        Bond {
+            mode: "802.3ad".to_owned(),
+            miimon: 100,
+            updelay: 200,
+            downdelay: 300,
+            lacp_rate: Some("fast".to_owned()),
+            xmit_hash_policy: Some("layer3+4".to_owned()),
+            primary: Some("eth1".to_owned()),
+            arp_interval: 0,
+            arp_targets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn makes_a_bond() {
+        let request = make(&link(LinkKind::Bond(bond())), "rr0", None).unwrap();
+        let data = vec![
+            InfoBond::Mode(BondMode::Ieee8023Ad),
+            InfoBond::XmitHashPolicy(BondXmitHashPolicy::Layer34),
+            InfoBond::AdLacpRate(BondLacpRate::Fast),
+            InfoBond::MiiMon(100),
+            InfoBond::UpDelay(200),
+            InfoBond::DownDelay(300),
+        ];
+        let want = vec![
+            LinkAttribute::IfName("rr0".to_owned()),
+            LinkAttribute::Mtu(9000),
+            LinkAttribute::Address(vec![0x52, 0x54, 0, 0, 0, 1]),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Bond),
+                LinkInfo::Data(InfoData::Bond(data)),
+            ]),
+        ];
+        assert_eq!(attributes(&request), want);
+        let primary = vec![
+            LinkInfo::Kind(InfoKind::Bond),
+            LinkInfo::Data(InfoData::Bond(vec![InfoBond::Primary(3)])),
+        ];
+        let request = set_primary(4, 3);
+        assert_eq!(attributes(&request), [LinkAttribute::LinkInfo(primary)]);
+    }
+
+    #[test]
+    fn makes_a_bond_that_probes_by_arp() {
+        let bond = Bond {
+            mode: "active-backup".to_owned(),
+            miimon: 0,
+            lacp_rate: None,
+            xmit_hash_policy: None,
+            arp_interval: 1000,
+            arp_targets: vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()],
+            ..bond()
+        };
+        let request = make(&link(LinkKind::Bond(bond)), "bond0", None).unwrap();
+        let targets = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        let data = vec![
+            InfoBond::Mode(BondMode::ActiveBackup),
+            InfoBond::ArpInterval(1000),
+            InfoBond::ArpIpTarget(targets.to_vec()),
+        ];
+        let found = attributes(&request);
+        let want = LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Bond),
+            LinkInfo::Data(InfoData::Bond(data)),
+        ]);
+        assert!(found.contains(&want), "{found:#?}");
+    }
+
+    #[test]
+    fn makes_a_vlan_on_its_parent() {
+        let vlan = link(LinkKind::Vlan {
+            parent: "eth0".to_owned(),
+            id: 100,
+        });
+        let found = attributes(&make(&vlan, "eth0.100", Some(7)).unwrap());
+        let want = LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Vlan),
+            LinkInfo::Data(InfoData::Vlan(vec![InfoVlan::Id(100)])),
+        ]);
+        assert!(found.contains(&want), "{found:#?}");
+        assert!(found.contains(&LinkAttribute::Link(7)), "{found:#?}");
+        assert!(make(&vlan, "eth0.100", None).is_err());
+    }
+
+    #[test]
+    fn refuses_options_that_bonding_does_not_have() {
+        for (mode, rate) in [("sideways", None), ("802.3ad", Some("now"))] {
+            let bond = Bond {
+                mode: mode.to_owned(),
+                lacp_rate: rate.map(str::to_owned),
+                ..bond()
+            };
+            let error = make(&link(LinkKind::Bond(bond)), "bond0", None).unwrap_err();
+            assert!(
+                matches!(&error, NetworkError::Unmakeable { name, .. } if name == "bond0"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -51,7 +51,7 @@ pub const ROUTE_KINDS: [(u8, RouteKind); 4] = [
 /// `rtm_type` of what the kernel keeps for its own: local, broadcast, anycast, multicast.
 const OF_KERNEL: [u8; 4] = [2, 3, 4, 5];
 
-/// Attributes of a rule, linux/fib_rules.h.
+/// Attributes of a rule, `linux/fib_rules.h`.
 pub const FRA_DST: u16 = 1;
 pub const FRA_SRC: u16 = 2;
 pub const FRA_IIFNAME: u16 = 3;
@@ -323,8 +323,7 @@ pub fn rules(
             let bits = bits.min(most);
             Some(Prefix { ip, bits })
         };
-        let mark = attributes.number(FRA_FWMARK);
-        let mask = attributes.number(FRA_FWMASK);
+        let fwmark = (attributes.number(FRA_FWMARK), attributes.number(FRA_FWMASK));
         let rule = Rule {
             ipv6: family == AF_INET6,
             priority: attributes.number(FRA_PRIORITY).unwrap_or(0),
@@ -332,9 +331,9 @@ pub fn rules(
             to: prefix(FRA_DST, u8_at(body, 1)),
             iif: attributes.text(FRA_IIFNAME),
             oif: attributes.text(FRA_OIFNAME),
-            fwmark: match (mark, mask) {
+            fwmark: match fwmark {
                 (None | Some(0), None | Some(0)) => None,
-                (mark, mask) => Some((mark.unwrap_or(0), mask.unwrap_or(u32::MAX))),
+                (mark, under) => Some((mark.unwrap_or(0), under.unwrap_or(u32::MAX))),
             },
             table: attributes
                 .number(FRA_TABLE)

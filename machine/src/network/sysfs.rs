@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use manifest::network::Mac;
 
@@ -124,7 +124,7 @@ fn is_pci(name: &str) -> bool {
             .all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn texts(dir: &PathBuf, names: &[&str]) -> BTreeMap<String, String> {
+fn texts(dir: &Path, names: &[&str]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for name in names {
         if let Ok(text) = fs::read_to_string(dir.join(name)) {
