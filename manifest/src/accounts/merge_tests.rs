@@ -412,3 +412,22 @@ fn the_map_gives_a_number_with_two_names_to_the_first_and_never_moves_root() {
     assert_eq!(map.users, []);
     assert_eq!(map.user(2), 2);
 }
+
+#[test]
+fn root_is_nobodys_range_and_in_no_map() {
+    let root = ("root:x:0:0::/:/bin/sh", "root:x:0:");
+    let old = accounts(root.0, root.1, "UID_MIN 0\nGID_MIN 0\n");
+    let payload = accounts(root.0, root.1, "");
+    let plan = merge(&old, &payload, &Owners::default(), &shells()).unwrap();
+    assert_eq!(rows(&plan.users), "root:0 Same");
+    assert_eq!(rows(&plan.groups), "root:0 Same");
+
+    // Not what a merge makes, but a plan is also read from a file.
+    let mut plan = plan;
+    plan.users[0].number = 1000;
+    plan.groups[0].number = 1000;
+    assert_eq!(
+        (plan.number_map().user(0), plan.number_map().group(0)),
+        (0, 0)
+    );
+}
