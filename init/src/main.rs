@@ -18,6 +18,7 @@ mod find;
 mod finish;
 mod fstab;
 mod hold;
+mod host_keys;
 mod inspect;
 mod journal_file;
 mod loader;

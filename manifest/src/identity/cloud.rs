@@ -9,7 +9,7 @@
 //! again. User data of the source, read at each boot, beats every file in /etc/cloud.
 //! `manual_cache_clean` trusts a cache and does not make one; the first boot has none.
 //!
-//! So the new OS's cloud-init gets a data source of its own, NoCloud's seed directory, with the
+//! So the new OS's cloud-init gets a data source of its own, `NoCloud`'s seed directory, with the
 //! old instance id and empty user data, and that is the only one on the list: the id is the same
 //! with and without a config drive, nothing is asked over the network, and no user data runs twice.
 //! The semaphores are carried, and the lists of modules are emptied, for a newer cloud-init has

@@ -1,6 +1,8 @@
 //! Lines of fstab(5): fields parted by blanks, `\040` and the like for characters that would part
 //! them, `#` at the beginning of a comment line.
 
+use std::fmt::Write;
+
 /// A line of fstab(5) that is neither empty nor a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -151,7 +153,9 @@ fn escape(field: &str) -> String {
     let mut out = String::with_capacity(field.len());
     for c in field.chars() {
         match c {
-            '\t' | ' ' | '\\' | '#' => out.push_str(&format!("\\{:03o}", c as u32)),
+            '\t' | ' ' | '\\' | '#' => {
+                let _ = write!(out, "\\{:03o}", c as u32);
+            }
             c => out.push(c),
         }
     }

@@ -61,7 +61,7 @@ pub(super) struct Mounts {
     /// Lines of the new fstab.
     pub(super) lines: Vec<String>,
     /// What they mount.
-    pub(super) mounts: Vec<PlannedMount>,
+    pub(super) planned: Vec<PlannedMount>,
     /// What to know.
     pub(super) notes: Vec<String>,
     /// Lines that cannot be carried, with the reason.
@@ -129,7 +129,7 @@ pub(super) fn mounts(old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> M
                     }
                     None => {}
                 }
-                out.mounts.push(PlannedMount {
+                out.planned.push(PlannedMount {
                     source: fields.source.clone(),
                     target: fields.target.clone(),
                     fstype: fields.fstype.clone(),
@@ -156,7 +156,7 @@ fn decide(fields: &Fields, old: &OldIdentity, new: &NewIdentity, root_uuid: &str
     }
     let swap = fields.fstype == "swap";
     if swap {
-        fields.target = "none".to_owned();
+        "none".clone_into(&mut fields.target);
     } else if !fields.target.starts_with('/') || fields.target.split('/').any(|name| name == "..") {
         return Outcome::Not(format!("{:?} is no place to mount at", fields.target));
     } else if COVERS.contains(&fields.target.as_str()) {

@@ -168,15 +168,13 @@ pub(super) fn locale(old: &[String], can_make: bool) -> Locale {
     if !variables.iter().any(|(name, _)| *name == "LANG") {
         variables.insert(0, ("LANG", ALWAYS.to_owned()));
     }
-    out.lang = variables
+    let lang = variables.iter().find(|(name, _)| *name == "LANG");
+    out.lang = lang.map_or(ALWAYS.to_owned(), |(_, value)| value.clone());
+    let lines = variables
         .iter()
-        .find(|(name, _)| *name == "LANG")
-        .map_or(ALWAYS, |(_, v)| v)
-        .to_owned();
-    let lines: String = variables
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"))
-        .collect();
+        .fold(String::new(), |lines, (name, value)| {
+            lines + name + "=" + value + "\n"
+        });
     out.files.push(text("/etc/locale.conf", lines));
     // Two readers, one file: systemd reads the first, PAM the second.
     out.files

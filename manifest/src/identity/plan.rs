@@ -45,7 +45,7 @@ pub fn plan(
 
     let mounts = mounts::mounts(old, new, root_uuid);
     plan.fstab = mounts.lines;
-    plan.mounts = mounts.mounts;
+    plan.mounts = mounts.planned;
     plan.notes.extend(mounts.notes);
     refused.extend(mounts.refused);
 
@@ -139,6 +139,7 @@ fn host_keys(old: &OldIdentity, new: &NewIdentity, plan: &mut IdentityPlan) {
         }
         let public = format!("{path}.pub");
         plan.copied.push(path.clone());
+        plan.private.push(path.clone());
         plan.copied
             .extend(old.copied.contains(&public).then_some(public));
         if !path.starts_with(DEFAULT_KEYS) {
@@ -177,3 +178,7 @@ fn left(kind: &str, items: &[String]) -> String {
     };
     format!("{kind}: {}{more}", named.join(", "))
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
