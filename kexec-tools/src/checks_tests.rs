@@ -162,6 +162,7 @@ fn machine() -> Facts {
             links: vec![link("ens3", 3)],
             ..Network::default()
         },
+        network_notes: vec![],
         gateways: vec![Gateway {
             address: [192, 0, 2, 1].into(),
             link: "ens3".into(),

@@ -27,7 +27,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
-    let network = network::read(&processes).context("read the network")?;
+    let (network, network_notes) = network::read(&processes).context("read the network")?;
     let root_drivers = match &root {
         Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
             .map(|d| block::driver_modules(&d))
@@ -61,6 +61,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         kept: keep.iter().map(look_at).collect::<Result<_>>()?,
         gateways: network::ask_gateways(&network),
         network,
+        network_notes,
         identity: identity::read(keep, carry, &homes(&accounts)),
         accounts,
         root_drivers,

@@ -13,13 +13,15 @@ use crate::network_files;
 /// How long a gateway may take to answer. The kernel asks three times, a second apart.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads it, with the evidence of where each address, route and name server came from.
-pub fn read(processes: &[Process]) -> Result<Network> {
+/// Reads it, with the evidence of where each address, route and name server came from; and what the
+/// old OS's files say that no configuration of the new one will.
+pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
     let mut network = machine::network::read().context("ask the kernel")?;
     let files = network_files::old_files();
     let clients = network_files::running_clients(processes);
-    decide(&mut network, &Evidence::from_files(&files, &clients));
-    Ok(network)
+    let evidence = Evidence::from_files(&files, &clients);
+    decide(&mut network, &evidence);
+    Ok((network, evidence.notes))
 }
 
 /// Every gateway, asked.

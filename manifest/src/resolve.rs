@@ -208,7 +208,8 @@ pub fn network(facts: &Facts, manifest: &Manifest) -> Result<NetworkPlan, Vec<St
         .network
         .as_ref()
         .ok_or_else(|| vec!["the payload has no network configuration that is known".to_owned()])?;
-    let (network, left) = select::select(&facts.network);
+    let (network, mut left) = select::select(&facts.network);
+    left.extend_from_slice(&facts.network_notes);
     let written = dialect::write(&network, stack)?;
     let known = |name: &str| network.links.iter().any(|l| l.name == name);
     let mut drivers: Vec<String> = network
@@ -252,8 +253,11 @@ fn network_in_plan(
     Ok(network)
 }
 
+/// Whether a link is of some kind.
+type IsKind = fn(&LinkKind) -> bool;
+
 /// Modules for links that are no hardware.
-const LINK_MODULES: [(&str, fn(&LinkKind) -> bool); 3] = [
+const LINK_MODULES: [(&str, IsKind); 3] = [
     ("bonding", |kind| matches!(kind, LinkKind::Bond(_))),
     ("8021q", |kind| matches!(kind, LinkKind::Vlan { .. })),
     ("bridge", |kind| matches!(kind, LinkKind::Bridge { .. })),
