@@ -20,7 +20,7 @@ use crate::drivers::Drivers;
 /// How long hardware may take to appear: drivers that load firmware take seconds.
 const HARDWARE: Duration = Duration::from_secs(30);
 /// How long a gateway may take to answer: switches that run a spanning tree forward after 30 s.
-const GATEWAY: Duration = Duration::from_secs(60);
+const GATEWAY: Duration = Duration::from_mins(1);
 
 /// Brings the network up and asks the gateways.
 pub fn prove(plan: &Plan, drivers: &Drivers) -> Result<()> {

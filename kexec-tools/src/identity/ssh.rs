@@ -1,4 +1,4 @@
-//! Host keys of the ssh server: those with the usual names, and those that sshd_config names.
+//! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names.
 
 use manifest::identity::{host_keys, HostKey};
 
@@ -47,20 +47,16 @@ pub fn host_keys(tree: &Tree) -> Keys {
         // sshd would show what the private half says.
         let differ =
             |key: &HostKey| !key.fingerprint.is_empty() && Some(key) != from_public.as_ref();
-        match from_private
+        if let Some(key) = from_private
             .as_ref()
-            .filter(|key| from_public.is_some() && differ(key))
-        {
-            Some(key) => {
-                keys.notes.push(format!(
-                    "{public} is not the public half of {path}; it is not carried"
-                ));
-                keys.keys.push(key.clone());
-            }
-            None => {
-                keys.public.extend(from_public.is_some().then_some(public));
-                keys.keys.push(key);
-            }
+            .filter(|key| from_public.is_some() && differ(key)) {
+            keys.notes.push(format!(
+                "{public} is not the public half of {path}; it is not carried"
+            ));
+            keys.keys.push(key.clone());
+        } else {
+            keys.public.extend(from_public.is_some().then_some(public));
+            keys.keys.push(key);
         }
     }
     keys

@@ -1,6 +1,6 @@
 //! Access control lists, as their extended attributes hold them: the numbers in them.
 //!
-//! The format is that of linux/posix_acl_xattr.h, version 2, little-endian: a version of four
+//! The format is that of `linux/posix_acl_xattr.h`, version 2, little-endian: a version of four
 //! bytes, then entries of eight: tag (2), permissions (2), number (4). Anything else is passed over
 //! and left as it is; the kernel lets nothing else in either.
 

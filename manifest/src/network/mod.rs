@@ -55,7 +55,7 @@ pub struct Link {
     pub addresses: Vec<Address>,
     /// Evidence that IPv4 is configured by DHCP on this link, in words; `None` where it is not.
     pub dhcp4: Option<String>,
-    /// The same for DHCPv6.
+    /// The same for `DHCPv6`.
     pub dhcp6: Option<String>,
     /// The same for router advertisements: the kernel or a program takes prefixes or routes from
     /// them here.
