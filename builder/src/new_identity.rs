@@ -141,7 +141,7 @@ fn is_enabled(tree: &RootTree, unit: &str) -> bool {
     let wanted_by = tree.names(base).unwrap_or_default();
     wanted_by
         .iter()
-        .filter(|name| name.ends_with(".wants"))
+        .filter(|name| name.strip_suffix(".wants").is_some())
         // The link leads to a file of the tree; that it is there is all that counts.
         .any(|name| {
             tree.names(&format!("{base}/{name}"))
@@ -196,8 +196,11 @@ fn systemd_version(tree: &RootTree) -> Result<u32> {
     Ok(0)
 }
 
+/// The first two numbers of a version.
+type Release = (u32, u32);
+
 /// Types of host keys and the releases of OpenSSH that show them: from, up to but without.
-const HOST_KEY_TYPES: [(&str, (u32, u32), (u32, u32)); 6] = [
+const HOST_KEY_TYPES: [(&str, Release, Release); 6] = [
     ("ssh-dss", (0, 0), (7, 0)),
     ("ssh-rsa", (0, 0), (u32::MAX, 0)),
     ("ecdsa-sha2-nistp256", (5, 7), (u32::MAX, 0)),

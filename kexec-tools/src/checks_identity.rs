@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
             if unfit(c, "network-macs").is_some() {
                 return None;
             }
-            joined(resolve::network(c.facts, c.manifest).err()?)
+            joined(&resolve::network(c.facts, c.manifest).err()?)
         },
     },
     Check {
@@ -91,14 +91,14 @@ pub(super) const CHECKS: &[Check] = &[
         question: "Can users and groups be merged?",
         force: Never,
         remedy: "mend the file and line named (`vipw`, `vigr`, `pwck`, `grpck`)",
-        against: |c| joined(resolve::accounts(c.facts, c.manifest).err()?),
+        against: |c| joined(&resolve::accounts(c.facts, c.manifest).err()?),
     },
     Check {
         code: "identity",
         question: "Can names, keys and mounts be carried?",
         force: Never,
         remedy: "mend the file and line named, or take the line out",
-        against: |c| joined(resolve::identity(c.facts, c.manifest).err()?),
+        against: |c| joined(&resolve::identity(c.facts, c.manifest).err()?),
     },
     Check {
         code: "identity-keep",
@@ -117,16 +117,14 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn unfit(c: &Context, code: &str) -> Option<String> {
-    let found = select::unfit(&c.facts.network);
-    joined(
-        found
-            .into_iter()
-            .filter(|(of, _)| *of == code)
-            .map(|(_, what)| what)
-            .collect(),
-    )
+    let found = select::unfit(&c.facts.network).into_iter();
+    let of_code: Vec<_> = found
+        .filter(|(of, _)| *of == code)
+        .map(|(_, what)| what)
+        .collect();
+    joined(&of_code)
 }
 
-fn joined(lines: Vec<String>) -> Option<String> {
+fn joined(lines: &[String]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
 }

@@ -35,16 +35,16 @@ fn measure(disk_bytes: u64, entries: u64) -> Measure {
     }
 }
 
-fn mac(last: u8) -> Option<Mac> {
-    Some(Mac([0x52, 0x54, 0, 0, 0, last]))
+fn mac(last: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0, 0, last])
 }
 
 /// A network interface with a static address.
 fn link(name: &str, last: u8) -> Link {
     Link {
         name: name.into(),
-        mac: mac(last),
-        permanent_mac: mac(last),
+        mac: Some(mac(last)),
+        permanent_mac: Some(mac(last)),
         mtu: 1500,
         up: true,
         kind: LinkKind::Physical,

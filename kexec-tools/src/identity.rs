@@ -73,14 +73,12 @@ pub fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[String]
 
 fn hostname(tree: &Tree) -> String {
     let file = tree.text("/etc/hostname").unwrap_or_default();
-    match names::in_hostname_file(&file) {
-        Some(name) => name.to_owned(),
-        // What the kernel says, to the letter: a newline in it ends it, as in the file.
-        None => {
-            let kernel = tree.text("/proc/sys/kernel/hostname").unwrap_or_default();
-            kernel.strip_suffix('\n').unwrap_or(&kernel).to_owned()
-        }
+    if let Some(name) = names::in_hostname_file(&file) {
+        return name.to_owned();
     }
+    // What the kernel says, to the letter: a newline in it ends it, as in the file.
+    let kernel = tree.text("/proc/sys/kernel/hostname").unwrap_or_default();
+    kernel.strip_suffix('\n').unwrap_or(&kernel).to_owned()
 }
 
 fn machine_id(tree: &Tree) -> Option<String> {

@@ -9,6 +9,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use manifest::accounts::AccountFiles;
 use manifest::plan::{PayloadAt, Plan};
 use manifest::trailer::PartKind;
 use manifest::Document;
@@ -28,6 +29,7 @@ const ALIGNMENT: u64 = 4;
 pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let carried = carried::pack(&plan.identity)?;
     let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
+    ensure_as_planned(plan, &accounts)?;
     write_part(image, PartKind::Kernel, &directory.join(KERNEL))?;
     let path = directory.join(NAME);
     let what = || format!("write {}", path.display());
@@ -90,6 +92,28 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         length < 1 << 32,
         "the initramfs has {length} bytes; use --payload disk"
     );
+    Ok(())
+}
+
+/// The accounts are merged behind the commit point, as the plan says; they must be those that it
+/// was made for.
+fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
+    let now = manifest::accounts::parse(files, &[]).context("read the accounts")?;
+    let user = |name: &str| now.users.iter().find(|u| u.name == name).map(|u| u.uid);
+    let group = |name: &str| now.groups.iter().find(|g| g.name == name).map(|g| g.gid);
+    let users = plan.accounts.users.iter().map(|row| (row, user(&row.name)));
+    let groups = plan
+        .accounts
+        .groups
+        .iter()
+        .map(|row| (row, group(&row.name)));
+    for (row, number) in users.chain(groups) {
+        ensure!(
+            row.old.is_none() || row.old == number,
+            "the account {} has changed since the plan was made; run `go` again",
+            row.name
+        );
+    }
     Ok(())
 }
 

@@ -140,6 +140,10 @@ pub fn identify(head: &[u8]) -> Option<Contents> {
     found.iter().find_map(|f| f(head))
 }
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "what every row of the table of superblocks gives"
+)]
 fn contents(fstype: &str, uuid: Option<String>, label: Option<&[u8]>) -> Option<Contents> {
     let label = label.map(|bytes| {
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());

@@ -137,7 +137,7 @@ fn found(
     owned: &BTreeSet<String>,
     stays: &dyn Fn(&str) -> bool,
 ) -> Vec<String> {
-    let says = |path: &str, not: &[&str]| -> Vec<String> {
+    let told = |path: &str, not: &[&str]| -> Vec<String> {
         let text = tree.text(path).filter(|_| !stays(path)).unwrap_or_default();
         lines(&text)
             .filter(|line| !not.iter().any(|n| line.contains(n)))
@@ -159,16 +159,16 @@ fn found(
             .filter(|p| !owned.contains(p))
             .collect(),
         Lines(path, not) => {
-            let count = says(path, not).len();
+            let count = told(path, not).len();
             let unit = if count == 1 { "line" } else { "lines" };
             (count > 0)
                 .then(|| format!("{path} ({count} {unit})"))
                 .into_iter()
                 .collect()
         }
-        Options(path) => says(path, &[]),
+        Options(path) => told(path, &[]),
         Setting(path, line) => {
-            let set = says(path, &[]).iter().any(|l| l == line);
+            let set = told(path, &[]).iter().any(|l| l == line);
             set.then(|| format!("{path} ({line})"))
                 .into_iter()
                 .collect()
@@ -214,7 +214,11 @@ fn owned(tree: &Tree) -> BTreeSet<String> {
             _ => None,
         })
         .collect();
-    let of_dpkg = |path: &String| path.ends_with(".list") || path.ends_with(".conffiles");
+    let of_dpkg = |path: &String| {
+        [".list", ".conffiles"]
+            .iter()
+            .any(|end| path.ends_with(end))
+    };
     let lists = tree
         .folder("/var/lib/dpkg/info")
         .into_iter()

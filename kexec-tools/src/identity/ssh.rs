@@ -8,6 +8,10 @@ const FOLDER: &str = "/etc/ssh";
 
 /// What there is.
 #[derive(Default)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "they are keys, and two other things"
+)]
 pub struct Keys {
     pub keys: Vec<HostKey>,
     /// Files with public halves.
@@ -49,7 +53,8 @@ pub fn host_keys(tree: &Tree) -> Keys {
             |key: &HostKey| !key.fingerprint.is_empty() && Some(key) != from_public.as_ref();
         if let Some(key) = from_private
             .as_ref()
-            .filter(|key| from_public.is_some() && differ(key)) {
+            .filter(|key| from_public.is_some() && differ(key))
+        {
             keys.notes.push(format!(
                 "{public} is not the public half of {path}; it is not carried"
             ));

@@ -54,13 +54,14 @@ fn search(tree: &Tree, folder: &str, bytes: &[u8], depth: usize) -> Option<Strin
         }
         match tree.size(&path) {
             _ if tree.at(&path).is_some_and(|at| at.is_dir()) => folders.push(path),
-            Some(size) if size == bytes.len() as u64
-                && plain.is_none()
+            Some(size)
+                if size == bytes.len() as u64
+                    && plain.is_none()
                     && tree.bytes(&path).as_deref() == Some(bytes)
-                    && name != "localtime"
-                => {
-                    plain = Some(name);
-                }
+                    && name != "localtime" =>
+            {
+                plain = Some(name);
+            }
             _ => {}
         }
     }

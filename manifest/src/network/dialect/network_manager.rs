@@ -273,24 +273,20 @@ fn family(
         return;
     }
     let method = if ipv6 { method6(link) } else { method4(link) };
-    let servers: String = link
-        .servers
-        .iter()
-        .filter(|server| is_own(**server))
-        .map(|server| format!("{server};"))
-        .collect();
+    let own = link.servers.iter().filter(|server| is_own(**server));
+    let servers = listed(own);
     if !servers.is_empty() {
         file.key("dns", servers);
     }
     // They belong to the link, and are said once.
     let says = takes_servers(method) && !(ipv6 && takes_servers(method4(link)));
     if says && !link.search.is_empty() {
-        let search: String = link.search.iter().map(|d| format!("{d};")).collect();
+        let search = listed(link.search.iter());
         file.key("dns-search", search);
     }
     let options = &view.network.dns.options;
     if says && !link.servers.is_empty() && !options.is_empty() {
-        let options: String = options.iter().map(|o| format!("{o};")).collect();
+        let options = listed(options.iter());
         file.key("dns-options", options);
     }
     let asks = if ipv6 {
@@ -453,4 +449,14 @@ impl Keyfile {
             self.key(key, value);
         }
     }
+}
+
+/// A list of a keyfile: each value with a semicolon behind it.
+fn listed<T: ToString>(values: impl Iterator<Item = T>) -> String {
+    let mut text = String::new();
+    for value in values {
+        text.push_str(&value.to_string());
+        text.push(';');
+    }
+    text
 }

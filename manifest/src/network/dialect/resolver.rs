@@ -120,7 +120,8 @@ fn resolved(view: &View<'_>, draft: &mut Draft) {
 fn resolvconf(view: &View<'_>, draft: &mut Draft) {
     // ifupdown's `dns-nameservers` and NetworkManager reach it by themselves.
     let told = [Dialect::Ifupdown, Dialect::NetworkManager].contains(&view.stack.dialect);
-    if !told && !(servers(view, true).is_empty() && view.network.dns.search.is_empty()) {
+    let says = !servers(view, true).is_empty() || !view.network.dns.search.is_empty();
+    if !told && says {
         let text = text(view, &servers(view, true), false, draft);
         draft.file("/etc/resolvconf/resolv.conf.d/base", 0o644, text);
     }
@@ -187,7 +188,11 @@ fn text(view: &View<'_>, servers: &[IpAddr], options: bool, draft: &mut Draft) -
     text
 }
 
-/// For a link-local server, the new name of the link that it is on.
+/// For a link-local server, the new name of the link that it is on, if that is known.
+#[allow(
+    clippy::option_option,
+    reason = "no zone, and a zone whose name is not known yet, are two things"
+)]
 fn zone<'a>(view: &View<'a>, server: IpAddr) -> Option<Option<&'a str>> {
     let IpAddr::V6(ip) = server else { return None };
     (ip.segments()[0] & 0xffc0 == 0xfe80).then(|| {
