@@ -77,6 +77,7 @@ fn definition(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut
         }
         LinkKind::Bridge { stp, forward_delay } => {
             members(link, yaml);
+            check_bridge(link, draft);
             yaml.line(3, "parameters:");
             yaml.line(4, format!("stp: {stp}"));
             yaml.line(4, format!("forward-delay: {forward_delay}"));
@@ -125,6 +126,18 @@ fn definition(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut
     }
     for rule in &link.rules {
         write_rule(rule, yaml, draft);
+    }
+}
+
+/// Refuses a bridge whose MTU the kernel would change as its ports join: it follows the smallest of
+/// theirs, unless it was set on the bridge once that was there, which netplan does not do.
+fn check_bridge(link: &LinkView<'_>, draft: &mut Draft) {
+    let smallest = link.members.iter().map(|member| member.mtu).min();
+    if smallest.is_some_and(|mtu| mtu != link.link.mtu) {
+        draft.refuse(format!(
+            "{}: netplan cannot keep a bridge's MTU ({}) that is not the smallest of its ports'",
+            link.link.name, link.link.mtu
+        ));
     }
 }
 

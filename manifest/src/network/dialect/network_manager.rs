@@ -18,6 +18,9 @@ mod since {
     pub(super) const ROUTE_TYPE: u32 = 249;
 }
 
+/// Seconds that the ports of a new bridge learn for.
+const KERNEL_FORWARD_DELAY: u32 = 15;
+
 const SETTINGS: &str = "/etc/NetworkManager/conf.d/90-reroot.conf";
 
 pub(super) fn write(view: &View<'_>, draft: &mut Draft) {
@@ -139,7 +142,22 @@ fn keyfile(view: &View<'_>, link: &LinkView<'_>, global: bool, draft: &mut Draft
         LinkKind::Bridge { stp, forward_delay } => {
             file.section("bridge");
             file.key("stp", stp);
-            file.key("forward-delay", forward_delay);
+            if *stp {
+                if !(2..=30).contains(forward_delay) {
+                    draft.refuse(format!(
+                        "{}: NetworkManager has no forward delay of {forward_delay} s",
+                        own.name
+                    ));
+                }
+                file.key("forward-delay", forward_delay);
+            } else if *forward_delay != KERNEL_FORWARD_DELAY {
+                // It sets none then, whatever the file says.
+                draft.note(format!(
+                    "{}: its ports learn for {KERNEL_FORWARD_DELAY} s before they forward, not \
+                     {forward_delay} s: NetworkManager leaves the kernel's own delay",
+                    own.name
+                ));
+            }
         }
         LinkKind::Physical | LinkKind::Other(_) => {}
     }
