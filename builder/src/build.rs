@@ -18,6 +18,7 @@ use crate::failure::refusal;
 use crate::image_file::{folder_of, ImageWriter};
 use crate::initramfs;
 use crate::inside::run_inside;
+use crate::new_identity;
 use crate::progress::{mib, step, step_of_bytes};
 use crate::recipe::{self, Recipe};
 use crate::requirements::{self, NewOs};
@@ -50,13 +51,14 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     let os = requirements::check(&tree, recipe.boot.loader)?;
     settle(&tree, &recipe.source, &recipe.boot)?;
 
+    let identity = new_identity::look(&tree, &recipe, &os)?;
     let kernel = read_kernel(&tree, &os)?;
     let base = make_initramfs(&tree, &os, &recipe, init)?;
     image.part(|out| Ok(out.write_all(&launcher)?))?;
     image.part(|out| Ok(out.write_all(&kernel)?))?;
     image.part(|out| Ok(out.write_all(&base.archive)?))?;
     let payload = image.part(|out| pack_payload(work.root(), out, arguments))?;
-    let manifest = describe(&recipe, os, &base, payload);
+    let manifest = describe(&recipe, os, &base, payload, identity);
     image.part(|out| Ok(out.write_all(manifest.to_json().as_bytes())?))?;
     let length = image.finish()?;
     println!(
@@ -248,7 +250,13 @@ fn size_of(root: &Path) -> u64 {
     bytes
 }
 
-fn describe(recipe: &Recipe, os: NewOs, base: &initramfs::Base, payload: Payload) -> Manifest {
+fn describe(
+    recipe: &Recipe,
+    os: NewOs,
+    base: &initramfs::Base,
+    payload: Payload,
+    identity: new_identity::Found,
+) -> Manifest {
     Manifest {
         name: recipe.name.clone(),
         built_by: format!("reroot {}", env!("CARGO_PKG_VERSION")),
@@ -267,6 +275,9 @@ fn describe(recipe: &Recipe, os: NewOs, base: &initramfs::Base, payload: Payload
             cmdline: recipe.boot.cmdline.clone(),
             consoles: recipe.boot.consoles.clone(),
         },
+        network: identity.network,
+        accounts: identity.accounts,
+        identity: identity.identity,
         keep: recipe.keep.clone(),
         payload,
     }

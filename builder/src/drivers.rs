@@ -1,7 +1,7 @@
 //! Which drivers go into the RAM environment, by class, as tables.
 //!
-//! The RAM environment has to reach the root disk and the people at its consoles, and nothing
-//! else: it opens no network connection, and each driver takes memory on the machine.
+//! The RAM environment has to reach the root disk, the people at its consoles and the machine's
+//! gateways, and nothing else; each driver takes memory on the machine.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ const USB_HOSTS: [&str; 3] = [
 
 /// Every class that `image.toml` may name.
 #[rustfmt::skip]
-pub const CLASSES: [Class; 10] = [
+pub const CLASSES: [Class; 12] = [
     Class { name: "virtio", patterns: &[
         "drivers/virtio/virtio_pci", "drivers/virtio/virtio_mmio", "drivers/block/virtio_blk",
         "drivers/scsi/virtio_scsi", "drivers/scsi/sd_mod",
@@ -57,6 +57,31 @@ pub const CLASSES: [Class; 10] = [
         USB_HOSTS[0], USB_HOSTS[1], USB_HOSTS[2],
     ] },
     Class { name: "mmc", patterns: &["drivers/mmc/host/sdhci-pci", "drivers/mmc/host/sdhci-acpi", "drivers/mmc/core/mmc_block"] },
+    Class { name: "network-virtual", patterns: &[
+        "drivers/net/virtio_net", "drivers/net/net_failover", "drivers/net/xen-netfront",
+        "drivers/net/hyperv/hv_netvsc", "drivers/net/vmxnet3/vmxnet3",
+        "drivers/net/ethernet/intel/e1000/e1000", "drivers/net/ethernet/intel/e1000e/e1000e",
+        "drivers/net/ethernet/intel/igbvf/igbvf", "drivers/net/ethernet/intel/ixgbevf/ixgbevf",
+        "drivers/net/ethernet/intel/iavf/iavf", "drivers/net/ethernet/amazon/ena/ena",
+        "drivers/net/ethernet/google/gve/gve", "drivers/net/ethernet/microsoft/mana/mana",
+        "drivers/net/ethernet/realtek/8139cp", "drivers/net/ethernet/realtek/8139too",
+        "drivers/net/bonding/bonding", "net/8021q/8021q", "net/bridge/bridge",
+    ] },
+    Class { name: "network", patterns: &[
+        "drivers/net/ethernet/intel/e1000/e1000", "drivers/net/ethernet/intel/e1000e/e1000e",
+        "drivers/net/ethernet/intel/igb/igb", "drivers/net/ethernet/intel/igc/igc",
+        "drivers/net/ethernet/intel/ixgbe/ixgbe", "drivers/net/ethernet/intel/i40e/i40e",
+        "drivers/net/ethernet/intel/ice/ice", "drivers/net/ethernet/broadcom/tg3",
+        "drivers/net/ethernet/broadcom/bnx2", "drivers/net/ethernet/broadcom/bnx2x/bnx2x",
+        "drivers/net/ethernet/broadcom/bnxt/bnxt_en", "drivers/net/ethernet/realtek/r8169",
+        "drivers/net/ethernet/mellanox/mlx4/mlx4_en", "drivers/net/ethernet/mellanox/mlx5/core/mlx5_core",
+        "drivers/net/ethernet/aquantia/atlantic/atlantic", "drivers/net/ethernet/atheros/alx/alx",
+        "drivers/net/ethernet/atheros/atl1c/atl1c", "drivers/net/ethernet/marvell/sky2",
+        "drivers/net/ethernet/nvidia/forcedeth", "drivers/net/ethernet/emulex/benet/be2net",
+        "drivers/net/ethernet/qlogic/qede/qede", "drivers/net/ethernet/chelsio/cxgb4/cxgb4",
+        "drivers/net/phy/broadcom", "drivers/net/phy/realtek", "drivers/net/phy/realtek/realtek",
+        "drivers/net/bonding/bonding", "net/8021q/8021q", "net/bridge/bridge",
+    ] },
     Class { name: "keyboard", patterns: &[
         "drivers/input/keyboard/atkbd", "drivers/input/serio/i8042", "drivers/hid/usbhid/usbhid",
         "drivers/hid/hid-generic", USB_HOSTS[0], USB_HOSTS[1], USB_HOSTS[2],

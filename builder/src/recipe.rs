@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use manifest::keep::KeepPath;
 use manifest::manifest::Loader;
+use manifest::network::Dialect;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -28,6 +29,10 @@ pub struct Recipe {
     pub source: Source,
     /// Paths that are kept on a machine unless its operator says otherwise.
     pub keep: Vec<KeepPath>,
+    /// Files and folders of the old OS that the new one gets.
+    pub carry: Vec<KeepPath>,
+    /// What the new OS configures its network with, where the folder says so.
+    pub dialect: Option<Dialect>,
     /// How the new OS boots.
     pub boot: Boot,
     /// Scripts to run in the new root, in order.
@@ -128,7 +133,11 @@ struct RawRecipe {
     #[serde(default)]
     keep: Vec<Spanned<String>>,
     #[serde(default)]
+    carry: Vec<Spanned<String>>,
+    #[serde(default)]
     hooks: Vec<Spanned<String>>,
+    #[serde(default)]
+    network: RawNetwork,
     rescue: Option<Spanned<PathBuf>>,
     source: Spanned<RawSource>,
     boot: RawBoot,
@@ -159,6 +168,12 @@ struct RawBoot {
     consoles: Vec<Spanned<String>>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawNetwork {
+    dialect: Option<Dialect>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawDrivers {
@@ -177,6 +192,11 @@ pub fn parse(text: &str, file: &Path) -> Result<Recipe, RecipeError> {
         .unwrap_or_default();
     let keep = raw
         .keep
+        .iter()
+        .map(|path| at.keep(path))
+        .collect::<Result<_, _>>()?;
+    let carry = raw
+        .carry
         .iter()
         .map(|path| at.keep(path))
         .collect::<Result<_, _>>()?;
@@ -199,6 +219,8 @@ pub fn parse(text: &str, file: &Path) -> Result<Recipe, RecipeError> {
         name,
         source: at.source(&raw.source, folder)?,
         keep,
+        carry,
+        dialect: raw.network.dialect,
         boot: at.boot(raw.boot)?,
         hooks,
         drivers: raw

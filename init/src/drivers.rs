@@ -46,6 +46,13 @@ impl Drivers {
         self.insert(wanted.into_iter())
     }
 
+    /// Loads modules by name, with what they need.
+    pub fn load_named(&self, names: &[&str]) -> Result<()> {
+        // Those that are part of the kernel are in no list.
+        let known = |name: &&str| self.dependencies.get(name).is_some();
+        self.insert(names.iter().copied().filter(known))
+    }
+
     fn insert<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
         for name in self
             .dependencies

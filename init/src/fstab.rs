@@ -26,6 +26,34 @@ pub fn with_root(text: &str, uuid: &str) -> String {
     out + &root + "\n"
 }
 
+/// Begins the comment over the lines that come from the old OS.
+const CARRIED: &str = "# from the OS before: ";
+
+/// The text with the lines carried from the old OS behind it, each under a comment. Lines that an
+/// earlier attempt added are replaced.
+pub fn with_carried(text: &str, carried: &[String]) -> String {
+    let mut out = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with(CARRIED) {
+            // The line that it is about goes with it.
+            lines.next();
+            continue;
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    for line in carried {
+        let target = line.trim_start_matches('#').split_whitespace().nth(1);
+        out.push_str(CARRIED);
+        out.push_str(target.unwrap_or("not mounted"));
+        out.push('\n');
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
 /// What is mounted at `/` according to the text.
 pub fn root_device(text: &str) -> Option<&str> {
     text.lines().rev().find_map(|line| {
@@ -61,6 +89,25 @@ mod tests {
              proc /proc proc defaults 0 0\nUUID=u / ext4 errors=remount-ro 0 1\n"
         );
         assert_eq!(with_root(&after, "u"), after);
+    }
+
+    #[test]
+    fn carried_lines_follow_once_however_often_they_are_added() {
+        let carried = [
+            "UUID=9 /srv ext4 defaults 0 2",
+            "# //nas/x /mnt cifs ro 0 0",
+        ]
+        .map(str::to_owned);
+        let expected = "UUID=u / ext4 errors=remount-ro 0 1\n\
+             # from the OS before: /srv\nUUID=9 /srv ext4 defaults 0 2\n\
+             # from the OS before: /mnt\n# //nas/x /mnt cifs ro 0 0\n";
+        let once = with_carried(&with_root("", "u"), &carried);
+        assert_eq!(once, expected);
+        assert_eq!(root_device(&once), Some("UUID=u"));
+        assert_eq!(with_carried(&once, &carried), expected);
+        assert_eq!(with_carried(&once, &[]), with_root("", "u"));
+        // A new attempt begins with the root's line, to which these are another machine's.
+        assert_eq!(with_carried(&with_root(&once, "u"), &carried), expected);
     }
 
     #[test]

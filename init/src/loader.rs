@@ -20,7 +20,7 @@ use crate::inspect::BootableRoot;
 use crate::run::Run;
 use crate::target::{self, TARGET};
 use crate::unpack::UnpackedRoot;
-use crate::{carry, chroot, finish, inspect, journal_file};
+use crate::{carry, chroot, finish, host_keys, inspect, journal_file};
 
 /// GRUB's files for a PC BIOS, in the payload.
 const SOURCE: &str = "/usr/lib/grub/i386-pc";
@@ -64,6 +64,7 @@ fn install(run: &Run) -> Result<()> {
 fn make_files(run: &Run) -> Result<()> {
     let root = Path::new(TARGET);
     let uuid = &run.plan.root.fs_uuid;
+    host_keys::generate_missing()?;
     copy_modules()?;
     let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
     carry::replace(

@@ -4,10 +4,13 @@
 //! worker, and waits. The worker does the run. It may fail, be killed or run out of memory: the
 //! supervisor stays, and decides between booting the old OS again, booting the new one, and
 //! holding the machine with a rescue shell. Nothing here is ever run by the old OS.
+//!
+//! A copy stays in the new OS until its first boot is confirmed ([`confirm`]).
 
 mod carry;
 mod chroot;
 mod commit;
+mod confirm;
 mod console;
 mod drivers;
 mod early;
@@ -15,9 +18,11 @@ mod find;
 mod finish;
 mod fstab;
 mod hold;
+mod host_keys;
 mod inspect;
 mod journal_file;
 mod loader;
+mod network;
 mod progress;
 mod recorder;
 mod run;
@@ -31,7 +36,8 @@ use std::process::ExitCode;
 
 const USAGE: &str =
     "reroot-init is PID 1 of reroot's RAM environment and is started by its kernel.\n\
-    From the rescue shell: `/init run` tries the run again.";
+    From the rescue shell: `/init run` tries the run again.\n\
+    In the new OS: `confirm DIR` compares the machine with the plan in the run's directory.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
         // The kernel hands parameters that it does not know to PID 1.
         _ if std::process::id() == 1 => supervisor::supervise(),
         ["run"] => run::main(),
+        ["confirm", "kept", directory] => confirm::kept(directory),
+        ["confirm", directory] => confirm::main(directory),
         ["in-root", root, program, rest @ ..] => chroot::enter(root, program, rest),
         _ => {
             eprintln!("{USAGE}");

@@ -17,7 +17,7 @@ use manifest::{Digest, Document, Manifest};
 
 use crate::early::{PARTS, STATE};
 use crate::recorder::Recorder;
-use crate::{commit, console, drivers, find, finish, verify};
+use crate::{commit, console, drivers, find, finish, network, verify};
 
 /// The worker's exit status when the new OS is in place.
 pub const DONE: i32 = 0;
@@ -118,6 +118,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<verify::VerifiedImage> {
     let drivers = recorder.once("drivers", || drivers::Drivers::load(&order.manifest))?;
     let root = recorder.once("find", || find::find(&order.plan.root, &drivers))?;
     let verified = recorder.once("verify", || verify::verify(order, root))?;
+    recorder.once("network", || network::prove(verified.plan(), &drivers))?;
     Ok(verified.with_recorder(std::mem::take(recorder)))
 }
 

@@ -84,6 +84,7 @@ fn once(run: &Run) -> Result<UnpackReport> {
     let all = UnpackOptions::default().threads;
     let options = UnpackOptions {
         threads: all.min(THREADS_MAX),
+        owners: run.plan.accounts.number_map(),
     };
     tree::unpack(
         root.as_fd(),

@@ -30,6 +30,11 @@ use crate::target::{self, TARGET};
 pub struct VerifiedImage(pub(crate) Run);
 
 impl VerifiedImage {
+    /// The plan that it was verified for.
+    pub fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
     /// Hands over the times of the phases so far.
     pub fn with_recorder(mut self, recorder: Recorder) -> VerifiedImage {
         self.0.recorder = recorder;

@@ -1,50 +1,68 @@
-//! The old OS's files that the new one gets back.
+//! The old OS's files and folders that the new one gets back.
 
-use std::fs;
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
-use machine::tree;
-use manifest::resolve::CARRIED;
+use machine::tree::{self, Treatment};
+use manifest::identity::IdentityPlan;
 
-/// Those of [`CARRIED`] that exist here, as paths from the root.
-pub fn existing() -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for path in CARRIED {
-        match path.strip_suffix('*') {
-            None => found.extend(Path::new(path).is_file().then(|| path.to_owned())),
-            Some(start) => found.extend(beginning_with(start)?),
-        }
-    }
-    Ok(found)
-}
-
-fn beginning_with(start: &str) -> Result<Vec<String>> {
-    let (directory, prefix) = start.rsplit_once('/').unwrap_or(("", start));
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e).with_context(|| format!("list {directory}")),
-    };
-    let mut found: Vec<String> = entries
-        .flatten()
-        .filter(|e| e.path().is_file())
-        .filter_map(|e| e.file_name().into_string().ok())
-        .filter(|name| name.starts_with(prefix))
-        .map(|name| format!("{directory}/{name}"))
-        .collect();
-    found.sort();
-    Ok(found)
-}
-
-/// Packs them, with their owners and modes and those of the directories that they are in.
-pub fn pack(paths: &[String]) -> Result<Vec<u8>> {
+/// Packs them from this machine, with their owners and modes and those of the directories that
+/// they are in.
+pub fn pack(plan: &IdentityPlan) -> Result<Vec<u8>> {
     let root = rustix::fs::open(
         "/",
         rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )
     .context("open /")?;
-    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    tree::pack_paths(std::os::fd::AsFd::as_fd(&root), &paths).context("pack the carried files")
+    pack_below(root.as_fd(), plan)
+}
+
+/// [`pack`], from the tree below a directory.
+pub fn pack_below(root: BorrowedFd<'_>, plan: &IdentityPlan) -> Result<Vec<u8>> {
+    let items: Vec<_> = plan
+        .copied
+        .iter()
+        .map(|path| (path.as_str(), treatment(plan, path)))
+        .collect();
+    tree::pack_items(root, &items).context("pack the carried files")
+}
+
+/// What a path is packed as.
+fn treatment(plan: &IdentityPlan, path: &str) -> Treatment {
+    let private = |path: &str| plan.private.iter().any(|p| p == path);
+    if private(path) {
+        // The ssh server refuses a key that others than root can read.
+        Treatment::Roots(0o600)
+    } else if path.strip_suffix(".pub").is_some_and(private) || path == "/etc/localtime" {
+        Treatment::Roots(0o644)
+    } else if path.contains("/.ssh/authorized_keys") {
+        // Homes, and folders in them, are often links to another filesystem.
+        Treatment::Through
+    } else {
+        Treatment::AsItIs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_packed_in_its_own_way() {
+        let plan = IdentityPlan {
+            private: vec!["/etc/ssh/ssh_host_rsa_key".into()],
+            ..IdentityPlan::default()
+        };
+        for (path, expected) in [
+            ("/etc/ssh/ssh_host_rsa_key", Treatment::Roots(0o600)),
+            ("/etc/ssh/ssh_host_rsa_key.pub", Treatment::Roots(0o644)),
+            ("/etc/ssh/other_key", Treatment::AsItIs),
+            ("/etc/localtime", Treatment::Roots(0o644)),
+            ("/root/.ssh/authorized_keys2", Treatment::Through),
+            ("/etc/shop", Treatment::AsItIs),
+        ] {
+            assert_eq!(treatment(&plan, path), expected, "{path}");
+        }
+    }
 }

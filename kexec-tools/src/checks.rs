@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::prove;
 
+#[path = "checks_identity.rs"]
+mod identity;
+
 /// What the checks look at.
 pub struct Context<'a> {
     /// The machine.
@@ -79,8 +82,8 @@ struct Check {
 
 use Force::{Allowed, Never};
 
-/// Every check, in the order in which a person would ask.
-const CHECKS: &[Check] = &[
+/// Whether the machine itself can be reinstalled, in the order in which a person would ask.
+const MACHINE_CHECKS: &[Check] = &[
     Check {
         code: "architecture",
         question: "Is the image for this architecture?",
@@ -403,21 +406,19 @@ const CHECKS: &[Check] = &[
             })
         },
     },
-    Check {
-        code: "network-static",
-        question: "Does the machine get its addresses by DHCP, as the new OS will?",
-        force: Allowed,
-        remedy: "force it only if you can reach the machine's console: this release does not carry static addresses",
-        against: |c| {
-            let a = &c.facts.static_addresses;
-            (!a.is_empty()).then(|| a.join(", "))
-        },
-    },
 ];
 
 /// Directories of the new OS that the init writes to by path.
-const WRITTEN: [&str; 12] = [
+const WRITTEN: [&str; 20] = [
     "/etc",
+    "/etc/cloud",
+    "/etc/cloud/cloud.cfg.d",
+    "/etc/netplan",
+    "/etc/network",
+    "/etc/NetworkManager",
+    "/etc/systemd",
+    "/etc/systemd/network",
+    "/etc/systemd/system",
     "/etc/default",
     "/etc/default/grub.d",
     "/etc/ssh",
@@ -460,15 +461,19 @@ fn staged(c: &Context) -> u64 {
     }
 }
 
+/// Every check.
+fn all() -> impl Iterator<Item = &'static Check> {
+    MACHINE_CHECKS.iter().chain(identity::CHECKS)
+}
+
 /// Whether a check with this code exists and may be forced.
 pub fn may_be_forced(code: &str) -> bool {
-    CHECKS.iter().any(|c| c.code == code && c.force == Allowed)
+    all().any(|c| c.code == code && c.force == Allowed)
 }
 
 /// Runs every check.
 pub fn run(context: &Context) -> Vec<Finding> {
-    CHECKS
-        .iter()
+    all()
         .map(|check| {
             let found = (check.against)(context);
             let forced = check.force == Allowed && context.forced.iter().any(|f| f == check.code);

@@ -1,17 +1,22 @@
 //! Every check passes on a plain machine, and each fires on the machine that it is for.
 
+use manifest::accounts::{Accounts, Group, Owners, User};
 use manifest::facts::{
     Facts, Firmware, InitSystem, Kept, Kexec, Memory, Mount, OsRelease, Root, RootIdentity,
 };
+use manifest::identity::{NewIdentity, OldIdentity};
 use manifest::keep::KeepPath;
 use manifest::manifest::{Boot, Initramfs, Kernel, Loader, Manifest};
 use manifest::measure::Measure;
+use manifest::network::{
+    Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Origin, Resolver, Stack,
+};
 use manifest::payload::{DirectoryLink, Frame, Payload};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{Choices, PartSizes};
 use manifest::Digest;
 
-use super::{may_be_forced, run, Context, Verdict, CHECKS};
+use super::{all, may_be_forced, run, Context, Verdict};
 
 const MIB: u64 = 1 << 20;
 const SIZES: PartSizes = PartSizes {
@@ -26,6 +31,79 @@ fn measure(disk_bytes: u64, entries: u64) -> Measure {
         bytes: disk_bytes,
         disk_bytes,
         digest: Digest::of(b""),
+        owners: Owners::default(),
+    }
+}
+
+fn mac(last: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0, 0, last])
+}
+
+/// A network interface with a static address.
+fn link(name: &str, last: u8) -> Link {
+    Link {
+        name: name.into(),
+        mac: Some(mac(last)),
+        permanent_mac: Some(mac(last)),
+        mtu: 1500,
+        up: true,
+        kind: LinkKind::Physical,
+        master: None,
+        driver: Some("virtio_net".into()),
+        bus: Some(format!("0000:00:{last:02x}.0")),
+        addresses: vec![Address {
+            ip: [192, 0, 2, last].into(),
+            prefix: 24,
+            peer: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            valid: None,
+            temporary: false,
+            generated: false,
+            no_prefix_route: false,
+            origin: Origin::Static,
+            evidence: "it lives for ever".into(),
+        }],
+        dhcp4: None,
+        dhcp6: None,
+        router: None,
+        dhcp_metric: None,
+        configured: true,
+    }
+}
+
+fn wireguard() -> Link {
+    Link {
+        kind: LinkKind::Other("wireguard".into()),
+        mac: None,
+        permanent_mac: None,
+        driver: None,
+        bus: None,
+        ..link("wg0", 9)
+    }
+}
+
+fn account(name: &str, number: u32) -> User {
+    User {
+        name: name.into(),
+        uid: number,
+        gid: number,
+        home: "/".into(),
+        shell: "/bin/sh".into(),
+        password: false,
+    }
+}
+
+fn accounts(root: u32) -> Accounts {
+    Accounts {
+        users: vec![account("root", root)],
+        groups: vec![Group {
+            name: "root".into(),
+            gid: 0,
+            members: vec![],
+        }],
+        ..Accounts::default()
     }
 }
 
@@ -80,7 +158,21 @@ fn machine() -> Facts {
             path: KeepPath::parse("/srv").unwrap(),
             found: Ok(measure(100 * MIB, 1000)),
         }],
-        static_addresses: vec![],
+        network: Network {
+            links: vec![link("ens3", 3)],
+            ..Network::default()
+        },
+        network_notes: vec![],
+        gateways: vec![Gateway {
+            address: [192, 0, 2, 1].into(),
+            link: "ens3".into(),
+            answers: true,
+        }],
+        accounts: Ok(accounts(0)),
+        identity: OldIdentity {
+            hostname: "shop1".into(),
+            ..OldIdentity::default()
+        },
         root_drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
         watchdogs: vec![],
         image_on: None,
@@ -97,7 +189,9 @@ fn image() -> Manifest {
         kernel: Kernel {
             release: "6.12".into(),
             load: vec![],
-            drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
+            drivers: ["virtio_blk", "virtio_pci", "virtio_net"]
+                .map(Into::into)
+                .to_vec(),
         },
         initramfs: Initramfs {
             unpacked_bytes: 25 * MIB,
@@ -106,6 +200,19 @@ fn image() -> Manifest {
             loader: Loader::GrubPc,
             cmdline: String::new(),
             consoles: vec![],
+        },
+        network: Some(Stack {
+            dialect: Dialect::Networkd,
+            systemd: 257,
+            kernel_names: false,
+            resolver: Resolver::Resolved,
+            programs: vec!["ip".into()],
+        }),
+        accounts: accounts(0),
+        identity: NewIdentity {
+            shells: vec!["/bin/sh".into()],
+            filesystems: vec!["ext4".into()],
+            ..NewIdentity::default()
         },
         keep: vec![],
         payload: Payload {
@@ -241,8 +348,36 @@ const CASES: &[(&str, Change)] = &[
         }
     }),
     ("memory", |f, _| f.memory.available = 50 * MIB),
-    ("network-static", |f, _| {
-        f.static_addresses = vec!["eth0 192.0.2.7/24".into()];
+    ("network-stack", |_, i| i.network = None),
+    ("network-dialect", |f, _| {
+        f.network.links[0].name = "a name that is too long".into();
+    }),
+    ("network-unsaid", |f, _| {
+        f.network.unsaid = vec!["a multipath route".into()];
+    }),
+    ("network-macs", |f, _| {
+        let mut twin = link("ens3", 3);
+        twin.name = "ens4".into();
+        twin.addresses[0].ip = [192, 0, 2, 4].into();
+        f.network.links.push(twin);
+    }),
+    ("network-dns", |f, _| {
+        f.network.dns.read_from = vec!["/etc/resolv.conf".into()];
+    }),
+    ("network-kind", |f, _| f.network.links.push(wireguard())),
+    ("network-driver", |f, _| {
+        f.network.links[0].driver = Some("tulip".into());
+    }),
+    ("network-gateway", |f, _| f.gateways[0].answers = false),
+    ("accounts", |f, _| {
+        f.accounts = Err("/etc/passwd, line 7: the number is none".into());
+    }),
+    ("accounts", |f, _| f.accounts = Ok(accounts(5))),
+    ("identity", |f, _| {
+        f.identity.fstab = "/dev/sdx9 /data ext4 defaults 0 2\n".into();
+    }),
+    ("identity-keep", |f, _| {
+        f.kept[0].path = KeepPath::parse("/etc/systemd/network").unwrap();
     }),
 ];
 
@@ -257,7 +392,7 @@ fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
 
 #[test]
 fn every_check_has_a_case() {
-    for check in CHECKS {
+    for check in all() {
         assert!(
             CASES.iter().any(|(code, _)| *code == check.code),
             "{}",

@@ -10,7 +10,7 @@ use manifest::Document;
 
 use crate::checks::{self, Context as CheckContext, Finding};
 use crate::image::Image;
-use crate::{carried, facts, go, run_directory, show, worker, Outcome};
+use crate::{facts, go, run_directory, show, worker, Outcome};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
@@ -199,7 +199,7 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
     keep.retain(|path| !wishes.no_keep.contains(path));
     keep.sort();
     keep.dedup();
-    let facts = facts::gather(&keep)?;
+    let facts = facts::gather(&keep, &manifest.identity.carry)?;
     let choices = Choices {
         payload_at: match wishes.payload {
             Payload::Auto => None,
@@ -227,7 +227,6 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
             sizes,
             choices: &choices,
             run: run_directory::new_id()?,
-            carried: carried::existing()?,
         },
     );
     Ok(Survey {

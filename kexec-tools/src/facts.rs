@@ -8,13 +8,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use machine::{block, meminfo, mounts, os_release, processes, root, tree};
+use manifest::accounts::Accounts;
 use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount};
 use manifest::keep::{KeepPath, KeepSet};
 
-use crate::{network, prove, run_directory};
+use crate::{identity, network, prove, run_directory};
 
 /// Reads everything that plan and checks look at.
-pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
+pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
+    let accounts = accounts();
     let uname = rustix::system::uname();
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
     let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
@@ -25,6 +27,7 @@ pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
+    let (network, network_notes) = network::read(&processes).context("read the network")?;
     let root_drivers = match &root {
         Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
             .map(|d| block::driver_modules(&d))
@@ -56,7 +59,11 @@ pub fn gather(keep: &[KeepPath]) -> Result<Facts> {
         mounts: other_mounts(&mounts),
         swaps: swaps(&text("/proc/swaps")?),
         kept: keep.iter().map(look_at).collect::<Result<_>>()?,
-        static_addresses: network::static_addresses(&processes)?,
+        gateways: network::ask_gateways(&network),
+        network,
+        network_notes,
+        identity: identity::read(keep, carry, &homes(&accounts)),
+        accounts,
         root_drivers,
         watchdogs: watchdogs(),
         image_on: image_on(&mounts)?,
@@ -73,6 +80,27 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The accounts without their secrets, or why they cannot be read: a finding, not a failure.
+fn accounts() -> Result<Accounts, String> {
+    let root = Path::new("/");
+    let files = machine::accounts::read(root).map_err(|e| chain(&e))?;
+    let login_defs = machine::accounts::login_defs(root).map_err(|e| chain(&e))?;
+    manifest::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))
+}
+
+/// Where people's own files are: homes that may not be kept, but whose keys come along.
+fn homes(accounts: &Result<Accounts, String>) -> Vec<String> {
+    let Ok(accounts) = accounts else {
+        return Vec::new();
+    };
+    let (first, last) = accounts.ranges.users;
+    let people = accounts.users.iter();
+    people
+        .filter(|user| (first..=last).contains(&user.uid) || user.password)
+        .map(|user| user.home.clone())
+        .collect()
 }
 
 fn init_system() -> Result<InitSystem> {

@@ -9,6 +9,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use manifest::accounts::AccountFiles;
 use manifest::plan::{PayloadAt, Plan};
 use manifest::trailer::PartKind;
 use manifest::Document;
@@ -26,7 +27,9 @@ const ALIGNMENT: u64 = 4;
 
 /// Writes kernel and initramfs, and the payload if it waits on disk.
 pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
-    let carried = carried::pack(&plan.carried)?;
+    let carried = carried::pack(&plan.identity)?;
+    let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
+    ensure_as_planned(plan, &accounts)?;
     write_part(image, PartKind::Kernel, &directory.join(KERNEL))?;
     let path = directory.join(NAME);
     let what = || format!("write {}", path.display());
@@ -35,7 +38,9 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let base = image.part(PartKind::Initramfs).length;
     out.write_all(&vec![0; (base.next_multiple_of(ALIGNMENT) - base) as usize])
         .with_context(what)?;
-    directory_entry(&mut out, "reroot").with_context(what)?;
+    for name in ["reroot", "reroot/accounts"] {
+        directory_entry(&mut out, name).with_context(what)?;
+    }
     match plan.payload_at {
         PayloadAt::Ram => {
             let part = image.part(PartKind::Payload);
@@ -48,7 +53,7 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
             member.finish().with_context(what)?;
         }
         PayloadAt::Disk => {
-            let path = directory.join("payload");
+            let path = directory.join(PAYLOAD);
             write_part(image, PartKind::Payload, &path)?;
             File::open(&path)
                 .and_then(|f| f.sync_all())
@@ -61,6 +66,12 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         ("reroot/plan.json", plan.as_bytes()),
         ("reroot/manifest.json", &manifest),
         ("reroot/carried.tar", &carried),
+        ("reroot/accounts/passwd", &accounts.passwd),
+        ("reroot/accounts/shadow", &accounts.shadow),
+        ("reroot/accounts/group", &accounts.group),
+        ("reroot/accounts/gshadow", &accounts.gshadow),
+        ("reroot/accounts/subuid", &accounts.subuid),
+        ("reroot/accounts/subgid", &accounts.subgid),
     ] {
         let mut member =
             entry(name, REGULAR | 0o400).write(&mut out, u32::try_from(bytes.len()).context(name)?);
@@ -84,12 +95,49 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The accounts are merged behind the commit point, as the plan says; they must be those that it
+/// was made for.
+fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
+    let now = manifest::accounts::parse(files, &[]).context("read the accounts")?;
+    let user = |name: &str| now.users.iter().find(|u| u.name == name).map(|u| u.uid);
+    let group = |name: &str| now.groups.iter().find(|g| g.name == name).map(|g| g.gid);
+    let users = plan.accounts.users.iter().map(|row| (row, user(&row.name)));
+    let groups = plan
+        .accounts
+        .groups
+        .iter()
+        .map(|row| (row, group(&row.name)));
+    for (row, number) in users.chain(groups) {
+        ensure!(
+            row.old.is_none() || row.old == number,
+            "the account {} has changed since the plan was made; run `go` again",
+            row.name
+        );
+    }
+    Ok(())
+}
+
+/// The payload in the run's directory, where it waits on disk.
+const PAYLOAD: &str = "payload";
+
 /// Removes what the kernel has a copy of. It is a convenience: the wipe spares the directory, and
 /// the end of the run removes it.
+pub fn remove_loaded(directory: &Path) {
+    remove(directory, &[NAME, KERNEL]);
+}
+
+/// Removes everything that [`compose`] makes: the run has failed.
 pub fn remove_copies(directory: &Path) {
-    for name in [NAME, KERNEL] {
-        if let Err(e) = fs::remove_file(directory.join(name)) {
-            log::warn!("remove {}: {e}", directory.join(name).display());
+    remove(directory, &[NAME, KERNEL, PAYLOAD]);
+}
+
+fn remove(directory: &Path, names: &[&str]) {
+    for path in names.iter().map(|name| directory.join(name)) {
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                log::warn!("remove {}: {e}", path.display());
+            }
+            _ => {}
         }
     }
 }

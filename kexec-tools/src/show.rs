@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use manifest::accounts::{AccountRow, AccountRule};
+use manifest::network::{Content, NewFile};
 use manifest::plan::{OnFailure, PayloadAt, Place, Plan};
 
 use crate::checks::{Finding, Verdict};
@@ -125,7 +127,9 @@ pub fn plan(plan: &Plan) -> String {
         plan.unpacked.entries,
         size(plan.unpacked.bytes)
     );
-    list(&mut t, "Carried over from the old OS", &plan.carried);
+    network(&mut t, plan);
+    accounts(&mut t, plan);
+    identity(&mut t, plan);
     list(
         &mut t,
         "Not touched, and not mounted by the new OS",
@@ -158,6 +162,117 @@ pub fn plan(plan: &Plan) -> String {
         }
     }
     t
+}
+
+/// The network as it is, and the files that say so in the new OS.
+fn network(t: &mut String, plan: &Plan) {
+    let network = &plan.network;
+    let _ = writeln!(t, "\nNetwork, written for {}", network.dialect);
+    for link in &network.network.links {
+        let mac = link.permanent_mac.map_or(String::new(), |m| m.to_string());
+        let renamed = network.written.renamed.iter().find(|r| r.old == link.name);
+        let name = match renamed.map(|r| &r.new) {
+            None => String::new(),
+            Some(Some(new)) => format!(", will be {new}"),
+            Some(None) => ", bound by its MAC, named by the new OS".to_owned(),
+        };
+        let _ = writeln!(t, "  {:10} {mac}{name}", link.name);
+        for address in &link.addresses {
+            let _ = writeln!(
+                t,
+                "  {:10} {}/{} ({}: {})",
+                "", address.ip, address.prefix, address.origin, address.evidence
+            );
+        }
+    }
+    for gateway in &network.gateways {
+        let answers = if gateway.answers {
+            "answers, and must answer before the commit point"
+        } else {
+            "does not answer, and is not waited for"
+        };
+        let _ = writeln!(
+            t,
+            "  gateway    {} on {}: {answers}",
+            gateway.address, gateway.link
+        );
+    }
+    for server in &network.network.dns.servers {
+        let _ = writeln!(t, "  dns        {} ({})", server.address, server.origin);
+    }
+    for file in &network.written.files {
+        new_file(t, file);
+    }
+    list(
+        t,
+        "Network of the old OS that does not come along",
+        &network.left,
+    );
+    list(t, "About the network", &network.written.notes);
+}
+
+/// A file that will be written, whole.
+fn new_file(t: &mut String, file: &NewFile) {
+    match &file.content {
+        Content::Link(target) => {
+            let _ = writeln!(t, "  write {} -> {target}", file.path);
+        }
+        Content::Text(text) => {
+            let _ = writeln!(t, "  write {}", file.path);
+            for line in text.lines() {
+                let _ = writeln!(t, "    | {line}");
+            }
+        }
+    }
+}
+
+/// Users and groups whose number or presence is of interest: all but the payload's unchanged ones.
+fn accounts(t: &mut String, plan: &Plan) {
+    let number = |n: Option<u32>| n.map_or("-".to_owned(), |n| n.to_string());
+    for (heading, rows) in [
+        ("Users", &plan.accounts.users),
+        ("Groups", &plan.accounts.groups),
+    ] {
+        let _ = writeln!(
+            t,
+            "\n{heading:24} {:>10} {:>10} {:>10}",
+            "old OS", "image", "new OS"
+        );
+        let unchanged = |row: &&AccountRow| row.rule == AccountRule::Same;
+        for row in rows.iter().filter(|row| !unchanged(row)) {
+            let _ = writeln!(
+                t,
+                "  {:22} {:>10} {:>10} {:>10}  {}",
+                row.name,
+                number(row.old),
+                number(row.payload),
+                row.number,
+                row.rule
+            );
+        }
+        let same = rows.iter().filter(unchanged).count();
+        let _ = writeln!(t, "  and {same} with one number on both sides");
+    }
+    list(t, "Accounts that do not come along", &plan.accounts.left);
+    list(t, "About the accounts", &plan.accounts.notes);
+}
+
+fn identity(t: &mut String, plan: &Plan) {
+    let identity = &plan.identity;
+    list(t, "Copied from the old OS", &identity.copied);
+    if !identity.files.is_empty() {
+        let _ = writeln!(t, "\nWritten from the old OS");
+        identity.files.iter().for_each(|file| new_file(t, file));
+    }
+    list(t, "Added to fstab", &identity.fstab);
+    let keys: Vec<_> = identity
+        .host_keys
+        .iter()
+        .map(|k| format!("{:20} {}", k.kind, k.fingerprint))
+        .collect();
+    list(t, "Host keys", &keys);
+    list(t, "In the old OS, and NOT in the new one", &identity.left);
+    list(t, "About names, keys and mounts", &identity.notes);
 }
 
 fn list(text: &mut String, heading: &str, items: &[String]) {

@@ -85,7 +85,7 @@ fn run(directory: &Path) -> Result<Never, Failure> {
     );
     let result = prepared(&plan, &image, directory);
     // What was copied for loading is of no further use either way.
-    remove_copies(directory);
+    initrd::remove_copies(directory);
     result
 }
 
@@ -109,7 +109,7 @@ fn stopped(plan: &Plan, directory: &Path, moment: LoadMoment) -> Result<Never> {
     if moment == LoadMoment::AfterStop {
         enter::load(plan, directory)?;
     }
-    initrd::remove_copies(directory);
+    initrd::remove_loaded(directory);
     prove::prove()?;
     Err(enter::enter())
 }
@@ -149,7 +149,7 @@ fn break_off_on_sigterm(directory: &Path) {
                 log::warn!("SIGTERM came too late: services are being stopped");
             } else {
                 enter::unload();
-                remove_copies(&directory);
+                initrd::remove_copies(&directory);
                 log::error!(
                     "broken off by SIGTERM; intact: everything, the old OS goes on as it was"
                 );
@@ -159,21 +159,17 @@ fn break_off_on_sigterm(directory: &Path) {
     });
 }
 
-/// Removes what was copied into a run's directory for loading.
-fn remove_copies(directory: &Path) {
-    for name in [initrd::NAME, initrd::KERNEL, "payload"] {
-        let _ = fs::remove_file(directory.join(name));
-    }
-}
-
 /// Runs that failed in the RAM environment left their payload behind; the wipe spares it, so it
 /// would be missing from the space that was counted on.
 fn clear_older_runs(current: &Path) {
     let Ok(entries) = fs::read_dir(run_directory::BASE) else {
         return;
     };
-    for run in entries.flatten().map(|e| e.path()).filter(|p| p != current) {
-        remove_copies(&run);
+    for run in entries.flatten().map(|e| e.path()) {
+        if run == current || !run.is_dir() {
+            continue;
+        }
+        initrd::remove_copies(&run);
     }
 }
 

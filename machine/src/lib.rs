@@ -3,15 +3,19 @@
 //!
 //! Parsers take bytes and are pure; thin readers feed them from /proc, /sys and devices.
 
+pub mod accounts;
 pub mod block;
+pub mod devices;
 pub mod ext4;
 pub mod gap;
 pub mod grub;
+pub mod in_root;
 pub mod log_line;
 pub mod mbr;
 pub mod meminfo;
 pub mod modules;
 pub mod mounts;
+pub mod network;
 pub mod os_release;
 pub mod processes;
 pub mod root;

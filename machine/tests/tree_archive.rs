@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
-use machine::tree::{pack_paths, unpack_tar};
+use machine::tree::{pack_items, pack_paths, unpack_tar, Treatment};
 use manifest::keep::KeepSet;
 use tree_fixture::{assert_same, keep, run, snapshot, Disk};
 
@@ -125,4 +125,72 @@ fn carrying_goes_around_what_is_kept_and_through_no_link() {
     ] {
         pack_paths(old.as_fd(), &[path]).expect_err(path);
     }
+}
+
+#[test]
+fn a_host_key_comes_as_the_server_wants_it() {
+    let disk = Disk::new();
+    let key = disk.file("old/etc/ssh/ssh_host_rsa_key", "secret");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    run("setfacl", &["-m", "u:7:r", key.to_str().unwrap()]);
+    rustix::fs::chown(&key, Some(rustix::fs::Uid::from_raw(7)), None).unwrap();
+    disk.file("old/etc/keys/real", "another");
+    symlink("/etc/keys/real", disk.path("old/etc/ssh/linked")).unwrap();
+    symlink("etc", disk.path("old/config")).unwrap();
+    disk.file("old/etc/authorized", "me");
+    let old = File::open(disk.path("old")).unwrap();
+    let items = [
+        ("/etc/ssh/ssh_host_rsa_key", Treatment::Roots(0o600)),
+        ("/etc/ssh/linked", Treatment::Roots(0o600)),
+        ("/config/authorized", Treatment::Through),
+    ];
+    let archive = pack_items(old.as_fd(), &items).unwrap();
+    disk.dir("new");
+    let new = File::open(disk.path("new")).unwrap();
+    unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap();
+    for (path, text) in [("ssh_host_rsa_key", "secret"), ("linked", "another")] {
+        let path = disk.path("new/etc/ssh").join(path);
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert!(found.is_file(), "{}", path.display());
+        assert_eq!(found.permissions().mode() & 0o7777, 0o600);
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&found), 0);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        let mut names = [0; 256];
+        assert_eq!(rustix::fs::llistxattr(&path, &mut names).unwrap(), 0);
+    }
+    assert!(fs::symlink_metadata(disk.path("new/config"))
+        .unwrap()
+        .is_dir());
+    assert_eq!(
+        fs::read_to_string(disk.path("new/config/authorized")).unwrap(),
+        "me"
+    );
+}
+
+#[test]
+fn a_folder_is_carried_with_everything_in_it() {
+    let disk = Disk::new();
+    disk.file("old/etc/shop/a/deep", "deep");
+    let first = disk.file("old/etc/shop/first", "twice");
+    fs::hard_link(&first, disk.path("old/etc/shop/second")).unwrap();
+    symlink("first", disk.path("old/etc/shop/link")).unwrap();
+    disk.file("old/etc/other", "stays");
+    let old = File::open(disk.path("old")).unwrap();
+    let archive = pack_paths(old.as_fd(), &["/etc/shop/"]).unwrap();
+    disk.file("new/etc/shop/own", "own");
+    let new = File::open(disk.path("new")).unwrap();
+    assert_eq!(
+        unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap(),
+        5
+    );
+    let read = |path: &str| fs::read_to_string(disk.path("new/etc/shop").join(path)).unwrap();
+    for (path, text) in [
+        ("a/deep", "deep"),
+        ("second", "twice"),
+        ("link", "twice"),
+        ("own", "own"),
+    ] {
+        assert_eq!(read(path), text, "{path}");
+    }
+    assert!(!disk.path("new/etc/other").exists());
 }

@@ -74,7 +74,10 @@ fn ten_thousand_directories_deep_takes_few_descriptors() {
         assert_eq!(payload.entries, 1 + DEPTH as u64 + 10);
         let copy = File::open(disk.dir("copy")).unwrap();
         let source = source_of(&stored, 0);
-        let options = UnpackOptions { threads: 3 };
+        let options = UnpackOptions {
+            threads: 3,
+            ..UnpackOptions::default()
+        };
         let all = KeepSet::default();
         unpack_by(
             lookup,

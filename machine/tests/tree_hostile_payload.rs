@@ -104,7 +104,10 @@ fn a_malicious_archive_reaches_nothing_outside_and_nothing_kept() {
                 let tars: Vec<_> = tars.iter().map(|(tar, n)| (tar.as_slice(), *n)).collect();
                 let (source, payload) = payload_of(&tars);
                 let fd = File::open(&root).unwrap();
-                let options = UnpackOptions { threads: 1 };
+                let options = UnpackOptions {
+                    threads: 1,
+                    ..UnpackOptions::default()
+                };
                 let keep = keep(&["/srv/shop"]);
                 let result = unpack_by(
                     lookup,
@@ -138,7 +141,10 @@ fn a_link_planted_where_a_directory_was_is_not_followed() {
     let (source, payload) = payload_of(&[(&tar, 1)]);
     let fd = File::open(&root).unwrap();
     for lookup in LOOKUPS {
-        let options = UnpackOptions { threads: 1 };
+        let options = UnpackOptions {
+            threads: 1,
+            ..UnpackOptions::default()
+        };
         let keep = KeepSet::default();
         let error = unpack_by(
             lookup,
@@ -227,7 +233,10 @@ fn damage_is_found_before_the_damaged_frame_is_used() {
         let root = disk.dir("root");
         let fd = File::open(&root).unwrap();
         let source = source_of(&stored, 0);
-        let options = UnpackOptions { threads: 1 };
+        let options = UnpackOptions {
+            threads: 1,
+            ..UnpackOptions::default()
+        };
         let keep = KeepSet::default();
         let error = unpack(fd.as_fd(), &source, &payload, &keep, &options, &quiet).expect_err(name);
         assert!(error.to_string().contains(expected), "{name}: {error}");
@@ -238,7 +247,13 @@ fn damage_is_found_before_the_damaged_frame_is_used() {
     damaged[payload.frames[1].offset as usize + 30] ^= 4;
     let root = disk.dir("root");
     let fd = File::open(&root).unwrap();
-    let (source, options) = (source_of(&damaged, 0), UnpackOptions { threads: 1 });
+    let (source, options) = (
+        source_of(&damaged, 0),
+        UnpackOptions {
+            threads: 1,
+            ..UnpackOptions::default()
+        },
+    );
     unpack(
         fd.as_fd(),
         &source,
@@ -285,7 +300,10 @@ fn an_archive_that_lies_about_its_end_is_refused() {
         let (source, payload) = payload_of(&[(tar, *entries)]);
         let root = disk.dir("root");
         let fd = File::open(&root).unwrap();
-        let options = UnpackOptions { threads: 1 };
+        let options = UnpackOptions {
+            threads: 1,
+            ..UnpackOptions::default()
+        };
         unpack(
             fd.as_fd(),
             &source,

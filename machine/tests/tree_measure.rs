@@ -215,3 +215,35 @@ fn walking_leaves_no_access_times() {
     }
     assert_eq!(times(), before);
 }
+
+#[test]
+fn owners_are_counted_with_groups_and_access_control_lists() {
+    let disk = Disk::new();
+    let file = disk.file("srv/shop/orders", "x");
+    symlink("orders", disk.path("srv/shop/link")).unwrap();
+    let chown = |path: &Path, user: u32, group: u32| {
+        let user = rustix::fs::Uid::from_raw(user);
+        let group = rustix::fs::Gid::from_raw(group);
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::chownat(CWD, path, Some(user), Some(group), flags).unwrap();
+    };
+    chown(&file, 112, 115);
+    chown(&disk.path("srv/shop/link"), 3_000_000_000, 7);
+    run("setfacl", &["-m", "u:33:r,g:44:r", file.to_str().unwrap()]);
+    let shop = disk.path("srv/shop");
+    run(
+        "setfacl",
+        &["-d", "-m", "u:55:r,g:66:r", shop.to_str().unwrap()],
+    );
+    // Not below the kept path.
+    chown(&disk.file("srv/other", "x"), 9, 9);
+    for lookup in LOOKUPS {
+        let owners = measure_by(lookup, disk.fd(), &path("/srv/shop"))
+            .unwrap()
+            .owners;
+        assert_eq!(owners.users, [0, 33, 55, 112, 3_000_000_000].into());
+        assert_eq!(owners.groups, [0, 7, 44, 66, 115].into());
+    }
+    let owners = measure(disk.fd(), &path("/srv/shop/link")).unwrap().owners;
+    assert_eq!(owners.users, [3_000_000_000].into());
+}

@@ -32,7 +32,10 @@ fn a_hostile_tree_comes_out_as_it_went_in() {
                 &source_of(&[vec![1; 777], stored.clone()].concat(), 777),
                 &payload,
                 &KeepSet::default(),
-                &UnpackOptions { threads },
+                &UnpackOptions {
+                    threads,
+                    ..UnpackOptions::default()
+                },
                 &|n| {
                     told.fetch_add(n, Ordering::Relaxed);
                 },

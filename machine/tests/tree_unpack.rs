@@ -72,7 +72,10 @@ fn kept_paths_are_not_touched_whatever_the_payload_has_there() {
             &source_of(&stored, 0),
             &payload,
             &keep(&kept),
-            &UnpackOptions { threads: 2 },
+            &UnpackOptions {
+                threads: 2,
+                ..UnpackOptions::default()
+            },
             &quiet,
         )
         .unwrap();
@@ -131,7 +134,10 @@ fn an_interrupted_unpack_is_taken_up_again() {
         let fd = File::open(&root).unwrap();
         let again = || {
             let source = source_of(&stored, 0);
-            let options = UnpackOptions { threads: 2 };
+            let options = UnpackOptions {
+                threads: 2,
+                ..UnpackOptions::default()
+            };
             unpack_by(
                 lookup,
                 fd.as_fd(),
@@ -273,4 +279,117 @@ fn unpacking_begins_only_when_every_kept_path_is_there() {
     let error = unpack(fd.as_fd(), &source, &payload, &keep, &options, &quiet).unwrap_err();
     assert!(matches!(error, TreeError::KeepMissing { .. }), "{error}");
     assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+}
+
+#[test]
+fn owners_become_those_of_the_new_os_but_for_what_is_kept() {
+    for lookup in LOOKUPS {
+        let disk = Disk::new();
+        let tree = disk.path("tree");
+        let own = |path: &Path, owner: u32, group: u32, mode: u32| {
+            let owner = rustix::fs::Uid::from_raw(owner);
+            let group = rustix::fs::Gid::from_raw(group);
+            rustix::fs::chown(path, Some(owner), Some(group)).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        fs::create_dir_all(tree.join("var/lib/mysql")).unwrap();
+        for (path, owner, group, mode) in [
+            ("service", 101, 102, 0o640),
+            ("setuid", 101, 0, 0o6755),
+            ("number of the other kind", 102, 101, 0o600),
+            ("other", 33, 33, 0o644),
+            ("root's", 0, 0, 0o644),
+            ("to root", 50, 50, 0o4711),
+        ] {
+            fs::write(tree.join(path), path).unwrap();
+            own(&tree.join(path), owner, group, mode);
+        }
+        own(&tree.join("var"), 101, 102, 0o2770);
+        own(&tree.join("var/lib"), 101, 102, 0o700);
+        symlink("service", tree.join("link")).unwrap();
+        let (owner, group) = (
+            rustix::fs::Uid::from_raw(101),
+            rustix::fs::Gid::from_raw(102),
+        );
+        let nofollow = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::chownat(
+            rustix::fs::CWD,
+            tree.join("link"),
+            Some(owner),
+            Some(group),
+            nofollow,
+        )
+        .unwrap();
+        fs::hard_link(tree.join("service"), tree.join("service again")).unwrap();
+        let acl = "u:101:rw,u:33:r,g:102:r,g:101:x";
+        run(
+            "setfacl",
+            &["-m", acl, tree.join("root's").to_str().unwrap()],
+        );
+        run(
+            "setfacl",
+            &["-d", "-m", acl, tree.join("var").to_str().unwrap()],
+        );
+        let (stored, payload) = pack_tree(&tree);
+
+        let root = disk.path("root");
+        fs::create_dir_all(root.join("var/lib/mysql")).unwrap();
+        own(&root.join("var/lib/mysql"), 101, 102, 0o700);
+        fs::write(root.join("var/lib/mysql/table"), "kept").unwrap();
+        own(&root.join("var/lib/mysql/table"), 101, 102, 0o600);
+        let before = snapshot(&root.join("var/lib/mysql"));
+        let options = UnpackOptions {
+            threads: 2,
+            owners: manifest::accounts::NumberMap {
+                users: vec![(50, 0), (101, 112)],
+                groups: vec![(50, 0), (102, 115)],
+            },
+        };
+        let fd = File::open(&root).unwrap();
+        let (source, keep) = (source_of(&stored, 0), keep(&["/var/lib/mysql"]));
+        unpack_by(
+            lookup,
+            fd.as_fd(),
+            &source,
+            &payload,
+            &keep,
+            &options,
+            &quiet,
+        )
+        .unwrap();
+
+        let ours = portable(&root);
+        for (path, owner, mode) in [
+            ("service", (112, 115), 0o640),
+            ("service again", (112, 115), 0o640),
+            ("setuid", (112, 0), 0o6755),
+            ("number of the other kind", (102, 101), 0o600),
+            ("other", (33, 33), 0o644),
+            ("to root", (0, 0), 0o4711),
+            ("link", (112, 115), 0o777),
+            ("var", (112, 115), 0o2770),
+            ("var/lib", (112, 115), 0o700),
+        ] {
+            let seen = &ours[Path::new(path)];
+            assert_eq!((seen.owner, seen.mode & 0o7777), (owner, mode), "{path}");
+        }
+        assert_eq!(ours[Path::new("root's")].owner, (0, 0));
+        for (path, only) in [("root's", "-a"), ("var", "-d")] {
+            let path = root.join(path);
+            let shown = run("getfacl", &["-n", "-p", "-c", only, path.to_str().unwrap()]);
+            for line in [
+                "user:112:rw-",
+                "user:33:r--",
+                "group:115:r--",
+                "group:101:--x",
+            ] {
+                assert!(shown.contains(line), "{line} not in {shown}");
+            }
+            assert!(
+                !shown.contains("user:101:") && !shown.contains("group:102:"),
+                "{shown}"
+            );
+        }
+        assert_same(&before, &snapshot(&root.join("var/lib/mysql")));
+    }
 }

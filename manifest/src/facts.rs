@@ -46,6 +46,9 @@ pub struct Facts {
     pub kept: Vec<Kept>,
     /// The network, as the kernel has it, with the evidence of where it came from.
     pub network: Network,
+    /// What the old OS's configuration says beside that, and the new OS's will not: commands, local
+    /// resolvers.
+    pub network_notes: Vec<String>,
     /// Every gateway of it, asked.
     pub gateways: Vec<Gateway>,
     /// The accounts, or why they cannot be read.

@@ -5,6 +5,7 @@
 //! name both versions; a format and its reader live in the same file.
 
 pub mod accounts;
+pub mod confirm;
 pub mod digest;
 pub mod document;
 pub mod facts;

@@ -51,8 +51,6 @@ pub struct Kernel {
     pub release: String,
     /// Modules in the initramfs that are loaded whatever the hardware is, by name.
     pub load: Vec<String>,
-    /// Modules in the initramfs for bonds and VLANs, loaded where the machine has such, by name.
-    pub network: Vec<String>,
     /// Modules in the initramfs, and drivers built into the kernel, by name with `_` for `-`.
     pub drivers: Vec<String>,
 }

@@ -82,6 +82,9 @@ pub struct NetworkPlan {
     pub gateways: Vec<Gateway>,
     /// Kernel drivers of the physical links, by module name with `_` for `-`.
     pub drivers: Vec<String>,
+    /// It is brought up in the RAM environment, and the gateways are asked, before the commit
+    /// point.
+    pub proved: bool,
     /// The dialect of the files.
     pub dialect: Dialect,
     /// The files.

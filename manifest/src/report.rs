@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::confirm::Confirm;
 use crate::facts::OsRelease;
 use crate::keep::KeepPath;
 use crate::measure::Measure;
@@ -33,6 +34,9 @@ pub struct Report {
     pub skipped_first: Vec<String>,
     /// Steps that failed and succeeded when tried again, with the failure.
     pub retried: Vec<String>,
+    /// What the new OS's first boot found; absent until it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Confirm>,
 }
 
 impl Document for Report {

@@ -6,7 +6,7 @@ use crate::facts::{Facts, Memory};
 use crate::identity::{self, IdentityPlan};
 use crate::manifest::Manifest;
 use crate::measure::Measure;
-use crate::network::{dialect, select};
+use crate::network::{dialect, select, LinkKind, Network};
 use crate::plan::{Amount, Entry, KeptPath, NetworkPlan, OnFailure, PayloadAt, Place, Plan, Step};
 use crate::Digest;
 
@@ -208,7 +208,8 @@ pub fn network(facts: &Facts, manifest: &Manifest) -> Result<NetworkPlan, Vec<St
         .network
         .as_ref()
         .ok_or_else(|| vec!["the payload has no network configuration that is known".to_owned()])?;
-    let (network, left) = select::select(&facts.network);
+    let (network, mut left) = select::select(&facts.network);
+    left.extend_from_slice(&facts.network_notes);
     let written = dialect::write(&network, stack)?;
     let known = |name: &str| network.links.iter().any(|l| l.name == name);
     let mut drivers: Vec<String> = network
@@ -226,11 +227,76 @@ pub fn network(facts: &Facts, manifest: &Manifest) -> Result<NetworkPlan, Vec<St
             .cloned()
             .collect(),
         drivers,
+        proved: true,
         dialect: stack.dialect,
         written,
         left,
         network,
     })
+}
+
+/// The network as the plan has it: one whose drivers the image lacks cannot be tried.
+fn network_in_plan(
+    facts: &Facts,
+    manifest: &Manifest,
+    warnings: &mut Vec<String>,
+) -> Result<NetworkPlan, Vec<String>> {
+    let mut network = network(facts, manifest)?;
+    let missing = missing_network_drivers(&network, manifest);
+    if !missing.is_empty() {
+        network.proved = false;
+        warnings.push(format!(
+            "the network is not tried before the commit point: the image lacks {}",
+            missing.join(", ")
+        ));
+    }
+    Ok(network)
+}
+
+/// Whether a link is of some kind.
+type IsKind = fn(&LinkKind) -> bool;
+
+/// Modules for links that are no hardware.
+const LINK_MODULES: [(&str, IsKind); 3] = [
+    ("bonding", |kind| matches!(kind, LinkKind::Bond(_))),
+    ("8021q", |kind| matches!(kind, LinkKind::Vlan { .. })),
+    ("bridge", |kind| matches!(kind, LinkKind::Bridge { .. })),
+];
+
+/// Modules that bonds, VLANs and bridges of the network need, by name.
+pub fn link_modules(network: &Network) -> Vec<&'static str> {
+    LINK_MODULES
+        .iter()
+        .filter(|(_, is)| network.links.iter().any(|link| is(&link.kind)))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+/// Drivers that the network needs and the image does not have.
+pub fn missing_network_drivers(network: &NetworkPlan, manifest: &Manifest) -> Vec<String> {
+    let there = |name: &str| manifest.kernel.drivers.iter().any(|d| d == name);
+    let links = link_modules(&network.network)
+        .into_iter()
+        .map(str::to_owned);
+    network
+        .drivers
+        .iter()
+        .cloned()
+        .chain(links)
+        .filter(|name| !there(name))
+        .collect()
+}
+
+/// Every path that the new OS gets by its identity, as far as it is known.
+pub fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+    let mut paths = Vec::new();
+    if let Ok(network) = network(facts, manifest) {
+        paths.extend(network.written.files.into_iter().map(|f| f.path));
+    }
+    if let Ok(identity) = identity(facts, manifest) {
+        paths.extend(identity.files.into_iter().map(|f| f.path));
+    }
+    paths
 }
 
 /// Users and groups of the new OS, or why they cannot be merged.
@@ -279,6 +345,9 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     let kept_bytes: u64 = keep.iter().map(|k| k.measure.disk_bytes).sum();
     let kept_entries: u64 = keep.iter().map(|k| k.measure.entries).sum();
     let used_bytes = root.bytes.saturating_sub(root.bytes_free);
+    let mut warnings = Vec::new();
+    let identity =
+        identity(facts, manifest).map_err(|why| cannot_carry("names, keys and mounts", &why))?;
     let used_inodes = root.inodes.saturating_sub(root.inodes_free);
     Ok(Plan {
         run: inputs.run.clone(),
@@ -304,17 +373,18 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             entries: manifest.payload.entries,
             bytes: manifest.payload.disk_bytes,
         },
-        network: network(facts, manifest).map_err(|why| cannot_carry("the network", &why))?,
+        network: network_in_plan(facts, manifest, &mut warnings)
+            .map_err(|why| cannot_carry("the network", &why))?,
         accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
-        identity: identity(facts, manifest).map_err(|why| cannot_carry("its identity", &why))?,
-        left_alone: left_alone(facts),
+        left_alone: left_alone(facts, &identity),
+        identity,
         cmdline: ram_cmdline(
             &facts.consoles,
             &manifest.boot.consoles,
             &hardware_parameters(&facts.cmdline),
         ),
         hardware_parameters: hardware_parameters(&facts.cmdline),
-        warnings: Vec::new(),
+        warnings,
         steps: steps(payload_at),
     })
 }
@@ -388,12 +458,12 @@ fn hardware_parameters(cmdline: &str) -> Vec<String> {
 }
 
 /// What the run leaves as it is and the new OS does not use by itself.
-fn left_alone(facts: &Facts) -> Vec<String> {
+fn left_alone(facts: &Facts, identity: &IdentityPlan) -> Vec<String> {
     let mounts = facts.mounts.iter().filter(|m| !m.bind_of_root);
-    let swaps = facts.swaps.iter().filter(|s| s.starts_with("/dev/"));
+    let carried = |target: &str| identity.mounts.iter().any(|m| m.target == target);
     mounts
+        .filter(|m| !carried(&m.target))
         .map(|m| format!("{} ({} on {})", m.target, m.fstype, m.source))
-        .chain(swaps.map(|s| format!("swap on {s}")))
         .collect()
 }
 
@@ -416,10 +486,11 @@ const STEPS: &[StepSpec] = &[
     StepSpec("enter",    Place::OldOs, "kexec into the RAM environment", OnFailure::Reboot),
     StepSpec("find",     Place::Ram,   "find the root by filesystem UUID and partition, exactly one match", OnFailure::Reboot),
     StepSpec("verify",   Place::Ram,   "verify the payload, memory, space and every kept path", OnFailure::Reboot),
+    StepSpec("network",  Place::Ram,   "bring up the network; every gateway that answered must answer", OnFailure::Reboot),
     StepSpec("commit",   Place::Ram,   "write the journal: from here on only forwards", OnFailure::Reboot),
     StepSpec("wipe",     Place::Ram,   "remove the old OS, all but the kept paths", OnFailure::Hold),
     StepSpec("unpack",   Place::Ram,   "unpack the new OS", OnFailure::Hold),
-    StepSpec("carry",    Place::Ram,   "give back hostname, keys and the root's place in fstab", OnFailure::Hold),
+    StepSpec("carry",    Place::Ram,   "give back network, accounts, names, keys and mounts", OnFailure::Hold),
     StepSpec("loader",   Place::Ram,   "install the boot loader beside the old one, then switch to it", OnFailure::Hold),
     StepSpec("check",    Place::Ram,   "check loader, configuration, kernel, initrd, fstab, init and kept paths", OnFailure::Hold),
     StepSpec("reboot",   Place::Ram,   "write the records, sync, unmount, reboot", OnFailure::Hold),

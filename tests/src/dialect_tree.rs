@@ -114,12 +114,12 @@ pub fn bring_up(written: &Written, dialect: Dialect, around: &Surroundings<'_>) 
         .env("DHCP_LINK", around.dhcp.unwrap_or_default())
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::null());
-    let output = command.output().map_err(|error| explain(&command, error))?;
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    let text = String::from_utf8(output.stdout).context("what ip printed is not UTF-8")?;
-    let lines: Vec<&str> = text.lines().collect();
-    let [links, routes4, routes6, rules4, rules6, connections] = lines[..] else {
-        bail!("bringing the network up: {}\n{text}\n{log}", output.status);
+    let said = command.output().map_err(|error| explain(&command, error))?;
+    let log = String::from_utf8_lossy(&said.stderr).into_owned();
+    let text = String::from_utf8(said.stdout).context("what ip printed is not UTF-8")?;
+    let answers: Vec<&str> = text.lines().collect();
+    let [links, routes4, routes6, rules4, rules6, connections] = answers[..] else {
+        bail!("bringing the network up: {}\n{text}\n{log}", said.status);
     };
     let json = |line: &str| -> Result<Value> {
         serde_json::from_str(line).with_context(|| format!("read what ip printed: {line}"))

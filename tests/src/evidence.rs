@@ -25,6 +25,14 @@ pub struct Evidence {
     pub contents: String,
 }
 
+/// A command whose output changes with anything on the root filesystem but what a boot writes of its
+/// own accord.
+pub const EVERYTHING: &str = r"LC_ALL=C find / -xdev \
+    \( -path /var/log -o -path /var/lib/dhcp -o -path /var/lib/systemd -o -path /var/tmp \
+       -o -path /tmp -o -path /root -o -path /etc/mtab -o -path /etc/resolv.conf -o -path /dev \
+       -o -path /run -o -path /.reroot -o -path /var/cache -o -path /boot/grub/grubenv \) -prune -o \
+    -type f -printf '%p %i %y %m %n %U %G %s %T@ %l\n' | sort | sha256sum";
+
 /// Runs with the root of the tree as its directory, so that the paths are the same wherever that is.
 const SCRIPT: &str = r#"
 set -e

@@ -3,6 +3,7 @@
 //! Kept under `target/images/`, keyed by the three programs and the folder: a change of either
 //! builds anew, and nothing else does.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,9 +18,66 @@ pub const PROGRAMS: [&str; 3] = ["reroot", "reroot-launch", "reroot-init"];
 
 /// The image of the folder `images/NAME`, built if it is not there yet.
 pub fn image(name: &str) -> Result<PathBuf> {
+    image_of(name, &paths::workspace().join("images").join(name))
+}
+
+/// The image of `images/trixie` with what `tests/images/NAME` adds: the hooks in it, which run
+/// behind the others by name; the lines of `image.toml` at the beginning; packages. Built if it is
+/// not there yet.
+pub fn trixie_with(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = paths::target().join("images/folders").join(name);
+    {
+        let _lock = lock::exclusive(&paths::target().join(format!("images/folders/{name}.lock")))?;
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+        }
+        compose(name, packages, &folder)
+            .with_context(|| format!("make the image folder {}", folder.display()))?;
+    }
+    image_of(name, &folder)
+}
+
+fn compose(name: &str, packages: &[&str], to: &Path) -> Result<()> {
+    let base = paths::workspace().join("images/trixie");
+    let additions = paths::workspace().join("tests/images").join(name);
+    fs::create_dir_all(to.join("hooks"))?;
+    let mut hooks = String::new();
+    for (from, new) in [(&base, false), (&additions, true)] {
+        let mut files = fs::read_dir(from.join("hooks"))?.collect::<std::io::Result<Vec<_>>>()?;
+        files.sort_by_key(fs::DirEntry::file_name);
+        for file in files {
+            // A copy has the mode of what it copies.
+            fs::copy(file.path(), to.join("hooks").join(file.file_name()))?;
+            if new {
+                let _ = write!(hooks, ", {:?}", file.file_name().to_string_lossy());
+            }
+        }
+    }
+    let mut recipe = fs::read_to_string(base.join("image.toml"))?;
+    let hooks_end = line_end(&recipe, "hooks = [")?;
+    recipe.insert_str(hooks_end - "]".len(), &hooks);
+    let packages_at = line_end(&recipe, "packages = [")?;
+    for package in packages {
+        recipe.insert_str(packages_at, &format!("\n    {package:?},"));
+    }
+    let first = fs::read_to_string(additions.join("image.toml"))?;
+    fs::write(to.join("image.toml"), format!("{first}\n{recipe}"))?;
+    Ok(())
+}
+
+/// Where the line that begins with `start` ends.
+fn line_end(text: &str, start: &str) -> Result<usize> {
+    let at = text
+        .find(&format!("\n{start}"))
+        .with_context(|| format!("images/trixie/image.toml has no line `{start}`"))?;
+    Ok(text[at + 1..]
+        .find('\n')
+        .map_or(text.len(), |end| at + 1 + end))
+}
+
+fn image_of(name: &str, folder: &Path) -> Result<PathBuf> {
     programs()?;
-    let folder = paths::workspace().join("images").join(name);
-    let key = key_of(&folder)?;
+    let key = key_of(folder)?;
     let directory = paths::target().join("images");
     let image = directory.join(format!("{name}-{key}.reroot"));
     let _lock = lock::exclusive(&directory.join(format!("{name}.lock")))?;
@@ -29,7 +87,7 @@ pub fn image(name: &str) -> Result<PathBuf> {
     old_server::say(&format!("building {}", image.display()));
     forget_others(&directory, name);
     let mut command = Command::new(paths::program("reroot"));
-    command.arg("build").arg(&folder).arg("-o").arg(&image);
+    command.arg("build").arg(folder).arg("-o").arg(&image);
     if let Ok(mirror) = std::env::var("REROOT_MIRROR") {
         command.args(["--mirror", &mirror]);
     }
@@ -112,5 +170,40 @@ fn forget_others(directory: &Path, name: &str) {
             // Best effort: what stays costs space and nothing else.
             let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_the_one_of_trixie_with_additions() {
+        let folder = tempfile::tempdir().unwrap();
+        compose("identity", &["one", "two"], folder.path()).unwrap();
+        let recipe = fs::read_to_string(folder.path().join("image.toml")).unwrap();
+        assert!(recipe.contains("\ncarry = [\"/etc/shop\"]\n"), "{recipe}");
+        assert!(
+            recipe.find("carry") < recipe.find("[source]"),
+            "a key behind a table is the table's: {recipe}"
+        );
+        let hooks = recipe.lines().find(|line| line.starts_with("hooks = "));
+        assert!(
+            hooks.is_some_and(|line| line.ends_with(", \"accounts\"]")),
+            "{hooks:?}"
+        );
+        for package in ["    \"one\",", "    \"two\",", "    \"grub-pc\","] {
+            assert!(recipe.lines().any(|line| line == package), "{recipe}");
+        }
+        let hook = fs::metadata(folder.path().join("hooks/accounts")).unwrap();
+        assert!(std::os::unix::fs::PermissionsExt::mode(&hook.permissions()) & 0o111 != 0);
+        assert!(folder.path().join("hooks/host-keys").exists());
+    }
+
+    #[test]
+    fn the_folder_that_is_added_to_has_the_lines_that_are_looked_for() {
+        assert_eq!(line_end("a\nhooks = [x]\nb", "hooks = [").unwrap(), 13);
+        assert_eq!(line_end("a\nhooks = [x]", "hooks = [").unwrap(), 13);
+        assert!(line_end("a\nb", "hooks = [").is_err());
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod command;
+pub mod confirmed;
 pub mod crafted;
 mod devices;
 pub mod dialect_tree;
@@ -15,6 +16,7 @@ pub mod images;
 pub mod lock;
 pub mod mirror;
 pub mod old_server;
+pub mod outside;
 pub mod paths;
 pub mod prober;
 pub mod qmp;
@@ -22,4 +24,5 @@ pub mod reinstall;
 pub mod shop_data;
 mod snapshot;
 pub mod ssh;
+pub mod static_server;
 pub mod vm;

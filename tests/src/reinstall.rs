@@ -8,8 +8,9 @@ use anyhow::{bail, Result};
 use crate::ssh::{Running, CONNECTION_LOST};
 use crate::vm::Machine;
 
-/// How long a reinstallation may take on real hardware, both boots included.
-pub const LIMIT: Duration = Duration::from_mins(1);
+/// How long a reinstallation may take on real hardware, both boots and a router that does not answer
+/// included.
+pub const LIMIT: Duration = Duration::from_mins(2);
 
 /// Where the image is put on the machine.
 pub const IMAGE_ON_MACHINE: &str = "/root/new.reroot";

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::accelerator::{accelerator, qemu_version};
 use crate::disk::Disk;
 use crate::old_server::{digest, say, OldServer};
-use crate::vm::{self, Machine, Start};
+use crate::vm::{self, Additions, Machine, Start};
 use crate::{lock, vm::directory};
 
 /// The files of a saved machine.
@@ -32,6 +32,7 @@ pub(crate) fn resume(server: &OldServer, name: &str, memory_mib: u32) -> Result<
         disk,
         memory_mib,
         Start::Saved(&saved.memory),
+        Additions::default(),
     )?;
     machine.wait_for_ssh()?;
     Ok(machine)
@@ -67,6 +68,7 @@ fn saved(server: &OldServer, memory_mib: u32) -> Result<Saved> {
         disk,
         memory_mib,
         Start::Boot,
+        Additions::default(),
     )?;
     machine.wait_for_ssh()?;
     // All units have started, and what they wrote is on the disk.

@@ -21,6 +21,7 @@ use crate::devices::Devices;
 use crate::disk::Disk;
 use crate::lock::{self, Lock};
 use crate::old_server::OldServer;
+use crate::outside::Outside;
 use crate::qmp::Qmp;
 use crate::ssh::{Answer, Running, Ssh};
 use crate::{devices, old_server, paths};
@@ -31,6 +32,9 @@ const CONSOLE_TAIL: usize = 40;
 /// Memory of a machine where a test does not say otherwise, in MiB.
 pub const USUAL_MEMORY_MIB: u32 = 1024;
 
+/// The PCI slot of the first further disk; those below are for network cards.
+const FIRST_DISK_SLOT: u8 = 16;
+
 /// How a machine comes to life.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Start<'a> {
@@ -38,6 +42,47 @@ pub(crate) enum Start<'a> {
     Boot,
     /// From the memory of a machine with the same devices, saved in this file.
     Saved(&'a Path),
+}
+
+/// What a machine has beside what every machine has. Such a machine is booted from its firmware,
+/// never from a saved memory.
+#[derive(Debug, Default)]
+pub struct Additions {
+    /// Further network cards, and what they are cabled to.
+    pub outside: Option<Outside>,
+    /// Further disks, `/dev/vdb` and on.
+    pub disks: Vec<Disk>,
+    /// A directory that the machine sees as a read-only FAT filesystem with the label `config-2`,
+    /// on the disk behind the others.
+    pub config_drive: Option<PathBuf>,
+}
+
+impl Additions {
+    fn options(&self) -> Vec<String> {
+        let mut options = self
+            .outside
+            .as_ref()
+            .map_or_else(Vec::new, Outside::options);
+        let drives = self
+            .disks
+            .iter()
+            .map(|disk| format!("format=qcow2,file={}", disk.path().display()))
+            .chain(self.config_drive.iter().map(|directory| {
+                format!(
+                    "driver=vvfat,label=config-2,read-only=on,dir={}",
+                    directory.display()
+                )
+            }));
+        for (drive, slot) in drives.zip(FIRST_DISK_SLOT..) {
+            options.extend([
+                "-drive".to_owned(),
+                format!("if=none,id=disk{slot},{drive}"),
+                "-device".to_owned(),
+                format!("virtio-blk-pci,drive=disk{slot},addr={slot}"),
+            ]);
+        }
+        options
+    }
 }
 
 /// A running virtual machine.
@@ -48,6 +93,7 @@ pub struct Machine {
     ssh: Ssh,
     disk: Disk,
     accelerator: Accelerator,
+    additions: Additions,
     /// Removed last, and not at all when a test fails; see [`Machine::drop`].
     directory: Option<TempDir>,
     /// Of sockets alone: a socket's path has room for 107 bytes, and a checkout may lie deep.
@@ -61,7 +107,14 @@ impl Machine {
     pub fn boot(server: &OldServer, name: &str, memory_mib: u32) -> Result<Self> {
         let directory = directory(name)?;
         let disk = Disk::over(&server.disk, &directory.path().join("disk.qcow2"))?;
-        Self::start(server, directory, disk, memory_mib, Start::Boot)
+        Self::start(
+            server,
+            directory,
+            disk,
+            memory_mib,
+            Start::Boot,
+            Additions::default(),
+        )
     }
 
     pub(crate) fn start(
@@ -70,6 +123,7 @@ impl Machine {
         disk: Disk,
         memory_mib: u32,
         start: Start,
+        additions: Additions,
     ) -> Result<Self> {
         let accelerator = accelerator(&server.kernel)?;
         let slot = lock::machine_slot()?;
@@ -88,6 +142,7 @@ impl Machine {
             sockets: sockets.path(),
             console_log: &at("console.log"),
         });
+        command.args(additions.options());
         if let Start::Saved(state) = start {
             command
                 .arg("-incoming")
@@ -113,6 +168,7 @@ impl Machine {
                 ssh,
                 disk,
                 accelerator,
+                additions,
                 directory: Some(directory),
                 sockets,
                 _slot: slot,
@@ -323,6 +379,12 @@ impl Machine {
         })
     }
 
+    /// What the machine's further network cards are cabled to.
+    pub fn outside(&self) -> Result<&Outside> {
+        let outside = self.additions.outside.as_ref();
+        outside.context("this machine has no further network cards")
+    }
+
     /// A time limit for this machine's speed.
     pub fn patience(&self, real: Duration) -> Duration {
         real * self.accelerator.patience()
@@ -385,7 +447,24 @@ pub struct PoweredOff {
 impl PoweredOff {
     /// Switches it on again.
     pub fn boot(self, server: &OldServer, memory_mib: u32) -> Result<Machine> {
-        Machine::start(server, self.directory, self.disk, memory_mib, Start::Boot)
+        self.boot_with(server, memory_mib, Additions::default())
+    }
+
+    /// Switches it on again with other hardware.
+    pub fn boot_with(
+        self,
+        server: &OldServer,
+        memory_mib: u32,
+        additions: Additions,
+    ) -> Result<Machine> {
+        Machine::start(
+            server,
+            self.directory,
+            self.disk,
+            memory_mib,
+            Start::Boot,
+            additions,
+        )
     }
 }
 

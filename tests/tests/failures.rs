@@ -12,13 +12,6 @@ use reroot_tests::reinstall::{start, start_copied, wait, Outcome, IMAGE_ON_MACHI
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
 
-/// Everything but what a boot writes of its own accord.
-const LISTING: &str = r"LC_ALL=C find / -xdev \
-    \( -path /var/log -o -path /var/lib/dhcp -o -path /var/lib/systemd -o -path /var/tmp \
-       -o -path /tmp -o -path /root -o -path /etc/mtab -o -path /etc/resolv.conf -o -path /dev \
-       -o -path /run -o -path /.reroot -o -path /var/cache -o -path /boot/grub/grubenv \) -prune -o \
-    -type f -printf '%p %i %y %m %n %U %G %s %T@ %l\n' | sort | sha256sum";
-
 /// Starts a reinstallation with the image and gives how the machine came out of it.
 fn outcome(machine: &mut Machine, image: &Path) -> Result<Outcome> {
     let started = start(machine, image, "")?;
@@ -38,7 +31,7 @@ fn a_failure_before_the_commit_point_brings_the_old_os_back() -> Result<()> {
         }
     })?;
     let before = evidence::gather(&machine, &KEPT)?;
-    let listing = machine.expect(LISTING)?;
+    let listing = machine.expect(evidence::EVERYTHING)?;
 
     let outcome = outcome(&mut machine, &crafted)?;
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
@@ -47,7 +40,7 @@ fn a_failure_before_the_commit_point_brings_the_old_os_back() -> Result<()> {
         "not the old OS"
     );
     assert_eq!(evidence::gather(&machine, &KEPT)?, before);
-    assert_eq!(machine.expect(LISTING)?, listing);
+    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
     Ok(())
 }
 
@@ -86,7 +79,7 @@ fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
     let mut machine = running_old_server("not-let-go", USUAL_MEMORY_MIB)?;
     machine.expect("truncate -s 8M /root/held && losetup -f /root/held")?;
     let before = evidence::gather(&machine, &KEPT)?;
-    let listing = machine.expect(LISTING)?;
+    let listing = machine.expect(evidence::EVERYTHING)?;
     machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
     let started = start_copied(&machine, "--payload disk")?;
     let limit = machine.patience(LIMIT);
@@ -102,7 +95,7 @@ fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
         "1"
     );
     assert_eq!(evidence::gather(&machine, &KEPT)?, before);
-    assert_eq!(machine.expect(LISTING)?, listing);
+    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
     // What was copied for the run is gone, its log is there.
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;
     assert_eq!(

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{ensure, Context, Result};
+use reroot_tests::confirmed;
 use reroot_tests::disk::Mounted;
 use reroot_tests::evidence;
 use reroot_tests::images::image;
@@ -87,9 +88,31 @@ fn assert_new_os(machine: &Machine, codename: &str) -> Result<()> {
     Ok(())
 }
 
-/// Names, keys and accounts: who the machine is for others.
+/// Names, keys, accounts and addresses: who the machine is for others.
 const IDENTITY: &str = "cat /etc/hostname /etc/machine-id; sha256sum /etc/ssh/ssh_host_*_key; \
-    stat -c '%a %u %g' /etc/ssh/ssh_host_*_key; cat /root/.ssh/authorized_keys; ip -4 -o address show scope global | tr -s ' ' | cut -d ' ' -f 2-4";
+    stat -c '%a %u %g' /etc/ssh/ssh_host_*_key; cat /root/.ssh/authorized_keys; \
+    for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done; \
+    for name in alice shop mysql; do id $name; done; \
+    getent passwd alice shop | cut -d: -f1,3,4,6; getent shadow alice | cut -d: -f1,2; \
+    stat -c '%n %u:%g %U:%G' /home/alice /srv/shop /var/lib/mysql; \
+    ip -4 -o address show scope global | tr -s ' ' | cut -d ' ' -f 2-4; \
+    ip -j route show default | grep -o '\"gateway\":\"[^\"]*\"'";
+
+/// The one card has its address by DHCP: a static one would not be renewed, and one day be another's.
+fn assert_dhcp(machine: &Machine) -> Result<()> {
+    let text = machine.expect("ip -j -4 addr show dev ens3")?;
+    let links: serde_json::Value = serde_json::from_str(&text).context("ip -j")?;
+    let addresses = links[0]["addr_info"].as_array().context("addresses")?;
+    let own: Vec<_> = addresses
+        .iter()
+        .filter(|address| address["scope"] == "global")
+        .collect();
+    ensure!(
+        own.len() == 1 && own[0]["dynamic"] == true && own[0]["local"] == "10.0.2.15",
+        "{own:?}"
+    );
+    Ok(())
+}
 
 #[test]
 fn debian_11_becomes_13_with_its_data_untouched_and_nothing_else_left() -> Result<()> {
@@ -107,9 +130,12 @@ fn debian_11_becomes_13_with_its_data_untouched_and_nothing_else_left() -> Resul
         .trim()
         .parse()
         .context("the machine's clock")?;
+    assert_dhcp(&machine)?;
     reinstall(&mut machine, &image, "--payload ram")?;
 
     assert_new_os(&machine, "trixie")?;
+    confirmed::assert_passed(&machine)?;
+    assert_dhcp(&machine)?;
     assert_eq!(evidence::gather(&machine, &kept)?, before);
     assert_eq!(machine.expect(crossing)?, inside);
     assert_eq!(
@@ -140,7 +166,8 @@ fn debian_11_becomes_12_with_the_payload_on_disk() -> Result<()> {
     assert_eq!(evidence::gather(&machine, &KEPT)?, before);
     assert_eq!(machine.expect(IDENTITY)?, identity);
     // The staged payload has done its work.
-    machine.expect("test ! -e /.reroot")?;
+    confirmed::assert_passed(&machine)?;
+    assert_dhcp(&machine)?;
     Ok(())
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Same entries, same reader and same writer as the payload, without frames and compression.
 
-use std::collections::BTreeSet;
-use std::ffi::CString;
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use manifest::keep::{Fate, KeepSet};
 
@@ -16,47 +18,155 @@ use super::pack::{open, unchanged};
 use super::parents::{split, Parents};
 use super::place::{NewFiles, Placer};
 use super::read::each_entry;
-use super::scan::look;
+use super::scan::{list, look, Found};
+use crate::in_root;
+
+/// The largest archive. It is held in memory here, and again in the RAM environment.
+const MOST: usize = 256 << 20;
+
+/// How a path is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// As it is: a file, a link, or a directory with everything in it. Links on the way are
+    /// refused.
+    AsItIs,
+    /// As the file that it leads to, links or not, with its owner, mode and attributes.
+    Through,
+    /// As the file that it leads to, root's, with these permission bits and no attributes, so that
+    /// no access control list lets anybody else in.
+    Roots(u32),
+}
+
+/// Packs the named paths below `root` as they are; see [`pack_items`].
+pub fn pack_paths(root: BorrowedFd<'_>, paths: &[&str]) -> Result<Vec<u8>, TreeError> {
+    let items: Vec<_> = paths
+        .iter()
+        .map(|path| (*path, Treatment::AsItIs))
+        .collect();
+    pack_items(root, &items)
+}
 
 /// Packs the named paths below `root`, with the directories that lead to them, as one plain tar
-/// archive. A path may name a file, a link or a directory; of a directory only itself is packed,
-/// not what is in it. Paths are relative to the root or absolute; `..` and links on the way are
-/// refused. Reading extended attributes needs /proc.
-pub fn pack_paths(root: BorrowedFd<'_>, paths: &[&str]) -> Result<Vec<u8>, TreeError> {
-    let mut names: BTreeSet<Vec<u8>> = BTreeSet::new();
-    for path in paths {
+/// archive. Paths are relative to the root or absolute; `..` is refused. Reading extended
+/// attributes and following links needs /proc.
+pub fn pack_items(root: BorrowedFd<'_>, items: &[(&str, Treatment)]) -> Result<Vec<u8>, TreeError> {
+    let mut names: BTreeMap<Vec<u8>, Option<Treatment>> = BTreeMap::new();
+    for (path, treatment) in items {
         let path = path.trim_matches('/').as_bytes();
         let sound = |name: &[u8]| !name.is_empty() && name != b"." && name != b"..";
         if !path.split(|&byte| byte == b'/').all(sound) {
             return Err(TreeError::obstacle(path, "is not a plain path"));
         }
         let slashes = path.iter().enumerate().filter(|(_, &byte)| byte == b'/');
-        names.extend(slashes.map(|(at, _)| path[..at].to_vec()));
-        names.insert(path.to_vec());
+        for (at, _) in slashes {
+            names.entry(path[..at].to_vec()).or_insert(None);
+        }
+        names.insert(path.to_vec(), Some(*treatment));
     }
-    let mut parents = Parents::new(Lookup::detect(root), root);
-    let mut archive = Vec::new();
-    for path in &names {
-        let (dir, name) = parents.of(path)?;
-        let Some(found) = look(dir, &name, path)? else {
+    // Where a path is only passed through by such that may be links, it may be one too.
+    let through = |path: &[u8]| {
+        items.iter().all(|(item, treatment)| {
+            let item = item.trim_matches('/').as_bytes();
+            *treatment != Treatment::AsItIs
+                || !(item.starts_with(path) && item.get(path.len()) == Some(&b'/'))
+        })
+    };
+    let lookup = Lookup::detect(root);
+    let mut parents = Parents::new(lookup, root);
+    let mut archive = Archive { bytes: Vec::new() };
+    for (path, treatment) in &names {
+        let treatment = match treatment {
+            None if through(path) => Some(Treatment::Through),
+            other => *other,
+        };
+        let real = match treatment {
+            None | Some(Treatment::AsItIs) => path.clone(),
+            Some(Treatment::Through | Treatment::Roots(_)) => real(root, path)?,
+        };
+        let (dir, name) = parents.of(&real)?;
+        let Some(found) = look(dir, &name, &real)? else {
             continue;
         };
-        let header = found.entry.header();
-        archive.extend(header.map_err(|e| TreeError::io("describe", path, e))?);
-        if let Kind::File { size } = found.entry.kind {
-            let mut file = open(&mut parents, &found)?;
-            let end = archive.len() + size as usize;
-            (&mut file)
-                .take(size)
-                .read_to_end(&mut archive)
-                .map_err(|e| TreeError::io("read", path, e))?;
-            unchanged(&file, &found)?;
-            // Unchanged in size and time, so this only fills the last block.
-            archive.resize(end.next_multiple_of(BLOCK as usize), 0);
+        let whole = names[path] == Some(Treatment::AsItIs) && found.entry.kind == Kind::Directory;
+        let mut entry = found.entry.clone();
+        entry.path.clone_from(path);
+        if let Some(Treatment::Roots(mode)) = treatment {
+            entry.mode = mode;
+            (entry.uid, entry.gid) = (0, 0);
+            entry.attributes.clear();
+        }
+        archive.add(&mut parents, &entry, &found)?;
+        if whole {
+            let directory = parents.directory(path)?;
+            let mut listing = list(lookup, directory, &[])?;
+            // The first is the directory itself.
+            listing
+                .directories
+                .retain(|found| !found.entry.path.is_empty());
+            let below = |name: &[u8]| [path.as_slice(), b"/", name].concat();
+            let all = [listing.directories, listing.files, listing.hard_links];
+            for mut found in all.into_iter().flatten() {
+                found.entry.path = below(&found.entry.path);
+                if let Kind::HardLink { target } = &mut found.entry.kind {
+                    *target = below(target);
+                }
+                let entry = found.entry.clone();
+                archive.add(&mut parents, &entry, &found)?;
+            }
         }
     }
-    archive.resize(archive.len() + END as usize, 0);
-    Ok(archive)
+    let mut bytes = archive.bytes;
+    bytes.resize(bytes.len() + END as usize, 0);
+    Ok(bytes)
+}
+
+/// Where a path leads, relative to the root.
+fn real(root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<u8>, TreeError> {
+    let at = format!("/proc/self/fd/{}", root.as_raw_fd());
+    let at = Path::new(&at);
+    let found = in_root::resolve(at, Path::new(OsStr::from_bytes(path)))
+        .map_err(|e| TreeError::io("follow", path, e))?;
+    let below = found.strip_prefix(at).unwrap_or(&found);
+    Ok(below.as_os_str().as_bytes().to_vec())
+}
+
+/// An archive that grows.
+struct Archive {
+    bytes: Vec<u8>,
+}
+
+impl Archive {
+    /// Adds an entry, with the content of what was found.
+    fn add(
+        &mut self,
+        parents: &mut Parents<'_>,
+        entry: &Entry,
+        found: &Found,
+    ) -> Result<(), TreeError> {
+        let path = &entry.path;
+        let header = entry.header();
+        self.bytes
+            .extend(header.map_err(|e| TreeError::io("describe", path, e))?);
+        let Kind::File { size } = entry.kind else {
+            return Ok(());
+        };
+        if self.bytes.len() as u64 + size > MOST as u64 {
+            return Err(TreeError::obstacle(
+                path,
+                "makes what is carried larger than 256 MiB; keep it instead",
+            ));
+        }
+        let mut file = open(parents, found)?;
+        let end = self.bytes.len() + size as usize;
+        (&mut file)
+            .take(size)
+            .read_to_end(&mut self.bytes)
+            .map_err(|e| TreeError::io("read", path, e))?;
+        unchanged(&file, found)?;
+        // Unchanged in size and time, so this only fills the last block.
+        self.bytes.resize(end.next_multiple_of(BLOCK as usize), 0);
+        Ok(())
+    }
 }
 
 /// Unpacks what [`pack_paths`] packed, below `root`. Files that are there are replaced;

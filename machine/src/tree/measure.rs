@@ -8,17 +8,23 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use manifest::accounts::Owners;
 use manifest::keep::KeepPath;
 use manifest::measure::Measure;
 use manifest::Digest;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
+use super::acl;
 use super::attributes;
 use super::descent::{Descent, Entered};
 use super::error::{printable, TreeError};
 use super::lookup::{again, Lookup, Opened};
 use super::names::{Names, Reader};
+
+/// How many numbers of users, or of groups, a tree may have. Four containers with 65,536 numbers
+/// each have as many; a tree with more would make a plan that does not fit beside the kernel.
+const OWNERS_MAX: usize = 1 << 18;
 
 /// Measures the tree at a kept path below `root`. Never follows a link, never enters a mount.
 ///
@@ -91,7 +97,7 @@ pub fn measure_by(
         bytes: tally.bytes,
         disk_bytes: tally.disk_bytes,
         digest: Digest(*tally.hasher.finalize().as_bytes()),
-        owners: manifest::accounts::Owners::default(),
+        owners: tally.owners,
     })
 }
 
@@ -151,6 +157,13 @@ fn directory(
             directories.push(index);
         }
     }
+    let owners = &tally.owners;
+    if owners.users.len().max(owners.groups.len()) > OWNERS_MAX {
+        return Err(TreeError::obstacle(
+            &descent.path(),
+            "belongs to a tree with more owners than can be recorded (262144)",
+        ));
+    }
     let mut pending = Names::default();
     for name in directories.into_iter().rev().filter_map(|i| names.get(i)) {
         pending.push(name);
@@ -163,6 +176,7 @@ struct Tally {
     entries: u64,
     bytes: u64,
     disk_bytes: u64,
+    owners: Owners,
     hasher: blake3::Hasher,
 }
 
@@ -185,6 +199,8 @@ impl Tally {
         if file_type == FileType::RegularFile {
             self.bytes += stat.st_size as u64;
         }
+        self.owners.users.insert(stat.st_uid);
+        self.owners.groups.insert(stat.st_gid);
         self.mark(b'e');
         self.bytes_of(name.to_bytes());
         self.inode(&stat, file_type);
@@ -196,6 +212,7 @@ impl Tally {
             self.mark(b'x');
             self.bytes_of(name.to_bytes());
             self.bytes_of(&value);
+            acl::collect(&name, &value, &mut self.owners);
         }
         Ok(file_type)
     }

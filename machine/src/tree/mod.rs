@@ -9,6 +9,7 @@
 //! Nothing here decides what is kept, finds a root filesystem, mounts or syncs: the caller does,
 //! and it is the caller who must see a `syncfs` succeed before a result counts as durable.
 
+mod acl;
 mod archive;
 mod attributes;
 mod descent;
@@ -28,7 +29,7 @@ mod unpack;
 mod validate;
 mod wipe;
 
-pub use archive::{pack_paths, unpack_tar};
+pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
 pub use error::TreeError;
 pub use lookup::Lookup;
 pub use measure::{measure, measure_by};

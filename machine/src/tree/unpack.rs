@@ -3,7 +3,8 @@
 //! Four phases: directories, plain and for root alone; everything else, in threads, a frame each;
 //! hard links; and then what directories are to look like. A frame's digest is checked before a
 //! byte of it is used. Nothing at or below a kept path is created, changed or replaced, and of
-//! the directories that lead there only the attributes are set. Unpacking again after an attempt
+//! the directories that lead there only the attributes are set. The payload's owners
+//! are turned into the new OS's numbers on the way; what is kept has its numbers already. Unpacking again after an attempt
 //! that was cut short replaces what that left.
 
 use std::io::{self, BufReader, Read};
@@ -12,10 +13,12 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use manifest::accounts::NumberMap;
 use manifest::keep::{Fate, KeepSet};
 use manifest::payload::Payload;
 use zstd::zstd_safe::{DCtx, DParameter};
 
+use super::acl;
 use super::error::{printable, TreeError};
 use super::header::{Entry, Kind};
 use super::lookup::Lookup;
@@ -37,12 +40,15 @@ const READ: usize = 160 * 1024;
 pub struct UnpackOptions {
     /// How many threads write files.
     pub threads: usize,
+    /// What the payload's owners become, in access control lists too.
+    pub owners: NumberMap,
 }
 
 impl Default for UnpackOptions {
     fn default() -> Self {
         Self {
             threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+            owners: NumberMap::default(),
         }
     }
 }
@@ -110,6 +116,7 @@ pub fn unpack_by(
     let work = Work {
         source,
         payload,
+        owners: &options.owners,
         progress,
         shared: Mutex::new(Shared::default()),
     };
@@ -133,6 +140,7 @@ pub fn unpack_by(
 struct Work<'a> {
     source: &'a Source,
     payload: &'a Payload,
+    owners: &'a NumberMap,
     progress: &'a (dyn Fn(u64) + Sync),
     shared: Mutex<Shared>,
 }
@@ -290,8 +298,15 @@ impl Worker<'_> {
         Ok(directories)
     }
 
-    fn entry(&mut self, entry: Entry, body: &mut dyn Read) -> Result<(), TreeError> {
+    fn entry(&mut self, mut entry: Entry, body: &mut dyn Read) -> Result<(), TreeError> {
         let work = self.work;
+        // Before anything looks at the owner: one that becomes root's, or ceases to be, must not
+        // be taken for what it was in the payload.
+        entry.uid = work.owners.user(entry.uid);
+        entry.gid = work.owners.group(entry.gid);
+        for (name, value) in &mut entry.attributes {
+            acl::translate(name, value, work.owners);
+        }
         match self.placer.fate(&entry.path) {
             Fate::Kept => {
                 work.skip(&entry.path, SkippedBecause::Kept);

@@ -41,7 +41,10 @@ pub fn unpack_tree(top: &Path, stored: &[u8], payload: &Payload, keep: &KeepSet)
         &source,
         payload,
         keep,
-        &UnpackOptions { threads: 3 },
+        &UnpackOptions {
+            threads: 3,
+            ..UnpackOptions::default()
+        },
         &quiet,
     )
     .unwrap();

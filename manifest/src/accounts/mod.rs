@@ -3,14 +3,51 @@
 //! Formats: passwd(5), shadow(5), group(5), gshadow(5), subuid(5). Names are text; everything else
 //! in a line is bytes, for old GECOS fields are in old encodings.
 
+mod lines;
+mod login_defs;
 pub mod merge;
+#[cfg(test)]
+mod merge_tests;
+mod notes;
+mod parse;
+mod password;
+pub mod render;
+#[cfg(test)]
+mod render_tests;
+mod shell;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use parse::parse;
+
+/// What is wrong with account files.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// A line that cannot be read for sure.
+    #[error("{file}, line {line}: {what}")]
+    Line {
+        /// The file.
+        file: &'static str,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The files are not those that the plan was made of.
+    #[error("{file}: {what}")]
+    NotAsPlanned {
+        /// The file.
+        file: &'static str,
+        /// What differs.
+        what: String,
+    },
+}
+
 /// The account files of one OS, as they are on its disk. Absent files are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct AccountFiles {
     /// /etc/passwd.
     pub passwd: Vec<u8>,
@@ -24,6 +61,16 @@ pub struct AccountFiles {
     pub subuid: Vec<u8>,
     /// /etc/subgid.
     pub subgid: Vec<u8>,
+}
+
+impl fmt::Debug for AccountFiles {
+    /// Without their content, for that holds password hashes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountFiles")
+            .field("passwd", &self.passwd.len())
+            .field("group", &self.group.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Numbers that own something: as owner, as group, or in an access control list.
@@ -46,6 +93,9 @@ pub struct AccountPlan {
     pub left: Vec<String>,
     /// What to know: lines that were skipped, accounts that changed their shell.
     pub notes: Vec<String>,
+    /// Users who come along and whose login shell is not in the new OS, with the one they get.
+    #[serde(default)]
+    pub shells: Vec<(String, String)>,
 }
 
 /// A user or a group.
@@ -75,10 +125,23 @@ pub enum AccountRule {
     New,
     /// Only in the payload; its number belongs to somebody of the old OS, so it got another.
     Moved,
-    /// A person of the old OS.
+    /// A person of the old OS, on both sides or not: their number and their fields of passwd.
     Person,
     /// An old account that owns something that is kept, or that a person belongs to.
     Needed,
+}
+
+impl std::fmt::Display for AccountRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            AccountRule::Same => "same on both sides",
+            AccountRule::OldNumber => "the old number wins",
+            AccountRule::New => "new",
+            AccountRule::Moved => "new; its number is the old OS's",
+            AccountRule::Person => "a person",
+            AccountRule::Needed => "owns something kept, or people belong to it",
+        })
+    }
 }
 
 /// From the payload's numbers to the new OS's: sorted pairs, only those that differ.
@@ -91,16 +154,21 @@ pub struct NumberMap {
 }
 
 impl AccountPlan {
-    /// The payload's numbers that become others.
+    /// The payload's numbers that become others. A number with several names in the payload
+    /// belongs to the first of them, as for everything that looks names up by number; root's
+    /// always stays.
     pub fn number_map(&self) -> NumberMap {
         let map = |rows: &[AccountRow]| {
-            let mut pairs: Vec<_> = rows
-                .iter()
-                .filter_map(|row| Some((row.payload?, row.number)))
+            let mut numbers = BTreeMap::from([(0, 0)]);
+            for row in rows {
+                if let Some(payload) = row.payload {
+                    numbers.entry(payload).or_insert(row.number);
+                }
+            }
+            numbers
+                .into_iter()
                 .filter(|(from, to)| from != to)
-                .collect();
-            pairs.sort_unstable();
-            pairs
+                .collect()
         };
         NumberMap {
             users: map(&self.users),
@@ -138,6 +206,9 @@ pub struct Accounts {
     pub skipped: Vec<String>,
     /// The numbers that the OS gives to people and to services, from login.defs(5).
     pub ranges: Ranges,
+    /// What to know about users' passwords, by name.
+    #[serde(default)]
+    pub passwords: Vec<(String, String)>,
 }
 
 /// A user, from passwd(5).

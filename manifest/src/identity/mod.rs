@@ -1,6 +1,13 @@
 //! Names, keys and mounts: what a machine is known by beside its network and its people.
 
+pub mod cloud;
+pub mod fstab;
+pub mod host_keys;
+pub mod mount_options;
+mod mounts;
+pub mod names;
 pub mod plan;
+mod zones;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +18,9 @@ use crate::network::NewFile;
 pub struct OldIdentity {
     /// The host name by /etc/hostname, else the kernel's.
     pub hostname: String,
-    /// The text of /etc/hosts.
+    /// /etc/machine-id, else the one that D-Bus keeps.
+    pub machine_id: Option<String>,
+    /// The text of /etc/hosts; bytes that are no UTF-8 are U+FFFD.
     pub hosts: String,
     /// The text of /etc/fstab.
     pub fstab: String,
@@ -29,6 +38,23 @@ pub struct OldIdentity {
     pub copied: Vec<String>,
     /// What is in the old OS and stays behind, by kind: `("crontabs", ["/etc/cron.d/shop"])`.
     pub left: Vec<(String, Vec<String>)>,
+    /// Paths that are kept; what is there is there in the new OS too.
+    pub kept: Vec<String>,
+    /// What else to know: files that are not carried because they are kept, or are not there.
+    pub notes: Vec<String>,
+}
+
+impl OldIdentity {
+    /// Is a path of the old OS there in the new one because it is kept?
+    pub fn keeps(&self, path: &str) -> bool {
+        self.kept.iter().any(|kept| is_below(path, kept))
+    }
+}
+
+/// Is a path another one, or below it?
+pub fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above.trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A host key of the ssh server.
@@ -38,7 +64,8 @@ pub struct HostKey {
     pub path: String,
     /// Its type, as it is called in the public half: `ssh-ed25519`, `ssh-rsa`…
     pub kind: String,
-    /// The fingerprint, as ssh prints it: `SHA256:…`.
+    /// The fingerprint, as ssh prints it: `SHA256:…`; empty where the public half is not there and
+    /// the private half does not tell it.
     pub fingerprint: String,
 }
 
@@ -47,6 +74,8 @@ pub struct HostKey {
 pub struct DeviceFacts {
     /// Its node in the old OS.
     pub node: String,
+    /// Other names of the node: what udev links to it, `/dev/disk/by-id/…`, `/dev/mapper/…`.
+    pub links: Vec<String>,
     /// UUID of what is on it.
     pub uuid: Option<String>,
     /// Label of what is on it.
@@ -85,6 +114,9 @@ pub struct IdentityPlan {
     pub hostname: String,
     /// Files and folders that are copied as they are, by path.
     pub copied: Vec<String>,
+    /// Those of them that are private host keys: they come with mode 0600, root's, without an
+    /// access control list, for the ssh server takes no others; links to them become files.
+    pub private: Vec<String>,
     /// Files that are written.
     pub files: Vec<NewFile>,
     /// Lines that are added to fstab(5) of the new OS, behind the root's.

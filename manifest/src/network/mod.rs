@@ -55,7 +55,7 @@ pub struct Link {
     pub addresses: Vec<Address>,
     /// Evidence that IPv4 is configured by DHCP on this link, in words; `None` where it is not.
     pub dhcp4: Option<String>,
-    /// The same for DHCPv6.
+    /// The same for `DHCPv6`.
     pub dhcp6: Option<String>,
     /// The same for router advertisements: the kernel or a program takes prefixes or routes from
     /// them here.
@@ -156,6 +156,28 @@ pub enum Origin {
     Router,
     /// The kernel made it by itself, as it does link-local addresses.
     Kernel,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Origin::Static => "static",
+            Origin::Dhcp => "DHCP",
+            Origin::Router => "router advertisement",
+            Origin::Kernel => "made by the kernel",
+        })
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Dialect::Ifupdown => "ifupdown",
+            Dialect::Netplan => "netplan",
+            Dialect::Networkd => "systemd-networkd",
+            Dialect::NetworkManager => "NetworkManager",
+        })
+    }
 }
 
 /// A route.
@@ -263,8 +285,11 @@ pub struct Mac(pub [u8; 6]);
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (at, byte) in self.0.iter().enumerate() {
+            let colon = if at == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use manifest::confirm::{Confirm, Verdict};
 use manifest::plan::Plan;
 use manifest::report::Report;
 use manifest::Document;
+use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::image;
 use reroot_tests::old_server::old_server;
@@ -20,8 +22,25 @@ use reroot_tests::reinstall::{self, Outcome, IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
-/// Files that say who the machine is; they too must come out as they went in.
-const IDENTITY: &str = "cat /etc/hostname /etc/machine-id /etc/ssh/ssh_host_*_key.pub";
+/// What says who the machine is, as a name and what the machine is asked; it too must come out as it
+/// went in.
+const IDENTITY: [(&str, &str); 6] = [
+    ("host name", "cat /etc/hostname"),
+    ("machine id", "cat /etc/machine-id"),
+    (
+        "address",
+        "ip -4 -o address show scope global | awk '{print $4, $2}'",
+    ),
+    ("router", "ip -4 route show default | awk '{print $3, $5}'"),
+    (
+        "ssh host key",
+        "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d ' ' -f 2",
+    ),
+    (
+        "owner of /var/lib/mysql",
+        "stat -c '%U:%G (%u:%g)' /var/lib/mysql",
+    ),
+];
 
 /// Everything the report is made of.
 struct Story {
@@ -29,7 +48,9 @@ struct Story {
     new_os: String,
     before: Vec<Evidence>,
     after: Vec<Evidence>,
-    same_identity: bool,
+    identity_before: Vec<String>,
+    identity_after: Vec<String>,
+    confirm: Confirm,
     silence: Silence,
     in_the_machine: Report,
     steps: Vec<(&'static str, Duration)>,
@@ -43,8 +64,12 @@ fn main() -> Result<()> {
         "kept data differs: see the report"
     );
     ensure!(
-        story.same_identity,
+        story.identity_before == story.identity_after,
         "the machine's identity differs: see the report"
+    );
+    ensure!(
+        story.confirm.passed,
+        "the first boot fell short: see the report"
     );
     Ok(())
 }
@@ -63,7 +88,7 @@ fn perform() -> Result<Story> {
     let mut machine = Machine::boot(&server, "demo", USUAL_MEMORY_MIB)?;
     machine.wait_for_ssh()?;
     let old_os = machine.expect("cat /etc/os-release")?;
-    let identity = machine.expect(IDENTITY)?;
+    let identity_before = identity(&machine)?;
     watch.done("boot the old server");
     say("take the digests of its data");
     let before = evidence::gather(&machine, &KEPT)?;
@@ -108,16 +133,30 @@ fn perform() -> Result<Story> {
     say("take the digests again, on the new OS");
     let after = evidence::gather(&machine, &KEPT)?;
     watch.done("digests after");
+    say("wait until the new OS has compared itself with the plan");
+    let confirm = confirmed::wait(&machine)?;
+    watch.done("the first boot's own comparison");
     Ok(Story {
         old_os,
         new_os: machine.expect("cat /etc/os-release")?,
         before,
         after,
-        same_identity: machine.expect(IDENTITY)? == identity,
+        identity_before,
+        identity_after: identity(&machine)?,
+        confirm,
         silence,
         in_the_machine: report_of(&machine)?,
         steps: watch.steps,
     })
+}
+
+/// The answers to [`IDENTITY`].
+fn identity(machine: &Machine) -> Result<Vec<String>> {
+    let ask = |(_, question): &(&str, &str)| -> Result<String> {
+        let answer = machine.expect(question)?;
+        Ok(answer.trim().replace('\n', ", "))
+    };
+    IDENTITY.iter().map(ask).collect()
 }
 
 /// Times of one thing after another.
@@ -181,12 +220,31 @@ fn print_report(story: &Story) {
     }
     println!("metadata: SHA-256 of names, inode numbers, owners, modes, sizes, all times, links");
     println!("contents: SHA-256 of the SHA-256 of every file");
-    let identity = if story.same_identity {
-        "the same"
-    } else {
-        "DIFFERENT"
-    };
-    println!("hostname, machine-id and ssh host keys: {identity}");
+
+    heading("Identity");
+    for (((what, _), before), after) in IDENTITY
+        .iter()
+        .zip(&story.identity_before)
+        .zip(&story.identity_after)
+    {
+        let result = if before == after {
+            "the same"
+        } else {
+            "DIFFERENT"
+        };
+        println!("{what}: {result}\n  before {before}\n  after  {after}");
+    }
+
+    heading("The new OS's own comparison with the plan, at its first boot");
+    for (verdict, mark) in [
+        (Verdict::Short, "SHORT"),
+        (Verdict::Unknown, "unknown"),
+        (Verdict::Pass, "pass"),
+    ] {
+        for line in confirmed::lines(&story.confirm, verdict) {
+            println!("{mark:<8} {line}");
+        }
+    }
 
     heading("In the RAM environment");
     for phase in &story.in_the_machine.phases {

@@ -1,15 +1,26 @@
 //! An old server to try things on by hand: boots one and waits until told to end it.
+//!
+//! `server [MIB] [static]`: with its memory, and with the static server's network cards and disks.
 
-use anyhow::Result;
+use anyhow::{bail, Context, Result};
 use reroot_tests::old_server::ssh_key;
+use reroot_tests::static_server::running_static_server;
 use reroot_tests::vm::{running_old_server, USUAL_MEMORY_MIB};
 
 fn main() -> Result<()> {
-    let memory_mib = match std::env::args().nth(1) {
-        Some(argument) => argument.parse()?,
+    let mut arguments = std::env::args().skip(1).peekable();
+    let memory_mib = match arguments.next_if(|argument| argument != "static") {
+        Some(argument) => argument.parse().context("memory in MiB")?,
         None => USUAL_MEMORY_MIB,
     };
-    let machine = running_old_server("server", memory_mib)?;
+    let machine = match arguments.next().as_deref() {
+        Some("static") => running_static_server("server", memory_mib)?,
+        Some(other) => bail!("{other}: it may be `static`"),
+        None => running_old_server("server", memory_mib)?,
+    };
+    if let Ok(outside) = machine.outside() {
+        println!("outside: ip netns exec {} sh", outside.name());
+    }
     println!(
         "log in:  ssh -i {} -p {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
          root@127.0.0.1\nconsole: tail -f {}\nPress Return to end it.",

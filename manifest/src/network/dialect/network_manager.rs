@@ -443,6 +443,7 @@ impl Keyfile {
             self.key(key, value);
         }
     }
+
     /// A list, if there is something in it.
     fn list(&mut self, key: &str, values: impl IntoIterator<Item = impl Display>) {
         let mut list = String::new();

@@ -191,7 +191,7 @@ fn text(view: &View<'_>, servers: &[IpAddr], options: bool, draft: &mut Draft) -
     text
 }
 
-/// Whether an address means something on one link alone (fe80::/10).
+/// Whether an address means something on one link alone (`fe80::/10`).
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.segments()[0] & 0xffc0 == 0xfe80)
 }

@@ -1,0 +1,366 @@
+//! What a new OS brings for a machine's identity: what configures its network, its accounts, its
+//! ssh server, the filesystems that it can mount. The launcher plans with it on the machine.
+//!
+//! Everything is read from the finished tree; nothing in it is run.
+
+use anyhow::{Context, Result};
+use manifest::accounts::{self, AccountFiles, Accounts};
+use manifest::identity::NewIdentity;
+use manifest::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
+
+use crate::failure::refusal;
+use crate::recipe::Recipe;
+use crate::requirements::NewOs;
+use crate::root_tree::RootTree;
+
+/// What was found.
+pub struct Found {
+    /// What configures the network.
+    pub network: Option<Stack>,
+    /// Users and groups.
+    pub accounts: Accounts,
+    /// Names, keys and mounts.
+    pub identity: NewIdentity,
+}
+
+/// Looks at a finished tree.
+pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
+    let files = AccountFiles {
+        passwd: optional(tree, "etc/passwd")?,
+        shadow: optional(tree, "etc/shadow")?,
+        group: optional(tree, "etc/group")?,
+        gshadow: optional(tree, "etc/gshadow")?,
+        subuid: optional(tree, "etc/subuid")?,
+        subgid: optional(tree, "etc/subgid")?,
+    };
+    let accounts = accounts::parse(&files, &optional(tree, "etc/login.defs")?)
+        .context("read the accounts of the new root")?;
+    let network = stack(tree, recipe)?;
+    Ok(Found {
+        network,
+        accounts,
+        identity: NewIdentity {
+            host_key_types: host_key_types(tree)?,
+            filesystems: filesystems(tree, os)?,
+            shells: shells(tree)?,
+            zones: tree.has("usr/share/zoneinfo/Europe/London"),
+            locale_gen: tree.has("usr/sbin/locale-gen"),
+            cloud_init: tree.has("usr/bin/cloud-init"),
+            carry: recipe.carry.iter().map(ToString::to_string).collect(),
+        },
+    })
+}
+
+fn optional(tree: &RootTree, path: &str) -> Result<Vec<u8>> {
+    match tree.read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.with_context(|| format!("read /{path} in the new root")),
+    }
+}
+
+fn optional_text(tree: &RootTree, path: &str) -> Result<String> {
+    Ok(String::from_utf8_lossy(&optional(tree, path)?).into_owned())
+}
+
+/// Folders in which a program may be.
+const PROGRAM_FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
+
+fn has_program(tree: &RootTree, name: &str) -> bool {
+    PROGRAM_FOLDERS
+        .iter()
+        .any(|folder| tree.has(&format!("{folder}/{name}")))
+}
+
+/// What each dialect needs in the tree: a file, and whether a unit must be enabled, by its name.
+const DIALECTS: [(Dialect, &[&str], Option<&str>); 4] = [
+    (Dialect::Netplan, &["usr/sbin/netplan"], None),
+    (
+        Dialect::NetworkManager,
+        &["usr/sbin/NetworkManager"],
+        Some("NetworkManager.service"),
+    ),
+    (
+        Dialect::Networkd,
+        &[
+            "usr/lib/systemd/systemd-networkd",
+            "lib/systemd/systemd-networkd",
+        ],
+        Some("systemd-networkd.service"),
+    ),
+    (Dialect::Ifupdown, &["usr/sbin/ifup", "sbin/ifup"], None),
+];
+
+/// The first dialect whose program is there, and is started at boot.
+fn stack(tree: &RootTree, recipe: &Recipe) -> Result<Option<Stack>> {
+    let there = |dialect: Dialect| {
+        DIALECTS
+            .iter()
+            .any(|(d, files, _)| *d == dialect && files.iter().any(|file| tree.has(file)))
+    };
+    let dialect = match recipe.dialect {
+        Some(dialect) if there(dialect) => Some(dialect),
+        Some(dialect) => {
+            return Err(refusal(
+                format!("image.toml says that {dialect:?} configures the network, and the new root does not have it"),
+                "have the folder install its package, or correct [network] dialect",
+            ));
+        }
+        None => DIALECTS
+            .iter()
+            .filter(|(_, _, unit)| unit.is_none_or(|unit| is_enabled(tree, unit)))
+            .map(|(dialect, ..)| *dialect)
+            .find(|dialect| there(*dialect)),
+    };
+    let Some(dialect) = dialect else {
+        return Ok(None);
+    };
+    let resolver = if is_enabled(tree, "systemd-resolved.service") {
+        Resolver::Resolved
+    } else if has_program(tree, "resolvconf") {
+        Resolver::Resolvconf
+    } else {
+        Resolver::File
+    };
+    let words: Vec<_> = recipe.boot.cmdline.split_whitespace().collect();
+    Ok(Some(Stack {
+        dialect,
+        systemd: systemd_version(tree)?,
+        kernel_names: words.contains(&"net.ifnames=0"),
+        resolver,
+        programs: STACK_PROGRAMS
+            .iter()
+            .filter(|name| has_program(tree, name))
+            .map(|name| (*name).to_owned())
+            .collect(),
+    }))
+}
+
+/// Whether a unit is started at boot: some target wants it.
+fn is_enabled(tree: &RootTree, unit: &str) -> bool {
+    let base = "etc/systemd/system";
+    let wanted_by = tree.names(base).unwrap_or_default();
+    wanted_by
+        .iter()
+        .filter(|name| name.strip_suffix(".wants").is_some())
+        // The link leads to a file of the tree; that it is there is all that counts.
+        .any(|name| {
+            tree.names(&format!("{base}/{name}"))
+                .is_ok_and(|units| units.iter().any(|u| u == unit))
+        })
+}
+
+/// The version of a package as dpkg has it, without its epoch; nothing where there is no dpkg.
+fn package_version(tree: &RootTree, package: &str) -> Result<Option<String>> {
+    let status = optional_text(tree, "var/lib/dpkg/status")?;
+    let wanted = format!("Package: {package}");
+    let paragraph = status
+        .split("\n\n")
+        .find(|paragraph| paragraph.lines().any(|line| line == wanted));
+    Ok(paragraph.and_then(|paragraph| {
+        let version = paragraph
+            .lines()
+            .find_map(|line| line.strip_prefix("Version: "))?;
+        let after_epoch = version.split_once(':').map_or(version, |(_, rest)| rest);
+        Some(after_epoch.to_owned())
+    }))
+}
+
+/// The number that a version begins with, and the one behind its first dot.
+fn leading_numbers(version: &str) -> (u32, u32) {
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|digits| digits.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn systemd_version(tree: &RootTree) -> Result<u32> {
+    if let Some(version) = package_version(tree, "systemd")? {
+        return Ok(leading_numbers(&version).0);
+    }
+    // libsystemd-shared-257.so, since 231.
+    for folder in [
+        "usr/lib/systemd",
+        "lib/systemd",
+        "usr/lib/x86_64-linux-gnu/systemd",
+    ] {
+        let names = tree.names(folder).unwrap_or_default();
+        let version = names
+            .iter()
+            .filter_map(|name| name.strip_prefix("libsystemd-shared-"))
+            .map(|rest| leading_numbers(rest).0)
+            .max();
+        if let Some(version) = version {
+            return Ok(version);
+        }
+    }
+    Ok(0)
+}
+
+/// The first two numbers of a version.
+type Release = (u32, u32);
+
+/// Types of host keys and the releases of OpenSSH that show them: from, up to but without.
+const HOST_KEY_TYPES: [(&str, Release, Release); 6] = [
+    ("ssh-dss", (0, 0), (7, 0)),
+    ("ssh-rsa", (0, 0), (u32::MAX, 0)),
+    ("ecdsa-sha2-nistp256", (5, 7), (u32::MAX, 0)),
+    ("ecdsa-sha2-nistp384", (5, 7), (u32::MAX, 0)),
+    ("ecdsa-sha2-nistp521", (5, 7), (u32::MAX, 0)),
+    ("ssh-ed25519", (6, 5), (u32::MAX, 0)),
+];
+
+fn host_key_types(tree: &RootTree) -> Result<Vec<String>> {
+    if !has_program(tree, "sshd") {
+        return Ok(Vec::new());
+    }
+    // One whose version is not known is taken for a recent one.
+    let version = package_version(tree, "openssh-server")?
+        .map_or((u32::MAX - 1, 0), |version| leading_numbers(&version));
+    Ok(HOST_KEY_TYPES
+        .iter()
+        .filter(|(_, from, to)| (from..to).contains(&&version))
+        .map(|(name, ..)| (*name).to_owned())
+        .collect())
+}
+
+/// Filesystems that take a program of their own to mount.
+const MOUNT_HELPERS: [(&str, &str); 5] = [
+    ("nfs", "mount.nfs"),
+    ("nfs4", "mount.nfs4"),
+    ("cifs", "mount.cifs"),
+    ("ceph", "mount.ceph"),
+    ("glusterfs", "mount.glusterfs"),
+];
+
+/// What the kernel can mount: modules tell it by an alias `fs-NAME`, filesystems that are part of
+/// the kernel by the name of their object file.
+fn filesystems(tree: &RootTree, os: &NewOs) -> Result<Vec<String>> {
+    let aliases = optional_text(tree, &format!("{}/modules.alias", os.modules))?;
+    let builtin = optional_text(tree, &format!("{}/modules.builtin", os.modules))?;
+    let mut found: Vec<String> = aliases
+        .lines()
+        .filter_map(|line| line.strip_prefix("alias fs-")?.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    let objects = builtin.lines().filter_map(|line| {
+        let inner = line.trim().strip_prefix("kernel/fs/")?;
+        inner.rsplit('/').next()?.strip_suffix(".ko")
+    });
+    found.extend(objects.map(|name| name.replace('_', "-")));
+    // ext4 mounts its ancestors too.
+    if found.iter().any(|name| name == "ext4") {
+        found.extend(["ext2", "ext3"].map(str::to_owned));
+    }
+    found.retain(|name| {
+        MOUNT_HELPERS
+            .iter()
+            .all(|(fstype, helper)| name != fstype || has_program(tree, helper))
+    });
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Programs that stand for a shell where nobody may log in.
+const NO_LOGIN: [&str; 4] = [
+    "/usr/sbin/nologin",
+    "/sbin/nologin",
+    "/bin/false",
+    "/usr/bin/false",
+];
+
+fn shells(tree: &RootTree) -> Result<Vec<String>> {
+    let listed = optional_text(tree, "etc/shells")?;
+    let mut shells: Vec<String> = listed
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('/'))
+        .chain(NO_LOGIN)
+        .filter(|path| tree.has(path.trim_start_matches('/')))
+        .map(str::to_owned)
+        .collect();
+    shells.sort();
+    shells.dedup();
+    Ok(shells)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, RootTree) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let tree = RootTree::open(folder.path()).unwrap();
+        (folder, tree)
+    }
+
+    #[test]
+    fn versions_come_from_the_package_database() {
+        let (_folder, tree) = tree(&[(
+            "var/lib/dpkg/status",
+            "Package: systemd-sysv\nVersion: 9\n\nPackage: systemd\nStatus: x\nVersion: 257.8-1~deb13u2\n\n\
+             Package: openssh-server\nVersion: 1:6.0p1-3ubuntu1\n",
+        ), ("usr/sbin/sshd", "")]);
+        assert_eq!(systemd_version(&tree).unwrap(), 257);
+        let types = host_key_types(&tree).unwrap();
+        assert_eq!(types.first().unwrap(), "ssh-dss");
+        assert!(!types.contains(&"ssh-ed25519".to_owned()));
+    }
+
+    #[test]
+    fn a_system_without_packages_tells_its_version_by_a_library() {
+        let (_folder, tree) = tree(&[("usr/lib/systemd/libsystemd-shared-252.19-1.fc.so", "")]);
+        assert_eq!(systemd_version(&tree).unwrap(), 252);
+        assert!(host_key_types(&tree).unwrap().is_empty());
+    }
+
+    #[test]
+    fn filesystems_need_their_programs() {
+        let os = NewOs {
+            release: manifest::facts::OsRelease::default(),
+            kernel: "6".to_owned(),
+            modules: "lib/modules/6".to_owned(),
+        };
+        let (_folder, tree) = tree(&[
+            (
+                "lib/modules/6/modules.alias",
+                "alias fs-xfs xfs\nalias fs-nfs nfs\nalias fs-cifs cifs\nalias pci:x y\n",
+            ),
+            (
+                "lib/modules/6/modules.builtin",
+                "kernel/fs/ext4/ext4.ko\nkernel/fs/nls/nls_utf8.ko\nkernel/drivers/x.ko\n",
+            ),
+            ("sbin/mount.nfs", ""),
+        ]);
+        let found = filesystems(&tree, &os).unwrap();
+        for there in ["ext2", "ext4", "nfs", "xfs"] {
+            assert!(found.iter().any(|f| f == there), "{there}");
+        }
+        assert!(!found.iter().any(|f| f == "cifs"));
+    }
+
+    #[test]
+    fn a_unit_counts_where_a_target_wants_it() {
+        let unit = "etc/systemd/system/multi-user.target.wants/systemd-networkd.service";
+        let (_folder, tree) = tree(&[(unit, "")]);
+        assert!(is_enabled(&tree, "systemd-networkd.service"));
+        assert!(!is_enabled(&tree, "systemd-resolved.service"));
+    }
+
+    #[test]
+    fn only_shells_that_exist_count() {
+        let (_folder, tree) = tree(&[
+            ("etc/shells", "# shells\n/bin/sh\n/bin/zsh\n"),
+            ("bin/sh", ""),
+            ("usr/sbin/nologin", ""),
+        ]);
+        assert_eq!(shells(&tree).unwrap(), ["/bin/sh", "/usr/sbin/nologin"]);
+    }
+}

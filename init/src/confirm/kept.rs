@@ -1,0 +1,73 @@
+//! The kept paths at the first boot, measured before local filesystems are mounted over them and
+//! before any service writes to them: as the RAM environment measured them.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use machine::tree;
+use manifest::confirm::KeptFound;
+use manifest::facts::Kept;
+use manifest::plan::Plan;
+use manifest::Document;
+use rustix::fs::{Mode, OFlags};
+
+use super::{read_document, read_plan};
+use crate::carry::replace;
+use crate::early::STATE;
+
+/// The outcome's name, in the run's directory and in memory.
+const FOUND: &str = "kept-found.json";
+const IN_MEMORY: &str = "kept.json";
+
+/// Measures every kept path, once: at later boots services have been writing to them, so that the
+/// first outcome stands. It is put in the run's directory and in memory.
+pub fn measure(directory: &Path) -> Result<()> {
+    let plan = read_plan(directory)?;
+    let path = directory.join(FOUND);
+    let found = if path.exists() {
+        read_document(&path)?
+    } else {
+        // Where it is cut off, this tells the next boot that it is too late.
+        write(&path, &KeptFound::default());
+        let found = measure_all(&plan)?;
+        write(&path, &found);
+        found
+    };
+    fs::create_dir_all(STATE).with_context(|| format!("make {STATE}"))?;
+    replace(
+        &Path::new(STATE).join(IN_MEMORY),
+        found.to_json().as_bytes(),
+        0o600,
+    )
+}
+
+/// A disk that cannot be written to is no reason not to measure: memory has the outcome too.
+fn write(path: &Path, found: &KeptFound) {
+    if let Err(e) = replace(path, found.to_json().as_bytes(), 0o600) {
+        super::say(&format!("reroot: {e:#}"));
+    }
+}
+
+fn measure_all(plan: &Plan) -> Result<KeptFound> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty()).context("open directory /")?;
+    let kept = plan
+        .keep
+        .iter()
+        .map(|kept| Kept {
+            path: kept.path.clone(),
+            found: tree::measure(root.as_fd(), &kept.path)
+                .map_err(|e| format!("{:#}", anyhow::Error::from(e))),
+        })
+        .collect();
+    Ok(KeptFound { ended: true, kept })
+}
+
+/// What the early unit found.
+pub fn outcome(directory: &Path) -> Result<KeptFound> {
+    read_document(&Path::new(STATE).join(IN_MEMORY))
+        .or_else(|_| read_document(&directory.join(FOUND)))
+        .context("the early unit left nothing")
+}

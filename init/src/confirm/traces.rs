@@ -1,0 +1,112 @@
+//! What the comparison leaves for people, and what it takes away when nothing falls short.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use manifest::plan::Plan;
+
+use super::units;
+use crate::carry::replace;
+
+/// What is in the run's directory for the run and the comparison, and is no record of them.
+pub const WORKING: [&str; 6] = [
+    "payload",
+    "initramfs",
+    "kernel",
+    "confirm",
+    "kept.json",
+    "kept-found.json",
+];
+
+/// Those that only the RAM environment needed.
+pub const NEEDED_BY_RUN: [&str; 3] = ["payload", "initramfs", "kernel"];
+
+/// Lines of the summary that are shown at a login.
+const MOTD_LINES: usize = 12;
+
+/// Where the OS at `root` has a path.
+pub fn at(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// Shows a text on the console. One that does not take it must not be waited for.
+pub fn to_console(text: &str) {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let console = fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(flags.bits() as i32)
+        .open("/dev/console");
+    if let Ok(mut console) = console {
+        for line in text.lines() {
+            // A full or dead console loses the line; the journal has it.
+            let _ = console.write_all(format!("{line}\r\n").as_bytes());
+        }
+    }
+}
+
+/// Puts the summary's first lines into the message of the day, in the way that this OS has.
+pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
+    let summary = format!("{}/summary.txt", plan.record_directory());
+    let script = "/etc/update-motd.d/99-reroot";
+    let text = "/etc/motd.d/reroot";
+    let has = |path: &str| {
+        let directory = at(root, path);
+        directory.parent().is_some_and(Path::is_dir) && !units::is_kept(plan, path)
+    };
+    let hint = |path: &str| format!("All of it: {summary}\nNo longer to show this: rm {path}");
+    if has(script) {
+        let hint = hint(script).replace('\n', "'\necho '");
+        let body = format!(
+            "#!/bin/sh\nhead -n {MOTD_LINES} '{summary}' 2>/dev/null || exit 0\necho '{hint}'\n"
+        );
+        replace(&at(root, script), body.as_bytes(), 0o755)
+    } else if has(text) {
+        let all = fs::read_to_string(at(root, &summary)).context("read the summary")?;
+        let head: Vec<&str> = all.lines().take(MOTD_LINES).collect();
+        let body = format!("{}\n{}\n", head.join("\n"), hint(text));
+        replace(&at(root, text), body.as_bytes(), 0o644)
+    } else {
+        Ok(())
+    }
+}
+
+/// Removes the units and the run's directory, or what is no record in it where the records are
+/// there. The program that runs goes with it; systemd forgets units without a file by itself.
+pub fn remove(root: &Path, plan: &Plan) -> Result<()> {
+    units::uninstall(root, plan)?;
+    let directory = at(root, &plan.run_directory());
+    if plan.record_directory() == plan.run_directory() {
+        remove_working(&directory, &WORKING)?;
+    } else {
+        remove_tree(&at(root, "/.reroot"))?;
+    }
+    rustix::fs::sync();
+    Ok(())
+}
+
+/// Removes files of a directory, those that are there.
+pub fn remove_working(directory: &Path, names: &[&str]) -> Result<()> {
+    for name in names {
+        let path = directory.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("remove {}", path.display()))
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes a tree, if it is there.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,70 @@
+//! What a password field says, without trying a password.
+//!
+//! As `pam_unix` reads it: the field of passwd(5) counts unless it is `x`, then that of shadow(5).
+
+/// Whether one can log in with a password. An empty field needs none at all, and counts.
+pub(super) fn is_usable(field: &[u8]) -> bool {
+    // `x` in shadow(5), or without a line there, is a hash that no password has.
+    !matches!(field.first(), Some(b'!' | b'*')) && field != b"x"
+}
+
+/// What to know about a password field that one can log in with.
+pub(super) fn note(field: &[u8]) -> Option<&'static str> {
+    if !is_usable(field) {
+        return None;
+    }
+    if field.is_empty() {
+        return Some("logs in without a password");
+    }
+    if field.starts_with(b"$1$") {
+        return Some("password hash is MD5 ($1$), which newer systems may refuse");
+    }
+    match field.len() {
+        _ if field.starts_with(b"$") => None,
+        20 if field.starts_with(b"_") => {
+            Some("password hash is extended DES, which newer systems may refuse")
+        }
+        13 => Some("password hash is DES, which newer systems may refuse"),
+        14.. => Some("password hash is bigcrypt or unknown, which newer systems may refuse"),
+        _ => Some("password field is no known hash"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn password_fields_are_told_apart() {
+        let cases: &[(&str, &str, bool, Option<&str>)] = &[
+            ("locked", "!", false, None),
+            ("never set", "!!", false, None),
+            ("no password", "*", false, None),
+            ("locked with its hash", "!$6$salt$hash", false, None),
+            ("elsewhere", "x", false, None),
+            ("SHA-512", "$6$salt$hash", true, None),
+            ("yescrypt", "$y$j9T$salt$hash", true, None),
+            ("bcrypt", "$2b$05$hash", true, None),
+            ("empty", "", true, Some("without a password")),
+            ("MD5", "$1$salt$hash", true, Some("MD5")),
+            ("DES", "abJnggxhB/yWI", true, Some("is DES")),
+            ("BSDi", "_J9..K0AyUubDrfOgO4s", true, Some("extended DES")),
+            (
+                "bigcrypt",
+                "qiyh4XPJGsOZ2MEAyLkfWqeQ",
+                true,
+                Some("bigcrypt"),
+            ),
+            ("a word", "NP", true, Some("no known hash")),
+        ];
+        for (case, field, usable, text) in cases {
+            assert_eq!(is_usable(field.as_bytes()), *usable, "{case}");
+            let said = note(field.as_bytes());
+            assert_eq!(said.is_some(), text.is_some(), "{case}");
+            assert!(
+                said.unwrap_or_default().contains(text.unwrap_or_default()),
+                "{case}: {said:?}"
+            );
+        }
+    }
+}

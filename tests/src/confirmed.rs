@@ -1,0 +1,72 @@
+//! What the new OS says of itself: whether its first boot found the machine as it was.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+use manifest::confirm::{Confirm, Verdict};
+use manifest::report::Report;
+use manifest::Document;
+
+use crate::vm::Machine;
+
+/// The unit that compares the machine with the plan.
+pub const UNIT: &str = "reroot-confirm.service";
+
+/// Waits until the first boot has compared the machine with the plan, and gives what it found.
+pub fn wait(machine: &Machine) -> Result<Confirm> {
+    let deadline = Instant::now() + machine.patience(Duration::from_mins(2));
+    loop {
+        // The unit runs late in the boot, writes its findings, cleans up, and is gone with its file.
+        let state = machine.ssh(&format!("systemctl is-active {UNIT}"))?.stdout;
+        let text = machine.expect("cat /var/log/reroot/*/report.json")?;
+        let report = Report::from_json(text.as_bytes()).context("the run's report.json")?;
+        match report.confirm {
+            Some(confirm) if state.trim() != "activating" => return Ok(confirm),
+            _ if Instant::now() > deadline => bail!(
+                "the first boot was not compared with the plan: {UNIT} is {}",
+                state.trim()
+            ),
+            _ => std::thread::sleep(Duration::from_millis(500)),
+        }
+    }
+}
+
+/// The findings with a verdict, a line each.
+pub fn lines(confirm: &Confirm, verdict: Verdict) -> Vec<String> {
+    confirm
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict == verdict)
+        .map(|finding| {
+            let found = finding.found.as_deref();
+            let found = found.map_or_else(String::new, |found| format!("; found: {found}"));
+            format!("{}: {}{found}", finding.code.word(), finding.question)
+        })
+        .collect()
+}
+
+/// The first boot found the machine as it was, said so where people look, and cleaned up.
+pub fn assert_passed(machine: &Machine) -> Result<()> {
+    let confirm = wait(machine)?;
+    ensure!(
+        confirm.passed,
+        "the first boot fell short:\n{}",
+        lines(&confirm, Verdict::Short).join("\n")
+    );
+    ensure!(
+        !lines(&confirm, Verdict::Pass).is_empty(),
+        "the first boot compared nothing"
+    );
+    for line in lines(&confirm, Verdict::Unknown) {
+        println!("cannot be told: {line}");
+    }
+    let state = machine.ssh(&format!("systemctl is-failed {UNIT}"))?;
+    ensure!(state.stdout.trim() != "failed", "{UNIT} failed");
+    machine
+        .expect("test ! -e /.reroot")
+        .context("/.reroot is still there")?;
+    machine
+        .expect("test -s /etc/motd.d/reroot || test -x /etc/update-motd.d/99-reroot")
+        .context("the motd does not tell of it")?;
+    Ok(())
+}
