@@ -463,6 +463,23 @@ fn ip_understands_bonds() {
 #[test]
 fn network_manager_understands_bonds_and_vlans() {
     let up = parse_bonded(Dialect::NetworkManager);
+    // In one word behind the names, in whatever order.
+    let options = up.connections.last().unwrap();
+    let mut options: Vec<&str> = options.split(',').collect();
+    options.sort_unstable();
+    assert_eq!(
+        options,
+        [
+            "downdelay=200",
+            "lacp_rate=fast",
+            "miimon=100",
+            "mode=802.3ad",
+            "updelay=200",
+            "xmit_hash_policy=layer3+4",
+        ],
+        "{}",
+        up.log
+    );
     for name in ["bond0", "bond0.5", "ens3", "ens4"] {
         let found = up.connections.iter().any(|connection| connection == name);
         assert!(found, "{name}: {:?}\n{}", up.connections, up.log);
