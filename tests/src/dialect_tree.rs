@@ -47,7 +47,8 @@ pub struct Up {
     pub routes: Vec<Value>,
     /// `ip -j rule`, IPv4 and then IPv6.
     pub rules: Vec<Value>,
-    /// The names of the connections that NetworkManager took, in order.
+    /// The names of the connections that NetworkManager took, in order, then the options that it
+    /// knows of the bond `bond0`, if there is one.
     pub connections: Vec<String>,
     /// What the programs said.
     pub log: String,

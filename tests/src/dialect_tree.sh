@@ -90,6 +90,9 @@ ip -j -6 route show table all
 ip -j -4 rule
 ip -j -6 rule
 if [ "$dialect" = network-manager ]; then
+    # Without a daemon's answer there are no connections, and the test says so.
     chroot "$root" nmcli -t -f NAME connection show | sort | tr '\n' ' '
+    ! grep -q '^type=bond' "$files"/etc/NetworkManager/system-connections/* ||
+        chroot "$root" nmcli -g bond.options connection show bond0 | tr '\n' ' '
 fi
 echo

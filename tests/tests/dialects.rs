@@ -405,6 +405,8 @@ fn bonded() -> Network {
         links: vec![
             slave("ens3", FIRST),
             slave("ens4", SECOND),
+            // Once it has its address, all files have been read.
+            link("ens5", PORT, &["203.0.113.7/24"]),
             made("bond0", LinkKind::Bond(bond), &[]),
             made(
                 "bond0.5",
@@ -421,14 +423,20 @@ fn bonded() -> Network {
 
 fn parse_bonded(dialect: Dialect) -> Up {
     let written = dialect::write(&bonded(), &stack(dialect)).unwrap();
-    let links = [("ens3", FIRST), ("ens4", SECOND)];
     let around = Surroundings {
-        links: &links,
-        // The slaves are all that can be waited for.
-        wait_for: &["ens4"],
+        links: &[("ens3", FIRST), ("ens4", SECOND), ("ens5", PORT)],
+        wait_for: &["203.0.113.7/24"],
         ..Surroundings::default()
     };
-    bring_up(&written, dialect, &around).unwrap()
+    let up = bring_up(&written, dialect, &around).unwrap();
+    assert_eq!(addresses(&up, "ens5"), ["203.0.113.7/24"], "{}", up.log);
+    up
+}
+
+/// The lines of the log with one of `words` in them.
+fn complaints<'a>(up: &'a Up, words: &[&str]) -> Vec<&'a str> {
+    let has = |line: &&str| words.iter().any(|word| line.contains(word));
+    up.log.lines().filter(has).collect()
 }
 
 #[test]
@@ -436,19 +444,44 @@ fn networkd_understands_bonds_and_vlans() {
     for dialect in [Dialect::Networkd, Dialect::Netplan] {
         let up = parse_bonded(dialect);
         // It complains with the file and the number of the line.
-        let complaints: Vec<&str> = up
-            .log
-            .lines()
-            .filter(|line| line.contains(".network:") || line.contains(".netdev:"))
-            .collect();
-        assert_eq!(complaints, [""; 0], "{}", up.log);
+        let found = complaints(&up, &[".network:", ".netdev:"]);
+        assert_eq!(found, [""; 0], "{}", up.log);
     }
+}
+
+#[test]
+fn ip_understands_bonds() {
+    let up = parse_bonded(Dialect::Ifupdown);
+    // What iproute2 says of options that it does not know, or of their values.
+    let found = complaints(
+        &up,
+        &["unknown command", "wrong", "invalid", "garbage", "Usage"],
+    );
+    assert_eq!(found, [""; 0], "{}", up.log);
 }
 
 #[test]
 fn network_manager_understands_bonds_and_vlans() {
     let up = parse_bonded(Dialect::NetworkManager);
+    // In one word behind the names, in whatever order.
+    let options = up.connections.last().unwrap();
+    let mut options: Vec<&str> = options.split(',').collect();
+    options.sort_unstable();
+    assert_eq!(
+        options,
+        [
+            "downdelay=200",
+            "lacp_rate=fast",
+            "miimon=100",
+            "mode=802.3ad",
+            "updelay=200",
+            "xmit_hash_policy=layer3+4",
+        ],
+        "{}",
+        up.log
+    );
     for name in ["bond0", "bond0.5", "ens3", "ens4"] {
-        assert!(up.connections.iter().any(|c| c == name), "{name}\n{up:?}");
+        let found = up.connections.iter().any(|connection| connection == name);
+        assert!(found, "{name}: {:?}\n{}", up.connections, up.log);
     }
 }

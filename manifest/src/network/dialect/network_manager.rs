@@ -1,6 +1,6 @@
 //! `NetworkManager`'s keyfiles: nm-settings-keyfile(5), nm-settings(5).
 //!
-//! What the payload has is told by its systemd: 245 came with NetworkManager 1.18 or newer in the
+//! What the payload has is told by its systemd: 245 came with `NetworkManager` 1.18 or newer in the
 //! distributions that have both, 249 with 1.36.
 
 use std::fmt::{Display, Write as _};
@@ -10,7 +10,7 @@ use super::view::{self, LinkView, View};
 use super::{names, resolver, Draft, HEADER};
 use crate::network::{Address, Bond, LinkKind, Origin, Route, Rule};
 
-/// The systemd that came with the NetworkManager that first had something.
+/// The systemd that came with the `NetworkManager` that first had something.
 mod since {
     /// 1.18: policy rules, onlink gateways of both families, tables.
     pub(super) const ANY: u32 = 245;
@@ -273,21 +273,15 @@ fn family(
         return;
     }
     let method = if ipv6 { method6(link) } else { method4(link) };
-    let own = link.servers.iter().filter(|server| is_own(**server));
-    let servers = listed(own);
-    if !servers.is_empty() {
-        file.key("dns", servers);
-    }
+    let servers = link.servers.iter().copied().filter(|ip| is_own(*ip));
+    file.list("dns", servers);
     // They belong to the link, and are said once.
     let says = takes_servers(method) && !(ipv6 && takes_servers(method4(link)));
-    if says && !link.search.is_empty() {
-        let search = listed(link.search.iter());
-        file.key("dns-search", search);
+    if says {
+        file.list("dns-search", &link.search);
     }
-    let options = &view.network.dns.options;
-    if says && !link.servers.is_empty() && !options.is_empty() {
-        let options = listed(options.iter());
-        file.key("dns-options", options);
+    if says && !link.servers.is_empty() {
+        file.list("dns-options", &view.network.dns.options);
     }
     let asks = if ipv6 {
         link.link.dhcp6.is_some() || link.link.router.is_some()
@@ -449,14 +443,15 @@ impl Keyfile {
             self.key(key, value);
         }
     }
-}
 
-/// A list of a keyfile: each value with a semicolon behind it.
-fn listed<T: ToString>(values: impl Iterator<Item = T>) -> String {
-    let mut text = String::new();
-    for value in values {
-        text.push_str(&value.to_string());
-        text.push(';');
+    /// A list, if there is something in it.
+    fn list(&mut self, key: &str, values: impl IntoIterator<Item = impl Display>) {
+        let mut list = String::new();
+        for value in values {
+            let _ = write!(list, "{value};");
+        }
+        if !list.is_empty() {
+            self.key(key, list);
+        }
     }
-    text
 }

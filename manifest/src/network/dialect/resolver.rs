@@ -120,9 +120,10 @@ fn resolved(view: &View<'_>, draft: &mut Draft) {
 fn resolvconf(view: &View<'_>, draft: &mut Draft) {
     // ifupdown's `dns-nameservers` and NetworkManager reach it by themselves.
     let told = [Dialect::Ifupdown, Dialect::NetworkManager].contains(&view.stack.dialect);
-    let says = !servers(view, true).is_empty() || !view.network.dns.search.is_empty();
-    if !told && says {
-        let text = text(view, &servers(view, true), false, draft);
+    let servers = servers(view, true);
+    let nothing = servers.is_empty() && view.network.dns.search.is_empty();
+    if !told && !nothing {
+        let text = text(view, &servers, false, draft);
         draft.file("/etc/resolvconf/resolv.conf.d/base", 0o644, text);
     }
 }
@@ -170,16 +171,18 @@ fn text(view: &View<'_>, servers: &[IpAddr], options: bool, draft: &mut Draft) -
         ));
     }
     for server in servers {
-        match zone(view, *server) {
-            Some(Some(name)) => {
+        if !is_link_local(*server) {
+            let _ = writeln!(text, "nameserver {server}");
+            continue;
+        }
+        let on = view.links.iter().find(|link| link.servers.contains(server));
+        match on.and_then(|link| link.name) {
+            Some(name) => {
                 let _ = writeln!(text, "nameserver {server}%{name}");
             }
-            Some(None) => draft.refuse(format!(
+            None => draft.refuse(format!(
                 "name server {server}: the name of its link is not known in the new system"
             )),
-            None => {
-                let _ = writeln!(text, "nameserver {server}");
-            }
         }
     }
     if options && !dns.options.is_empty() {
@@ -188,19 +191,9 @@ fn text(view: &View<'_>, servers: &[IpAddr], options: bool, draft: &mut Draft) -
     text
 }
 
-/// For a link-local server, the new name of the link that it is on, if that is known.
-#[allow(
-    clippy::option_option,
-    reason = "no zone, and a zone whose name is not known yet, are two things"
-)]
-fn zone<'a>(view: &View<'a>, server: IpAddr) -> Option<Option<&'a str>> {
-    let IpAddr::V6(ip) = server else { return None };
-    (ip.segments()[0] & 0xffc0 == 0xfe80).then(|| {
-        view.links
-            .iter()
-            .find(|link| link.servers.contains(&server))
-            .and_then(|link| link.name)
-    })
+/// Whether an address means something on one link alone (`fe80::/10`).
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.segments()[0] & 0xffc0 == 0xfe80)
 }
 
 /// Servers in order, each once; those that DHCP gave only where `given`.

@@ -2,6 +2,7 @@
 //! the version.
 
 mod networks;
+mod refusals;
 
 use std::fmt::Write as _;
 

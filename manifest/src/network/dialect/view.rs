@@ -4,24 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::names::{self, Names};
-use super::{resolver, Draft};
+use super::{checks, resolver, Draft};
 use crate::network::{
-    Address, Bond, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule, Stack,
+    Address, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule, Stack,
 };
-
-/// Modes of bonds that every dialect knows.
-const MODES: [&str; 7] = [
-    "balance-rr",
-    "active-backup",
-    "balance-xor",
-    "broadcast",
-    "802.3ad",
-    "balance-tlb",
-    "balance-alb",
-];
-
-/// Ways of spreading that every dialect knows.
-const POLICIES: [&str; 5] = ["layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4"];
 
 /// The main routing table.
 pub(super) const MAIN: u32 = 254;
@@ -78,7 +64,7 @@ impl<'a> View<'a> {
         place_rules(&mut links, network, anchor, draft);
         resolver::place(&mut links, network, anchor, stack, draft);
         for view in &links {
-            check(view, network, draft);
+            checks::check(view, network, draft);
         }
         View {
             network,
@@ -450,82 +436,6 @@ fn place_rules<'a>(
         match links.get_mut(place) {
             Some(view) => view.rules.push(rule),
             None => draft.refuse(format!("rule {}: there is no link", rule.priority)),
-        }
-    }
-}
-
-/// Refuses what no dialect can say.
-fn check(view: &LinkView<'_>, network: &Network, draft: &mut Draft) {
-    let name = &view.link.name;
-    match &view.link.kind {
-        LinkKind::Other(kind) => {
-            draft.refuse(format!(
-                "{name:?}: links of the kind {kind:?} are not written"
-            ));
-        }
-        LinkKind::Vlan { id, .. } if *id > 4094 => {
-            draft.refuse(format!("{name:?}: {id} is no number of a VLAN"));
-        }
-        LinkKind::Bond(bond) => check_bond(name, bond, network, draft),
-        _ => {}
-    }
-    if view.link.master.is_some() && !view.is_bare() {
-        draft.refuse(format!(
-            "{name:?}: it has addresses of its own although it belongs to {:?}",
-            view.link.master.as_deref().unwrap_or("")
-        ));
-    }
-    for address in &view.addresses {
-        if address.prefix > bits(address.ip) {
-            draft.refuse(format!(
-                "{name:?}: {}/{} is no address",
-                address.ip, address.prefix
-            ));
-        }
-        if address.valid.is_some() {
-            draft.note(format!(
-                "{name}: {} had a limited lifetime and has none in the new system",
-                address.ip
-            ));
-        }
-    }
-}
-
-fn check_bond(name: &str, bond: &Bond, network: &Network, draft: &mut Draft) {
-    if !MODES.contains(&bond.mode.as_str()) {
-        draft.refuse(format!(
-            "{name:?}: bonds of the mode {:?} are not written",
-            bond.mode
-        ));
-    }
-    if let Some(policy) = &bond.xmit_hash_policy {
-        if !POLICIES.contains(&policy.as_str()) {
-            draft.refuse(format!(
-                "{name:?}: the hash policy {policy:?} is not written"
-            ));
-        }
-    }
-    if let Some(rate) = &bond.lacp_rate {
-        if !["slow", "fast"].contains(&rate.as_str()) {
-            draft.refuse(format!("{name:?}: {rate:?} is no LACP rate"));
-        }
-    }
-    if let Some(primary) = &bond.primary {
-        let is_slave = network
-            .links
-            .iter()
-            .any(|link| link.name == *primary && link.master.as_deref() == Some(name));
-        if !is_slave {
-            draft.refuse(format!(
-                "{name:?}: its primary {primary:?} is none of its slaves"
-            ));
-        }
-    }
-    for target in &bond.arp_targets {
-        if target.is_ipv6() {
-            draft.refuse(format!(
-                "{name:?}: probes of {target} by NDP are not written"
-            ));
         }
     }
 }
