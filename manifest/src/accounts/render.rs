@@ -293,17 +293,11 @@ fn subordinate(
     });
     let mut out = Vec::new();
     for (line, row) in theirs.chain(ours.iter().copied()) {
-        let number;
-        let owner = if line.owner == row.name {
-            line.owner
-        } else {
-            number = row.number.to_string();
-            &number
-        };
+        // By name, also what was by number: two accounts may have that.
         let (first, count) = (line.first.to_string(), line.count.to_string());
         push(
             &mut out,
-            &[owner.as_bytes(), first.as_bytes(), count.as_bytes()],
+            &[row.name.as_bytes(), first.as_bytes(), count.as_bytes()],
         );
     }
     out

@@ -156,7 +156,7 @@ fn the_new_files_are_the_payloads_with_the_old_machines_people() {
     );
     assert_text(
         &new.subuid,
-        b"60000:500000:65536\nalice:100000:65536\n1001:165536:65536\n",
+        b"debian:500000:65536\nalice:100000:65536\nbob:165536:65536\n",
     );
     assert_text(&new.subgid, b"debian:500000:65536\nalice:100000:65536\n");
 }
