@@ -18,13 +18,16 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-missing=()
-while read -r package _; do
-    case "$package" in '' | '#'*) continue ;; esac
-    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing+=("$package")
-done <"$list"
+look_for_missing() {
+    missing=()
+    while read -r package _; do
+        case "$package" in '' | '#'*) continue ;; esac
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$state" = installed ] || missing+=("$package")
+    done <"$list"
+}
 
+look_for_missing
 if [ ${#missing[@]} -eq 0 ]; then
     echo "setup: all packages are installed"
     exit 0
@@ -43,10 +46,18 @@ install() {
         apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
-echo "setup: installing ${missing[*]}"
-# The lists may be absent or name versions that the mirror no longer has: fetch them only then.
-if ! install; then
-    echo "setup: that did not work with the package lists as they are; fetching them anew"
-    "${as_root[@]}" apt-get update
-    install
-fi
+# Twice, because apt may remove one package of the list to install another: a machine can have one
+# program of a family from a newer archive than the one that it asks now.
+for _ in 1 2; do
+    echo "setup: installing ${missing[*]}"
+    # The lists may be absent or name versions that the mirror no longer has: fetch them only then.
+    if ! install; then
+        echo "setup: that did not work with the package lists as they are; fetching them anew"
+        "${as_root[@]}" apt-get update
+        install
+    fi
+    look_for_missing
+    [ ${#missing[@]} -gt 0 ] || exit 0
+done
+echo "setup: apt says that it has done it, but these are not installed: ${missing[*]}" >&2
+exit 1

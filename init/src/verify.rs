@@ -14,7 +14,7 @@ use machine::{block, gap, meminfo, mounts};
 use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::payload::{Frame, Payload};
-use manifest::plan::{PayloadAt, Plan};
+use manifest::plan::Plan;
 use manifest::resolve;
 use manifest::Manifest;
 
@@ -117,12 +117,14 @@ fn keep_set(plan: &Plan) -> Result<KeepSet> {
     Ok(keep)
 }
 
+/// The payload in memory where it is there, else the staged one: a run that is taken up again has
+/// only that.
 fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
-    let path = match plan.payload_at {
-        PayloadAt::Ram => Path::new(PARTS).join("payload"),
-        PayloadAt::Disk => Path::new(TARGET)
-            .join(plan.run_directory().trim_start_matches('/'))
-            .join("payload"),
+    let in_memory = Path::new(PARTS).join("payload");
+    let path = if in_memory.exists() {
+        in_memory
+    } else {
+        target::at(&plan.run_directory()).join("payload")
     };
     let file = File::open(&path).with_context(|| format!("open the payload {}", path.display()))?;
     let length = file
@@ -248,13 +250,21 @@ fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()
             inodes: fs.f_files,
         },
         kept,
-        match plan.payload_at {
-            PayloadAt::Ram => 0,
-            PayloadAt::Disk => manifest.payload.length(),
-        },
+        staged_bytes(plan)?,
     );
     if let Some(lack) = space.lack() {
         bail!("{lack}");
     }
     Ok(())
+}
+
+/// Bytes that the run itself has in its directory.
+fn staged_bytes(plan: &Plan) -> Result<u64> {
+    let directory = target::at(&plan.run_directory());
+    let what = || format!("read {}", directory.display());
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(&directory).with_context(what)? {
+        bytes += entry.and_then(|e| e.metadata()).with_context(what)?.len();
+    }
+    Ok(bytes)
 }

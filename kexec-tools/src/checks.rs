@@ -3,7 +3,6 @@
 
 use manifest::facts::{Facts, Firmware, InitSystem};
 use manifest::manifest::Manifest;
-use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices, PartSizes};
 use serde::Serialize;
 
@@ -371,7 +370,7 @@ const MACHINE_CHECKS: &[Check] = &[
             let root = c.facts.root.as_ref()?;
             let kept: Vec<_> = c.facts.kept.iter().filter_map(|k| k.found.clone().ok()).collect();
             let fs = resolve::Filesystem { bytes: root.bytes, inodes: root.inodes };
-            resolve::space(c.manifest, fs, &kept, staged(c)).lack()
+            resolve::space(c.manifest, fs, &kept, resolve::staged_bytes(c.sizes)).lack()
         },
     },
     Check {
@@ -381,7 +380,7 @@ const MACHINE_CHECKS: &[Check] = &[
         remedy: "free that much on the root filesystem",
         against: |c| {
             let root = c.facts.root.as_ref()?;
-            let needed = c.sizes.kernel + c.sizes.initramfs + c.sizes.payload + (16 << 20);
+            let needed = resolve::staged_bytes(c.sizes);
             (root.bytes_free < needed).then(|| {
                 format!("{} MiB are free, loading takes {} MiB", root.bytes_free >> 20, needed >> 20)
             })
@@ -453,13 +452,6 @@ const OS_DIRECTORIES: [&str; 12] = [
     "/var/lib",
     "/usr/local",
 ];
-
-fn staged(c: &Context) -> u64 {
-    match resolve::payload_at(c.manifest, c.sizes, c.facts.memory, c.choices).0 {
-        PayloadAt::Ram => 0,
-        PayloadAt::Disk => c.sizes.payload,
-    }
-}
 
 /// Every check.
 fn all() -> impl Iterator<Item = &'static Check> {

@@ -123,6 +123,7 @@ fn machine() -> Facts {
         cmdline: String::new(),
         consoles: vec!["tty0".into()],
         kexec: Kexec {
+            load: true,
             file_load: true,
             disabled: false,
             lockdown: None,
@@ -242,7 +243,10 @@ fn refused(
     forced: &[&str],
 ) -> Vec<&'static str> {
     let forced: Vec<String> = forced.iter().map(ToString::to_string).collect();
-    let choices = Choices { payload_at };
+    let choices = Choices {
+        payload_at,
+        ..Choices::default()
+    };
     run(&Context {
         facts,
         manifest: image,

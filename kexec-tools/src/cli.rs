@@ -2,6 +2,7 @@
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use manifest::entry::Entry;
 use manifest::keep::{KeepPath, KeepPathError};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices, Inputs, PartSizes};
@@ -79,6 +80,9 @@ pub struct Wishes {
     /// Where the payload waits while the root is wiped
     #[arg(long, value_enum, default_value_t = Payload::Auto)]
     payload: Payload,
+    /// How to enter the RAM environment
+    #[arg(long, value_enum, default_value_t = EntryWish::Auto)]
+    entry: EntryWish,
     /// Go on although this check refuses, if it is one that may be forced
     #[arg(long, value_name = "CODE")]
     force: Vec<String>,
@@ -96,6 +100,18 @@ enum Payload {
     Ram,
     /// In the run's directory on the root filesystem, which the wipe spares
     Disk,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EntryWish {
+    /// By evidence: kexec where it works, else takeover, else boot
+    Auto,
+    /// Replace the running kernel
+    Kexec,
+    /// Replace PID 1 and go on with the running kernel
+    Takeover,
+    /// Reboot through the boot loader
+    Boot,
 }
 
 /// Everything that was looked at, with what the checks and the plan make of it.
@@ -205,6 +221,12 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
             Payload::Auto => None,
             Payload::Ram => Some(PayloadAt::Ram),
             Payload::Disk => Some(PayloadAt::Disk),
+        },
+        entry: match wishes.entry {
+            EntryWish::Auto => None,
+            EntryWish::Kexec => Some(Entry::Kexec),
+            EntryWish::Takeover => Some(Entry::Takeover),
+            EntryWish::Boot => Some(Entry::Boot),
         },
     };
     let sizes = PartSizes {

@@ -137,6 +137,7 @@ fn kexec() -> Kexec {
             (mode != "none").then_some(mode)
         });
     Kexec {
+        load: syscalls::kexec::load_exists(),
         file_load: syscalls::kexec::file_load_exists(),
         disabled: disabled.is_ok_and(|t| t.trim() != "0"),
         lockdown,

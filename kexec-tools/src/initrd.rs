@@ -1,8 +1,8 @@
-//! What is handed to the next kernel: the base initramfs, the payload as one file of it, and the
-//! plan. The kernel unpacks archives that follow each other.
+//! What is handed to the RAM environment: the base initramfs, and behind it plan, manifest and
+//! carried identity. The kernel unpacks archives that follow each other.
 //!
-//! kexec takes files, so kernel and initramfs are copied out of the image into the run's
-//! directory; the copies go as soon as they are loaded.
+//! All of it is staged in the run's directory, with the payload beside it. From there any entry
+//! takes it, and a run that lost its power takes it up again.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use manifest::accounts::AccountFiles;
-use manifest::plan::{PayloadAt, Plan};
+use manifest::plan::Plan;
 use manifest::trailer::PartKind;
 use manifest::Document;
 
@@ -25,43 +25,65 @@ pub const KERNEL: &str = "kernel";
 /// newc archives begin at multiples of four bytes.
 const ALIGNMENT: u64 = 4;
 
-/// Writes kernel and initramfs, and the payload if it waits on disk.
-pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
-    let carried = carried::pack(&plan.identity)?;
-    let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
-    ensure_as_planned(plan, &accounts)?;
+/// Stages the run: kernel, initramfs and payload, each a file of its own in the run's directory,
+/// synced. They stay there until the new OS has booted, so that the run can be taken up again.
+pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
+    let order = order(plan, image)?;
     write_part(image, PartKind::Kernel, &directory.join(KERNEL))?;
+    write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
     let path = directory.join(NAME);
     let what = || format!("write {}", path.display());
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&path).with_context(what)?);
     image.copy_to(PartKind::Initramfs, &mut out)?;
-    let base = image.part(PartKind::Initramfs).length;
-    out.write_all(&vec![0; (base.next_multiple_of(ALIGNMENT) - base) as usize])
+    pad(&mut out, image.part(PartKind::Initramfs).length).with_context(what)?;
+    out.write_all(&order).with_context(what)?;
+    finish(out).with_context(what)
+}
+
+/// Writes the initramfs with the payload in it, for kexec alone.
+pub fn compose_with_payload(image: &Image, directory: &Path) -> Result<()> {
+    let path = directory.join(WITH_PAYLOAD);
+    let what = || format!("write {}", path.display());
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&path).with_context(what)?);
+    let staged = directory.join(NAME);
+    let length = std::io::copy(
+        &mut File::open(&staged).with_context(|| format!("open {}", staged.display()))?,
+        &mut out,
+    )
+    .with_context(what)?;
+    pad(&mut out, length).with_context(what)?;
+    let part = image.part(PartKind::Payload);
+    let size = u32::try_from(part.length).ok().context(
+        "the payload is larger than 4 GiB, which an initramfs cannot hold; use --payload disk",
+    )?;
+    let mut member = entry("reroot/payload", REGULAR | 0o400).write(&mut out, size);
+    image.copy_to(PartKind::Payload, &mut member)?;
+    member.finish().with_context(what)?;
+    cpio::newc::trailer(&mut out).with_context(what)?;
+    let file = out
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)
         .with_context(what)?;
-    for name in ["reroot", "reroot/accounts"] {
-        directory_entry(&mut out, name).with_context(what)?;
-    }
-    match plan.payload_at {
-        PayloadAt::Ram => {
-            let part = image.part(PartKind::Payload);
-            let size = u32::try_from(part.length).ok().context(
-                "the payload is larger than 4 GiB, which an initramfs cannot hold; use --payload disk",
-            )?;
-            let header = entry("reroot/payload", REGULAR | 0o400);
-            let mut member = header.write(&mut out, size);
-            image.copy_to(PartKind::Payload, &mut member)?;
-            member.finish().with_context(what)?;
-        }
-        PayloadAt::Disk => {
-            let path = directory.join(PAYLOAD);
-            write_part(image, PartKind::Payload, &path)?;
-            File::open(&path)
-                .and_then(|f| f.sync_all())
-                .with_context(|| format!("sync {}", path.display()))?;
-        }
-    }
+    let length = file.metadata().with_context(what)?.len();
+    ensure!(
+        length < 1 << 32,
+        "the initramfs has {length} bytes; use --payload disk"
+    );
+    Ok(())
+}
+
+/// What the run is told: plan, manifest, carried files and accounts, as an archive for the
+/// initramfs.
+fn order(plan: &Plan, image: &Image) -> Result<Vec<u8>> {
+    let carried = carried::pack(&plan.identity)?;
+    let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
+    ensure_as_planned(plan, &accounts)?;
     let manifest = image.bytes(PartKind::Manifest)?;
     let plan = plan.to_json();
+    let mut out = Vec::new();
+    for name in ["reroot", "reroot/accounts"] {
+        directory_entry(&mut out, name).context(name)?;
+    }
     for (name, bytes) in [
         ("reroot/plan.json", plan.as_bytes()),
         ("reroot/manifest.json", &manifest),
@@ -78,21 +100,25 @@ pub fn compose(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         member
             .write_all(bytes)
             .and_then(|()| member.finish().map(|_| ()))
-            .with_context(what)?;
+            .context(name)?;
     }
-    cpio::newc::trailer(&mut out).with_context(what)?;
-    let file = out
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error)
-        .with_context(what)?;
-    // A full disk may only show now.
-    file.sync_all().with_context(what)?;
-    let length = file.metadata().with_context(what)?.len();
-    ensure!(
-        length < 1 << 32,
-        "the initramfs has {length} bytes; use --payload disk"
-    );
-    Ok(())
+    cpio::newc::trailer(&mut out).context("end the archive")?;
+    Ok(out)
+}
+
+/// Zeros up to where a newc archive may begin.
+fn pad(out: &mut impl Write, length: u64) -> std::io::Result<()> {
+    out.write_all(&vec![
+        0;
+        (length.next_multiple_of(ALIGNMENT) - length) as usize
+    ])
+}
+
+/// A full disk may only show now.
+fn finish(out: BufWriter<File>) -> std::io::Result<()> {
+    out.into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?
+        .sync_all()
 }
 
 /// The accounts are merged behind the commit point, as the plan says; they must be those that it
@@ -117,18 +143,19 @@ fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
     Ok(())
 }
 
-/// The payload in the run's directory, where it waits on disk.
-const PAYLOAD: &str = "payload";
+/// The payload in the run's directory.
+pub const PAYLOAD: &str = "payload";
+/// The initramfs with the payload in it: only kexec needs it, and only until it has its copy.
+pub const WITH_PAYLOAD: &str = "initramfs-with-payload";
 
-/// Removes what the kernel has a copy of. It is a convenience: the wipe spares the directory, and
-/// the end of the run removes it.
+/// Removes what only loading needed.
 pub fn remove_loaded(directory: &Path) {
-    remove(directory, &[NAME, KERNEL]);
+    remove(directory, &[WITH_PAYLOAD]);
 }
 
-/// Removes everything that [`compose`] makes: the run has failed.
+/// Removes everything that staging and loading made: the run has failed.
 pub fn remove_copies(directory: &Path) {
-    remove(directory, &[NAME, KERNEL, PAYLOAD]);
+    remove(directory, &[NAME, KERNEL, PAYLOAD, WITH_PAYLOAD]);
 }
 
 fn remove(directory: &Path, names: &[&str]) {
@@ -162,5 +189,5 @@ fn write_part(image: &Image, kind: PartKind, path: &Path) -> Result<()> {
     let what = || format!("write {}", path.display());
     let mut file = File::create(path).with_context(what)?;
     image.copy_to(kind, &mut file)?;
-    file.flush().with_context(what)
+    file.sync_all().with_context(what)
 }

@@ -90,7 +90,12 @@ pub fn plan(plan: &Plan) -> String {
         "  root      {} = filesystem {}, partition {} of the disk with signature {:08x}",
         plan.root_device, plan.root.fs_uuid, plan.root.partition, plan.root.disk_signature
     );
-    let _ = writeln!(t, "  entry     kexec");
+    let _ = writeln!(
+        t,
+        "  entry     {}: {}",
+        plan.entry.entry.name(),
+        plan.entry.reason
+    );
     let place = match plan.payload_at {
         PayloadAt::Ram => "in memory",
         PayloadAt::Disk => "in the run's directory on the root filesystem",

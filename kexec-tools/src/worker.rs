@@ -90,28 +90,28 @@ fn run(directory: &Path) -> Result<Never, Failure> {
 }
 
 fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failure> {
-    initrd::compose(plan, image, directory).context("put kernel and initramfs together")?;
+    initrd::stage(plan, image, directory).context("stage the run")?;
     let moment = load_moment(plan, image)?;
     if moment == LoadMoment::BeforeStop {
-        enter::load(plan, directory)?;
+        enter::load(plan, image, directory)?;
     }
     // A kernel that stays loaded would be entered by the next reboot, whenever that is.
     hand_over(directory).inspect_err(|_| enter::unload())?;
     limit_what_follows();
-    let result = stop::stop().and_then(|()| stopped(plan, directory, moment));
+    let result = stop::stop().and_then(|()| stopped(plan, image, directory, moment));
     enter::unload();
     prove::make_writable();
     result.map_err(Failure::Stopped)
 }
 
-fn stopped(plan: &Plan, directory: &Path, moment: LoadMoment) -> Result<Never> {
+fn stopped(plan: &Plan, image: &Image, directory: &Path, moment: LoadMoment) -> Result<Never> {
     stop::end_processes()?;
     if moment == LoadMoment::AfterStop {
-        enter::load(plan, directory)?;
+        enter::load(plan, image, directory)?;
     }
     initrd::remove_loaded(directory);
     prove::prove()?;
-    Err(enter::enter())
+    Err(enter::enter(plan, directory))
 }
 
 /// How long stopping, proving and entering may take together. A disk or a server that hangs must

@@ -113,6 +113,8 @@ pub struct Memory {
 /// State of kexec in the running kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kexec {
+    /// `kexec_load` exists, if the kernel was configured with it.
+    pub load: bool,
     /// `kexec_file_load` exists (3.17 and later, if configured).
     pub file_load: bool,
     /// `kernel.kexec_load_disabled` is set; it cannot be taken back before a reboot.

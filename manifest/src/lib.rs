@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod confirm;
 pub mod digest;
 pub mod document;
+pub mod entry;
 pub mod facts;
 pub mod identity;
 pub mod journal;

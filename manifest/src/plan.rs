@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::AccountPlan;
+use crate::entry::EntryPlan;
 use crate::facts::{Firmware, OsRelease, RootIdentity};
 use crate::identity::IdentityPlan;
 use crate::keep::KeepPath;
@@ -27,7 +28,7 @@ pub struct Plan {
     /// The new OS.
     pub new_os: OsRelease,
     /// How the RAM environment is entered.
-    pub entry: Entry,
+    pub entry: EntryPlan,
     /// Firmware of the machine.
     pub firmware: Firmware,
     /// Where the payload waits while the machine is being wiped.
@@ -93,21 +94,14 @@ pub struct NetworkPlan {
     pub left: Vec<String>,
 }
 
-/// How the RAM environment is entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Entry {
-    /// By `kexec_file_load`.
-    Kexec,
-}
-
 /// Where the payload waits while the machine is being wiped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PayloadAt {
-    /// In the initramfs, in memory.
+    /// In the initramfs, in memory. A copy waits on disk all the same, for a run that has to be
+    /// taken up again after a power cut.
     Ram,
-    /// In the run directory on the root filesystem, which the wipe spares.
+    /// In the run directory on the root filesystem alone, which the wipe spares.
     Disk,
 }
 

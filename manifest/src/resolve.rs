@@ -2,12 +2,13 @@
 //! of the very same thing.
 
 use crate::accounts::{merge, AccountPlan, Owners};
+use crate::entry::{self, Entry};
 use crate::facts::{Facts, Memory};
 use crate::identity::{self, IdentityPlan};
 use crate::manifest::Manifest;
 use crate::measure::Measure;
 use crate::network::{dialect, select, LinkKind, Network};
-use crate::plan::{Amount, Entry, KeptPath, NetworkPlan, OnFailure, PayloadAt, Place, Plan, Step};
+use crate::plan::{Amount, KeptPath, NetworkPlan, OnFailure, PayloadAt, Place, Plan, Step};
 use crate::Digest;
 
 const MIB: u64 = 1 << 20;
@@ -29,7 +30,18 @@ const INODES_SPARE: u64 = 1024;
 pub struct Choices {
     /// Where the payload shall wait; decided by memory when absent.
     pub payload_at: Option<PayloadAt>,
+    /// How the RAM environment shall be entered; decided by evidence when absent.
+    pub entry: Option<Entry>,
 }
+
+/// Bytes that a run keeps on the root filesystem from its preparation on: kernel, initramfs and
+/// payload, so that it can be taken up again after a power cut, and what describes it.
+pub fn staged_bytes(sizes: PartSizes) -> u64 {
+    sizes.kernel + sizes.initramfs + sizes.payload + STAGED_SPARE
+}
+
+/// Plan, facts, carried files, logs.
+const STAGED_SPARE: u64 = 16 * MIB;
 
 /// Sizes of an image's parts in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,7 +368,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         manifest_digest: inputs.manifest_digest,
         old_os: facts.os.clone(),
         new_os: manifest.os.clone(),
-        entry: Entry::Kexec,
+        entry: entry::choose(facts, inputs.choices.entry),
         firmware: facts.firmware,
         payload_at,
         payload_reason,
@@ -385,7 +397,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         ),
         hardware_parameters: hardware_parameters(&facts.cmdline),
         warnings,
-        steps: steps(payload_at),
+        steps: steps(),
     })
 }
 
@@ -479,11 +491,11 @@ struct StepSpec(&'static str, Place, &'static str, OnFailure);
 /// What a run does, in order: name, place, what it does, what follows a failure.
 #[rustfmt::skip]
 const STEPS: &[StepSpec] = &[
-    StepSpec("prepare",  Place::OldOs, "make the run directory, write plan and log there", OnFailure::Revert),
-    StepSpec("load",     Place::OldOs, "load kernel and initramfs by kexec_file_load", OnFailure::Revert),
+    StepSpec("prepare",  Place::OldOs, "make the run directory; stage kernel, initramfs, payload and plan there", OnFailure::Revert),
+    StepSpec("load",     Place::OldOs, "load the RAM environment", OnFailure::Revert),
     StepSpec("stop",     Place::OldOs, "stop services in their own order, then every other process", OnFailure::Reboot),
     StepSpec("prove",    Place::OldOs, "prove that nothing is open for writing: make the root read-only", OnFailure::Reboot),
-    StepSpec("enter",    Place::OldOs, "kexec into the RAM environment", OnFailure::Reboot),
+    StepSpec("enter",    Place::OldOs, "enter the RAM environment", OnFailure::Reboot),
     StepSpec("find",     Place::Ram,   "find the root by filesystem UUID and partition, exactly one match", OnFailure::Reboot),
     StepSpec("verify",   Place::Ram,   "verify the payload, memory, space and every kept path", OnFailure::Reboot),
     StepSpec("network",  Place::Ram,   "bring up the network; every gateway that answered must answer", OnFailure::Reboot),
@@ -496,21 +508,14 @@ const STEPS: &[StepSpec] = &[
     StepSpec("reboot",   Place::Ram,   "write the records, sync, unmount, reboot", OnFailure::Hold),
 ];
 
-fn steps(at: PayloadAt) -> Vec<Step> {
+fn steps() -> Vec<Step> {
     STEPS
         .iter()
-        .map(|StepSpec(name, place, does, on_failure)| {
-            let staged = *name == "prepare" && at == PayloadAt::Disk;
-            Step {
-                name: (*name).to_owned(),
-                place: *place,
-                does: if staged {
-                    format!("{does}, copy the payload there")
-                } else {
-                    (*does).to_owned()
-                },
-                on_failure: *on_failure,
-            }
+        .map(|StepSpec(name, place, does, on_failure)| Step {
+            name: (*name).to_owned(),
+            place: *place,
+            does: (*does).to_owned(),
+            on_failure: *on_failure,
         })
         .collect()
 }

@@ -56,7 +56,7 @@ fn memory_is_enough_only_for_both_peaks() {
 
 #[test]
 fn the_commit_point_is_between_what_reverts_and_what_holds() {
-    let steps = steps(PayloadAt::Ram);
+    let steps = steps();
     let commit = steps.iter().position(|s| s.name == "commit").unwrap();
     assert!(steps[..=commit]
         .iter()

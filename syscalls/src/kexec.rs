@@ -1,4 +1,4 @@
-//! `kexec_file_load(2)`, Linux 3.17 and later.
+//! `kexec_load(2)`, and `kexec_file_load(2)` of Linux 3.17 and later.
 
 use std::ffi::CStr;
 use std::io;
@@ -55,6 +55,23 @@ pub fn file_load_exists() -> bool {
             1_usize,
             c"".as_ptr(),
             0 as libc::c_ulong,
+        )
+    };
+    !matches!(outcome(result), Err(e) if e.raw_os_error() == Some(libc::ENOSYS))
+}
+
+/// Whether the running kernel has `kexec_load(2)`. Asks with flags that cannot be right: a kernel
+/// that has it answers `EINVAL` or `EPERM`, never `ENOSYS`.
+#[must_use]
+pub fn load_exists() -> bool {
+    // SAFETY: no segments are passed, and the flags are invalid, so nothing can be loaded.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_load,
+            0_usize,
+            0_usize,
+            std::ptr::null::<u8>(),
+            libc::c_ulong::from(u32::MAX),
         )
     };
     !matches!(outcome(result), Err(e) if e.raw_os_error() == Some(libc::ENOSYS))

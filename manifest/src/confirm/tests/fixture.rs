@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::*;
 use crate::accounts::{AccountPlan, AccountRow, AccountRule, Owners};
+use crate::entry::{Entry, EntryPlan, KexecCall};
 use crate::facts::{Firmware, OsRelease, RootIdentity};
 use crate::identity::{IdentityPlan, PlannedMount};
 use crate::keep::KeepPath;
@@ -12,7 +13,7 @@ use crate::network::{
     Address, Bond, Dialect, Dns, DnsServer, Gateway, Link, LinkKind, Mac, Origin, Renamed, Route,
     RouteKind, Rule, Written,
 };
-use crate::plan::{Amount, Entry, NetworkPlan, PayloadAt};
+use crate::plan::{Amount, NetworkPlan, PayloadAt};
 use crate::Digest;
 
 pub fn address(text: &str, origin: Origin) -> Address {
@@ -210,7 +211,11 @@ pub fn plan() -> Plan {
         manifest_digest: Digest([0; 32]),
         old_os: os("Debian GNU/Linux 11 (bullseye)"),
         new_os: os("Debian GNU/Linux 13 (trixie)"),
-        entry: Entry::Kexec,
+        entry: EntryPlan {
+            entry: Entry::Kexec,
+            call: Some(KexecCall::KexecFileLoad),
+            reason: String::new(),
+        },
         firmware: Firmware::Bios,
         payload_at: PayloadAt::Ram,
         payload_reason: String::new(),

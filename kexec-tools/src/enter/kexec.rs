@@ -7,9 +7,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use manifest::plan::Plan;
+use manifest::plan::{PayloadAt, Plan};
 use rustix::system::RebootCommand;
 
+use crate::image::Image;
 use crate::initrd;
 
 /// What errors of `kexec_file_load` mean to an operator; errno, cause and remedy.
@@ -40,13 +41,19 @@ mod libc_errno {
 }
 
 /// Loads kernel and initramfs from the run's directory.
-pub fn load(plan: &Plan, directory: &Path) -> Result<()> {
+pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let open = |name: &str| {
         let path = directory.join(name);
         File::open(&path).with_context(|| format!("open {}", path.display()))
     };
     let kernel = open(initrd::KERNEL)?;
-    let initramfs = open(initrd::NAME)?;
+    let initramfs = match plan.payload_at {
+        PayloadAt::Disk => open(initrd::NAME)?,
+        PayloadAt::Ram => {
+            initrd::compose_with_payload(image, directory)?;
+            open(initrd::WITH_PAYLOAD)?
+        }
+    };
     let cmdline = CString::new(plan.cmdline.as_str()).context("the command line holds a NUL")?;
     log::info!("load: handing kernel and initramfs to kexec");
     syscalls::kexec::file_load(kernel.as_fd(), initramfs.as_fd(), &cmdline)
@@ -84,7 +91,6 @@ pub fn unload() {
 
 /// Enters the loaded kernel. Returns the reason if that failed.
 pub fn enter() -> anyhow::Error {
-    log::info!("enter: the RAM environment starts now; follow the console");
     match rustix::system::reboot(RebootCommand::Kexec) {
         Ok(()) => anyhow::anyhow!("kexec returned although it succeeded"),
         Err(e) => anyhow::Error::new(e)
