@@ -85,4 +85,7 @@ LABEL=data /data ext4 defaults,noatime 0 2
 UUID=7d1b6cf5-5b84-4e52-9d1b-0f7a3c0c5d11 none swap sw 0 0
 END
 mkdir -p /data
+# Its power is cut next, and GRUB replays no journal: what it reads must be in its place.
 sync
+fsfreeze --freeze /
+fsfreeze --unfreeze /
