@@ -18,7 +18,12 @@ pub fn generate(plan: &Plan) {
     if !listed || !target::at(PROGRAM).is_file() {
         return;
     }
-    if let Err(e) = chroot::run(Path::new(target::TARGET), PROGRAM, &["--keep-existing"], b"") {
+    if let Err(e) = chroot::run(
+        Path::new(target::TARGET),
+        PROGRAM,
+        &["--keep-existing"],
+        b"",
+    ) {
         log::warn!("make the locales of {LIST}: {e:#}; run {PROGRAM} in the new OS");
     }
 }

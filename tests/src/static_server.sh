@@ -60,6 +60,7 @@ ln -sfn ../run/resolvconf/resolv.conf /etc/resolv.conf
 echo '198.51.100.7 database.example.net database' >>/etc/hosts
 ln -sfn /usr/share/zoneinfo/Europe/Madrid /etc/localtime
 echo Europe/Madrid >/etc/timezone
+echo LANG=de_DE.UTF-8 >/etc/default/locale
 
 # A person with a number of their own, a group of the house, and a name from the old days.
 groupadd --gid 2500 builders

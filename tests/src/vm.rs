@@ -44,8 +44,7 @@ pub(crate) enum Start<'a> {
     Saved(&'a Path),
 }
 
-/// What a machine has beside what every machine has. Such a machine is booted from its firmware,
-/// never from a saved memory.
+/// What a machine has beside what every machine has.
 #[derive(Debug, Default)]
 pub struct Additions {
     /// Further network cards, and what they are cabled to.
@@ -55,6 +54,8 @@ pub struct Additions {
     /// A directory that the machine sees as a read-only FAT filesystem with the label `config-2`,
     /// on the disk behind the others.
     pub config_drive: Option<PathBuf>,
+    /// The directory that the further disks are in, where it is to go with the machine.
+    pub layers: Option<TempDir>,
 }
 
 impl Additions {
