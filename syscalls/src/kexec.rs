@@ -60,11 +60,13 @@ struct RawSegment {
     memsz: libc::size_t,
 }
 
-/// Loads segments, to be entered at `entry` by `reboot(LINUX_REBOOT_CMD_KEXEC)`. What was loaded
-/// before is gone, whatever the outcome.
+/// Loads segments, to be entered at `entry` by `reboot(LINUX_REBOOT_CMD_KEXEC)`. They take the
+/// place of what was loaded before, if that works.
 pub fn load(entry: u64, segments: &[Segment]) -> io::Result<()> {
     let raw = segments.iter().map(raw_segment);
-    let raw: Vec<RawSegment> = raw.collect::<Option<_>>().ok_or(io::ErrorKind::InvalidInput)?;
+    let raw: Vec<RawSegment> = raw
+        .collect::<Option<_>>()
+        .ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: every entry of the table holds the address and the length of bytes that stay where
     // they are for the length of the call, which only reads them. Where those of a mapping cannot
     // be read (the file was cut meanwhile) the kernel answers EFAULT. The addresses in `mem` are

@@ -94,7 +94,9 @@ pub fn initramfs(files: &[File]) -> Result<Vec<u8>> {
         parents.reverse();
         for parent in parents {
             if !made.iter().any(|known| known == parent) {
-                member(&parent.to_string_lossy(), 0o040_755).write(&mut out, 0).finish()?;
+                member(&parent.to_string_lossy(), 0o040_755)
+                    .write(&mut out, 0)
+                    .finish()?;
                 made.push(parent.to_owned());
             }
         }

@@ -16,7 +16,10 @@ fn guest(kernel: &std::path::Path) -> Result<Vec<u8>> {
         name: name.into(),
         bytes,
     };
-    let init = file("init", stripped(env!("CARGO_BIN_EXE_kexec-guest").as_ref())?);
+    let init = file(
+        "init",
+        stripped(env!("CARGO_BIN_EXE_kexec-guest").as_ref())?,
+    );
     // The directory for the files that come as parts.
     let next = initramfs(&[init.clone(), file("next/parts", Vec::new())])?;
     initramfs(&[
@@ -44,7 +47,10 @@ fn stages(console: &str) -> Vec<Vec<&str>> {
 }
 
 fn all<'a>(stage: &[&'a str], start: &str) -> Vec<&'a str> {
-    stage.iter().filter_map(|line| line.strip_prefix(start)).collect()
+    stage
+        .iter()
+        .filter_map(|line| line.strip_prefix(start))
+        .collect()
 }
 
 #[test]
@@ -67,11 +73,21 @@ fn what_is_loaded_arrives_and_what_must_not_be_loaded_is_not() -> Result<()> {
     let [first, locked, disabled] = [&stages[0], &stages[1], &stages[2]];
     let refused = |stage: &[&str]| -> Vec<String> {
         let names = all(stage, "refused ").into_iter();
-        names.filter_map(|l| Some(l.split_once(':')?.0.to_owned())).collect()
+        names
+            .filter_map(|l| Some(l.split_once(':')?.0.to_owned()))
+            .collect()
     };
     assert_eq!(
         refused(first),
-        ["no-kernel", "cut-short", "tiny", "init-size", "no-room", "cmdline", "too-much"]
+        [
+            "no-kernel",
+            "cut-short",
+            "tiny",
+            "init-size",
+            "no-room",
+            "cmdline",
+            "too-much"
+        ]
     );
     assert_eq!(refused(locked), ["locked-load", "changed-kernel"]);
     assert_eq!(refused(disabled), ["disabled-file-load"]);
@@ -89,7 +105,13 @@ fn what_is_loaded_arrives_and_what_must_not_be_loaded_is_not() -> Result<()> {
     assert_eq!(all(locked, "payload "), made);
     ensure!(made.len() == 1, "{first:?}");
     // By the kernel's.
-    assert_eq!(all(disabled, "cmdline "), ["console=ttyS0 panic=-1 guest=disabled"]);
-    disabled.last().filter(|line| **line == "end").context("the last stage did not end")?;
+    assert_eq!(
+        all(disabled, "cmdline "),
+        ["console=ttyS0 panic=-1 guest=disabled"]
+    );
+    disabled
+        .last()
+        .filter(|line| **line == "end")
+        .context("the last stage did not end")?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! boot_params, the page that a kernel is started with ("zero page"), and what it points to:
+//! `boot_params`, the page that a kernel is started with ("zero page"), and what it points to:
 //! command line, further memory map, EFI's runtime services.
 //!
 //! Offsets are those of Documentation/arch/x86/zero-page.rst and of
@@ -9,10 +9,10 @@ use super::bzimage::{Kernel, SETUP_HEADER};
 use super::efi::{self, Efi};
 use super::memory_map::{MemoryMap, Region};
 
-/// Size of boot_params.
+/// Size of `boot_params`.
 pub const SIZE: usize = 4096;
 
-/// Fields of boot_params by their offset.
+/// Fields of `boot_params` by their offset.
 mod at {
     pub const EXT_MEM_K: usize = 0x002;
     pub const VIDEO_MODE: usize = 0x006;
@@ -48,7 +48,7 @@ const COPIED: [std::ops::Range<usize>; 7] = [
     0xd00..0xeec, // eddbuf
 ];
 
-/// Entries of the memory map that boot_params has room for; the others go to setup data.
+/// Entries of the memory map that `boot_params` has room for; the others go to setup data.
 pub const E820_MOST: usize = 128;
 const E820_ENTRY: usize = 20;
 
@@ -60,13 +60,13 @@ const VIDEO_NORMAL: u16 = 0xffff;
 /// `setup_data` of these types.
 const SETUP_E820_EXT: u32 = 1;
 const SETUP_EFI: u32 = 4;
-/// `next`, `type` and `len` of a setup_data.
+/// `next`, `type` and `len` of a `setup_data`.
 const SETUP_DATA_HEAD: usize = 16;
 
 /// The hardware, as the running kernel was told of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hardware {
-    /// The running kernel's boot_params, where it shows them.
+    /// The running kernel's `boot_params`, where it shows them.
     pub boot_params: Option<Vec<u8>>,
     /// Where ACPI's tables begin, where firmware says so.
     pub rsdp: Option<PhysAddr>,
@@ -102,7 +102,10 @@ pub fn boot_params(start: &Start, at: PhysAddr) -> Vec<u8> {
     page.put(at::E820_ENTRIES, &[inside.len() as u8]);
     page.put(at::E820_TABLE, &e820(inside));
 
-    let mut behind = Behind { at, bytes: Vec::new() };
+    let mut behind = Behind {
+        at,
+        bytes: Vec::new(),
+    };
     let cmdline = behind.add(&[start.cmdline, &[0]].concat());
     page.split(at::CMDLINE, at::EXT_CMDLINE, cmdline.0);
     let mut list = 0;

@@ -34,11 +34,11 @@ mod at {
     pub const INIT_SIZE: usize = 0x260;
     /// The last field that is read ends here.
     pub const END: usize = 0x264;
-    /// In boot_params something else begins here; no setup header reaches farther.
+    /// In `boot_params` something else begins here; no setup header reaches farther.
     pub const LIMIT: usize = 0x290;
 }
 
-/// Where the setup header begins, in the file and in boot_params.
+/// Where the setup header begins, in the file and in `boot_params`.
 pub const SETUP_HEADER: usize = at::SETUP_SECTS;
 
 /// Protocols before this one have no length for the command line (2.06, Linux 2.6.22).
@@ -46,8 +46,6 @@ const OLDEST_PROTOCOL: u16 = 0x206;
 /// The first protocol with `xloadflags`, by which a kernel says that it has a 64-bit entry (2.12,
 /// Linux 3.8).
 const XLOADFLAGS_PROTOCOL: u16 = 0x20c;
-/// The first protocol with `acpi_rsdp_addr` (2.14, Linux 5.0).
-const RSDP_PROTOCOL: u16 = 0x20e;
 
 /// `loadflags`: the protected-mode code goes to 1 MiB or higher.
 const LOADED_HIGH: u8 = 1;
@@ -87,7 +85,7 @@ pub enum Place {
 pub struct Kernel {
     /// The boot protocol's version, `0x20f` for 2.15.
     pub protocol: u16,
-    /// The setup header, to be copied into boot_params at [`SETUP_HEADER`].
+    /// The setup header, to be copied into `boot_params` at [`SETUP_HEADER`].
     pub setup_header: Vec<u8>,
     /// Where the protected-mode code lies in the file.
     pub code: Range<u64>,
@@ -101,13 +99,6 @@ pub struct Kernel {
     pub cmdline_size: u32,
     /// The file carries a signature; by whom, and whether it is good, is not looked at.
     pub signed: bool,
-}
-
-impl Kernel {
-    /// Whether it finds the ACPI tables by `acpi_rsdp_addr` in boot_params.
-    pub fn takes_rsdp(&self) -> bool {
-        self.protocol >= RSDP_PROTOCOL
-    }
 }
 
 /// Why a file is not a kernel that can be loaded.
@@ -240,7 +231,7 @@ fn setup_header(head: &[u8]) -> Result<Vec<u8>, BzImageError> {
 
 fn place(field: &Fields) -> Result<Place, BzImageError> {
     let preferred = field.u64(at::PREF_ADDRESS);
-    if !(1 << 20..=1 << 32).contains(&preferred) || preferred % PAGE != 0 {
+    if !(1 << 20..=1 << 32).contains(&preferred) || !preferred.is_multiple_of(PAGE) {
         return nonsense("pref_address", preferred);
     }
     if field.u8(at::RELOCATABLE) == 0 {

@@ -2,12 +2,12 @@
 //!
 //! They have been told once at which addresses they are used, and cannot be told again, so the next
 //! kernel must be told the same: the regions with those addresses (`/sys/firmware/efi/runtime-map`,
-//! Linux 3.14 and later) in place of the firmware's memory map, and a setup_data of type
+//! Linux 3.14 and later) in place of the firmware's memory map, and a `setup_data` of type
 //! `SETUP_EFI`, by which it knows (arch/x86/kernel/kexec-bzimage64.c).
 
 use super::address::PhysAddr;
 
-/// `efi_info` in boot_params.
+/// `efi_info` in `boot_params`.
 pub const INFO: std::ops::Range<usize> = 0x1c0..0x1e0;
 
 /// `efi_loader_signature` of a 64-bit firmware.
@@ -41,7 +41,7 @@ pub struct Efi {
 }
 
 impl Efi {
-    /// From the running kernel's boot_params, `[fw_vendor, runtime, config_table]` and the runtime
+    /// From the running kernel's `boot_params`, `[fw_vendor, runtime, config_table]` and the runtime
     /// map. Nothing where the firmware is not a 64-bit EFI or its runtime services are not used.
     pub fn new(
         boot_params: &[u8],

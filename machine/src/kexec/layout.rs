@@ -136,7 +136,9 @@ pub fn layout(
     };
     let (entry, parameters) = place_parameters(&start, &mut room)?;
     let size = ByteSize(kernel.code.end - kernel.code.start);
-    let memory = size.in_pages().and_then(|size| Span::at(code.start(), size));
+    let memory = size
+        .in_pages()
+        .and_then(|size| Span::at(code.start(), size));
     let mut segments = vec![Segment {
         source: Source::Kernel(kernel.code.clone()),
         memory: memory.ok_or(LayoutError::Overflow("the kernel"))?,
@@ -195,7 +197,9 @@ fn place_initrd(
     let overflow = || LayoutError::Overflow(WHAT);
     let pages = sizes.iter().map(|size| size.in_pages());
     let pages: Vec<ByteSize> = pages.collect::<Option<_>>().ok_or_else(overflow)?;
-    let total = pages.iter().try_fold(0_u64, |sum, size| sum.checked_add(size.0));
+    let total = pages
+        .iter()
+        .try_fold(0_u64, |sum, size| sum.checked_add(size.0));
     let total = ByteSize(total.ok_or_else(overflow)?);
     if total.0 == 0 {
         return Ok((None, Vec::new()));
@@ -217,7 +221,7 @@ fn place_initrd(
     Ok((Some(whole), segments))
 }
 
-/// boot_params with what it points to, and behind it the trampoline: one segment.
+/// `boot_params` with what it points to, and behind it the trampoline: one segment.
 fn place_parameters(start: &Start, room: &mut Room) -> Result<(PhysAddr, Segment), LayoutError> {
     const WHAT: &str = "boot_params";
     // How long they are does not depend on where they lie.
@@ -249,8 +253,7 @@ fn take(
     alignment: u64,
     from: From,
 ) -> Result<Span, LayoutError> {
-    let within =
-        Span::between(within.start, within.end).ok_or(LayoutError::Overflow(what))?;
+    let within = Span::between(within.start, within.end).ok_or(LayoutError::Overflow(what))?;
     let wanted = Wanted {
         size,
         alignment,

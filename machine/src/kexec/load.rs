@@ -94,7 +94,9 @@ pub fn load(
 ) -> Result<Layout, LoadError> {
     let length = kernel.metadata().map_err(LoadError::Read)?.len();
     let mut head = vec![0; HEAD.min(length as usize)];
-    kernel.read_exact_at(&mut head, 0).map_err(LoadError::Read)?;
+    kernel
+        .read_exact_at(&mut head, 0)
+        .map_err(LoadError::Read)?;
     let parsed = Kernel::parse(&head, length)?;
     let sizes: Vec<ByteSize> = initrd.iter().map(Part::size).collect();
     let layout = layout::layout(&parsed, &sizes, cmdline, machine)?;
@@ -157,9 +159,9 @@ pub fn unload() -> io::Result<()> {
         Err(_) if loaded().is_err() => Ok(()),
         Err(e) => Err(e),
         Ok(()) => match loaded() {
-            Ok(answer) if answer != "0" => Err(io::Error::other(format!(
-                "{LOADED} still says {answer}"
-            ))),
+            Ok(answer) if answer != "0" => {
+                Err(io::Error::other(format!("{LOADED} still says {answer}")))
+            }
             _ => Ok(()),
         },
     }

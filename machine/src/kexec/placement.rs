@@ -65,7 +65,9 @@ impl Room {
             let free = free.intersection(wanted.within)?;
             let start = match wanted.from {
                 From::Below => free.start().align_up(wanted.alignment)?,
-                From::Above => PhysAddr(free.end().0.checked_sub(size.0)?).align_down(wanted.alignment),
+                From::Above => {
+                    PhysAddr(free.end().0.checked_sub(size.0)?).align_down(wanted.alignment)
+                }
             };
             Span::at(start, size).filter(|piece| free.holds(*piece))
         };

@@ -87,8 +87,7 @@ fn firmware_map() -> Result<Option<MemoryMap>, RunningError> {
     let mut regions = Vec::new();
     for entry in entries.flatten() {
         let read = |name: &str| text(&format!("{}/{name}", entry.path().display()));
-        let region =
-            memory_map::firmware_entry(&read("start")?, &read("end")?, &read("type")?);
+        let region = memory_map::firmware_entry(&read("start")?, &read("end")?, &read("type")?);
         regions.extend(region.map_err(map_error)?);
     }
     if regions.is_empty() {

@@ -4,7 +4,7 @@
 //! The old kernel jumps in 64-bit mode, with interrupts off and memory mapped as it is, but with an
 //! empty descriptor table and segments of its own. The protocol (Documentation/arch/x86/boot.rst,
 //! "64-bit Boot Protocol") wants `__BOOT_CS` and `__BOOT_DS`, both flat, loaded from a table that
-//! is there, and RSI at boot_params. The code is relative to itself but for two addresses, so it
+//! is there, and RSI at `boot_params`. The code is relative to itself but for two addresses, so it
 //! runs wherever it is put; it is kept as bytes, for it is thirty instructions long and never
 //! changes.
 
@@ -13,7 +13,7 @@ use super::address::PhysAddr;
 /// Bytes of code, table and stack: a page.
 pub const SIZE: usize = 4096;
 
-/// Where the address of boot_params goes: the operand of `mov rsi, imm64`.
+/// Where the address of `boot_params` goes: the operand of `mov rsi, imm64`.
 const BOOT_PARAMS_AT: usize = 0x24;
 /// Where the kernel's entry goes: the operand of `mov rax, imm64`.
 const ENTRY_AT: usize = 0x2e;
@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn every_operand_points_where_it_is_meant_to() {
-        let page = trampoline(PhysAddr(0x1234_5000), PhysAddr(0x77_6000), PhysAddr(0x100_0200));
+        let page = trampoline(
+            PhysAddr(0x1234_5000),
+            PhysAddr(0x77_6000),
+            PhysAddr(0x100_0200),
+        );
         // The opcodes before the operands, and what they lead to.
         assert_eq!(page[2..5], [0x48, 0x8d, 0x25]);
         assert_eq!(points_to(&page, 5), SIZE);
@@ -127,6 +131,9 @@ mod tests {
     #[test]
     fn code_table_and_stack_do_not_lie_over_each_other() {
         assert!(CODE.len() <= GDTR_AT && GDTR_AT + 10 <= GDT_AT);
-        assert!(GDT_AT + size_of_val(&GDT) + 1024 <= SIZE, "room for the stack");
+        assert!(
+            GDT_AT + size_of_val(&GDT) + 1024 <= SIZE,
+            "room for the stack"
+        );
     }
 }

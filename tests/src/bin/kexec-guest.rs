@@ -53,7 +53,9 @@ fn stage() -> Result<()> {
             .with_context(|| format!("mount {target}"))?;
     }
     let cmdline = fs::read_to_string("/proc/cmdline").context("read the command line")?;
-    let stage = cmdline.split_whitespace().find_map(|w| w.strip_prefix("guest="));
+    let stage = cmdline
+        .split_whitespace()
+        .find_map(|w| w.strip_prefix("guest="));
     report(&cmdline)?;
     match stage {
         Some("first") => first(),
@@ -77,8 +79,14 @@ fn report(cmdline: &str) -> Result<()> {
         say(&format!("screen {:02x?}", &params[4..0x40]));
         say(&format!("loader {:#x}", params[0x210]));
     }
-    say(&format!("efi {}", Path::new("/sys/firmware/efi/efivars").exists()));
-    say(&format!("processors {}", std::thread::available_parallelism()?));
+    say(&format!(
+        "efi {}",
+        Path::new("/sys/firmware/efi/efivars").exists()
+    ));
+    say(&format!(
+        "processors {}",
+        std::thread::available_parallelism()?
+    ));
     if Path::new(PAYLOAD).exists() {
         say(&format!("payload {}", digest(PAYLOAD)?));
     }
@@ -127,7 +135,9 @@ fn loaded() -> Result<String> {
 fn first() -> Result<()> {
     let mut state = 1_u64;
     let payload: Vec<u8> = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (state >> 56) as u8
     })
     .take(PAYLOAD_BYTES)
@@ -200,15 +210,28 @@ fn locked() -> Result<()> {
         fs::read_to_string("/sys/kernel/security/lockdown")?.trim()
     ));
     let machine = running::read()?;
-    answered("locked-load", Call::Load, Then::Mend, own_load(KERNEL, "", &machine))?;
+    answered(
+        "locked-load",
+        Call::Load,
+        Then::Mend,
+        own_load(KERNEL, "", &machine),
+    )?;
     fs::copy(KERNEL, "/tmp/changed")?;
     {
-        let changed = File::options().read(true).write(true).open("/tmp/changed")?;
+        let changed = File::options()
+            .read(true)
+            .write(true)
+            .open("/tmp/changed")?;
         let mut byte = [0];
         changed.read_exact_at(&mut byte, 1 << 20)?;
         changed.write_all_at(&[byte[0] ^ 1], 1 << 20)?;
     }
-    answered("changed-kernel", Call::FileLoad, Then::Final, file_load("/tmp/changed", ""))?;
+    answered(
+        "changed-kernel",
+        Call::FileLoad,
+        Then::Final,
+        file_load("/tmp/changed", ""),
+    )?;
     file_load(KERNEL, "console=ttyS0 panic=-1 guest=disabled")?;
     ensure!(loaded()? == "1", "not loaded");
     load::unload().context("unload under lockdown")?;
@@ -228,12 +251,7 @@ fn file_load(kernel: &str, cmdline: &str) -> Result<(), LoadError> {
 }
 
 /// An attempt that the kernel must have refused, with something to say about it.
-fn answered(
-    name: &str,
-    call: Call,
-    then: Then,
-    attempt: Result<(), LoadError>,
-) -> Result<()> {
+fn answered(name: &str, call: Call, then: Then, attempt: Result<(), LoadError>) -> Result<()> {
     let answer = attempt.as_ref().err().and_then(LoadError::answer);
     let explained = answer.and_then(|answer| errors::explain(call, answer));
     let Some(explained) = explained else {
