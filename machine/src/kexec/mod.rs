@@ -16,5 +16,7 @@ pub mod layout;
 pub mod load;
 pub mod memory_map;
 pub mod placement;
+#[cfg(test)]
+mod recorded;
 pub mod running;
 pub mod trampoline;
