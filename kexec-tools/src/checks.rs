@@ -2,6 +2,7 @@
 //! facts and manifest only, so `check`, `plan` and `go` come to the same verdict.
 
 use manifest::facts::{Facts, Firmware, InitSystem};
+use manifest::kexec_call;
 use manifest::manifest::Manifest;
 use manifest::resolve::{self, Choices, PartSizes};
 use serde::Serialize;
@@ -128,17 +129,9 @@ const MACHINE_CHECKS: &[Check] = &[
         code: "kexec",
         question: "Can the running kernel enter another one?",
         force: Never,
-        remedy: "kernel 3.17 or later, kernel.kexec_load_disabled=0 (set at boot), no lockdown",
-        against: |c| {
-            let k = &c.facts.kexec;
-            if !k.file_load {
-                Some(format!("kernel {} has no kexec_file_load", c.facts.kernel))
-            } else if k.disabled {
-                Some("kernel.kexec_load_disabled is set".to_owned())
-            } else {
-                k.lockdown.as_ref().map(|mode| format!("lockdown mode is {mode}"))
-            }
-        },
+        remedy: "a kernel with kexec_load or kexec_file_load, kernel.kexec_load_disabled=0 (set at \
+                 boot); under lockdown one with kexec_file_load",
+        against: |c| kexec_call::against(&c.facts.kexec),
     },
     Check {
         code: "root",
@@ -392,8 +385,9 @@ const MACHINE_CHECKS: &[Check] = &[
         force: Never,
         remedy: "stop services that take memory, use --payload disk, or add memory",
         against: |c| {
-            let (at, _) = resolve::payload_at(c.manifest, c.sizes, c.facts.memory, c.choices);
-            let peak = resolve::memory_peak(c.manifest, c.sizes, at);
+            let (at, _) = resolve::payload_at(c.manifest, c.sizes, c.facts, c.choices);
+            let entry = resolve::entry_plan(c.facts, c.choices);
+            let peak = resolve::memory_peak(c.manifest, c.sizes, at, &entry);
             (!resolve::memory_suffices(peak, c.facts.memory)).then(|| {
                 format!(
                     "loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",

@@ -2,7 +2,7 @@
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use manifest::entry::Entry;
+use manifest::entry::{Entry, KexecCall};
 use manifest::keep::{KeepPath, KeepPathError};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices, Inputs, PartSizes};
@@ -83,6 +83,9 @@ pub struct Wishes {
     /// How to enter the RAM environment
     #[arg(long, value_enum, default_value_t = EntryWish::Auto)]
     entry: EntryWish,
+    /// The system call that loads the RAM environment's kernel
+    #[arg(long, value_enum, default_value_t = CallWish::Auto)]
+    kexec_call: CallWish,
     /// Go on although this check refuses, if it is one that may be forced
     #[arg(long, value_name = "CODE")]
     force: Vec<String>,
@@ -112,6 +115,16 @@ enum EntryWish {
     Takeover,
     /// Reboot through the boot loader
     Boot,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CallWish {
+    /// By evidence: `kexec_load` where it works, `kexec_file_load` under lockdown
+    Auto,
+    /// `kexec_load(2)`
+    Load,
+    /// `kexec_file_load(2)`
+    FileLoad,
 }
 
 /// Everything that was looked at, with what the checks and the plan make of it.
@@ -227,6 +240,11 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
             EntryWish::Kexec => Some(Entry::Kexec),
             EntryWish::Takeover => Some(Entry::Takeover),
             EntryWish::Boot => Some(Entry::Boot),
+        },
+        kexec_call: match wishes.kexec_call {
+            CallWish::Auto => None,
+            CallWish::Load => Some(KexecCall::KexecLoad),
+            CallWish::FileLoad => Some(KexecCall::KexecFileLoad),
         },
     };
     let sizes = PartSizes {

@@ -9,10 +9,12 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use machine::kexec::initrd::{member, trailer};
+use machine::kexec::load::Part;
 use manifest::accounts::AccountFiles;
-use manifest::plan::Plan;
+use manifest::plan::{PayloadAt, Plan};
 use manifest::trailer::PartKind;
-use manifest::Document;
+use manifest::{Digest, Document};
 
 use crate::carried;
 use crate::image::Image;
@@ -40,7 +42,47 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     finish(out).with_context(what)
 }
 
-/// Writes the initramfs with the payload in it, for kexec alone.
+/// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory
+/// the staged payload, made a member by the page in front of it.
+pub fn parts(at: PayloadAt, image: &Image, directory: &Path) -> Result<Vec<Part>> {
+    let mut parts = vec![map(&directory.join(NAME))?];
+    if at == PayloadAt::Ram {
+        let part = image.part(PartKind::Payload);
+        let size = payload_size(image)?;
+        let path = directory.join(PAYLOAD);
+        // What is mapped are the very bytes that are read here: both are the page cache's.
+        let staged = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        let found = Digest::of_reader(&mut &staged, &|_| ())
+            .with_context(|| format!("read {}", path.display()))?;
+        ensure!(
+            found == part.digest,
+            "{} changed after it was written",
+            path.display()
+        );
+        let header = member(PAYLOAD_MEMBER, size).context("name the payload")?;
+        parts.extend([Part::Bytes(header), map(&path)?, Part::Bytes(trailer())]);
+    }
+    Ok(parts)
+}
+
+fn map(path: &Path) -> Result<Part> {
+    let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+    Part::file(&file).with_context(|| format!("map {}", path.display()))
+}
+
+/// The payload as the init finds it.
+const PAYLOAD_MEMBER: &str = "reroot/payload";
+
+/// A member of an archive has a size of 32 bits.
+fn payload_size(image: &Image) -> Result<u32> {
+    u32::try_from(image.part(PartKind::Payload).length)
+        .ok()
+        .context(
+            "the payload is larger than 4 GiB, which an initramfs cannot hold; use --payload disk",
+        )
+}
+
+/// Writes the initramfs with the payload in it, for `kexec_file_load` alone.
 pub fn compose_with_payload(image: &Image, directory: &Path) -> Result<()> {
     let path = directory.join(WITH_PAYLOAD);
     let what = || format!("write {}", path.display());
@@ -52,13 +94,10 @@ pub fn compose_with_payload(image: &Image, directory: &Path) -> Result<()> {
     )
     .with_context(what)?;
     pad(&mut out, length).with_context(what)?;
-    let part = image.part(PartKind::Payload);
-    let size = u32::try_from(part.length).ok().context(
-        "the payload is larger than 4 GiB, which an initramfs cannot hold; use --payload disk",
-    )?;
-    let mut member = entry("reroot/payload", REGULAR | 0o400).write(&mut out, size);
-    image.copy_to(PartKind::Payload, &mut member)?;
-    member.finish().with_context(what)?;
+    let size = payload_size(image)?;
+    let mut payload = entry(PAYLOAD_MEMBER, REGULAR | 0o400).write(&mut out, size);
+    image.copy_to(PartKind::Payload, &mut payload)?;
+    payload.finish().with_context(what)?;
     cpio::newc::trailer(&mut out).with_context(what)?;
     let file = out
         .into_inner()
@@ -145,7 +184,8 @@ fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
 
 /// The payload in the run's directory.
 pub const PAYLOAD: &str = "payload";
-/// The initramfs with the payload in it: only kexec needs it, and only until it has its copy.
+/// The initramfs with the payload in it: only `kexec_file_load` needs it, and only until it has its
+/// copy.
 pub const WITH_PAYLOAD: &str = "initramfs-with-payload";
 
 /// Removes what only loading needed.

@@ -96,6 +96,9 @@ pub fn plan(plan: &Plan) -> String {
         plan.entry.entry.name(),
         plan.entry.reason
     );
+    if let Some(call) = &plan.entry.call {
+        let _ = writeln!(t, "  load      by {}: {}", call.call.name(), call.reason);
+    }
     let place = match plan.payload_at {
         PayloadAt::Ram => "in memory",
         PayloadAt::Disk => "in the run's directory on the root filesystem",

@@ -191,7 +191,7 @@ fn load_moment(plan: &Plan, image: &Image) -> Result<LoadMoment> {
         initramfs: image.part(PartKind::Initramfs).length,
         payload: image.part(PartKind::Payload).length,
     };
-    let peak = resolve::memory_peak(&image.manifest()?, sizes, plan.payload_at);
+    let peak = resolve::memory_peak(&image.manifest()?, sizes, plan.payload_at, &plan.entry);
     let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     let Memory { available, .. } =
         machine::meminfo::parse(&text).context("/proc/meminfo tells no total")?;

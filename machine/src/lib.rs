@@ -10,6 +10,7 @@ pub mod ext4;
 pub mod gap;
 pub mod grub;
 pub mod in_root;
+pub mod kexec;
 pub mod log_line;
 pub mod mbr;
 pub mod meminfo;

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, Kexec};
+use crate::facts::Facts;
+pub use crate::kexec_call::{call, CallPlan, KexecCall};
 
 /// A way into the RAM environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,23 +29,13 @@ impl Entry {
     }
 }
 
-/// The system call that loads a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KexecCall {
-    /// `kexec_load(2)`: the launcher lays out memory itself; no digests, no signatures.
-    KexecLoad,
-    /// `kexec_file_load(2)`: the kernel does it, and may demand a signature.
-    KexecFileLoad,
-}
-
 /// The entry of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryPlan {
     /// The way in.
     pub entry: Entry,
     /// How the kernel is loaded; for [`Entry::Kexec`] only.
-    pub call: Option<KexecCall>,
+    pub call: Option<CallPlan>,
     /// Why this one.
     pub reason: String,
 }
@@ -60,8 +51,4 @@ pub fn choose(facts: &Facts, asked: Option<Entry>) -> EntryPlan {
         call: (entry == Entry::Kexec).then(|| call(&facts.kexec)),
         reason,
     }
-}
-
-fn call(_kexec: &Kexec) -> KexecCall {
-    KexecCall::KexecFileLoad
 }

@@ -13,6 +13,7 @@ pub mod facts;
 pub mod identity;
 pub mod journal;
 pub mod keep;
+pub mod kexec_call;
 pub mod manifest;
 pub mod measure;
 pub mod network;

@@ -2,7 +2,7 @@
 //! of the very same thing.
 
 use crate::accounts::{merge, AccountPlan, Owners};
-use crate::entry::{self, Entry};
+use crate::entry::{self, CallPlan, Entry, EntryPlan, KexecCall};
 use crate::facts::{Facts, Memory};
 use crate::identity::{self, IdentityPlan};
 use crate::manifest::Manifest;
@@ -32,6 +32,17 @@ pub struct Choices {
     pub payload_at: Option<PayloadAt>,
     /// How the RAM environment shall be entered; decided by evidence when absent.
     pub entry: Option<Entry>,
+    /// How a kernel shall be loaded; decided by evidence when absent.
+    pub kexec_call: Option<KexecCall>,
+}
+
+/// The entry, and for kexec the call, by evidence or as asked for.
+pub fn entry_plan(facts: &Facts, choices: &Choices) -> EntryPlan {
+    let mut plan = entry::choose(facts, choices.entry);
+    if let (Some(call), Some(asked)) = (&mut plan.call, choices.kexec_call) {
+        *call = CallPlan::asked(asked);
+    }
+    plan
 }
 
 /// Bytes that a run keeps on the root filesystem from its preparation on: kernel, initramfs and
@@ -63,18 +74,28 @@ pub struct MemoryPeak {
     pub ram: u64,
 }
 
-/// Memory that entering by `kexec_file_load` takes.
+/// Memory that entering takes.
 ///
-/// The kernel reads the initramfs into memory and copies it to its place: twice its size while
-/// loading. The new kernel then unpacks it beside the packed bytes: again both at once.
-pub fn memory_peak(manifest: &Manifest, sizes: PartSizes, at: PayloadAt) -> MemoryPeak {
+/// By `kexec_load` the kernel copies everything once, from files that it may drop from memory
+/// meanwhile. By `kexec_file_load` it reads the files into memory first: twice their size. The new
+/// kernel then unpacks the initramfs beside the packed bytes: again both at once.
+pub fn memory_peak(
+    manifest: &Manifest,
+    sizes: PartSizes,
+    at: PayloadAt,
+    entry: &EntryPlan,
+) -> MemoryPeak {
     let payload = match at {
         PayloadAt::Ram => sizes.payload,
         PayloadAt::Disk => 0,
     };
     let packed = sizes.initramfs + payload;
+    let copies = match &entry.call {
+        Some(plan) if plan.call == KexecCall::KexecLoad => 1,
+        _ => 2,
+    };
     MemoryPeak {
-        load: 2 * (sizes.kernel + packed) + OLD_OS_SPARE,
+        load: copies * (sizes.kernel + packed) + OLD_OS_SPARE,
         ram: KERNEL_BYTES + WORK_BYTES + packed + manifest.initramfs.unpacked_bytes + payload,
     }
 }
@@ -89,13 +110,15 @@ pub fn memory_suffices(peak: MemoryPeak, memory: Memory) -> bool {
 pub fn payload_at(
     manifest: &Manifest,
     sizes: PartSizes,
-    memory: Memory,
+    facts: &Facts,
     choices: &Choices,
 ) -> (PayloadAt, String) {
     if let Some(at) = choices.payload_at {
         return (at, "asked for on the command line".to_owned());
     }
-    let peak = memory_peak(manifest, sizes, PayloadAt::Ram);
+    let entry = entry_plan(facts, choices);
+    let peak = memory_peak(manifest, sizes, PayloadAt::Ram, &entry);
+    let memory = facts.memory;
     if memory_suffices(peak, memory) {
         (
             PayloadAt::Ram,
@@ -352,8 +375,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             }),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let (payload_at, payload_reason) =
-        payload_at(manifest, inputs.sizes, facts.memory, inputs.choices);
+    let (payload_at, payload_reason) = payload_at(manifest, inputs.sizes, facts, inputs.choices);
     let kept_bytes: u64 = keep.iter().map(|k| k.measure.disk_bytes).sum();
     let kept_entries: u64 = keep.iter().map(|k| k.measure.entries).sum();
     let used_bytes = root.bytes.saturating_sub(root.bytes_free);
@@ -368,7 +390,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         manifest_digest: inputs.manifest_digest,
         old_os: facts.os.clone(),
         new_os: manifest.os.clone(),
-        entry: entry::choose(facts, inputs.choices.entry),
+        entry: entry_plan(facts, inputs.choices),
         firmware: facts.firmware,
         payload_at,
         payload_reason,

@@ -4,6 +4,8 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use crate::mapping::Mapping;
+
 /// Remove the loaded kernel (`KEXEC_FILE_UNLOAD`).
 const UNLOAD: libc::c_ulong = 1;
 
@@ -26,8 +28,91 @@ pub fn file_load(kernel: BorrowedFd, initramfs: BorrowedFd, cmdline: &CStr) -> i
     outcome(result)
 }
 
-/// Removes the loaded kernel. Without one, and without the call, it fails.
-pub fn unload() -> io::Result<()> {
+/// `KEXEC_ARCH_X86_64`: a kernel of another architecture refuses.
+const ARCH_X86_64: libc::c_ulong = 62 << 16;
+
+/// Bytes for [`load`], from memory or from a mapped file.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// From memory.
+    Bytes(&'a [u8]),
+    /// This many bytes of a mapped file, from an offset on.
+    File(&'a Mapping, usize, usize),
+}
+
+/// Bytes and the physical memory they go to.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The bytes.
+    pub source: Source<'a>,
+    /// Where they go.
+    pub at: u64,
+    /// Size of that memory; what the bytes do not fill is zero.
+    pub size: u64,
+}
+
+/// `struct kexec_segment`.
+#[repr(C)]
+struct RawSegment {
+    buf: *const libc::c_void,
+    bufsz: libc::size_t,
+    mem: *const libc::c_void,
+    memsz: libc::size_t,
+}
+
+/// Loads segments, to be entered at `entry` by `reboot(LINUX_REBOOT_CMD_KEXEC)`. They take the
+/// place of what was loaded before, if that works.
+pub fn load(entry: u64, segments: &[Segment]) -> io::Result<()> {
+    let raw = segments.iter().map(raw_segment);
+    let raw: Vec<RawSegment> = raw
+        .collect::<Option<_>>()
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: every entry of the table holds the address and the length of bytes that stay where
+    // they are for the length of the call, which only reads them. Where those of a mapping cannot
+    // be read (the file was cut meanwhile) the kernel answers EFAULT. The addresses in `mem` are
+    // not of this process, and not used before this kernel ends.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_load,
+            entry,
+            raw.len(),
+            raw.as_ptr(),
+            ARCH_X86_64,
+        )
+    };
+    outcome(result)
+}
+
+fn raw_segment(segment: &Segment) -> Option<RawSegment> {
+    let (buf, bufsz) = match segment.source {
+        Source::Bytes(bytes) => (bytes.as_ptr().cast(), bytes.len()),
+        Source::File(mapping, offset, length) => (mapping.at(offset, length)?, length),
+    };
+    Some(RawSegment {
+        buf,
+        bufsz,
+        mem: std::ptr::without_provenance(usize::try_from(segment.at).ok()?),
+        memsz: usize::try_from(segment.size).ok()?,
+    })
+}
+
+/// Removes the loaded kernel by `kexec_load(2)`, whichever call had loaded it.
+pub fn unload_by_load() -> io::Result<()> {
+    // SAFETY: no segments are passed, so nothing is read.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_load,
+            0_usize,
+            0_usize,
+            std::ptr::null::<u8>(),
+            ARCH_X86_64,
+        )
+    };
+    outcome(result)
+}
+
+/// Removes the loaded kernel by `kexec_file_load(2)`, whichever call had loaded it.
+pub fn unload_by_file_load() -> io::Result<()> {
     // SAFETY: with KEXEC_FILE_UNLOAD the kernel reads no other argument.
     let result = unsafe {
         libc::syscall(

@@ -3,5 +3,6 @@
 
 pub mod block;
 pub mod kexec;
+pub mod mapping;
 pub mod mount_id;
 pub mod swap;

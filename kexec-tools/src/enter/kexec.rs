@@ -1,91 +1,106 @@
-//! kexec: load, and later enter. `kexec_file_load(2)` is the only way in so far.
+//! kexec: load, and later enter. By `kexec_load(2)` with a loader of our own, or by
+//! `kexec_file_load(2)`, as the plan says.
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use machine::kexec::errors::{self, Call};
+use machine::kexec::load::{self, LoadError};
+use machine::kexec::running;
+use manifest::entry::KexecCall;
 use manifest::plan::{PayloadAt, Plan};
 use rustix::system::RebootCommand;
 
 use crate::image::Image;
 use crate::initrd;
 
-/// What errors of `kexec_file_load` mean to an operator; errno, cause and remedy.
-const EXPLANATIONS: &[(i32, &str)] = &[
-    (libc_errno::EPERM, "kexec is disabled (kernel.kexec_load_disabled), locked down, or the caller lacks CAP_SYS_BOOT"),
-    (libc_errno::ENOMEM, "too little free memory to copy the initramfs; try --payload disk"),
-    (libc_errno::ETXTBSY, "somebody has the kernel or the initramfs open for writing"),
-    (libc_errno::ENOEXEC, "the running kernel does not take this kernel's format"),
-    (libc_errno::EKEYREJECTED, "the running kernel demands a signature that this kernel does not have; this is final"),
-    (libc_errno::ENOKEY, "the running kernel does not have the key of this kernel's signature; this is final"),
-    (libc_errno::EBADMSG, "this kernel's signature is broken; this is final"),
-    (libc_errno::EADDRNOTAVAIL, "no memory range is large enough for the initramfs; try --payload disk"),
-    (libc_errno::EBUSY, "another kexec load is in progress"),
-];
-
-/// Error numbers of Linux on x86-64, by name.
-mod libc_errno {
-    use rustix::io::Errno;
-    pub const EPERM: i32 = Errno::PERM.raw_os_error();
-    pub const ENOMEM: i32 = Errno::NOMEM.raw_os_error();
-    pub const ETXTBSY: i32 = Errno::TXTBSY.raw_os_error();
-    pub const ENOEXEC: i32 = Errno::NOEXEC.raw_os_error();
-    pub const EKEYREJECTED: i32 = Errno::KEYREJECTED.raw_os_error();
-    pub const ENOKEY: i32 = Errno::NOKEY.raw_os_error();
-    pub const EBADMSG: i32 = Errno::BADMSG.raw_os_error();
-    pub const EADDRNOTAVAIL: i32 = Errno::ADDRNOTAVAIL.raw_os_error();
-    pub const EBUSY: i32 = Errno::BUSY.raw_os_error();
+/// Loads kernel and initramfs from the run's directory, by the plan's call, and by its fallback
+/// where the running kernel does not support the first after all.
+pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
+    let call = plan.entry.call.as_ref();
+    let call = call.context("the plan does not say how the kernel is loaded")?;
+    let first = by(call.call, plan, image, directory);
+    let (Err(error), Some(fallback)) = (&first, call.fallback) else {
+        return first;
+    };
+    let answer = error
+        .downcast_ref::<LoadError>()
+        .and_then(LoadError::answer);
+    if !answer.is_some_and(|answer| errors::other_may_do(named(call.call), answer)) {
+        return first;
+    }
+    log::warn!("load: {error:#}; trying {}", fallback.name());
+    by(fallback, plan, image, directory)
 }
 
-/// Loads kernel and initramfs from the run's directory.
-pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
-    let open = |name: &str| {
-        let path = directory.join(name);
-        File::open(&path).with_context(|| format!("open {}", path.display()))
+fn named(call: KexecCall) -> Call {
+    match call {
+        KexecCall::KexecLoad => Call::Load,
+        KexecCall::KexecFileLoad => Call::FileLoad,
+    }
+}
+
+fn by(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
+    log::info!("load: handing kernel and initramfs to {}", call.name());
+    let loaded = match call {
+        KexecCall::KexecLoad => by_own_loader(plan, image, directory)?,
+        KexecCall::KexecFileLoad => by_file(plan, image, directory)?,
     };
-    let kernel = open(initrd::KERNEL)?;
-    let initramfs = match plan.payload_at {
-        PayloadAt::Disk => open(initrd::NAME)?,
-        PayloadAt::Ram => {
-            initrd::compose_with_payload(image, directory)?;
-            open(initrd::WITH_PAYLOAD)?
-        }
-    };
-    let cmdline = CString::new(plan.cmdline.as_str()).context("the command line holds a NUL")?;
-    log::info!("load: handing kernel and initramfs to kexec");
-    syscalls::kexec::file_load(kernel.as_fd(), initramfs.as_fd(), &cmdline)
-        .map_err(explain)
-        .context("load the RAM environment with kexec_file_load")?;
-    let loaded = std::fs::read_to_string("/sys/kernel/kexec_loaded").unwrap_or_default();
-    anyhow::ensure!(
-        loaded.trim() == "1",
-        "kexec_file_load succeeded, but /sys/kernel/kexec_loaded says {loaded:?}"
-    );
+    loaded.map_err(|error| explained(call, error))?;
     log::info!("load: done");
     Ok(())
 }
 
-fn explain(e: io::Error) -> anyhow::Error {
-    let explanation = EXPLANATIONS
-        .iter()
-        .find(|(errno, _)| e.raw_os_error() == Some(*errno));
-    match explanation {
-        Some((_, text)) => anyhow::Error::new(e).context(*text),
-        None => e.into(),
+/// Nothing is copied: the files stay where they are, in the page cache, until the kernel takes them.
+fn by_own_loader(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<(), LoadError>> {
+    let kernel = open(&directory.join(initrd::KERNEL))?;
+    let parts = initrd::parts(plan.payload_at, image, directory)?;
+    let machine = running::read().context("read where the machine has memory")?;
+    let loaded = load::load(&kernel, &parts, plan.cmdline.as_bytes(), &machine);
+    if let Ok(layout) = &loaded {
+        for segment in &layout.segments {
+            log::debug!("load: segment at {}", segment.memory);
+        }
     }
+    Ok(loaded.map(|_| ()))
+}
+
+fn by_file(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<(), LoadError>> {
+    let kernel = open(&directory.join(initrd::KERNEL))?;
+    let initramfs = match plan.payload_at {
+        PayloadAt::Disk => open(&directory.join(initrd::NAME))?,
+        PayloadAt::Ram => {
+            initrd::compose_with_payload(image, directory)?;
+            open(&directory.join(initrd::WITH_PAYLOAD))?
+        }
+    };
+    let cmdline = CString::new(plan.cmdline.as_str()).context("the command line holds a NUL")?;
+    Ok(load::file_load(&kernel, &initramfs, &cmdline))
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("open {}", path.display()))
+}
+
+/// The error with what it means; the error itself stays in the chain.
+fn explained(call: KexecCall, error: LoadError) -> anyhow::Error {
+    let row = error.answer().and_then(|e| errors::explain(named(call), e));
+    let text = match row {
+        Some(row) if row.then == errors::Then::Final => format!("{}; this is final", row.text),
+        Some(row) => row.text.to_owned(),
+        None => format!("load the RAM environment by {}", call.name()),
+    };
+    anyhow::Error::new(error).context(text)
 }
 
 /// Takes the loaded kernel back.
 pub fn unload() {
-    if std::fs::read_to_string("/sys/kernel/kexec_loaded").is_ok_and(|t| t.trim() == "1") {
-        if let Err(e) = syscalls::kexec::unload() {
-            log::error!(
-                "unload the RAM environment: {e}; THE NEXT REBOOT MAY ENTER IT: run `kexec -u`, or cut the power instead of rebooting"
-            );
-        }
+    if let Err(e) = load::unload() {
+        log::error!(
+            "unload the RAM environment: {e}; THE NEXT REBOOT MAY ENTER IT: run `kexec -u`, or cut the power instead of rebooting"
+        );
     }
 }
 

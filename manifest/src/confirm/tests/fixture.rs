@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::*;
 use crate::accounts::{AccountPlan, AccountRow, AccountRule, Owners};
-use crate::entry::{Entry, EntryPlan, KexecCall};
+use crate::entry::{CallPlan, Entry, EntryPlan, KexecCall};
 use crate::facts::{Firmware, OsRelease, RootIdentity};
 use crate::identity::{IdentityPlan, PlannedMount};
 use crate::keep::KeepPath;
@@ -213,7 +213,7 @@ pub fn plan() -> Plan {
         new_os: os("Debian GNU/Linux 13 (trixie)"),
         entry: EntryPlan {
             entry: Entry::Kexec,
-            call: Some(KexecCall::KexecFileLoad),
+            call: Some(CallPlan::asked(KexecCall::KexecFileLoad)),
             reason: String::new(),
         },
         firmware: Firmware::Bios,
