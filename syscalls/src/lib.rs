@@ -5,3 +5,4 @@ pub mod block;
 pub mod kexec;
 pub mod mount_id;
 pub mod swap;
+pub mod watchdog;
