@@ -24,6 +24,7 @@ pub mod report;
 pub mod resolve;
 pub mod status;
 pub mod steps;
+pub mod svg;
 pub mod trailer;
 pub mod utc;
 
