@@ -1,23 +1,27 @@
 //! The command line on the machine. One definition gives parsing, help, man page and completions.
 
+use std::path::PathBuf;
+
 use anyhow::{bail, Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use manifest::entry::{Entry, KexecCall};
 use manifest::keep::{KeepPath, KeepPathError};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices, Inputs, PartSizes};
+use manifest::steps::Mode;
 use manifest::trailer::PartKind;
-use manifest::Document;
+use manifest::{svg, Document};
 
 use crate::checks::{self, Context as CheckContext, Finding};
 use crate::image::Image;
-use crate::{facts, go, run_directory, show, worker, Outcome};
+use crate::{abort, facts, go, run_directory, show, status, worker, Outcome};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
-/// This file is an image: a new operating system and the program that installs it. `check` and
-/// `plan` only read. Exit status: 0 done, or, of `go`, begun: the run goes on by itself; 1 refused,
-/// nothing changed; 2 usage; 3 failed and reverted, nothing changed; 4 failed, needs a person.
+/// This file is an image: a new operating system and the program that installs it. `check`, `plan`
+/// and `status` only read. Exit status: 0 done, or, of `go` and `rehearse`, begun: the run goes on by
+/// itself; 1 refused, nothing changed; 2 usage; 3 failed and reverted, nothing changed; 4 failed, needs
+/// a person.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
@@ -42,6 +46,17 @@ enum Command {
         /// Print the plan as JSON
         #[arg(long)]
         json: bool,
+        /// Draw the steps into this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Do everything up to the commit point in the RAM environment, come back, leave a report
+    Rehearse {
+        #[command(flatten)]
+        wishes: Wishes,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Reinstall this machine: check, stop services, enter the RAM environment
     Go {
@@ -51,6 +66,19 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Tell what earlier runs did, how far they came and why they failed; reads only
+    Status {
+        /// This run alone
+        run: Option<String>,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+        /// Draw the steps of the newest run, with times and outcomes, into this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Break off a run before services stop; remove what earlier runs left
+    Abort,
     /// Print this program's manual page
     #[command(hide = true)]
     Man,
@@ -64,7 +92,7 @@ enum Command {
     #[command(hide = true)]
     Worker {
         /// The run's directory
-        run: std::path::PathBuf,
+        run: PathBuf,
     },
 }
 
@@ -149,7 +177,7 @@ impl Cli {
     pub fn run(self) -> Result<Outcome> {
         match self.command {
             Command::Check { wishes, json } => {
-                let survey = survey(&wishes)?;
+                let survey = survey(&wishes, Mode::Reinstall)?;
                 if json {
                     println!("{}", show::findings_json(&survey.findings));
                 } else {
@@ -157,8 +185,12 @@ impl Cli {
                 }
                 Ok(outcome(&survey))
             }
-            Command::Plan { wishes, json } => {
-                let survey = survey(&wishes)?;
+            Command::Plan { wishes, json, svg } => {
+                let survey = survey(&wishes, Mode::Reinstall)?;
+                if let (Ok(plan), Some(path)) = (&survey.plan, svg) {
+                    std::fs::write(&path, svg::graph(plan, &[]))
+                        .with_context(|| format!("write {}", path.display()))?;
+                }
                 match &survey.plan {
                     Ok(plan) if json => print!("{}", plan.to_json()),
                     Ok(plan) => print!("{}", show::plan(plan)),
@@ -167,22 +199,12 @@ impl Cli {
                 eprint!("{}", show::refusals(&survey.findings));
                 Ok(outcome(&survey))
             }
-            Command::Go { wishes, yes } => {
-                let survey = survey(&wishes)?;
-                if survey.refused() {
-                    eprint!("{}", show::refusals(&survey.findings));
-                    eprintln!("intact: everything; nothing was changed");
-                    return Ok(Outcome::Refused);
-                }
-                go::go(
-                    &survey,
-                    if yes {
-                        go::Consent::Given
-                    } else {
-                        go::Consent::Ask
-                    },
-                )
+            Command::Go { wishes, yes } => start(&wishes, Mode::Reinstall, yes),
+            Command::Rehearse { wishes, yes } => start(&wishes, Mode::Rehearse, yes),
+            Command::Status { run, json, svg } => {
+                status::show(run.as_deref(), json, svg.as_deref())
             }
+            Command::Abort => abort::abort(),
             Command::Man => {
                 clap_mangen::Man::new(Cli::command())
                     .render(&mut std::io::stdout())
@@ -200,6 +222,24 @@ impl Cli {
     }
 }
 
+/// Starts a run, if no check refuses.
+fn start(wishes: &Wishes, mode: Mode, yes: bool) -> Result<Outcome> {
+    let survey = survey(wishes, mode)?;
+    if survey.refused() {
+        eprint!("{}", show::refusals(&survey.findings));
+        eprintln!("intact: everything; nothing was changed");
+        return Ok(Outcome::Refused);
+    }
+    go::go(
+        &survey,
+        if yes {
+            go::Consent::Given
+        } else {
+            go::Consent::Ask
+        },
+    )
+}
+
 fn outcome(survey: &Survey) -> Outcome {
     if survey.refused() {
         Outcome::Refused
@@ -209,7 +249,7 @@ fn outcome(survey: &Survey) -> Outcome {
 }
 
 /// Reads image and machine, runs every check, and resolves the plan.
-fn survey(wishes: &Wishes) -> Result<Survey> {
+fn survey(wishes: &Wishes, mode: Mode) -> Result<Survey> {
     if !rustix::process::geteuid().is_root() {
         bail!("this needs root: it reads disks and other people's processes; run it with sudo");
     }
@@ -246,6 +286,7 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
             CallWish::Load => Some(KexecCall::KexecLoad),
             CallWish::FileLoad => Some(KexecCall::KexecFileLoad),
         },
+        mode,
     };
     let sizes = PartSizes {
         kernel: image.part(PartKind::Kernel).length,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use manifest::plan::Plan;
+use manifest::steps::Mode;
 use manifest::Document;
 
 use crate::cli::Survey;
@@ -28,7 +29,7 @@ pub fn go(survey: &Survey, consent: Consent) -> Result<Outcome> {
     let plan = survey.plan.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
     print!("{}", show::plan(plan));
     eprint!("{}", show::refusals(&survey.findings));
-    if consent == Consent::Ask && !ask(&plan.hostname)? {
+    if consent == Consent::Ask && !ask(plan)? {
         eprintln!("not confirmed; nothing was changed");
         return Ok(Outcome::Refused);
     }
@@ -39,21 +40,26 @@ pub fn go(survey: &Survey, consent: Consent) -> Result<Outcome> {
         let _ = fs::remove_dir_all(&directory);
     }
     let mut worker = started?;
-    follow(&mut worker, &directory)
+    follow(&mut worker, &directory, plan.mode)
 }
 
-fn ask(hostname: &str) -> Result<bool> {
+fn ask(plan: &Plan) -> Result<bool> {
+    let hostname = &plan.hostname;
     if !io::stdin().is_terminal() {
         eprintln!("there is no terminal to ask on; confirm with --yes");
         return Ok(false);
     }
-    eprint!("\nType the machine's name ({hostname}) to reinstall it: ");
+    let what = match plan.mode {
+        Mode::Reinstall => "reinstall it",
+        Mode::Rehearse => "rehearse: its services stop, it comes back as it is",
+    };
+    eprint!("\nType the machine's name ({hostname}) to {what}: ");
     io::stderr().flush().ok();
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
         .context("read the answer")?;
-    Ok(answer.trim() == hostname)
+    Ok(answer.trim() == hostname.as_str())
 }
 
 fn start(plan: &Plan, survey: &Survey, directory: &Path) -> Result<std::process::Child> {
@@ -78,7 +84,7 @@ fn start(plan: &Plan, survey: &Survey, directory: &Path) -> Result<std::process:
 
 /// Shows the worker's log until it fails or begins to stop services; from then on the console is
 /// the place to look. If this session ends first, the run goes on.
-fn follow(worker: &mut std::process::Child, directory: &Path) -> Result<Outcome> {
+fn follow(worker: &mut std::process::Child, directory: &Path, mode: Mode) -> Result<Outcome> {
     let log = directory.join(log_file::NAME);
     eprintln!(
         "\nThe run goes on by itself from here, also if this session ends. Its log: {}",
@@ -97,9 +103,13 @@ fn follow(worker: &mut std::process::Child, directory: &Path) -> Result<Outcome>
         }
         if handed_over {
             eprintln!(
-                "Everything is loaded; services stop now, and so does the network. Follow the machine's console.\n\
-                 If the run is undone, the old OS boots again and the log says why; if it succeeds, the new OS \
-                 has it in /var/log/reroot."
+                "Services stop now, and so does the network. Follow the machine's console.\n{}",
+                match mode {
+                    Mode::Reinstall =>
+                        "If the run is undone, the old OS boots again, and `status` says why; if it \
+                         succeeds, the new OS has its records in /var/log/reroot.",
+                    Mode::Rehearse => "The old OS boots again; then `status` says what was found.",
+                }
             );
             return Ok(Outcome::Done);
         }

@@ -193,9 +193,12 @@ pub fn remove_loaded(directory: &Path) {
     remove(directory, &[WITH_PAYLOAD]);
 }
 
-/// Removes everything that staging and loading made: the run has failed.
+/// Everything that staging and loading make.
+pub const COPIES: [&str; 4] = [NAME, KERNEL, PAYLOAD, WITH_PAYLOAD];
+
+/// Removes all of it: the run has failed.
 pub fn remove_copies(directory: &Path) {
-    remove(directory, &[NAME, KERNEL, PAYLOAD, WITH_PAYLOAD]);
+    remove(directory, &COPIES);
 }
 
 fn remove(directory: &Path, names: &[&str]) {

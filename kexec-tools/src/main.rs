@@ -4,9 +4,11 @@
 //! It needs nothing from the old userspace to look and to plan. To stop services in their own
 //! order it asks the service manager, which knows that order.
 
+mod abort;
 mod carried;
 mod checks;
 mod cli;
+mod engine;
 mod enter;
 mod facts;
 mod go;
@@ -19,6 +21,8 @@ mod network_files;
 mod prove;
 mod run_directory;
 mod show;
+mod show_status;
+mod status;
 mod stop;
 mod worker;
 

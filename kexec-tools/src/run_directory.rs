@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{bail, Context, Result};
+use manifest::utc::utc;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 /// Holds every run's directory, the lock and the journal.
@@ -20,27 +21,6 @@ pub fn new_id() -> Result<String> {
         .context("the clock is before 1970")?;
     let unique = (now.subsec_nanos() ^ std::process::id().rotate_left(8)) & 0xffff;
     Ok(format!("{}-{unique:04x}", utc(now.as_secs())))
-}
-
-/// Seconds since 1970 as `YYYYMMDDTHHMMSSZ`, by the proleptic Gregorian calendar.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86400, seconds % 86400);
-    // Howard Hinnant's civil_from_days: years begin in March, eras have 400 years.
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let doe = z % 146_097;
-    let yoe = (doe - doe / 1460 + doe / 36524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
 }
 
 /// Makes the run's directory, readable by root alone.
@@ -71,10 +51,21 @@ pub fn lock() -> Result<OwnedFd> {
     let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))
         .with_context(|| format!("open {}", path.display()))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // Whoever wants to break the run off asks here whom to tell.
+            fs::write(&path, std::process::id().to_string())
+                .with_context(|| format!("write {}", path.display()))?;
+            Ok(file)
+        }
         Err(rustix::io::Errno::WOULDBLOCK) => bail!("another run is in progress on this machine"),
         Err(e) => Err(e).with_context(|| format!("lock {}", path.display())),
     }
+}
+
+/// The process that holds the lock, as it says itself.
+pub fn owner() -> Option<i32> {
+    let text = fs::read_to_string(Path::new(BASE).join("lock")).ok()?;
+    text.trim().parse().ok().filter(|&pid| pid > 1)
 }
 
 /// The newest run whose worker is still alive, if there is one.
@@ -97,22 +88,5 @@ pub fn in_progress() -> Option<String> {
             Some(runs.pop().unwrap_or_else(|| "unnamed".to_owned()))
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_read_as_people_write_them() {
-        for (seconds, text) in [
-            (0, "19700101T000000Z"),
-            (951_782_400, "20000229T000000Z"),
-            (1_767_225_599, "20251231T235959Z"),
-            (1_795_408_440, "20261123T043400Z"),
-        ] {
-            assert_eq!(utc(seconds), text);
-        }
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use manifest::accounts::{AccountRow, AccountRule};
 use manifest::network::{Content, NewFile};
-use manifest::plan::{OnFailure, PayloadAt, Place, Plan};
+use manifest::plan::{PayloadAt, Plan};
+use manifest::steps::{Mode, OnFailure, Place, COMMIT};
 
 use crate::checks::{Finding, Verdict};
 use crate::cli::Survey;
@@ -78,7 +79,11 @@ pub fn findings_json(findings: &[Finding]) -> String {
 /// A plan.
 pub fn plan(plan: &Plan) -> String {
     let mut t = String::new();
-    let _ = writeln!(t, "Plan for {} (run {})", plan.hostname, plan.run);
+    let what = match plan.mode {
+        Mode::Reinstall => "Plan",
+        Mode::Rehearse => "Rehearsal",
+    };
+    let _ = writeln!(t, "{what} for {} (run {})", plan.hostname, plan.run);
     let _ = writeln!(t, "  from      {}", plan.old_os.pretty_name);
     let _ = writeln!(
         t,
@@ -149,20 +154,23 @@ pub fn plan(plan: &Plan) -> String {
         let place = match step.place {
             Place::OldOs => "old OS",
             Place::Ram => "RAM",
+            Place::NewOs => "new OS",
         };
         let failure = match step.on_failure {
             OnFailure::Revert => "undone, old OS goes on",
             OnFailure::Reboot => "old OS boots again",
             OnFailure::Hold => "retried, then held",
+            OnFailure::Tell => "told",
         };
         let _ = writeln!(
             t,
-            "  {:>2} {place:6} {:8} {} [{failure}]",
+            "  {:>2} {place:6} {:8} {} [{failure}; at most {}]",
             i + 1,
             step.name,
-            step.does
+            step.does,
+            duration(step.deadline_s)
         );
-        if step.name == "commit" {
+        if step.name == COMMIT {
             let _ = writeln!(
                 t,
                 "     ------ commit point: from here on only forwards ------"
@@ -292,8 +300,17 @@ fn list(text: &mut String, heading: &str, items: &[String]) {
     }
 }
 
+/// Seconds for people.
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
 /// Bytes for people, in binary units.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
     let mut unit = 0;

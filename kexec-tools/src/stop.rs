@@ -119,11 +119,27 @@ fn systemctl(arguments: &[&str], patience: Duration) -> Result<()> {
 pub fn boot_again() {
     let orderly = std::path::Path::new("/run/systemd/system").is_dir()
         && systemctl(&["--no-block", "reboot"], LAST).is_ok();
-    if !orderly {
+    if orderly {
+        // A disk that hangs may keep systemd from it, and the machine from serving.
+        std::thread::sleep(ORDERLY);
+        log::error!(
+            "the old OS does not reboot in order within {} s",
+            ORDERLY.as_secs()
+        );
+    } else {
         rustix::fs::sync();
-        if let Err(e) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
-            log::error!("reboot: {e}; reboot the machine by hand");
-        }
+    }
+    boot_again_at_once();
+}
+
+/// How long an orderly reboot may take.
+const ORDERLY: Duration = Duration::from_mins(5);
+
+/// Boots the old OS again without waiting for anything: its root is read-only, or its journal
+/// makes it whole. A kernel that is loaded for kexec is not entered by this.
+pub fn boot_again_at_once() {
+    if let Err(e) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
+        log::error!("reboot: {e}; reboot the machine by hand");
     }
 }
 

@@ -1,159 +1,144 @@
-//! The run in the old OS, detached from the session that started it: load, stop, prove, enter.
-//! What fails is undone: before services were stopped the old OS just goes on, after that it boots
-//! again.
+//! The run in the old OS, detached from the session that started it. The steps are the plan's, the
+//! engine walks them; here is what each does, and what undoes it. Before services were stopped the
+//! old OS just goes on, after that it boots again.
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use manifest::facts::Memory;
+use machine::step_record::StepRecord;
+use manifest::outcomes;
 use manifest::plan::Plan;
-use manifest::resolve::{self, PartSizes};
-use manifest::trailer::PartKind;
+use manifest::steps::{Mode, OnFailure, Place};
 use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
+use crate::engine::{Deed, Ended, Engine, Job};
 use crate::image::Image;
 use crate::{enter, initrd, log_file, prove, run_directory, stop, Outcome};
 
-/// When the kernel and the initramfs are loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LoadMoment {
-    /// While services still run: the machine is down for a shorter time.
-    BeforeStop,
-    /// When they are stopped: their memory is needed.
-    AfterStop,
+/// Every step of the old OS. The order is the plan's.
+#[rustfmt::skip]
+const DEEDS: &[Deed] = &[
+    Deed { name: "prepare", act: prepare, undo: Some(|job| initrd::remove_copies(&job.directory)) },
+    Deed { name: "load",    act: load,    undo: Some(|_| enter::unload()) },
+    Deed { name: "stop",    act: stop,    undo: None },
+    Deed { name: "prove",   act: prove,   undo: Some(|_| prove::make_writable()) },
+    Deed { name: "enter",   act: enter,   undo: None },
+];
+
+fn prepare(job: &Job) -> Result<()> {
+    clear_older_runs(&job.directory);
+    initrd::stage(&job.plan, &job.image, &job.directory).context("stage the run")
 }
 
-/// How far a run had come when it failed.
-enum Failure {
-    /// Services run as they did.
-    Running(anyhow::Error),
-    /// Services were being stopped, or were.
-    Stopped(anyhow::Error),
+fn load(job: &Job) -> Result<()> {
+    enter::load(&job.plan, &job.image, &job.directory)
 }
 
-impl From<anyhow::Error> for Failure {
-    fn from(e: anyhow::Error) -> Failure {
-        Failure::Running(e)
-    }
+fn stop(job: &Job) -> Result<()> {
+    hand_over(&job.directory)?;
+    stop::stop()?;
+    stop::end_processes()
 }
 
-/// Does the run. Returns only if it failed.
+fn prove(job: &Job) -> Result<()> {
+    initrd::remove_loaded(&job.directory);
+    prove::prove()
+}
+
+fn enter(job: &Job) -> Result<()> {
+    Err(enter::enter(&job.plan, &job.directory))
+}
+
+/// Does the run. Returns only if it failed, and the old OS goes on.
 pub fn main(directory: &Path) -> Outcome {
     log_file::start(directory);
-    let logged = format!(
-        "mend the cause and run `go` again; this log stays in {}",
-        directory.display()
-    );
-    match run(directory) {
-        Ok(never) => match never {},
-        Err(Failure::Running(e)) => {
-            log::error!("failed: {e:#}");
-            log::error!("intact: everything; the old OS goes on as it was");
-            log::error!("next: {logged}");
-        }
-        Err(Failure::Stopped(e)) => {
-            log::error!("failed: {e:#}");
-            log::error!(
-                "intact: everything; the old OS boots again now, since its services are stopped"
+    let run = directory.file_name().unwrap_or_default().to_string_lossy();
+    let record = StepRecord::open(&directory.join(outcomes::OLD_OS), &run, Place::OldOs);
+    match begin(directory) {
+        Ok((job, _lock)) => {
+            log::info!(
+                "run {}: {} becomes {}{}",
+                job.plan.run,
+                job.plan.old_os.pretty_name,
+                job.plan.new_os.pretty_name,
+                match job.plan.mode {
+                    Mode::Reinstall => "",
+                    Mode::Rehearse => ", as a rehearsal: it comes back",
+                }
             );
-            log::error!("next: {logged}");
-            stop::boot_again();
+            let engine = Engine::new(job, DEEDS, record, end);
+            break_off_on_sigterm(&engine);
+            engine.walk();
+        }
+        Err(e) => {
+            let mut record = record;
+            record.note_failure("prepare", &format!("{e:#}"));
+            log::error!("failed: {e:#}");
+            say_what_is_intact(directory, OnFailure::Revert);
         }
     }
     Outcome::Reverted
 }
 
-enum Never {}
-
-fn run(directory: &Path) -> Result<Never, Failure> {
+fn begin(directory: &Path) -> Result<(Job, std::os::fd::OwnedFd)> {
     detach()?;
-    let _lock = run_directory::lock()?;
-    clear_older_runs(directory);
-    break_off_on_sigterm(directory);
+    let lock = run_directory::lock()?;
     let text = fs::read(directory.join("plan.json")).context("read the plan")?;
     let plan = Plan::from_json(&text).context("read the plan")?;
     let image = Image::open_running()?;
-    log::info!(
-        "run {}: {} becomes {}",
-        plan.run,
-        plan.old_os.pretty_name,
-        plan.new_os.pretty_name
-    );
-    let result = prepared(&plan, &image, directory);
-    // What was copied for loading is of no further use either way.
-    initrd::remove_copies(directory);
-    result
+    let job = Job {
+        plan,
+        image,
+        directory: directory.to_owned(),
+    };
+    Ok((job, lock))
 }
 
-fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failure> {
-    initrd::stage(plan, image, directory).context("stage the run")?;
-    let moment = load_moment(plan, image)?;
-    if moment == LoadMoment::BeforeStop {
-        enter::load(plan, image, directory)?;
+/// The run was undone: the old OS goes on, or boots again.
+fn end(job: &Job, on_failure: OnFailure, ended: Ended) {
+    say_what_is_intact(&job.directory, on_failure);
+    match (on_failure, ended) {
+        // The other threads may hang in the kernel.
+        (OnFailure::Revert, _) => std::process::exit(Outcome::Reverted as i32),
+        (_, Ended::TooLong) => stop::boot_again_at_once(),
+        _ => stop::boot_again(),
     }
-    // A kernel that stays loaded would be entered by the next reboot, whenever that is.
-    hand_over(directory).inspect_err(|_| enter::unload())?;
-    limit_what_follows();
-    let result = stop::stop().and_then(|()| stopped(plan, image, directory, moment));
-    enter::unload();
-    prove::make_writable();
-    result.map_err(Failure::Stopped)
 }
 
-fn stopped(plan: &Plan, image: &Image, directory: &Path, moment: LoadMoment) -> Result<Never> {
-    stop::end_processes()?;
-    if moment == LoadMoment::AfterStop {
-        enter::load(plan, image, directory)?;
-    }
-    initrd::remove_loaded(directory);
-    prove::prove()?;
-    Err(enter::enter(plan, directory))
-}
-
-/// How long stopping, proving and entering may take together. A disk or a server that hangs must
-/// not leave the machine without services for longer than this.
-const LIMIT: Duration = Duration::from_mins(20);
-
-/// Set when services begin to be stopped: from then on a run is not broken off from outside.
-static STOPPING: AtomicBool = AtomicBool::new(false);
-
-/// Boots the old OS again if the run has not entered the RAM environment in time.
-fn limit_what_follows() {
-    STOPPING.store(true, Ordering::SeqCst);
-    std::thread::spawn(|| {
-        std::thread::sleep(LIMIT);
-        log::error!(
-            "the old OS did not let go within {} s; it boots again now",
-            LIMIT.as_secs()
-        );
-        enter::unload();
-        if let Err(e) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
-            log::error!("reboot: {e}; reboot the machine by hand");
+fn say_what_is_intact(directory: &Path, on_failure: OnFailure) {
+    log::error!(
+        "intact: everything; the old OS {}",
+        match on_failure {
+            OnFailure::Revert => "goes on as it was",
+            _ => "boots again now, since its services are stopped",
         }
-    });
+    );
+    log::error!(
+        "next: mend the cause and run it again; `status` tells of this run, its log stays in {}",
+        directory.display()
+    );
 }
 
 /// Until services stop, SIGTERM breaks the run off: the loaded kernel and the copies go, the old
 /// OS has not noticed anything.
-fn break_off_on_sigterm(directory: &Path) {
-    let directory = directory.to_owned();
+fn break_off_on_sigterm(engine: &Arc<Engine>) {
+    let engine = Arc::clone(engine);
     std::thread::spawn(move || {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGTERM);
         while signals.wait().is_ok() {
-            if STOPPING.load(Ordering::SeqCst) {
-                log::warn!("SIGTERM came too late: services are being stopped");
-            } else {
-                enter::unload();
-                initrd::remove_copies(&directory);
-                log::error!(
-                    "broken off by SIGTERM; intact: everything, the old OS goes on as it was"
-                );
+            if engine.break_off("broken off by SIGTERM") {
+                continue;
+            }
+            if engine.is_over() {
+                // The service manager reboots, and waits for everybody to end.
                 std::process::exit(Outcome::Reverted as i32);
+            } else {
+                log::warn!("SIGTERM came too late: services are being stopped");
             }
         }
     });
@@ -183,23 +168,6 @@ fn hand_over(directory: &Path) -> Result<()> {
     fs::write(&path, "").with_context(|| format!("write {}", path.display()))?;
     std::thread::sleep(Duration::from_secs(2));
     Ok(())
-}
-
-fn load_moment(plan: &Plan, image: &Image) -> Result<LoadMoment> {
-    let sizes = PartSizes {
-        kernel: image.part(PartKind::Kernel).length,
-        initramfs: image.part(PartKind::Initramfs).length,
-        payload: image.part(PartKind::Payload).length,
-    };
-    let peak = resolve::memory_peak(&image.manifest()?, sizes, plan.payload_at, &plan.entry);
-    let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
-    let Memory { available, .. } =
-        machine::meminfo::parse(&text).context("/proc/meminfo tells no total")?;
-    Ok(if peak.load <= available {
-        LoadMoment::BeforeStop
-    } else {
-        LoadMoment::AfterStop
-    })
 }
 
 /// Leaves the session: its terminal, its signals, and the service manager's control group, which
@@ -234,4 +202,35 @@ fn detach() -> Result<()> {
         log::warn!("protect the worker from the out-of-memory killer: {e}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use manifest::entry::Entry;
+    use manifest::plan::Amount;
+    use manifest::steps::{steps, Circumstances};
+
+    #[test]
+    fn every_step_of_the_old_os_has_its_deed_and_undoes_what_the_plan_says() {
+        let nothing = Amount {
+            entries: 0,
+            bytes: 0,
+        };
+        let steps = steps(Circumstances {
+            mode: Mode::Reinstall,
+            entry: Entry::Kexec,
+            load_before_stop: true,
+            kept: nothing,
+            wiped: nothing,
+            unpacked: nothing,
+        });
+        for step in steps.iter().filter(|s| s.place == Place::OldOs) {
+            let deed = DEEDS.iter().find(|d| d.name == step.name);
+            let deed = deed.unwrap_or_else(|| panic!("{} has no deed", step.name));
+            // What undoes `stop` is the boot that ends every run from there on.
+            let undone = deed.undo.is_some() || deed.name == "stop";
+            assert_eq!(undone, step.undo.is_some(), "{}", step.name);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod block;
+pub mod consoles;
 pub mod devices;
 pub mod ext4;
 pub mod gap;
@@ -20,4 +21,6 @@ pub mod network;
 pub mod os_release;
 pub mod processes;
 pub mod root;
+pub mod step_record;
 pub mod tree;
+pub mod watchdog;

@@ -13,6 +13,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+pub(crate) use tests::fixture::plan as fixture_plan;
+
 pub use network::link_now;
 pub use summary::summary;
 

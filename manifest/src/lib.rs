@@ -17,11 +17,17 @@ pub mod kexec_call;
 pub mod manifest;
 pub mod measure;
 pub mod network;
+pub mod outcomes;
 pub mod payload;
 pub mod plan;
+pub mod rehearsal;
 pub mod report;
 pub mod resolve;
+pub mod status;
+pub mod steps;
+pub mod svg;
 pub mod trailer;
+pub mod utc;
 
 pub use digest::Digest;
 pub use document::{Document, FormatError};

@@ -10,6 +10,7 @@ use crate::identity::IdentityPlan;
 use crate::keep::KeepPath;
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
+use crate::steps::{Mode, Step};
 use crate::{Digest, Document};
 
 /// A resolved plan.
@@ -17,6 +18,9 @@ use crate::{Digest, Document};
 pub struct Plan {
     /// The run's id, `YYYYMMDDTHHMMSSZ-xxxx`.
     pub run: String,
+    /// What the run is for.
+    #[serde(default)]
+    pub mode: Mode,
     /// The machine's name.
     pub hostname: String,
     /// The image's name.
@@ -123,42 +127,12 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// Something that changes the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// A verb.
-    pub name: String,
-    /// Who does it.
-    pub place: Place,
-    /// What it does, in one line.
-    pub does: String,
-    /// What happens when it fails.
-    pub on_failure: OnFailure,
-}
-
-/// Which system a step runs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// The old OS, while it still runs.
-    OldOs,
-    /// The RAM environment.
-    Ram,
-}
-
-/// What happens when a step fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnFailure {
-    /// Everything is undone, the old OS goes on as it was.
-    Revert,
-    /// The old OS is booted again; nothing of it was changed.
-    Reboot,
-    /// It is tried again; if that does not help, the machine holds with a rescue shell.
-    Hold,
-}
-
 impl Plan {
+    /// The step of that name.
+    pub fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|s| s.name == name)
+    }
+
     /// The run's directory on the root filesystem of the old OS.
     pub fn run_directory(&self) -> String {
         format!("/.reroot/{}", self.run)

@@ -8,7 +8,8 @@ use crate::identity::{self, IdentityPlan};
 use crate::manifest::Manifest;
 use crate::measure::Measure;
 use crate::network::{dialect, select, LinkKind, Network};
-use crate::plan::{Amount, KeptPath, NetworkPlan, OnFailure, PayloadAt, Place, Plan, Step};
+use crate::plan::{Amount, KeptPath, NetworkPlan, PayloadAt, Plan};
+use crate::steps::{steps, Circumstances, Mode};
 use crate::Digest;
 
 const MIB: u64 = 1 << 20;
@@ -34,6 +35,8 @@ pub struct Choices {
     pub entry: Option<Entry>,
     /// How a kernel shall be loaded; decided by evidence when absent.
     pub kexec_call: Option<KexecCall>,
+    /// What the run is for.
+    pub mode: Mode,
 }
 
 /// The entry, and for kexec the call, by evidence or as asked for.
@@ -383,14 +386,36 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     let identity =
         identity(facts, manifest).map_err(|why| cannot_carry("names, keys and mounts", &why))?;
     let used_inodes = root.inodes.saturating_sub(root.inodes_free);
+    let entry = entry_plan(facts, inputs.choices);
+    let wiped = Amount {
+        entries: used_inodes.saturating_sub(kept_entries),
+        bytes: used_bytes.saturating_sub(kept_bytes),
+    };
+    let unpacked = Amount {
+        entries: manifest.payload.entries,
+        bytes: manifest.payload.disk_bytes,
+    };
+    let peak = memory_peak(manifest, inputs.sizes, payload_at, &entry);
+    let steps = steps(Circumstances {
+        mode: inputs.choices.mode,
+        entry: entry.entry,
+        load_before_stop: peak.load <= facts.memory.available,
+        kept: Amount {
+            entries: kept_entries,
+            bytes: kept_bytes,
+        },
+        wiped,
+        unpacked,
+    });
     Ok(Plan {
         run: inputs.run.clone(),
+        mode: inputs.choices.mode,
         hostname: facts.hostname.clone(),
         image: manifest.name.clone(),
         manifest_digest: inputs.manifest_digest,
         old_os: facts.os.clone(),
         new_os: manifest.os.clone(),
-        entry: entry_plan(facts, inputs.choices),
+        entry,
         firmware: facts.firmware,
         payload_at,
         payload_reason,
@@ -399,14 +424,8 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         disk: root.disk.clone(),
         disk_by_id: root.disk_by_id.clone(),
         keep,
-        wiped: Amount {
-            entries: used_inodes.saturating_sub(kept_entries),
-            bytes: used_bytes.saturating_sub(kept_bytes),
-        },
-        unpacked: Amount {
-            entries: manifest.payload.entries,
-            bytes: manifest.payload.disk_bytes,
-        },
+        wiped,
+        unpacked,
         network: network_in_plan(facts, manifest, &mut warnings)
             .map_err(|why| cannot_carry("the network", &why))?,
         accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
@@ -419,7 +438,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         ),
         hardware_parameters: hardware_parameters(&facts.cmdline),
         warnings,
-        steps: steps(),
+        steps,
     })
 }
 
@@ -506,40 +525,6 @@ fn cannot_carry(what: &'static str, why: &[String]) -> NoPlan {
         what,
         why: why.join("; "),
     }
-}
-
-struct StepSpec(&'static str, Place, &'static str, OnFailure);
-
-/// What a run does, in order: name, place, what it does, what follows a failure.
-#[rustfmt::skip]
-const STEPS: &[StepSpec] = &[
-    StepSpec("prepare",  Place::OldOs, "make the run directory; stage kernel, initramfs, payload and plan there", OnFailure::Revert),
-    StepSpec("load",     Place::OldOs, "load the RAM environment", OnFailure::Revert),
-    StepSpec("stop",     Place::OldOs, "stop services in their own order, then every other process", OnFailure::Reboot),
-    StepSpec("prove",    Place::OldOs, "prove that nothing is open for writing: make the root read-only", OnFailure::Reboot),
-    StepSpec("enter",    Place::OldOs, "enter the RAM environment", OnFailure::Reboot),
-    StepSpec("find",     Place::Ram,   "find the root by filesystem UUID and partition, exactly one match", OnFailure::Reboot),
-    StepSpec("verify",   Place::Ram,   "verify the payload, memory, space and every kept path", OnFailure::Reboot),
-    StepSpec("network",  Place::Ram,   "bring up the network; every gateway that answered must answer", OnFailure::Reboot),
-    StepSpec("commit",   Place::Ram,   "write the journal: from here on only forwards", OnFailure::Reboot),
-    StepSpec("wipe",     Place::Ram,   "remove the old OS, all but the kept paths", OnFailure::Hold),
-    StepSpec("unpack",   Place::Ram,   "unpack the new OS", OnFailure::Hold),
-    StepSpec("carry",    Place::Ram,   "give back network, accounts, names, keys and mounts", OnFailure::Hold),
-    StepSpec("loader",   Place::Ram,   "install the boot loader beside the old one, then switch to it", OnFailure::Hold),
-    StepSpec("check",    Place::Ram,   "check loader, configuration, kernel, initrd, fstab, init and kept paths", OnFailure::Hold),
-    StepSpec("reboot",   Place::Ram,   "write the records, sync, unmount, reboot", OnFailure::Hold),
-];
-
-fn steps() -> Vec<Step> {
-    STEPS
-        .iter()
-        .map(|StepSpec(name, place, does, on_failure)| Step {
-            name: (*name).to_owned(),
-            place: *place,
-            does: (*does).to_owned(),
-            on_failure: *on_failure,
-        })
-        .collect()
 }
 
 #[cfg(test)]

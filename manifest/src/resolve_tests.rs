@@ -55,19 +55,6 @@ fn memory_is_enough_only_for_both_peaks() {
 }
 
 #[test]
-fn the_commit_point_is_between_what_reverts_and_what_holds() {
-    let steps = steps();
-    let commit = steps.iter().position(|s| s.name == "commit").unwrap();
-    assert!(steps[..=commit]
-        .iter()
-        .all(|s| s.on_failure != OnFailure::Hold));
-    assert!(steps[commit + 1..]
-        .iter()
-        .all(|s| s.on_failure == OnFailure::Hold));
-    assert!(steps[..commit].iter().any(|s| s.place == Place::OldOs));
-}
-
-#[test]
 fn parameters_for_the_hardware_are_kept_and_others_are_not() {
     for (cmdline, expected) in [
         (

@@ -6,3 +6,4 @@ pub mod kexec;
 pub mod mapping;
 pub mod mount_id;
 pub mod swap;
+pub mod watchdog;

@@ -1,6 +1,6 @@
 //! Every question, answered once as it should be and once not.
 
-mod fixture;
+pub mod fixture;
 
 use std::collections::BTreeSet;
 

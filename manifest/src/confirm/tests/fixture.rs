@@ -206,6 +206,7 @@ pub fn plan() -> Plan {
     };
     Plan {
         run: "20261123T091247Z-1234".to_owned(),
+        mode: crate::steps::Mode::Reinstall,
         hostname: "web1".to_owned(),
         image: "trixie".to_owned(),
         manifest_digest: Digest([0; 32]),

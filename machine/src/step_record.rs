@@ -1,0 +1,134 @@
+//! The record of a run's steps on the machine: a document in memory, written whole after each
+//! change. What cannot be written is told once and does not stop the run.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use manifest::outcomes::Outcomes;
+use manifest::steps::Place;
+use manifest::utc::utc;
+use manifest::Document;
+
+/// A record and the file that it is kept in.
+#[derive(Debug)]
+pub struct StepRecord {
+    path: PathBuf,
+    outcomes: Outcomes,
+    begun: Instant,
+    told: bool,
+}
+
+impl StepRecord {
+    /// Opens the record at `path`; an earlier attempt of the same run in the same boot is gone on
+    /// with, so that its first failure stays the first.
+    pub fn open(path: &Path, run: &str, place: Place) -> StepRecord {
+        let boot = boot_id();
+        let earlier = fs::read(path)
+            .ok()
+            .and_then(|bytes| Outcomes::from_json(&bytes).ok())
+            .filter(|o| o.run == run && o.boot == boot);
+        StepRecord {
+            path: path.to_owned(),
+            outcomes: earlier.unwrap_or_else(|| Outcomes::new(run, place, &boot)),
+            begun: Instant::now(),
+            told: false,
+        }
+    }
+
+    /// What is recorded so far.
+    pub fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+
+    /// A step begins.
+    pub fn begin(&mut self, name: &str) {
+        self.begun = Instant::now();
+        self.outcomes.begin(name, &now());
+        self.write();
+    }
+
+    /// The step that was begun last is done; gives its seconds.
+    pub fn done(&mut self, name: &str) -> f64 {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.outcomes.done(name, seconds);
+        self.write();
+        seconds
+    }
+
+    /// The step that was begun last has failed.
+    pub fn failed(&mut self, name: &str, error: &str) {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.outcomes.failed(name, seconds, error);
+        self.write();
+    }
+
+    /// The step was undone.
+    pub fn reverted(&mut self, name: &str) {
+        self.outcomes.reverted(name);
+        self.write();
+    }
+
+    /// The run fails in this step, for good.
+    pub fn note_failure(&mut self, step: &str, error: &str) {
+        self.outcomes.note_failure(step, error);
+        self.write();
+    }
+
+    fn write(&mut self) {
+        match write_whole(&self.path, &self.outcomes.to_json()) {
+            Ok(()) => self.told = false,
+            // The root is read-only for a while, which is what the run wants.
+            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
+            Err(e) if !self.told => {
+                self.told = true;
+                log::warn!("write {}: {e}", self.path.display());
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// A temporary name, then a rename: a reader sees the old or the new one.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, text)?;
+    fs::rename(&temporary, path)
+}
+
+/// The kernel's id of this boot.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|t| t.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// The time as [`utc`] writes it; the RAM environment's clock is the machine's.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    utc(since.map_or(0, |d| d.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_goes_on_with_the_record_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("steps.json");
+        let mut record = StepRecord::open(&path, "r", Place::Ram);
+        record.begin("wipe");
+        record.failed("wipe", "first");
+        record.note_failure("wipe", "first");
+        let mut record = StepRecord::open(&path, "r", Place::Ram);
+        record.begin("unpack");
+        record.note_failure("unpack", "second");
+        let outcomes = StepRecord::open(&path, "r", Place::Ram).outcomes;
+        assert_eq!(outcomes.first_failure.unwrap().error, "first");
+        assert_eq!(outcomes.later_failures.len(), 1);
+        let other = StepRecord::open(&path, "another", Place::Ram);
+        assert!(other.outcomes().steps.is_empty());
+    }
+}
