@@ -60,6 +60,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Ask one mount whether it answers; may never return
+    #[command(hide = true)]
+    AskMount {
+        /// Where it is
+        target: std::path::PathBuf,
+    },
     /// Go on with a run that `go` prepared, detached from the session that started it
     #[command(hide = true)]
     Worker {
@@ -180,6 +186,11 @@ impl Cli {
                 let mut definition = Cli::command();
                 let name = definition.get_name().to_owned();
                 clap_complete::generate(shell, &mut definition, name, &mut std::io::stdout());
+                Ok(Outcome::Done)
+            }
+            Command::AskMount { target } => {
+                // That it answers is what was asked; with what does not matter.
+                let _ = machine::condition::answers::ask(&target);
                 Ok(Outcome::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

@@ -5,9 +5,11 @@
 
 pub mod accounts;
 pub mod block;
+pub mod condition;
 pub mod devices;
 pub mod ext4;
 pub mod gap;
+pub mod gpt;
 pub mod grub;
 pub mod in_root;
 pub mod log_line;
