@@ -9,9 +9,10 @@ use manifest::resolve::{self, Choices, Inputs, PartSizes};
 use manifest::trailer::PartKind;
 use manifest::Document;
 
+use crate::asked_again::Asked;
 use crate::checks::{self, Context as CheckContext, Finding};
 use crate::image::Image;
-use crate::{facts, go, run_directory, show, worker, Outcome};
+use crate::{facts, go, own_checks, run_directory, show, worker, Outcome};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
@@ -89,6 +90,9 @@ pub struct Wishes {
     /// How to enter the RAM environment
     #[arg(long, value_enum, default_value_t = EntryWish::Auto)]
     entry: EntryWish,
+    /// Ask the operator's own checks in this directory too, beside those in /etc/reroot/checks.d
+    #[arg(long, value_name = "DIR")]
+    checks: Vec<std::path::PathBuf>,
     /// Go on although this check refuses, if it is one that may be forced
     #[arg(long, value_name = "CODE")]
     force: Vec<String>,
@@ -124,7 +128,9 @@ enum EntryWish {
 pub struct Survey {
     /// The machine.
     pub facts: manifest::facts::Facts,
-    /// The checks' findings, in the order of their table.
+    /// What has to be known to ask the checks again.
+    pub asked: Asked,
+    /// The checks' findings, in the order of their table; the operator's own come last.
     pub findings: Vec<Finding>,
     /// The plan, if there can be one.
     pub plan: Result<manifest::plan::Plan, resolve::NoPlan>,
@@ -211,10 +217,22 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
     if !rustix::process::geteuid().is_root() {
         bail!("this needs root: it reads disks and other people's processes; run it with sudo");
     }
+    let asked = Asked {
+        forced: wishes.force.clone(),
+        checks: wishes
+            .checks
+            .iter()
+            .map(|d| {
+                d.canonicalize()
+                    .with_context(|| format!("--checks {}", d.display()))
+            })
+            .collect::<Result<_>>()?,
+    };
+    let own = own_checks::find(&asked.checks)?;
     let unknown = wishes
         .force
         .iter()
-        .find(|code| !checks::may_be_forced(code));
+        .find(|code| !checks::may_be_forced(code) && !own.iter().any(|o| o.code == **code));
     if let Some(code) = unknown {
         bail!("--force {code}: there is no check with this code that may be forced");
     }
@@ -245,13 +263,19 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
         initramfs: image.part(PartKind::Initramfs).length,
         payload: image.part(PartKind::Payload).length,
     };
-    let findings = checks::run(&CheckContext {
+    let mut findings = checks::run(&CheckContext {
         facts: &facts,
         manifest: &manifest,
         sizes,
         choices: &choices,
         forced: &wishes.force,
     });
+    findings.extend(own_checks::run(
+        &own,
+        &facts,
+        own_checks::Moment::Check,
+        &asked.forced,
+    ));
     let plan = resolve::resolve(
         &facts,
         &Inputs {
@@ -264,6 +288,7 @@ fn survey(wishes: &Wishes) -> Result<Survey> {
     );
     Ok(Survey {
         facts,
+        asked,
         findings,
         plan,
     })

@@ -4,6 +4,7 @@
 //! It needs nothing from the old userspace to look and to plan. To stop services in their own
 //! order it asks the service manager, which knows that order.
 
+mod asked_again;
 mod carried;
 mod checks;
 mod cli;
@@ -16,6 +17,7 @@ mod initrd;
 mod log_file;
 mod network;
 mod network_files;
+mod own_checks;
 mod prove;
 mod run_directory;
 mod show;

@@ -16,7 +16,7 @@ use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::image::Image;
-use crate::{enter, initrd, log_file, prove, run_directory, stop, Outcome};
+use crate::{asked_again, enter, initrd, log_file, prove, run_directory, stop, Outcome};
 
 /// When the kernel and the initramfs are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,9 @@ fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failu
     if moment == LoadMoment::BeforeStop {
         enter::load(plan, image, directory)?;
     }
+    asked_again::ask(plan, image, directory)
+        .context("check once more")
+        .inspect_err(|_| enter::unload())?;
     // A kernel that stays loaded would be entered by the next reboot, whenever that is.
     hand_over(directory).inspect_err(|_| enter::unload())?;
     limit_what_follows();

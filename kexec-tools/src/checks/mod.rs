@@ -173,3 +173,5 @@ fn ask(check: &'static Check, context: &Context) -> Finding {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub use tests::plain_facts;

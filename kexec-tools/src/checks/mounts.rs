@@ -120,7 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
         question: "Is there memory for what is swapped out?",
         reads: "/proc/swaps, /proc/meminfo",
         force: Allowed,
-        again: &[Stop],
+        again: &[],
         remedy: "stop what takes memory, or `swapoff -a` now and see; force it if what is swapped out goes with its services",
         against: |c| {
             let used: u64 = c.facts.condition.swaps.iter().map(|s| s.used).sum();

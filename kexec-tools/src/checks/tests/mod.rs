@@ -13,6 +13,11 @@ use self::cases::{bind, mounted, CASES};
 use self::plain::{image, machine, MIB, SIZES};
 use super::{all, may_be_forced, run, Context, Finding, Force, Moment, Verdict};
 
+/// A machine against which nothing speaks.
+pub fn plain_facts() -> Facts {
+    machine()
+}
+
 fn asked(
     facts: &Facts,
     image: &Manifest,
