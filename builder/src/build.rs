@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use machine::tree::{pack, PackOptions};
 use manifest::manifest::{Boot, Initramfs, Kernel, Manifest};
 use manifest::payload::Payload;
+use manifest::tools::Tools;
 use manifest::Document;
 
 use crate::cli;
@@ -26,6 +27,7 @@ use crate::root_tree::RootTree;
 use crate::settle::settle;
 use crate::source::make_root;
 use crate::suite::Overrides;
+use crate::tools;
 
 /// What the kernel's own documentation calls the magic of its real-mode header, and where it is.
 const BZIMAGE_MAGIC: (usize, &[u8]) = (0x202, b"HdrS");
@@ -52,13 +54,14 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     settle(&tree, &recipe.source, &recipe.boot)?;
 
     let identity = new_identity::look(&tree, &recipe, &os)?;
+    let tools = tools::look(&tree, &os.kernel)?;
     let kernel = read_kernel(&tree, &os)?;
     let base = make_initramfs(&tree, &os, &recipe, init)?;
     image.part(|out| Ok(out.write_all(&launcher)?))?;
     image.part(|out| Ok(out.write_all(&kernel)?))?;
     image.part(|out| Ok(out.write_all(&base.archive)?))?;
     let payload = image.part(|out| pack_payload(work.root(), out, arguments))?;
-    let manifest = describe(&recipe, os, &base, payload, identity);
+    let manifest = describe(&recipe, os, &base, payload, identity, tools);
     image.part(|out| Ok(out.write_all(manifest.to_json().as_bytes())?))?;
     let length = image.finish()?;
     println!(
@@ -256,6 +259,7 @@ fn describe(
     base: &initramfs::Base,
     payload: Payload,
     identity: new_identity::Found,
+    tools: Tools,
 ) -> Manifest {
     Manifest {
         name: recipe.name.clone(),
@@ -279,6 +283,7 @@ fn describe(
         accounts: identity.accounts,
         identity: identity.identity,
         keep: recipe.keep.clone(),
+        tools,
         payload,
     }
 }

@@ -23,6 +23,7 @@ mod root_tree;
 mod settle;
 mod source;
 mod suite;
+mod tools;
 mod verify;
 
 use std::process::ExitCode;

@@ -65,7 +65,8 @@ fn optional_text(tree: &RootTree, path: &str) -> Result<String> {
 /// Folders in which a program may be.
 const PROGRAM_FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 
-fn has_program(tree: &RootTree, name: &str) -> bool {
+/// Whether a program is in one of the folders that programs are in.
+pub(crate) fn has_program(tree: &RootTree, name: &str) -> bool {
     PROGRAM_FOLDERS
         .iter()
         .any(|folder| tree.has(&format!("{folder}/{name}")))

@@ -12,9 +12,10 @@ use manifest::steps::Mode;
 use manifest::trailer::PartKind;
 use manifest::{svg, Document};
 
+use crate::asked_again::Asked;
 use crate::checks::{self, Context as CheckContext, Finding};
 use crate::image::Image;
-use crate::{abort, facts, go, run_directory, show, status, worker, Outcome};
+use crate::{abort, facts, go, own_checks, run_directory, show, status, worker, Outcome};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
@@ -88,6 +89,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Ask one mount whether it answers; may never return
+    #[command(hide = true)]
+    AskMount {
+        /// Where it is
+        target: std::path::PathBuf,
+    },
     /// Go on with a run that `go` prepared, detached from the session that started it
     #[command(hide = true)]
     Worker {
@@ -114,6 +121,9 @@ pub struct Wishes {
     /// The system call that loads the RAM environment's kernel
     #[arg(long, value_enum, default_value_t = CallWish::Auto)]
     kexec_call: CallWish,
+    /// Ask the operator's own checks in this directory too, beside those in /etc/reroot/checks.d
+    #[arg(long, value_name = "DIR")]
+    checks: Vec<std::path::PathBuf>,
     /// Go on although this check refuses, if it is one that may be forced
     #[arg(long, value_name = "CODE")]
     force: Vec<String>,
@@ -159,7 +169,9 @@ enum CallWish {
 pub struct Survey {
     /// The machine.
     pub facts: manifest::facts::Facts,
-    /// The checks' findings, in the order of their table.
+    /// What has to be known to ask the checks again.
+    pub asked: Asked,
+    /// The checks' findings, in the order of their table; the operator's own come last.
     pub findings: Vec<Finding>,
     /// The plan, if there can be one.
     pub plan: Result<manifest::plan::Plan, resolve::NoPlan>,
@@ -217,6 +229,11 @@ impl Cli {
                 clap_complete::generate(shell, &mut definition, name, &mut std::io::stdout());
                 Ok(Outcome::Done)
             }
+            Command::AskMount { target } => {
+                // That it answers is what was asked; with what does not matter.
+                let _ = machine::condition::answers::ask(&target);
+                Ok(Outcome::Done)
+            }
             Command::Worker { run } => Ok(worker::main(&run)),
         }
     }
@@ -253,10 +270,22 @@ fn survey(wishes: &Wishes, mode: Mode) -> Result<Survey> {
     if !rustix::process::geteuid().is_root() {
         bail!("this needs root: it reads disks and other people's processes; run it with sudo");
     }
+    let asked = Asked {
+        forced: wishes.force.clone(),
+        checks: wishes
+            .checks
+            .iter()
+            .map(|d| {
+                d.canonicalize()
+                    .with_context(|| format!("--checks {}", d.display()))
+            })
+            .collect::<Result<_>>()?,
+    };
+    let own = own_checks::find(&asked.checks)?;
     let unknown = wishes
         .force
         .iter()
-        .find(|code| !checks::may_be_forced(code));
+        .find(|code| !checks::may_be_forced(code) && !own.iter().any(|o| o.code == **code));
     if let Some(code) = unknown {
         bail!("--force {code}: there is no check with this code that may be forced");
     }
@@ -293,13 +322,19 @@ fn survey(wishes: &Wishes, mode: Mode) -> Result<Survey> {
         initramfs: image.part(PartKind::Initramfs).length,
         payload: image.part(PartKind::Payload).length,
     };
-    let findings = checks::run(&CheckContext {
+    let mut findings = checks::run(&CheckContext {
         facts: &facts,
         manifest: &manifest,
         sizes,
         choices: &choices,
         forced: &wishes.force,
     });
+    findings.extend(own_checks::run(
+        &own,
+        &facts,
+        own_checks::Moment::Check,
+        &asked.forced,
+    ));
     let plan = resolve::resolve(
         &facts,
         &Inputs {
@@ -312,6 +347,7 @@ fn survey(wishes: &Wishes, mode: Mode) -> Result<Survey> {
     );
     Ok(Survey {
         facts,
+        asked,
         findings,
         plan,
     })

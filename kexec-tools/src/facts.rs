@@ -5,9 +5,10 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
-use machine::{block, meminfo, mounts, os_release, processes, root, tree};
+use machine::{block, condition, meminfo, mounts, os_release, processes, root, tree};
 use manifest::accounts::Accounts;
 use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount};
 use manifest::keep::{KeepPath, KeepSet};
@@ -27,6 +28,13 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
+    let mut links = tree::Links::default();
+    let kept = keep
+        .iter()
+        .map(|path| look_at(path, &mut links))
+        .collect::<Result<_>>()?;
+    let mut condition = condition::read(root.as_ref(), &mounts, &processes, ask_mount);
+    condition.outside_links = links.outside();
     let (network, network_notes) = network::read(&processes).context("read the network")?;
     let root_drivers = match &root {
         Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
@@ -58,7 +66,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         root_unknown,
         mounts: other_mounts(&mounts),
         swaps: swaps(&text("/proc/swaps")?),
-        kept: keep.iter().map(look_at).collect::<Result<_>>()?,
+        kept,
         gateways: network::ask_gateways(&network),
         network,
         network_notes,
@@ -68,7 +76,33 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         watchdogs: watchdogs(),
         image_on: image_on(&mounts)?,
         other_run: run_directory::in_progress(),
+        condition,
     })
+}
+
+/// Reads again what may be different by now, cheaply: not the kept trees, not the network.
+pub fn refresh(facts: &mut Facts) -> Result<()> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let processes = processes::all().context("list processes")?;
+    let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    facts.memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
+    facts.mounts = other_mounts(&mounts);
+    facts.watchdogs = watchdogs();
+    (facts.root, facts.root_unknown) = match root::describe() {
+        Ok(root) => (Some(root), None),
+        Err(e) => (None, Some(chain(&e))),
+    };
+    let links = facts.condition.outside_links.take();
+    facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, ask_mount);
+    facts.condition.outside_links = links;
+    Ok(())
+}
+
+/// This program again, to ask one mount.
+fn ask_mount(target: &Path) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("ask-mount").arg(target);
+    command
 }
 
 /// An error and its causes, on one line.
@@ -203,7 +237,7 @@ fn swaps(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn look_at(path: &KeepPath) -> Result<Kept> {
+fn look_at(path: &KeepPath, links: &mut tree::Links) -> Result<Kept> {
     let root = rustix::fs::open(
         "/",
         rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
@@ -211,7 +245,7 @@ fn look_at(path: &KeepPath) -> Result<Kept> {
     )
     .context("open /")?;
     let found = tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
-        .and_then(|()| tree::measure(root.as_fd(), path))
+        .and_then(|()| tree::measure_noting_links(root.as_fd(), path, links))
         .map_err(|e| chain(&e));
     Ok(Kept {
         path: path.clone(),

@@ -5,6 +5,7 @@
 //! order it asks the service manager, which knows that order.
 
 mod abort;
+mod asked_again;
 mod carried;
 mod checks;
 mod cli;
@@ -18,6 +19,7 @@ mod initrd;
 mod log_file;
 mod network;
 mod network_files;
+mod own_checks;
 mod prove;
 mod run_directory;
 mod show;

@@ -22,6 +22,7 @@ pub fn findings(survey: &Survey) -> String {
     for finding in &survey.findings {
         let mark = match finding.verdict {
             Verdict::Pass => "ok",
+            Verdict::Note => "note",
             Verdict::Refuse => "REFUSED",
             Verdict::Forced => "forced",
         };
@@ -29,7 +30,7 @@ pub fn findings(survey: &Survey) -> String {
         if let Some(found) = &finding.found {
             let _ = writeln!(text, "  {:8} {:16} found: {found}", "", "");
         }
-        if let Some(remedy) = finding.remedy {
+        if let Some(remedy) = &finding.remedy {
             let _ = writeln!(text, "  {:8} {:16} remedy: {remedy}", "", "");
         }
     }
@@ -49,22 +50,22 @@ pub fn findings(survey: &Survey) -> String {
     text
 }
 
-/// Only what refuses or was forced.
+/// Only what does not just pass.
 pub fn refusals(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings.iter().filter(|f| f.verdict != Verdict::Pass) {
-        let word = if finding.refuses() {
-            "refused"
-        } else {
-            "forced"
+        let word = match finding.verdict {
+            Verdict::Pass | Verdict::Note => "note by",
+            Verdict::Refuse => "refused by",
+            Verdict::Forced => "forced by",
         };
         let _ = writeln!(
             text,
-            "{word} by {}: {}",
+            "{word} {}: {}",
             finding.code,
             finding.found.as_deref().unwrap_or_default()
         );
-        if let Some(remedy) = finding.remedy {
+        if let Some(remedy) = &finding.remedy {
             let _ = writeln!(text, "  remedy: {remedy}");
         }
     }

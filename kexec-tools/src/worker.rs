@@ -17,13 +17,14 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::engine::{Deed, Ended, Engine, Job};
 use crate::image::Image;
-use crate::{enter, initrd, log_file, prove, run_directory, stop, Outcome};
+use crate::{asked_again, enter, initrd, log_file, prove, run_directory, stop, Outcome};
 
 /// Every step of the old OS. The order is the plan's.
 #[rustfmt::skip]
 const DEEDS: &[Deed] = &[
     Deed { name: "prepare", act: prepare, undo: Some(|job| initrd::remove_copies(&job.directory)) },
     Deed { name: "load",    act: load,    undo: Some(|_| enter::unload()) },
+    Deed { name: "ask",     act: ask,     undo: None },
     Deed { name: "stop",    act: stop,    undo: None },
     Deed { name: "prove",   act: prove,   undo: Some(|_| prove::make_writable()) },
     Deed { name: "enter",   act: enter,   undo: None },
@@ -36,6 +37,12 @@ fn prepare(job: &Job) -> Result<()> {
 
 fn load(job: &Job) -> Result<()> {
     enter::load(&job.plan, &job.image, &job.directory)
+}
+
+/// What may have changed since the operator agreed: a backup grows stale, another program begins to
+/// install packages.
+fn ask(job: &Job) -> Result<()> {
+    asked_again::ask(&job.plan, &job.image, &job.directory).context("check once more")
 }
 
 fn stop(job: &Job) -> Result<()> {

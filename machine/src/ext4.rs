@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use manifest::ext4_features::Ext4Features;
+
 /// Where the superblock begins, in bytes from the start of the filesystem.
 pub const SUPERBLOCK_AT: u64 = 1024;
 /// Bytes of the superblock.
@@ -21,6 +23,8 @@ pub struct Superblock {
     pub has_errors: bool,
     /// Errors counted since the last e2fsck.
     pub error_count: u32,
+    /// Its features.
+    pub features: Ext4Features,
 }
 
 /// Reads a superblock; `None` where there is none.
@@ -35,6 +39,11 @@ pub fn parse(bytes: &[u8]) -> Option<Superblock> {
         uuid: uuid_text(&bytes[0x68..0x78]),
         has_errors: u16_at(0x3a) & STATE_ERRORS != 0,
         error_count: u32_at(0x194),
+        features: Ext4Features {
+            compat: u32_at(0x5c),
+            incompat: u32_at(0x60),
+            ro_compat: u32_at(0x64),
+        },
     })
 }
 

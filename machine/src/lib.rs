@@ -5,10 +5,12 @@
 
 pub mod accounts;
 pub mod block;
+pub mod condition;
 pub mod consoles;
 pub mod devices;
 pub mod ext4;
 pub mod gap;
+pub mod gpt;
 pub mod grub;
 pub mod in_root;
 pub mod kexec;

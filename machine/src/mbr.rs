@@ -26,6 +26,8 @@ pub struct Mbr {
     pub signature: u32,
     /// The primary partitions that are in use.
     pub partitions: Vec<Partition>,
+    /// First sector of the active one, which a plain record starts.
+    pub active_start: Option<u64>,
 }
 
 /// Reads a master boot record; `None` without the boot mark 55 aa.
@@ -37,6 +39,7 @@ pub fn parse(sector: &[u8]) -> Option<Mbr> {
     let u32_at = |at: usize| {
         u32::from_le_bytes([sector[at], sector[at + 1], sector[at + 2], sector[at + 3]])
     };
+    let active = (0..4).map(|i| TABLE_AT + 16 * i).find(|&at| sector[at] == 0x80);
     let partitions = (0..4)
         .map(|i| {
             let at = TABLE_AT + 16 * i;
@@ -52,6 +55,7 @@ pub fn parse(sector: &[u8]) -> Option<Mbr> {
     Some(Mbr {
         signature: u32_at(SIGNATURE_AT),
         partitions,
+        active_start: active.map(|at| u64::from(u32_at(at + 8))),
     })
 }
 

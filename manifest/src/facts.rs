@@ -9,6 +9,9 @@ use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 use crate::Document;
 
+mod condition;
+pub use condition::{Bind, Condition, DiskHealth, Health, Layer, OutsideLinks, Swap};
+
 /// Everything that `plan` and the checks look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -63,6 +66,9 @@ pub struct Facts {
     pub image_on: Option<String>,
     /// Another run that is in progress, by id.
     pub other_run: Option<String>,
+    /// The condition that the machine is in.
+    #[serde(default)]
+    pub condition: Condition,
 }
 
 impl Document for Facts {

@@ -5,10 +5,12 @@
 //! name both versions; a format and its reader live in the same file.
 
 pub mod accounts;
+pub mod asked_again;
 pub mod confirm;
 pub mod digest;
 pub mod document;
 pub mod entry;
+pub mod ext4_features;
 pub mod facts;
 pub mod identity;
 pub mod journal;
@@ -26,8 +28,10 @@ pub mod resolve;
 pub mod status;
 pub mod steps;
 pub mod svg;
+pub mod tools;
 pub mod trailer;
 pub mod utc;
+pub mod version;
 
 pub use digest::Digest;
 pub use document::{Document, FormatError};

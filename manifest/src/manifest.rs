@@ -8,6 +8,7 @@ use crate::identity::NewIdentity;
 use crate::keep::KeepPath;
 use crate::network::Stack;
 use crate::payload::Payload;
+use crate::tools::Tools;
 use crate::Document;
 
 /// The manifest of an image.
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub identity: NewIdentity,
     /// The paths that are kept unless the operator says otherwise.
     pub keep: Vec<KeepPath>,
+    /// Programs of the payload that the machine's disks need.
+    #[serde(default)]
+    pub tools: Tools,
     /// The new OS's root filesystem.
     pub payload: Payload,
 }

@@ -174,7 +174,13 @@ const STEPS: &[Spec] = &[
         does: "", before: "", after: "", undo: "", deadline_s: 300, grows: Grows::Staged,
     },
     Spec {
-        name: "stop", place: Place::OldOs, runs: In::Both, needs: &["prepare"],
+        name: "ask", place: Place::OldOs, runs: In::Both, needs: &["prepare"],
+        does: "ask those checks again whose answer may have changed",
+        before: "", after: "none of them refuses",
+        undo: "", deadline_s: 300, grows: Grows::Not,
+    },
+    Spec {
+        name: "stop", place: Place::OldOs, runs: In::Both, needs: &["ask"],
         does: "stop services in their own order, then every other process",
         before: "the operator's session was told", after: "no process but PID 1 is left",
         undo: "boot the old OS again", deadline_s: 420, grows: Grows::Not,

@@ -2,6 +2,7 @@
 //! not have. No policy, no fallbacks, no paths put together.
 
 pub mod block;
+pub mod disk;
 pub mod kexec;
 pub mod mapping;
 pub mod mount_id;

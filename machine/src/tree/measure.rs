@@ -19,6 +19,7 @@ use super::acl;
 use super::attributes;
 use super::descent::{Descent, Entered};
 use super::error::{printable, TreeError};
+use super::links::Links;
 use super::lookup::{again, Lookup, Opened};
 use super::names::{Names, Reader};
 
@@ -34,11 +35,29 @@ pub fn measure(root: BorrowedFd<'_>, path: &KeepPath) -> Result<Measure, TreeErr
     measure_by(Lookup::detect(root), root, path)
 }
 
+/// [`measure`], and notes the files that have several names in `links`.
+pub fn measure_noting_links(
+    root: BorrowedFd<'_>,
+    path: &KeepPath,
+    links: &mut Links,
+) -> Result<Measure, TreeError> {
+    measure_into(Lookup::detect(root), root, path, Some(links))
+}
+
 /// [`measure`], with the way to look names up given: tests force the one of old kernels.
 pub fn measure_by(
     lookup: Lookup,
     root: BorrowedFd<'_>,
     path: &KeepPath,
+) -> Result<Measure, TreeError> {
+    measure_into(lookup, root, path, None)
+}
+
+fn measure_into(
+    lookup: Lookup,
+    root: BorrowedFd<'_>,
+    path: &KeepPath,
+    links: Option<&mut Links>,
 ) -> Result<Measure, TreeError> {
     let shown = path.as_str().as_bytes();
     let (mut dir, _) = again(root).map_err(|e| TreeError::io("open", b"/", e))?;
@@ -73,7 +92,13 @@ pub fn measure_by(
             }
         };
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        links,
+        ..Tally::default()
+    };
+    if let Some(links) = &mut tally.links {
+        links.enter(path.as_str());
+    }
     let file_type = tally.entry(dir.as_fd(), &name).map_err(|e| match e {
         Errno::NOENT => TreeError::KeepMissing {
             path: printable(shown),
@@ -101,7 +126,7 @@ pub fn measure_by(
     })
 }
 
-fn tree(tally: &mut Tally, descent: &mut Descent<Option<Names>>) -> Result<(), TreeError> {
+fn tree(tally: &mut Tally<'_>, descent: &mut Descent<Option<Names>>) -> Result<(), TreeError> {
     let mut reader = Reader::new();
     loop {
         if descent.state().is_none() {
@@ -135,7 +160,7 @@ fn tree(tally: &mut Tally, descent: &mut Descent<Option<Names>>) -> Result<(), T
 
 /// Measures what is in the current directory, and gives the directories in it, last one first.
 fn directory(
-    tally: &mut Tally,
+    tally: &mut Tally<'_>,
     reader: &mut Reader,
     descent: &Descent<Option<Names>>,
 ) -> Result<Names, TreeError> {
@@ -172,7 +197,8 @@ fn directory(
 }
 
 #[derive(Default)]
-struct Tally {
+struct Tally<'a> {
+    links: Option<&'a mut Links>,
     entries: u64,
     bytes: u64,
     disk_bytes: u64,
@@ -180,7 +206,7 @@ struct Tally {
     hasher: blake3::Hasher,
 }
 
-impl Tally {
+impl Tally<'_> {
     fn mark(&mut self, mark: u8) {
         self.hasher.update(&[mark]);
     }
@@ -198,6 +224,9 @@ impl Tally {
         self.disk_bytes += stat.st_blocks as u64 * 512;
         if file_type == FileType::RegularFile {
             self.bytes += stat.st_size as u64;
+            if let Some(links) = self.links.as_mut().filter(|_| stat.st_nlink > 1) {
+                links.note(stat.st_ino, stat.st_nlink as u64);
+            }
         }
         self.owners.users.insert(stat.st_uid);
         self.owners.groups.insert(stat.st_gid);

@@ -4,14 +4,17 @@ use manifest::network::select;
 use manifest::resolve;
 
 use super::Force::{Allowed, Never};
-use super::{is_below, Check, Context};
+use super::Moment::Ram;
+use super::{is_below, joined, Check, Context};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "network-stack",
         question: "Does the new OS have a network configuration that is known?",
+        reads: "the image's manifest",
         force: Never,
+        again: &[],
         remedy: "have the image install and enable ifupdown, netplan, systemd-networkd or NetworkManager",
         against: |c| {
             c.manifest
@@ -23,7 +26,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "network-dialect",
         question: "Can the new OS be told all of the network?",
+        reads: "netlink, sysfs, the old OS's network files",
         force: Never,
+        again: &[],
         remedy: "use an image with another network configuration, or simplify this machine's first",
         against: |c| {
             c.manifest.network.as_ref()?;
@@ -37,35 +42,45 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "network-unsaid",
         question: "Is the network without anything that this release cannot read?",
+        reads: "netlink",
         force: Allowed,
+        again: &[],
         remedy: "force it if the new OS does not need that; it will not come along",
         against: |c| unfit(c, "network-unsaid"),
     },
     Check {
         code: "network-macs",
         question: "Can the network interfaces be told apart?",
+        reads: "netlink",
         force: Never,
+        again: &[],
         remedy: "give one of them another MAC address, or take it away",
         against: |c| unfit(c, "network-macs"),
     },
     Check {
         code: "network-dns",
         question: "Are the name servers known?",
+        reads: "/etc/resolv.conf and what it comes from",
         force: Allowed,
+        again: &[],
         remedy: "name them in /etc/resolv.conf, or force it and configure them in the new OS",
         against: |c| unfit(c, "network-dns"),
     },
     Check {
         code: "network-kind",
         question: "Are addresses and routes on links of kinds that come along?",
+        reads: "netlink",
         force: Allowed,
+        again: &[],
         remedy: "force it if you will configure that link in the new OS yourself",
         against: |c| unfit(c, "network-kind"),
     },
     Check {
         code: "network-driver",
         question: "Does the image have the drivers of the network?",
+        reads: "drivers in sysfs, the image's manifest",
         force: Allowed,
+        again: &[],
         remedy: "add a class of network drivers to `drivers` in image.toml; forced, the network is not \
                  tried before the commit point",
         against: |c| {
@@ -77,7 +92,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "network-gateway",
         question: "Does a gateway answer?",
+        reads: "an ARP or neighbour request to every gateway",
         force: Allowed,
+        again: &[Ram],
         remedy: "force it if no gateway ever answers ARP here; the network is then only brought up, not proved",
         against: |c| {
             let gateways = &c.facts.gateways;
@@ -89,21 +106,27 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "accounts",
         question: "Can users and groups be merged?",
+        reads: "/etc/passwd, group, shadow, gshadow, subuid, subgid, login.defs",
         force: Never,
+        again: &[],
         remedy: "mend the file and line named (`vipw`, `vigr`, `pwck`, `grpck`)",
         against: |c| joined(&resolve::accounts(c.facts, c.manifest).err()?),
     },
     Check {
         code: "identity",
         question: "Can names, keys and mounts be carried?",
+        reads: "/etc/fstab, hosts, hostname, host keys, block devices",
         force: Never,
+        again: &[],
         remedy: "mend the file and line named, or take the line out",
         against: |c| joined(&resolve::identity(c.facts, c.manifest).err()?),
     },
     Check {
         code: "identity-keep",
         question: "Is nothing that the new OS gets written below a kept path?",
+        reads: "the keep list, what the plan writes",
         force: Never,
+        again: &[],
         remedy: "leave that path out with --no-keep, or keep what is below it",
         against: |c| {
             let files = resolve::written(c.facts, c.manifest);
@@ -123,8 +146,4 @@ fn unfit(c: &Context, code: &str) -> Option<String> {
         .map(|(_, what)| what)
         .collect();
     joined(&of_code)
-}
-
-fn joined(lines: &[String]) -> Option<String> {
-    (!lines.is_empty()).then(|| lines.join("; "))
 }

@@ -1,0 +1,116 @@
+//! What a payload's programs know about disks: versions by dpkg's or nobody's word, GRUB's own
+//! code for what it reads of ext4, and which programs are there.
+
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Result};
+use manifest::tools::{Tools, PROGRAMS};
+
+use crate::new_identity::has_program;
+use crate::root_tree::RootTree;
+
+/// Packages that GRUB is from, by the distribution.
+const GRUB_PACKAGES: [&str; 2] = ["grub-common", "grub-pc-bin"];
+/// GRUB's module for ext2 to ext4.
+const EXT2_MODULE: &str = "usr/lib/grub/i386-pc/ext2.mod";
+
+/// Looks at a finished tree whose kernel is of this release.
+pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
+    // A tree without dpkg has no status file; its versions are not known then.
+    let status = tree.read("var/lib/dpkg/status").unwrap_or_default();
+    let path = format!("boot/vmlinuz-{kernel}");
+    let made = tree
+        .file(&path)
+        .and_then(|file| file.metadata()?.modified())
+        .with_context(|| format!("look at /{path} in the new root"))?;
+    Ok(Tools {
+        kernel_time: made.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        e2fsprogs: version(&status, "e2fsprogs"),
+        grub: GRUB_PACKAGES
+            .iter()
+            .find_map(|package| version(&status, package)),
+        grub_refuses: tree.read(EXT2_MODULE).ok().and_then(|code| refused(&code)),
+        programs: PROGRAMS
+            .iter()
+            .map(|(_, program)| *program)
+            .filter(|program| has_program(tree, program))
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
+/// Version of an installed package, by dpkg's status file.
+fn version(status: &[u8], package: &str) -> Option<String> {
+    let status = String::from_utf8_lossy(status);
+    let paragraph = status
+        .split("\n\n")
+        .find(|p| p.lines().next() == Some(&format!("Package: {package}")))?;
+    let field = |name: &str| paragraph.lines().find_map(|l| l.strip_prefix(name));
+    field("Status: ")?
+        .ends_with(" installed")
+        .then(|| field("Version: ").map(str::to_owned))?
+}
+
+/// Incompatible features that every GRUB refuses: compression, an external journal, and bits that
+/// nobody has given a meaning.
+const REFUSED_BY_ALL: u32 = 0xfff0_0009;
+/// Those that none does: file types, extents, flexible groups.
+const REFUSED_BY_NONE: u32 = 0x0000_0242;
+
+/// The incompatible features that GRUB refuses, by the code of its module: the constant of the
+/// one instruction that tests them, `test $imm32, %eax` or another register. `None` where there is
+/// not exactly one such constant.
+fn refused(code: &[u8]) -> Option<u32> {
+    let plausible = |mask: &u32| {
+        mask & REFUSED_BY_ALL == REFUSED_BY_ALL && mask & REFUSED_BY_NONE == 0
+    };
+    let number = |at: usize| {
+        let bytes = code.get(at..at + 4)?;
+        Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    };
+    let mut found: Vec<u32> = code
+        .windows(2)
+        .enumerate()
+        .filter_map(|(at, op)| match op {
+            [0xa9, _] => number(at + 1),
+            // The register form, and that of a field behind %esp or %ebp with a short offset.
+            [0xf7, 0xc0..=0xc7] => number(at + 2),
+            [0xf7, 0x40..=0x43 | 0x45..=0x47] => number(at + 3),
+            _ => None,
+        })
+        .filter(plausible)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    match found[..] {
+        [mask] => Some(mask),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_those_of_installed_packages() {
+        let status = b"Package: e2fsprogs\nEssential: yes\nStatus: install ok installed\n\
+            Version: 1.47.2-3+b3\n\nPackage: grub-common\nStatus: deinstall ok config-files\n\
+            Version: 2.06-3\n";
+        assert_eq!(version(status, "e2fsprogs").as_deref(), Some("1.47.2-3+b3"));
+        assert_eq!(version(status, "grub-common"), None);
+        assert_eq!(version(b"", "e2fsprogs"), None);
+    }
+
+    /// GRUB 2.06 of Debian 12, or whichever release this machine has: it must say something, and
+    /// not that it refuses what mke2fs always makes.
+    #[test]
+    fn grubs_own_module_says_what_it_refuses() {
+        let path = "/usr/lib/grub/i386-pc/ext2.mod";
+        let code = std::fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}: grub-pc-bin"));
+        let mask = refused(&code).unwrap();
+        assert_ne!(mask & 0x8000, 0, "inline_data is refused: {mask:#x}");
+        assert_eq!(mask & 0x2d6, 0, "extents, 64bit and the like are read: {mask:#x}");
+        assert_eq!(refused(b"no code"), None);
+    }
+}

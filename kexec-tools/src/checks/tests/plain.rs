@@ -1,0 +1,256 @@
+//! A plain machine and a plain image, against which nothing speaks.
+
+use manifest::accounts::{Accounts, Group, Owners, User};
+use manifest::ext4_features::Ext4Features;
+use manifest::facts::{
+    Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Root,
+    RootIdentity,
+};
+use manifest::identity::{NewIdentity, OldIdentity};
+use manifest::keep::KeepPath;
+use manifest::manifest::{Boot, Initramfs, Kernel, Loader, Manifest};
+use manifest::measure::Measure;
+use manifest::network::{
+    Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Origin, Resolver, Stack,
+};
+use manifest::payload::{DirectoryLink, Frame, Payload};
+use manifest::resolve::PartSizes;
+use manifest::tools::Tools;
+use manifest::Digest;
+
+pub(super) const MIB: u64 = 1 << 20;
+/// 2026-11-23.
+pub(super) const NOW: u64 = 1_795_400_000;
+pub(super) const SIZES: PartSizes = PartSizes {
+    kernel: 12 * MIB,
+    initramfs: 8 * MIB,
+    payload: 200 * MIB,
+};
+
+pub(super) fn measure(disk_bytes: u64, entries: u64) -> Measure {
+    Measure {
+        entries,
+        bytes: disk_bytes,
+        disk_bytes,
+        digest: Digest::of(b""),
+        owners: Owners::default(),
+    }
+}
+
+pub(super) fn mac(last: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0, 0, last])
+}
+
+/// A network interface with a static address.
+pub(super) fn link(name: &str, last: u8) -> Link {
+    Link {
+        name: name.into(),
+        mac: Some(mac(last)),
+        permanent_mac: Some(mac(last)),
+        mtu: 1500,
+        up: true,
+        kind: LinkKind::Physical,
+        master: None,
+        driver: Some("virtio_net".into()),
+        bus: Some(format!("0000:00:{last:02x}.0")),
+        addresses: vec![Address {
+            ip: [192, 0, 2, last].into(),
+            prefix: 24,
+            peer: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            valid: None,
+            temporary: false,
+            generated: false,
+            no_prefix_route: false,
+            origin: Origin::Static,
+            evidence: "it lives for ever".into(),
+        }],
+        dhcp4: None,
+        dhcp6: None,
+        router: None,
+        dhcp_metric: None,
+        configured: true,
+    }
+}
+
+pub(super) fn wireguard() -> Link {
+    Link {
+        kind: LinkKind::Other("wireguard".into()),
+        mac: None,
+        permanent_mac: None,
+        driver: None,
+        bus: None,
+        ..link("wg0", 9)
+    }
+}
+
+pub(super) fn account(name: &str, number: u32) -> User {
+    User {
+        name: name.into(),
+        uid: number,
+        gid: number,
+        home: "/".into(),
+        shell: "/bin/sh".into(),
+        password: false,
+    }
+}
+
+pub(super) fn accounts(root: u32) -> Accounts {
+    Accounts {
+        users: vec![account("root", root)],
+        groups: vec![Group {
+            name: "root".into(),
+            gid: 0,
+            members: vec![],
+        }],
+        ..Accounts::default()
+    }
+}
+
+pub(super) fn machine() -> Facts {
+    Facts {
+        hostname: "shop1".into(),
+        architecture: "x86_64".into(),
+        kernel: "5.10.0".into(),
+        os: OsRelease::default(),
+        init: InitSystem::Systemd,
+        firmware: Firmware::Bios,
+        container: None,
+        memory: Memory {
+            total: 2000 * MIB,
+            available: 1500 * MIB,
+        },
+        cmdline: String::new(),
+        consoles: vec!["tty0".into()],
+        kexec: Kexec {
+            load: true,
+            file_load: true,
+            disabled: false,
+            lockdown: None,
+        },
+        root: Some(Root {
+            identity: RootIdentity {
+                fs_uuid: "u".into(),
+                disk_signature: 1,
+                partition: 1,
+                start: 2048,
+                sectors: 8_000_000,
+            },
+            device: "/dev/vda1".into(),
+            disk: "/dev/vda".into(),
+            disk_by_id: None,
+            fstype: "ext4".into(),
+            bytes: 4000 * MIB,
+            bytes_free: 2000 * MIB,
+            inodes: 250_000,
+            inodes_free: 200_000,
+            errors: None,
+            doubles: vec![],
+            table: "dos".into(),
+            gap_sectors: 2047,
+            gap_has_room: true,
+            grub_on_disk: true,
+            grub_elsewhere: vec![],
+        }),
+        root_unknown: None,
+        mounts: vec![],
+        swaps: vec![],
+        kept: vec![Kept {
+            path: KeepPath::parse("/srv").unwrap(),
+            found: Ok(measure(100 * MIB, 1000)),
+        }],
+        network: Network {
+            links: vec![link("ens3", 3)],
+            ..Network::default()
+        },
+        network_notes: vec![],
+        gateways: vec![Gateway {
+            address: [192, 0, 2, 1].into(),
+            link: "ens3".into(),
+            answers: true,
+        }],
+        accounts: Ok(accounts(0)),
+        identity: OldIdentity {
+            hostname: "shop1".into(),
+            ..OldIdentity::default()
+        },
+        root_drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
+        watchdogs: vec![],
+        image_on: None,
+        other_run: None,
+        condition: Condition {
+            clock: NOW,
+            root_features: Some(Ext4Features {
+                compat: 0x3c,
+                incompat: 0x2c6,
+                ro_compat: 0x46b,
+            }),
+            outside_links: Some(OutsideLinks::default()),
+            ..Condition::default()
+        },
+    }
+}
+
+pub(super) fn image() -> Manifest {
+    Manifest {
+        name: "trixie".into(),
+        built_by: "test".into(),
+        architecture: "x86_64".into(),
+        os: OsRelease::default(),
+        kernel: Kernel {
+            release: "6.12".into(),
+            load: vec![],
+            drivers: ["virtio_blk", "virtio_pci", "virtio_net"]
+                .map(Into::into)
+                .to_vec(),
+        },
+        initramfs: Initramfs {
+            unpacked_bytes: 25 * MIB,
+        },
+        boot: Boot {
+            loader: Loader::GrubPc,
+            cmdline: String::new(),
+            consoles: vec![],
+        },
+        network: Some(Stack {
+            dialect: Dialect::Networkd,
+            systemd: 257,
+            kernel_names: false,
+            resolver: Resolver::Resolved,
+            programs: vec!["ip".into()],
+        }),
+        accounts: accounts(0),
+        identity: NewIdentity {
+            shells: vec!["/bin/sh".into()],
+            filesystems: vec!["ext4".into()],
+            ..NewIdentity::default()
+        },
+        keep: vec![],
+        tools: Tools {
+            kernel_time: NOW - 90 * 86_400,
+            e2fsprogs: Some("1.47.2-3".into()),
+            grub: Some("2.12-9".into()),
+            grub_refuses: None,
+            programs: vec!["lvm".into()],
+        },
+        payload: Payload {
+            entries: 12_000,
+            inodes: 12_000,
+            unpacked_bytes: 320 * MIB,
+            disk_bytes: 340 * MIB,
+            directory_links: vec![DirectoryLink {
+                path: "/bin".into(),
+                target: "/usr/bin".into(),
+            }],
+            frames: vec![Frame {
+                offset: 0,
+                length: 200 * MIB,
+                unpacked: 320 * MIB,
+                entries: 12_000,
+                digest: Digest::of(b""),
+            }],
+        },
+    }
+}

@@ -1,0 +1,20 @@
+//! The checks that are asked a second time in the RAM environment, before the commit point: that
+//! kernel has drivers of its own, and the machine has gone on since `check` looked.
+//!
+//! The launcher's table of checks and the init's are both compared with this list by their tests.
+
+/// Codes, in the order of the launcher's table.
+pub const IN_RAM: [&str; 12] = [
+    "root",
+    "root-type",
+    "root-double",
+    "root-errors",
+    "root-features",
+    "partition-table",
+    "root-driver",
+    "keep-mounts",
+    "keep",
+    "space",
+    "memory",
+    "network-gateway",
+];
