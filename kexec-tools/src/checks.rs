@@ -1,6 +1,7 @@
 //! The checks: whether this machine may be reinstalled with this image. A table; each row reads
 //! facts and manifest only, so `check`, `plan` and `go` come to the same verdict.
 
+use manifest::entry::Entry;
 use manifest::facts::{Facts, Firmware, InitSystem};
 use manifest::manifest::Manifest;
 use manifest::resolve::{self, Choices, PartSizes};
@@ -131,13 +132,25 @@ const MACHINE_CHECKS: &[Check] = &[
         remedy: "kernel 3.17 or later, kernel.kexec_load_disabled=0 (set at boot), no lockdown",
         against: |c| {
             let k = &c.facts.kexec;
-            if !k.file_load {
+            if c.choices.entry.is_some_and(|entry| entry != Entry::Kexec) {
+                None
+            } else if !k.file_load {
                 Some(format!("kernel {} has no kexec_file_load", c.facts.kernel))
             } else if k.disabled {
                 Some("kernel.kexec_load_disabled is set".to_owned())
             } else {
                 k.lockdown.as_ref().map(|mode| format!("lockdown mode is {mode}"))
             }
+        },
+    },
+    Check {
+        code: "boot-entry",
+        question: "If the boot loader shall enter, can it?",
+        force: Never,
+        remedy: "GRUB 2 with its one grub.cfg on the root filesystem; or another --entry",
+        against: |c| {
+            let asked = c.choices.entry == Some(Entry::Boot);
+            c.facts.boot_entry.clone().err().filter(|_| asked)
         },
     },
     Check {
@@ -179,9 +192,9 @@ const MACHINE_CHECKS: &[Check] = &[
     },
     Check {
         code: "partition-table",
-        question: "Does the disk have a master boot record with room for a second GRUB?",
+        question: "Does the disk have a master boot record with room for the run's loaders?",
         force: Never,
-        remedy: "this release takes disks with an MBR and 160 unused sectors in a row before the first partition",
+        remedy: "this release takes disks with an MBR and some 600 unused sectors before the first partition",
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if root.table != "dos" {
@@ -189,7 +202,7 @@ const MACHINE_CHECKS: &[Check] = &[
             }
             (!root.gap_has_room).then(|| {
                 format!(
-                    "the {} sectors before the first partition have no room for a second loader",
+                    "the {} sectors before the first partition have no room for two loaders beside the one in use",
                     root.gap_sectors
                 )
             })

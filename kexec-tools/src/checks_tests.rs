@@ -128,6 +128,7 @@ fn machine() -> Facts {
             disabled: false,
             lockdown: None,
         },
+        boot_entry: Ok(()),
         root: Some(Root {
             identity: RootIdentity {
                 fs_uuid: "u".into(),
@@ -396,13 +397,42 @@ fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
 
 #[test]
 fn every_check_has_a_case() {
-    for check in all() {
+    // Those that depend on the entry have a test of their own.
+    for check in all().filter(|check| check.code != "boot-entry") {
         assert!(
             CASES.iter().any(|(code, _)| *code == check.code),
             "{}",
             check.code
         );
     }
+}
+
+#[test]
+fn only_the_entry_that_is_asked_for_has_to_be_possible() {
+    let mut facts = machine();
+    facts.boot_entry = Err("no grub.cfg".into());
+    facts.kexec.file_load = false;
+    let refused_by = |entry| {
+        let (image, choices) = (
+            image(),
+            Choices {
+                entry: Some(entry),
+                ..Choices::default()
+            },
+        );
+        let findings = run(&Context {
+            facts: &facts,
+            manifest: &image,
+            sizes: SIZES,
+            choices: &choices,
+            forced: &[],
+        });
+        let refusing = findings.iter().filter(|finding| finding.refuses());
+        refusing.map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert_eq!(refused_by(Entry::Boot), ["boot-entry"]);
+    assert_eq!(refused_by(Entry::Kexec), ["kexec"]);
+    assert!(refused_by(Entry::Takeover).is_empty());
 }
 
 #[test]

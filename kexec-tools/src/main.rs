@@ -19,6 +19,7 @@ mod network_files;
 mod prove;
 mod run_directory;
 mod show;
+mod staging;
 mod stop;
 mod worker;
 

@@ -73,6 +73,8 @@ fn run(directory: &Path) -> Result<Never, Failure> {
     detach()?;
     let _lock = run_directory::lock()?;
     clear_older_runs(directory);
+    // A run whose machine lost its power may have left its entry with the boot loader.
+    enter::unload();
     break_off_on_sigterm(directory);
     let text = fs::read(directory.join("plan.json")).context("read the plan")?;
     let plan = Plan::from_json(&text).context("read the plan")?;
@@ -93,7 +95,7 @@ fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failu
     initrd::stage(plan, image, directory).context("stage the run")?;
     let moment = load_moment(plan, image)?;
     if moment == LoadMoment::BeforeStop {
-        enter::load(plan, image, directory)?;
+        enter::load(plan, image, directory).inspect_err(|_| enter::unload())?;
     }
     // A kernel that stays loaded would be entered by the next reboot, whenever that is.
     hand_over(directory).inspect_err(|_| enter::unload())?;

@@ -6,7 +6,10 @@
 pub mod accounts;
 pub mod block;
 pub mod devices;
+pub mod direct;
 pub mod ext4;
+pub mod extents;
+pub mod freeze;
 pub mod gap;
 pub mod grub;
 pub mod in_root;

@@ -20,6 +20,7 @@ pub mod payload;
 pub mod plan;
 pub mod report;
 pub mod resolve;
+pub mod staged;
 pub mod trailer;
 
 pub use digest::Digest;

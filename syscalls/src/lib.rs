@@ -2,6 +2,8 @@
 //! not have. No policy, no fallbacks, no paths put together.
 
 pub mod block;
+pub mod fiemap;
+pub mod freeze;
 pub mod kexec;
 pub mod mount_id;
 pub mod swap;
