@@ -45,7 +45,8 @@ pub fn make(root: &Path) -> Result<Vec<LoaderFile>> {
     for partition in PARTITIONS {
         let name = file_name(partition);
         let core = fs::read(shown.join(&name)).with_context(|| format!("read {name}"))?;
-        check(&files[0].1, &core).with_context(|| format!("check {name} of the new root's GRUB"))?;
+        check(&files[0].1, &core)
+            .with_context(|| format!("check {name} of the new root's GRUB"))?;
         files.push((format!("loader/{name}"), core));
     }
     progress.done(&format!(

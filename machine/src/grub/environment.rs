@@ -121,7 +121,10 @@ mod tests {
     #[test]
     fn what_is_no_block_or_is_full_is_refused() {
         assert_eq!(with(b"", "a", "1"), Err(EnvironmentError::NotABlock));
-        assert_eq!(with(&[b'#'; SIZE], "a", "1"), Err(EnvironmentError::NotABlock));
+        assert_eq!(
+            with(&[b'#'; SIZE], "a", "1"),
+            Err(EnvironmentError::NotABlock)
+        );
         let long = "x".repeat(SIZE);
         assert_eq!(with(&empty(), "a", &long), Err(EnvironmentError::Full));
     }

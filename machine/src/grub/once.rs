@@ -66,7 +66,13 @@ mod tests {
 
     #[test]
     fn the_block_comes_off_as_it_was_put_on() {
-        let block = block("2026-0a1b", "1234-ab", "/.reroot/2026-0a1b", "panic=30 quiet").unwrap();
+        let block = block(
+            "2026-0a1b",
+            "1234-ab",
+            "/.reroot/2026-0a1b",
+            "panic=30 quiet",
+        )
+        .unwrap();
         let new = with_block(OLD, &block);
         assert!(new.starts_with(b"# reroot-once 2026-0a1b\n"));
         let expected = Some(("2026-0a1b".to_owned(), OLD.to_vec()));
@@ -79,7 +85,10 @@ mod tests {
     #[test]
     fn nothing_is_started_before_the_name_is_taken_out_for_good() {
         let text = block("r", "u", "/.reroot/r", "quiet").unwrap();
-        let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
+        let at = |what: &str| {
+            text.find(what)
+                .unwrap_or_else(|| panic!("{what} in {text}"))
+        };
         assert!(at("set reroot_once=\n") < at("if save_env reroot_once; then"));
         assert!(at("if save_env") < at("if linux (${reroot_root})/.reroot/r/kernel quiet; then"));
         assert!(at("if linux") < at("if initrd (${reroot_root})/.reroot/r/initramfs; then"));

@@ -122,8 +122,7 @@ pub fn arm(root: &Path, run: &str) -> Result<(), OneShotError> {
     let write = || -> io::Result<()> {
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
         let block = fs::read(&path)?;
-        let armed =
-            environment::with(&block, once::VARIABLE, run).map_err(io::Error::other)?;
+        let armed = environment::with(&block, once::VARIABLE, run).map_err(io::Error::other)?;
         file.write_all_at(&armed, 0)?;
         file.sync_all()
     };
@@ -168,8 +167,7 @@ fn remove_from(root: &Path, directory: &Path) -> io::Result<bool> {
     let path = directory.join(ENVIRONMENT);
     let variables = read(&path)?.filter(|b| environment::value(b, once::VARIABLE).is_some());
     if let Some(variables) = variables {
-        let without =
-            environment::without(&variables, once::VARIABLE).map_err(io::Error::other)?;
+        let without = environment::without(&variables, once::VARIABLE).map_err(io::Error::other)?;
         if environment::is_empty(&without) && !saved(&of_run, &path).exists() {
             fs::remove_file(&path)?;
         } else {
@@ -264,7 +262,10 @@ mod tests {
     fn the_very_files_come_back() {
         let (root, run) = machine();
         let root = root.path();
-        let (config, env) = (root.join("boot/grub/grub.cfg"), root.join("boot/grub/grubenv"));
+        let (config, env) = (
+            root.join("boot/grub/grub.cfg"),
+            root.join("boot/grub/grubenv"),
+        );
         let block = environment::with(&environment::empty(), "saved_entry", "2").unwrap();
         fs::write(&env, &block).unwrap();
         let inodes = [&config, &env].map(|p| p.metadata().unwrap().ino());
@@ -288,7 +289,10 @@ mod tests {
         put_in(root, &run);
         fs::remove_dir_all(&run).unwrap();
         assert!(remove_from(root, &root.join("boot/grub")).unwrap());
-        assert_eq!(fs::read_to_string(root.join("boot/grub/grub.cfg")).unwrap(), OLD);
+        assert_eq!(
+            fs::read_to_string(root.join("boot/grub/grub.cfg")).unwrap(),
+            OLD
+        );
         assert!(!root.join("boot/grub/grubenv").exists());
     }
 
@@ -301,7 +305,10 @@ mod tests {
         std::os::unix::fs::symlink("x", root.join("boot/grub2/grub.cfg")).unwrap();
         assert!(find(root).is_err());
         fs::remove_file(root.join("boot/grub/grub.cfg")).unwrap();
-        assert!(find(root).unwrap_err().to_string().contains("not a plain file"));
+        assert!(find(root)
+            .unwrap_err()
+            .to_string()
+            .contains("not a plain file"));
         fs::remove_file(root.join("boot/grub2/grub.cfg")).unwrap();
         assert!(find(root).unwrap_err().to_string().contains("not GRUB 2"));
     }

@@ -75,11 +75,7 @@ pub(super) fn plain(text: &str) -> Result<&str, ConfigError> {
 /// GRUB's block list of a file: first sector and number of sectors, counted from the start of the
 /// partition. What the last sector holds behind the file's end is zeros, as filesystems leave it.
 fn sectors(file: &StagedFile) -> String {
-    format!(
-        "{}+{}",
-        file.offset / SECTOR,
-        file.length.div_ceil(SECTOR)
-    )
+    format!("{}+{}", file.offset / SECTOR, file.length.div_ceil(SECTOR))
 }
 
 /// Whether a boot block may be overwritten: nothing is in it, or what another run left, or what no
