@@ -26,6 +26,7 @@ use crate::requirements::{self, NewOs};
 use crate::root_tree::RootTree;
 use crate::settle::settle;
 use crate::source::make_root;
+use crate::stage_loader::{self, LoaderFile};
 use crate::suite::Overrides;
 use crate::tools;
 
@@ -56,7 +57,8 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     let identity = new_identity::look(&tree, &recipe, &os)?;
     let tools = tools::look(&tree, &os.kernel)?;
     let kernel = read_kernel(&tree, &os)?;
-    let base = make_initramfs(&tree, &os, &recipe, init)?;
+    let loader = stage_loader::make(work.root())?;
+    let base = make_initramfs(&tree, &os, &recipe, init, loader)?;
     image.part(|out| Ok(out.write_all(&launcher)?))?;
     image.part(|out| Ok(out.write_all(&kernel)?))?;
     image.part(|out| Ok(out.write_all(&base.archive)?))?;
@@ -196,9 +198,10 @@ fn make_initramfs(
     os: &NewOs,
     recipe: &Recipe,
     init: Vec<u8>,
+    loader: Vec<LoaderFile>,
 ) -> Result<initramfs::Base> {
     let progress = step("making the RAM environment");
-    let base = initramfs::make(tree, os, &recipe.drivers, init, &recipe.rescue)
+    let base = initramfs::make(tree, os, &recipe.drivers, init, &recipe.rescue, loader)
         .context("make the RAM environment")?;
     progress.done(&format!(
         "{} modules of {}, {} packed, {} in memory",

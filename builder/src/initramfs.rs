@@ -1,5 +1,5 @@
 //! The base of the RAM environment: a gzip-compressed newc cpio archive with the init, the rescue
-//! shell and the drivers.
+//! shell, the drivers and the boot loader for the staged image.
 //!
 //! gzip, because every kernel that is configured for an initramfs reads it. Modules lie in it
 //! decompressed, so that the init can hand them to kernels that cannot decompress them. The same
@@ -21,6 +21,7 @@ use crate::failure::{missing_tool, refusal};
 use crate::requirements::NewOs;
 use crate::root_tree::RootTree;
 use crate::source::decompressor;
+use crate::stage_loader::LoaderFile;
 
 const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
@@ -65,6 +66,7 @@ pub fn make(
     classes: &[String],
     init: Vec<u8>,
     rescue: &Path,
+    loader: Vec<LoaderFile>,
 ) -> Result<Base> {
     let lists = read_lists(tree, os)?;
     let selection = drivers::select(&lists, classes)
@@ -93,6 +95,9 @@ pub fn make(
     );
     nodes.insert("bin/sh".to_owned(), Node::Link("busybox".to_owned()));
     add_modules(&mut nodes, tree, os, &lists, &selection)?;
+    for (path, bytes) in loader {
+        add_file(&mut nodes, &path, bytes);
+    }
     let unpacked_bytes = nodes.values().map(in_memory).sum();
     Ok(Base {
         archive: compress(&nodes).context("write the initramfs")?,

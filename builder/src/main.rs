@@ -22,6 +22,7 @@ mod requirements;
 mod root_tree;
 mod settle;
 mod source;
+mod stage_loader;
 mod suite;
 mod tools;
 mod verify;

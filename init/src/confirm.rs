@@ -85,6 +85,7 @@ fn compare_and_record(directory: &Path) -> Result<bool> {
         say(&format!("reroot: write the message of the day: {e:#}"));
     }
     recorded?;
+    traces::remove_staged(root, &plan).context("remove what was staged")?;
     if passed {
         traces::remove(root, &plan).context("remove the run's traces")?;
         say(&format!("reroot: confirmed run {}", plan.run));

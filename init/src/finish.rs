@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use machine::freeze;
+use machine::grub::one_shot;
 use manifest::journal::Phase;
 use manifest::plan::KeptPath;
 use manifest::report::{KeptReport, Report};
 use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
+use crate::boot_sectors::Disk;
 use crate::carry::replace;
 use crate::confirm::{traces, units};
 use crate::early::PARTS;
@@ -18,27 +21,50 @@ use crate::run::Run;
 use crate::target::{self, TARGET};
 use crate::{commit, console, journal_file};
 
+/// The sectors before the first partition and the boot block as the old OS had them: all that a
+/// person needs to go back. In the run's directory from the commit point on, a record in the end.
+pub const BOOT_SECTORS: &str = "boot-sectors-before.bin";
+/// See [`BOOT_SECTORS`].
+pub const BOOT_BLOCK: &str = "boot-block-before.bin";
+
+/// Records that the launcher and the commit left in the run's directory; the wipe spares that.
+const LEFT_RECORDS: [&str; 4] = ["launch.log", "facts.json", BOOT_SECTORS, BOOT_BLOCK];
+
 impl BootableRoot {
-    /// Has the first boot confirmed, leaves the records, removes what is no longer needed, syncs. Then the machine may reboot.
+    /// Has the first boot confirmed, leaves the records, and puts everything into its place on the
+    /// disk. Only then the master boot record is switched: a power cut before it takes the run up
+    /// again, one behind it boots a new OS to which nothing is missing.
     ///
-    /// The new OS is whole. Records that cannot be written, or traces that cannot be removed, are
-    /// told but do not keep the machine from booting it.
-    pub fn finish(self) -> Result<()> {
-        journal_file::record(&self.run.plan.run, Phase::Done)?;
-        let confirmed_later = match self.install_confirm() {
-            Ok(()) => true,
-            Err(e) => {
-                log::warn!("the first boot will not be compared with the plan: {e:#}");
-                false
-            }
-        };
+    /// Records that cannot be written, or traces that cannot be removed, are told but do not keep
+    /// the machine from booting the new OS.
+    pub fn finish(mut self) -> Result<()> {
+        let mut recorder = std::mem::take(&mut self.run.recorder);
+        self.run.recorder.clone_from(&recorder);
+        if let Err(e) = self.install_confirm() {
+            log::warn!("the first boot will not be compared with the plan: {e:#}");
+            log::warn!("remove /.reroot in the new OS by hand");
+        }
         // Without records elsewhere the run's directory is all that tells of it, so it stays.
         match self.leave_records() {
-            Ok(()) => remove_traces(&self.run, confirmed_later)
-                .unwrap_or_else(|e| log::warn!("remove the run's traces: {e:#}")),
+            Ok(()) => remove_other_runs(&target::at("/.reroot"), &self.run.plan.run)
+                .unwrap_or_else(|e| log::warn!("remove the traces of earlier runs: {e:#}")),
             Err(e) => log::warn!("leave the run's records: {e:#}"),
         }
-        target::sync()
+        recorder.retrying("switch", || self.switch())
+    }
+
+    /// GRUB replays no journal. Making the root read-only empties it; where something keeps the
+    /// kernel from that, freezing does.
+    fn switch(&self) -> Result<()> {
+        mount_remount(TARGET, MountFlags::NOATIME, "")
+            .context("make the root filesystem writable")?;
+        journal_file::record(&self.run.plan.run, Phase::Done)?;
+        target::sync()?;
+        if let Err(e) = mount_remount(TARGET, MountFlags::RDONLY, "") {
+            log::warn!("make the root filesystem read-only: {e}; freezing it instead");
+            freeze::settle(Path::new(TARGET)).context("freeze and thaw the root filesystem")?;
+        }
+        Disk::open(&self.run.root)?.switch(&self.loader)
     }
 
     /// Has the new OS compare itself with the plan when it boots for the first time.
@@ -63,8 +89,7 @@ impl BootableRoot {
         let run = &self.run;
         write_record(run, "report.json", report.to_json().as_bytes())?;
         write_record(run, "plan.json", run.plan.to_json().as_bytes())?;
-        for name in ["launch.log", "facts.json"] {
-            // What the launcher left in the run's directory; the wipe spares that.
+        for name in LEFT_RECORDS {
             if let Ok(bytes) = fs::read(target::at(&run.plan.run_directory()).join(name)) {
                 write_record(run, name, &bytes)?;
             }
@@ -119,21 +144,6 @@ pub fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
     replace(&record_path(run, name), bytes, 0o600)
 }
 
-/// Removes what the run itself needed on the disk. What its records, or the first boot, need stays.
-fn remove_traces(run: &Run, confirmed_later: bool) -> Result<()> {
-    let directory = target::at(&run.plan.run_directory());
-    let records_here = run.plan.record_directory() == run.plan.run_directory();
-    match (confirmed_later, records_here) {
-        (false, false) => traces::remove_tree(&target::at("/.reroot")),
-        (false, true) => traces::remove_working(&directory, &traces::WORKING),
-        (true, true) => traces::remove_working(&directory, &traces::NEEDED_BY_RUN),
-        (true, false) => {
-            traces::remove_working(&directory, &traces::NEEDED_BY_RUN)?;
-            remove_other_runs(&target::at("/.reroot"), &run.plan.run)
-        }
-    }
-}
-
 /// Removes the directories of earlier runs, which did not come to their end.
 fn remove_other_runs(base: &Path, run: &str) -> Result<()> {
     let what = || format!("read {}", base.display());
@@ -162,9 +172,12 @@ fn try_leave_log() -> Result<()> {
         // The root was not found, or not mounted.
         return Ok(());
     }
+    mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")?;
     if !committed {
-        mount_remount(TARGET, MountFlags::NOATIME, "")
-            .context("make the root filesystem writable")?;
+        // The old OS boots next, and nothing of it shall differ.
+        if let Err(e) = one_shot::remove(Path::new(TARGET)) {
+            log::warn!("{:#}", anyhow::Error::new(e));
+        }
     }
     replace(
         &directory.join("init.log"),

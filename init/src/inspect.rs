@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
-use machine::gap;
 use machine::grub::config::{self, BootEntry};
-use machine::grub::embed;
-use machine::mbr::MBR_SIZE;
+use machine::grub::embed::{self, Embedding};
+use machine::mbr::{MBR_SIZE, SIGNATURE_AT};
 use manifest::measure::Measure;
 
+use crate::boot_sectors::Disk;
 use crate::run::Run;
 use crate::target::{self, TARGET};
 use crate::unpack::Counts;
@@ -24,11 +24,13 @@ pub struct BootableRoot {
     pub(crate) counts: Counts,
     /// Every kept path as it is now: as it was before the wipe.
     pub(crate) after: Vec<Measure>,
+    /// The boot loader: its core image is in its place, the record that starts it is not.
+    pub(crate) loader: Embedding,
 }
 
 /// Checks everything; returns the kept paths' measures.
-pub fn inspect(run: &Run) -> Result<Vec<Measure>> {
-    inspect_record(run)?;
+pub fn inspect(run: &Run, loader: &Embedding) -> Result<Vec<Measure>> {
+    inspect_record(run, loader)?;
     let path = target::at("/boot/grub/grub.cfg");
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let entry = config::first_entry(&text).context("grub.cfg has no entry that boots Linux")?;
@@ -48,22 +50,22 @@ pub fn inspect(run: &Run) -> Result<Vec<Measure>> {
     Ok(after)
 }
 
-/// From the record on the disk to the core image, byte for byte what GRUB's tool made but for the
-/// place it was put at.
-fn inspect_record(run: &Run) -> Result<()> {
-    let disk = File::open(&run.root.disk)
-        .with_context(|| format!("open disk {}", run.root.disk.display()))?;
-    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
-    let used = embed::sectors_in_use(&gap);
-    ensure!(!used.is_empty(), "the master boot record is not GRUB's");
-    let bytes = &gap[used.start as usize * MBR_SIZE..used.end as usize * MBR_SIZE];
+/// From the record, as it will be, to the core image, byte for byte what GRUB's tool made but for
+/// the place it was put at.
+fn inspect_record(run: &Run, loader: &Embedding) -> Result<()> {
+    let mut gap = Disk::open(&run.root)?.gap()?;
+    let table = SIGNATURE_AT..MBR_SIZE;
+    ensure!(
+        loader.record[table.clone()] == gap[table],
+        "the master boot record that was made has another partition table than the disk"
+    );
+    gap[..MBR_SIZE].copy_from_slice(&loader.record);
     let path = target::at("/boot/grub/i386-pc/core.img");
     let mut core = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    core.resize(bytes.len(), 0);
-    let (head, tail) = (&bytes[..MBR_SIZE - 12], &bytes[MBR_SIZE..]);
+    core.resize(core.len().next_multiple_of(MBR_SIZE), 0);
     ensure!(
-        head == &core[..MBR_SIZE - 12] && tail == &core[MBR_SIZE..],
-        "the core image behind the master boot record is not the one that was made"
+        embed::is_in_use(&gap, &core),
+        "the master boot record would not start the core image that was made"
     );
     Ok(())
 }

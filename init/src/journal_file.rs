@@ -24,6 +24,16 @@ pub fn record(run: &str, phase: Phase) -> Result<()> {
         .with_context(what)
 }
 
+/// The record that counts; `None` where there is no journal, or no whole record in it.
+pub fn latest() -> Result<Option<Record>> {
+    let path = Path::new(TARGET).join(".reroot/journal");
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(journal::latest(&bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("read the journal {}", path.display())),
+    }
+}
+
 /// Opens the journal; a new one is made at its full length first, so that writing a record never
 /// has to allocate.
 fn open(path: &Path) -> std::io::Result<File> {

@@ -1,26 +1,24 @@
 //! Installing the boot loader from the new OS.
 //!
 //! GRUB's own tools make the core image and the configuration, in a chroot with few capabilities.
-//! The embedding is ours: the core image goes beside the one in use, is read back from the disk,
-//! and then one sector is switched. A power cut leaves the old loader or the new one, never half.
+//! The embedding is ours: the core image goes beside the one in use and is read back from the disk.
+//! That the machine starts it is left to the end of the run, when everything else is on the disk.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::Path;
 
-use anyhow::{ensure, Context, Result};
-use machine::gap;
+use anyhow::{Context, Result};
 use machine::grub::embed::{self, Embedding};
 use machine::mbr::MBR_SIZE;
 use manifest::journal::Phase;
 
+use crate::boot_sectors::Disk;
 use crate::early;
 use crate::inspect::BootableRoot;
 use crate::run::Run;
 use crate::target::{self, TARGET};
 use crate::unpack::UnpackedRoot;
-use crate::{carry, chroot, finish, host_keys, inspect, journal_file, locales};
+use crate::{carry, chroot, host_keys, inspect, journal_file, locales};
 
 /// GRUB's files for a PC BIOS, in the payload.
 const SOURCE: &str = "/usr/lib/grub/i386-pc";
@@ -38,17 +36,22 @@ impl UnpackedRoot {
             journal_file::record(&run.plan.run, Phase::Carry)?;
             carry::carry(&run)
         })?;
-        recorder.retrying("loader", || {
+        let loader = recorder.retrying("loader", || {
             journal_file::record(&run.plan.run, Phase::Loader)?;
             install(&run)
         })?;
-        let after = recorder.retrying("check", || inspect::inspect(&run))?;
+        let after = recorder.retrying("check", || inspect::inspect(&run, &loader))?;
         run.recorder = recorder;
-        Ok(BootableRoot { run, counts, after })
+        Ok(BootableRoot {
+            run,
+            counts,
+            after,
+            loader,
+        })
     }
 }
 
-fn install(run: &Run) -> Result<()> {
+fn install(run: &Run) -> Result<Embedding> {
     let root = Path::new(TARGET);
     early::unmount_from(root).context("clear what an earlier attempt mounted")?;
     early::mount_into(root).context("mount the kernel's filesystems for the new OS")?;
@@ -171,52 +174,22 @@ fn copy_modules() -> Result<()> {
     Ok(())
 }
 
-/// Writes the core image beside the one in use, reads it back, then switches the record.
-fn embed_core(run: &Run) -> Result<()> {
+/// Writes the core image beside the one in use, which is the staged image's, and reads it back. It is
+/// of no effect before the record is switched, the last thing of all.
+fn embed_core(run: &Run) -> Result<Embedding> {
     let read = |path: String| {
         fs::read(target::at(&path)).with_context(|| format!("read {path} of the new OS"))
     };
     let boot = read(format!("{SOURCE}/boot.img"))?;
     let core = read(format!("{INSTALLED}/core.img"))?;
-    let disk = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&run.root.disk)
-        .with_context(|| format!("open disk {}", run.root.disk.display()))?;
-    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
-    let Embedding {
-        sector,
-        core,
-        record,
-    } = embed::plan(&gap, &boot, &core).context("embed GRUB behind the master boot record")?;
-    // What the sectors held is among the run's records: it is all that a person needs to go back.
-    // A second attempt must not replace it by what the first one wrote.
-    let record_name = "boot-sectors-before.bin";
-    if !finish::record_path(run, record_name).exists() {
-        finish::write_record(run, record_name, &gap)?;
-    }
-    write_and_read_back(&disk, sector * MBR_SIZE as u64, &core)
-        .context("write GRUB's core image")?;
-    write_and_read_back(&disk, 0, &record).context("switch the master boot record")?;
+    let disk = Disk::open(&run.root)?;
+    let embedding = embed::plan(&disk.gap()?, &boot, &core)
+        .context("embed GRUB behind the master boot record")?;
+    disk.write_core(&embedding)?;
     log::info!(
-        "loader: core image at sectors {sector}..{}",
-        sector + (core.len() / MBR_SIZE) as u64
+        "loader: core image at sectors {}..{}",
+        embedding.sector,
+        embedding.sector + (embedding.core.len() / MBR_SIZE) as u64
     );
-    Ok(())
-}
-
-/// Writes, flushes, forgets what is cached, and reads from the disk itself.
-fn write_and_read_back(disk: &File, offset: u64, bytes: &[u8]) -> Result<()> {
-    disk.write_all_at(bytes, offset)
-        .with_context(|| format!("write {} bytes at {offset}", bytes.len()))?;
-    disk.sync_all().context("flush the disk")?;
-    syscalls::block::forget_cached(disk.as_fd()).context("drop the disk's cached sectors")?;
-    let mut found = vec![0; bytes.len()];
-    disk.read_exact_at(&mut found, offset)
-        .context("read back")?;
-    ensure!(
-        found == bytes,
-        "the disk does not hold what was written to it at {offset}"
-    );
-    Ok(())
+    Ok(embedding)
 }

@@ -7,6 +7,7 @@
 //!
 //! A copy stays in the new OS until its first boot is confirmed ([`confirm`]).
 
+mod boot_sectors;
 mod carry;
 mod chroot;
 mod commit;
@@ -26,7 +27,9 @@ mod locales;
 mod network;
 mod progress;
 mod recorder;
+mod resume;
 mod run;
+mod stage_loader;
 mod supervisor;
 mod target;
 mod unpack;

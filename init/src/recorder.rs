@@ -11,7 +11,7 @@ const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The record of a run so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Recorder {
     /// Finished phases.
     pub phases: Vec<PhaseTime>,

@@ -17,6 +17,7 @@ use manifest::{Digest, Document, Manifest};
 
 use crate::early::{PARTS, STATE};
 use crate::recorder::Recorder;
+use crate::resume::{self, Start};
 use crate::{commit, console, drivers, find, finish, network, verify};
 
 /// The worker's exit status when the new OS is in place.
@@ -40,6 +41,8 @@ pub struct Run {
     pub manifest: Manifest,
     /// The root filesystem, mounted at /target, and its disk.
     pub root: find::MountedRoot,
+    /// Whether it begins here or is taken up again.
+    pub start: Start,
     /// The payload.
     pub payload: Source,
     /// The plan's keep list, and what else the wipe spares.
@@ -76,7 +79,11 @@ fn lock() -> Result<std::fs::File> {
 fn attempt() -> ExitCode {
     let mut recorder = Recorder::default();
     let verified = match before_commit(&mut recorder) {
-        Ok(verified) => verified,
+        Ok(Some(verified)) => verified,
+        Ok(None) => {
+            log::info!("the new OS and its boot loader are in place; nothing is left to be done");
+            return ExitCode::from(DONE as u8);
+        }
         Err(e) => {
             log::error!("failed: {e:#}");
             return if commit::is_passed() {
@@ -105,8 +112,9 @@ fn attempt() -> ExitCode {
     }
 }
 
-/// Only reads: the root is mounted read-only until the commit.
-fn before_commit(recorder: &mut Recorder) -> Result<verify::VerifiedImage> {
+/// Only reads: the root is mounted read-only until the commit. Nothing comes of it where the run has
+/// come to its end before.
+fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage>> {
     let order = read_order()?;
     log::info!(
         "run {}: {} becomes {} on {}",
@@ -117,9 +125,18 @@ fn before_commit(recorder: &mut Recorder) -> Result<verify::VerifiedImage> {
     );
     let drivers = recorder.once("drivers", || drivers::Drivers::load(&order.manifest))?;
     let root = recorder.once("find", || find::find(&order.plan.root, &drivers))?;
-    let verified = recorder.once("verify", || verify::verify(order, root))?;
-    recorder.once("network", || network::prove(verified.plan(), &drivers))?;
-    Ok(verified.with_recorder(std::mem::take(recorder)))
+    let start = resume::look(&order.plan, &root)?;
+    match start {
+        Start::Fresh => {}
+        Start::Resumed => commit::mark()?,
+        Start::Finished => return Ok(None),
+    }
+    let verified = recorder.once("verify", || verify::verify(order, root, start))?;
+    // What was proved before the commit point is no reason to stop behind it.
+    if start == Start::Fresh {
+        recorder.once("network", || network::prove(verified.plan(), &drivers))?;
+    }
+    Ok(Some(verified.with_recorder(std::mem::take(recorder))))
 }
 
 fn after_verification(verified: verify::VerifiedImage) -> Result<()> {

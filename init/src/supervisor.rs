@@ -9,7 +9,7 @@ use rustix::system::RebootCommand;
 
 use crate::early;
 use crate::target::TARGET;
-use crate::{commit, console, hold, run};
+use crate::{commit, console, hold, resume, run};
 
 /// What becomes of the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +32,12 @@ pub fn supervise() -> ExitCode {
     // A key on the console, or a button in a hosting panel, must not reset a half-wiped machine.
     if let Err(e) = rustix::system::reboot(RebootCommand::CadOff) {
         log::warn!("switch Ctrl-Alt-Del off: {e}");
+    }
+    // The staged image's loader started this: there is no old OS to go back to.
+    if resume::is_ordered() {
+        if let Err(e) = commit::mark() {
+            log::error!("{e:#}");
+        }
     }
     let status = Command::new("/proc/self/exe")
         .arg("run")

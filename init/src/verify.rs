@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use anyhow::{bail, ensure, Context, Result};
 use machine::grub::embed;
 use machine::tree::{self, Source};
-use machine::{block, gap, meminfo, mounts};
+use machine::{block, meminfo, mounts};
 use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::payload::{Frame, Payload};
@@ -18,12 +18,15 @@ use manifest::plan::Plan;
 use manifest::resolve;
 use manifest::Manifest;
 
+use crate::boot_sectors::Disk;
 use crate::commit;
-use crate::early::{PARTS, STATE};
+use crate::early::PARTS;
 use crate::find::MountedRoot;
 use crate::progress::Progress;
 use crate::recorder::Recorder;
+use crate::resume::{self, Start};
 use crate::run::{Order, Run};
+use crate::stage_loader;
 use crate::target::{self, TARGET};
 
 /// Proof that the image is whole and fits, and that every kept path is there.
@@ -43,7 +46,7 @@ impl VerifiedImage {
 }
 
 /// Verifies everything that can be verified without writing.
-pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
+pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedImage> {
     let Order { plan, manifest } = order;
     manifest
         .payload
@@ -51,18 +54,22 @@ pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
         .context("check the payload's table of frames")?;
     let payload = open_payload(&plan, &manifest)?;
     verify_frames(&payload, &manifest.payload)?;
+    if start == Start::Fresh {
+        verify_staged(&plan, &manifest, &root)?;
+    }
     ensure_memory()?;
     let keep = keep_set(&plan)?;
     let directory = target::directory()?;
     ensure_plain_mount(&root)?;
     tree::validate_keep(directory.as_fd(), &keep).context("check the kept paths")?;
-    let before = baseline(&plan)?;
+    let before = baseline(&plan, start)?;
     ensure_space(&plan, &manifest, &before)?;
-    ensure_room_for_loader(&root)?;
+    ensure_room_for_loader(&root, start)?;
     Ok(VerifiedImage(Run {
         plan,
         manifest,
         root,
+        start,
         payload,
         keep,
         before,
@@ -70,18 +77,15 @@ pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
     }))
 }
 
-/// Every kept path as it was before anything was changed. A run that is tried again after the
+/// Every kept path as it was before anything was changed. A run that is taken up again behind the
 /// commit point is compared with the first look, not with what an earlier attempt left.
-fn baseline(plan: &Plan) -> Result<Vec<Measure>> {
-    let path = Path::new(STATE).join("before.json");
-    if commit::is_passed() {
-        let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-        return serde_json::from_slice(&text).with_context(|| format!("read {}", path.display()));
+fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
+    if start == Start::Fresh {
+        return measure_kept(plan);
     }
-    let before = measure_kept(plan)?;
-    let text = serde_json::to_vec(&before).context("note the measures")?;
-    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-    Ok(before)
+    let path = resume::of_run(plan, commit::BEFORE);
+    let what = || format!("read {}", path.display());
+    serde_json::from_slice(&std::fs::read(&path).with_context(what)?).with_context(what)
 }
 
 /// Measures every kept path of the plan.
@@ -138,6 +142,18 @@ fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
         path.display()
     );
     Ok(Source::new(file, 0))
+}
+
+/// What a run that loses its power is taken up from: kernel, initramfs and payload on the disk.
+fn verify_staged(plan: &Plan, manifest: &Manifest, root: &MountedRoot) -> Result<()> {
+    stage_loader::verify(plan, root)?;
+    if Path::new(PARTS).join("payload").exists() {
+        let path = resume::of_run(plan, "payload");
+        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        verify_frames(&Source::new(file, 0), &manifest.payload)
+            .with_context(|| format!("check {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Compares the digest of every frame, on all processors.
@@ -204,15 +220,17 @@ fn ensure_memory() -> Result<()> {
     Ok(())
 }
 
-/// The new boot loader must fit beside the one in use. The old OS's kernel said so; this is the
-/// disk as it is now.
-fn ensure_room_for_loader(root: &MountedRoot) -> Result<()> {
-    let disk =
-        File::open(&root.disk).with_context(|| format!("open disk {}", root.disk.display()))?;
-    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
+/// The staged image's loader must fit beside the one in use, and the new OS's beside that. The old
+/// OS's kernel said so; this is the disk as it is now.
+fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
+    let gap = Disk::open(root)?.gap()?;
+    let has_room = match start {
+        Start::Fresh => embed::has_room(&gap),
+        Start::Resumed | Start::Finished => embed::has_room_for_one(&gap),
+    };
     ensure!(
-        embed::has_room(&gap),
-        "the sectors before the first partition have no room for a second boot loader"
+        has_room,
+        "the sectors before the first partition have no room for a further boot loader"
     );
     Ok(())
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use machine::grub::one_shot;
 use machine::{block, condition, meminfo, mounts, os_release, processes, root, tree};
 use manifest::accounts::Accounts;
-use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount};
+use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount, Root};
 use manifest::keep::{KeepPath, KeepSet};
 
 use crate::{identity, network, prove, run_directory};
@@ -62,6 +63,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
             .map(str::to_owned)
             .collect(),
         kexec: kexec(),
+        boot_entry: boot_entry(root.as_ref()),
         root,
         root_unknown,
         mounts: other_mounts(&mounts),
@@ -176,6 +178,17 @@ fn kexec() -> Kexec {
         disabled: disabled.is_ok_and(|t| t.trim() != "0"),
         lockdown,
     }
+}
+
+/// Only the GRUB that is started from the root's own disk is known to read the root's grub.cfg.
+fn boot_entry(root: Option<&Root>) -> Result<(), String> {
+    let root = root.ok_or("the root is not one that can be reinstalled")?;
+    if !root.grub_on_disk {
+        return Err(format!("{} does not have GRUB 2 in its gap", root.disk));
+    }
+    one_shot::find(Path::new("/"))
+        .map(|_| ())
+        .map_err(|e| chain(&e))
 }
 
 /// Mounted filesystems that hold somebody's data, other than the root: those that [`prove`]

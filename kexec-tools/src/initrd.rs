@@ -13,11 +13,13 @@ use machine::kexec::initrd::{member, trailer};
 use machine::kexec::load::Part;
 use manifest::accounts::AccountFiles;
 use manifest::plan::{PayloadAt, Plan};
+use manifest::staged::Staged;
 use manifest::trailer::PartKind;
 use manifest::{Digest, Document};
 
 use crate::carried;
 use crate::image::Image;
+use crate::staging;
 
 /// The initramfs in the run's directory.
 pub const NAME: &str = "initramfs";
@@ -31,15 +33,20 @@ const ALIGNMENT: u64 = 4;
 /// synced. They stay there until the new OS has booted, so that the run can be taken up again.
 pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let order = order(plan, image)?;
-    write_part(image, PartKind::Kernel, &directory.join(KERNEL))?;
     write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
-    let path = directory.join(NAME);
-    let what = || format!("write {}", path.display());
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(&path).with_context(what)?);
-    image.copy_to(PartKind::Initramfs, &mut out)?;
-    pad(&mut out, image.part(PartKind::Initramfs).length).with_context(what)?;
-    out.write_all(&order).with_context(what)?;
-    finish(out).with_context(what)
+    let kernel = directory.join(KERNEL);
+    staging::write_in_one_run(&kernel, image.part(PartKind::Kernel).length, &|out| {
+        image.copy_to(PartKind::Kernel, out)
+    })?;
+    let base = image.part(PartKind::Initramfs).length;
+    let initramfs = directory.join(NAME);
+    let length = base.next_multiple_of(ALIGNMENT) + order.len() as u64;
+    staging::write_in_one_run(&initramfs, length, &|out| {
+        image.copy_to(PartKind::Initramfs, out)?;
+        pad(out, base).context("write the padding")?;
+        out.write_all(&order).context("write plan and manifest")
+    })?;
+    staging::record(plan, &kernel, &initramfs)
 }
 
 /// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory
@@ -146,18 +153,11 @@ fn order(plan: &Plan, image: &Image) -> Result<Vec<u8>> {
 }
 
 /// Zeros up to where a newc archive may begin.
-fn pad(out: &mut impl Write, length: u64) -> std::io::Result<()> {
+fn pad(out: &mut (impl Write + ?Sized), length: u64) -> std::io::Result<()> {
     out.write_all(&vec![
         0;
         (length.next_multiple_of(ALIGNMENT) - length) as usize
     ])
-}
-
-/// A full disk may only show now.
-fn finish(out: BufWriter<File>) -> std::io::Result<()> {
-    out.into_inner()
-        .map_err(std::io::IntoInnerError::into_error)?
-        .sync_all()
 }
 
 /// The accounts are merged behind the commit point, as the plan says; they must be those that it
@@ -194,7 +194,7 @@ pub fn remove_loaded(directory: &Path) {
 }
 
 /// Everything that staging and loading make.
-pub const COPIES: [&str; 4] = [NAME, KERNEL, PAYLOAD, WITH_PAYLOAD];
+pub const COPIES: [&str; 5] = [NAME, KERNEL, PAYLOAD, WITH_PAYLOAD, Staged::FILE];
 
 /// Removes all of it: the run has failed.
 pub fn remove_copies(directory: &Path) {

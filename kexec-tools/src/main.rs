@@ -24,6 +24,7 @@ mod prove;
 mod run_directory;
 mod show;
 mod show_status;
+mod staging;
 mod status;
 mod stop;
 mod worker;

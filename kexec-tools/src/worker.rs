@@ -32,6 +32,8 @@ const DEEDS: &[Deed] = &[
 
 fn prepare(job: &Job) -> Result<()> {
     clear_older_runs(&job.directory);
+    // A run whose machine lost its power may have left its entry with the boot loader.
+    enter::unload();
     initrd::stage(&job.plan, &job.image, &job.directory).context("stage the run")
 }
 

@@ -37,6 +37,8 @@ pub struct Facts {
     pub consoles: Vec<String>,
     /// State of kexec.
     pub kexec: Kexec,
+    /// Whether the boot loader can be made to start something else once, or why not.
+    pub boot_entry: Result<(), String>,
     /// The root filesystem; `None` where it is not a plain partition on a plain disk.
     pub root: Option<Root>,
     /// Why `root` is `None`.

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod rehearsal;
 pub mod report;
 pub mod resolve;
+pub mod staged;
 pub mod status;
 pub mod steps;
 pub mod svg;

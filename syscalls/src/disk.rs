@@ -149,8 +149,7 @@ pub fn nvme_log_page(
     // SAFETY: the command is laid out as the kernel's, 72 bytes. It has one address, that of
     // `data`, which outlives the call; opcode 2 only writes to it, at most `data_len` bytes, and
     // the count of words in `cdw10` is the same length.
-    let status =
-        unsafe { libc::ioctl(device.as_raw_fd(), NVME_IOCTL_ADMIN_CMD, &raw mut command) };
+    let status = unsafe { libc::ioctl(device.as_raw_fd(), NVME_IOCTL_ADMIN_CMD, &raw mut command) };
     match status {
         0 => Ok(()),
         status if status > 0 => Err(io::Error::other(format!(

@@ -3,6 +3,8 @@
 
 pub mod block;
 pub mod disk;
+pub mod fiemap;
+pub mod freeze;
 pub mod kexec;
 pub mod mapping;
 pub mod mount_id;

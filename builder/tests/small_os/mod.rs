@@ -1,8 +1,8 @@
 //! A hand-made image folder with the smallest tree that passes for an OS: no download, no
 //! package tool, built in a moment.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +15,30 @@ pub const KERNEL: &str = "6.1.0-test";
 pub struct SmallOs {
     /// Everything is below.
     pub place: tempfile::TempDir,
+}
+
+/// In place of GRUB's own, which needs more of an OS than there is here. It writes what it was asked
+/// for behind the image.
+const MKIMAGE: &[u8] = b"#!/bin/sh
+for word; do
+    case $before in -o) out=$word;; -p) prefix=$word;; -c) config=$word;; esac
+    before=$word
+done
+{ busybox cat /usr/lib/grub/i386-pc/core; echo \"$prefix\"; busybox cat \"$config\"; } >padded
+busybox dd if=padded of=\"$out\" bs=3072 count=1 conv=sync 2>/dev/null
+";
+
+fn boot_image() -> Vec<u8> {
+    let mut sector = noise(512);
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    sector
+}
+
+/// Its block list tells of the five sectors behind the first.
+fn core_image() -> Vec<u8> {
+    let mut core = noise(5 * 512);
+    core[0x1f4..0x200].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0x20, 8]);
+    core
 }
 
 /// Bytes that do not compress, always the same.
@@ -52,11 +76,13 @@ impl SmallOs {
             ("usr/lib/systemd/systemd", elf(62)),
             ("etc/default/grub", b"GRUB_DEFAULT=0\n".to_vec()),
             ("etc/ssh/ssh_host_rsa_key", b"secret".to_vec()),
-            ("usr/bin/grub-mkimage", b"".to_vec()),
+            ("usr/bin/grub-mkimage", MKIMAGE.to_vec()),
+            ("bin/busybox", fs::read("/bin/busybox").unwrap()),
             ("usr/sbin/grub-mkconfig", b"".to_vec()),
             ("usr/sbin/update-grub", b"".to_vec()),
             ("usr/lib/grub/i386-pc/moddep.lst", b"".to_vec()),
-            ("usr/lib/grub/i386-pc/boot.img", b"".to_vec()),
+            ("usr/lib/grub/i386-pc/boot.img", boot_image()),
+            ("usr/lib/grub/i386-pc/core", core_image()),
             ("usr/share/noise", noise(3_000_000)),
             (&format!("boot/vmlinuz-{KERNEL}"), kernel),
             (&format!("boot/initrd.img-{KERNEL}"), noise(5_000)),
@@ -83,6 +109,10 @@ impl SmallOs {
         ] {
             write(&root.join(path), bytes);
         }
+        symlink("busybox", root.join("bin/sh")).unwrap();
+        fs::set_permissions(root.join("bin/busybox"), Permissions::from_mode(0o755)).unwrap();
+        let mkimage = root.join("usr/bin/grub-mkimage");
+        fs::set_permissions(mkimage, Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(root.join("sbin")).unwrap();
         // An absolute link, as older releases have it: it must be read as one within the tree.
         symlink("/usr/lib/systemd/systemd", root.join("sbin/init")).unwrap();

@@ -6,23 +6,27 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use machine::grub::one_shot;
 use manifest::plan::Plan;
+use manifest::staged::Staged;
 
 use super::units;
 use crate::carry::replace;
+use crate::commit;
 
 /// What is in the run's directory for the run and the comparison, and is no record of them.
-pub const WORKING: [&str; 6] = [
+pub const WORKING: [&str; 3] = ["confirm", "kept.json", "kept-found.json"];
+
+/// What only the RAM environment needed, be it after a power cut. It may go when the new OS boots.
+pub const NEEDED_BY_RUN: [&str; 7] = [
     "payload",
     "initramfs",
     "kernel",
-    "confirm",
-    "kept.json",
-    "kept-found.json",
+    Staged::FILE,
+    commit::BEFORE,
+    one_shot::SAVED[0],
+    one_shot::SAVED[1],
 ];
-
-/// Those that only the RAM environment needed.
-pub const NEEDED_BY_RUN: [&str; 3] = ["payload", "initramfs", "kernel"];
 
 /// Lines of the summary that are shown at a login.
 const MOTD_LINES: usize = 12;
@@ -71,6 +75,12 @@ pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// Removes what the run itself had on the disk. Done at every boot that compares: the new OS has
+/// booted, and people miss the space while they mend what falls short.
+pub fn remove_staged(root: &Path, plan: &Plan) -> Result<()> {
+    remove_working(&at(root, &plan.run_directory()), &NEEDED_BY_RUN)
 }
 
 /// Removes the units and the run's directory, or what is no record in it where the records are

@@ -121,11 +121,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "partition-table",
-        question: "Does the disk have a master boot record with room for a second GRUB?",
+        question: "Does the disk have a master boot record with room for the run's loaders?",
         reads: "the disk's first sectors",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes disks with an MBR and 160 unused sectors in a row before the first partition",
+        remedy: "this release takes disks with an MBR and some 600 unused sectors before the first partition",
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if root.table != "dos" {
@@ -138,7 +138,7 @@ pub(super) const CHECKS: &[Check] = &[
             }
             (!root.gap_has_room).then(|| {
                 format!(
-                    "the {} sectors before the first partition have no room for a second loader",
+                    "the {} sectors before the first partition have no room for two loaders beside the one in use",
                     root.gap_sectors
                 )
             })

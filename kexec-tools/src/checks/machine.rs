@@ -1,5 +1,6 @@
 //! The machine as such: what it is, whether it can be entered anew, who else is at work on it.
 
+use manifest::entry::Entry;
 use manifest::facts::{Firmware, InitSystem};
 use manifest::kexec_call;
 use manifest::version::Version;
@@ -120,7 +121,22 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "a kernel with kexec_load or kexec_file_load, kernel.kexec_load_disabled=0 (set at \
                  boot); under lockdown one with kexec_file_load",
-        against: |c| kexec_call::against(&c.facts.kexec),
+        against: |c| {
+            let asked = c.choices.entry.is_none_or(|entry| entry == Entry::Kexec);
+            kexec_call::against(&c.facts.kexec).filter(|_| asked)
+        },
+    },
+    Check {
+        code: "boot-entry",
+        question: "If the boot loader shall enter, can it?",
+        reads: "/boot/grub/grub.cfg, the filesystem that it is on",
+        force: Never,
+        again: &[],
+        remedy: "GRUB 2 with its one grub.cfg on the root filesystem; or another --entry",
+        against: |c| {
+            let asked = c.choices.entry == Some(Entry::Boot);
+            c.facts.boot_entry.clone().err().filter(|_| asked)
+        },
     },
     Check {
         code: "watchdog",

@@ -36,6 +36,6 @@ pub fn enter(plan: &Plan, directory: &Path) -> anyhow::Error {
     match plan.entry.entry {
         Entry::Kexec => kexec::enter(),
         Entry::Takeover => takeover::enter(plan, directory),
-        Entry::Boot => boot::enter(),
+        Entry::Boot => boot::enter(plan),
     }
 }

@@ -74,17 +74,45 @@ fn core_sectors(first: &[u8]) -> u64 {
 /// read ext4 take about 60.
 pub const CORE_SECTORS_MAX: u64 = 160;
 
-/// Whether a core image of up to [`CORE_SECTORS_MAX`] sectors can be embedded beside the loader in
-/// use. Asked before anything is removed.
+/// Sectors that the core image for the staged image takes at the most. It has GRUB's script
+/// interpreter in it, since it cannot load anything from the filesystem; that of 2.06 takes 260.
+pub const STAGE_SECTORS_MAX: u64 = 384;
+
+/// Whether there is room for all of a run: for the staged image's core beside the loader in use, and
+/// then for the new OS's beside the staged image's. Asked before anything is changed.
 pub fn has_room(gap: &[u8]) -> bool {
-    gap.len() >= MBR_SIZE
-        && free_run(
-            gap,
-            &sectors_in_use(gap),
-            CORE_SECTORS_MAX,
-            (gap.len() / SECTOR) as u64,
-        )
-        .is_some()
+    let end = (gap.len() / SECTOR) as u64;
+    let stage = free_run(gap, &sectors_in_use(gap), STAGE_SECTORS_MAX, end);
+    stage.is_some_and(|start| {
+        let stage = start..start + STAGE_SECTORS_MAX;
+        free_run(gap, &stage, CORE_SECTORS_MAX, end).is_some()
+    })
+}
+
+/// Whether a core image of up to [`CORE_SECTORS_MAX`] sectors can be embedded beside the loader in
+/// use.
+pub fn has_room_for_one(gap: &[u8]) -> bool {
+    let end = (gap.len() / SECTOR) as u64;
+    free_run(gap, &sectors_in_use(gap), CORE_SECTORS_MAX, end).is_some()
+}
+
+/// Whether the loader that the record starts is this core image, wherever it was put.
+pub fn is_in_use(gap: &[u8], core: &[u8]) -> bool {
+    let used = sectors_in_use(gap);
+    !used.is_empty() && is_at(gap, used.start, core)
+}
+
+/// Whether this core image is in the gap from `sector` on: the same bytes but for its own place.
+pub fn is_at(gap: &[u8], sector: u64, core: &[u8]) -> bool {
+    let start = sector as usize * SECTOR;
+    let Some(found) = gap.get(start..start + core.len()) else {
+        return false;
+    };
+    let place = BLOCK_LIST..BLOCK_LIST + 8;
+    core.len() > SECTOR
+        && found[..place.start] == core[..place.start]
+        && found[place.end..] == core[place.end..]
+        && u64_at(found, BLOCK_LIST) == sector + 1
 }
 
 /// What to write, in this order: the core image at its sector, then the record at sector 0.
@@ -253,9 +281,13 @@ mod tests {
         assert_eq!(plan(&gap, &boot(), &core(30)).unwrap().sector, 1);
         // 45 sectors do not fit into the 40 between the record and the loader in use.
         assert_eq!(plan(&gap, &boot(), &core(45)).unwrap().sector, 81);
-        assert!(has_room(&gap));
+        assert!(has_room(&gap) && has_room_for_one(&gap));
+        let behind = 81 + STAGE_SECTORS_MAX as usize;
+        gap[behind * SECTOR..].fill(1);
+        // The loader that is in use now makes room for the last one, but is too short for it.
+        assert!(!has_room(&gap) && has_room_for_one(&gap));
         gap[81 * SECTOR..].fill(1);
-        assert!(!has_room(&gap));
+        assert!(!has_room(&gap) && !has_room_for_one(&gap));
     }
 
     #[test]
@@ -293,6 +325,23 @@ mod tests {
             plan(&disk(), &[0; 7], &core(10)),
             Err(EmbedError::BootImage(_))
         ));
+    }
+
+    #[test]
+    fn a_core_image_is_known_again_where_it_was_put() {
+        let mut gap = disk();
+        let first = plan(&gap, &boot(), &core(60)).unwrap();
+        apply(&mut gap, &first);
+        let second = plan(&gap, &boot(), &core(70)).unwrap();
+        let at = second.sector as usize * SECTOR;
+        gap[at..at + second.core.len()].copy_from_slice(&second.core);
+        assert!(is_at(&gap, second.sector, &second.core) && !is_in_use(&gap, &second.core));
+        assert!(is_in_use(&gap, &first.core));
+        gap[..SECTOR].copy_from_slice(&second.record);
+        assert!(is_in_use(&gap, &second.core) && !is_in_use(&gap, &first.core));
+        gap[at + 5000] ^= 1;
+        assert!(!is_in_use(&gap, &second.core));
+        assert!(!is_at(&gap, 5000, &second.core) && !is_at(&gap, 1, &[]));
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! GRUB 2 for PC BIOS on a disk with a master boot record: the images that are embedded behind
 //! the record, and the configuration that the loader reads.
 //!
-//! Pure: it says which bytes belong where. The new core image goes beside the old one and the
-//! master boot record is switched last, so that one loader is complete at every moment.
+//! It says which bytes belong where; only [`one_shot`] writes, and only files. A new core image goes
+//! beside the one in use and the master boot record is switched last, so that one loader is complete
+//! at every moment.
 //! Layouts follow GRUB's `include/grub/i386/pc/boot.h` and `grub-core/boot/i386/pc/diskboot.S`.
 
 pub mod config;
 pub mod embed;
+pub mod environment;
+pub mod once;
+pub mod one_shot;
+pub mod staged;

@@ -63,9 +63,15 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("init", |f, _| f.init = InitSystem::Other("init".into())),
     ("firmware", |f, _| f.firmware = Firmware::Uefi),
-    ("kexec", |f, _| f.kexec.file_load = false),
+    ("kexec", |f, _| {
+        f.kexec.load = false;
+        f.kexec.file_load = false;
+    }),
     ("kexec", |f, _| f.kexec.disabled = true),
-    ("kexec", |f, _| f.kexec.lockdown = Some("integrity".into())),
+    ("kexec", |f, _| {
+        f.kexec.file_load = false;
+        f.kexec.lockdown = Some("integrity".into());
+    }),
     ("root", |f, _| {
         f.root = None;
         f.root_unknown = Some("LVM".into());

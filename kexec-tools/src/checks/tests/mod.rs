@@ -1,6 +1,7 @@
 //! Every check passes on a plain machine, and each fires on the machine that it is for.
 
 mod cases;
+mod entries;
 mod plain;
 
 use manifest::asked_again;

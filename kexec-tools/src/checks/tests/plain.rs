@@ -130,6 +130,7 @@ pub(super) fn machine() -> Facts {
             disabled: false,
             lockdown: None,
         },
+        boot_entry: Ok(()),
         root: Some(Root {
             identity: RootIdentity {
                 fs_uuid: "u".into(),

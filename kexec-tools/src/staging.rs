@@ -1,0 +1,146 @@
+//! Staging kernel and initramfs so that a boot loader can take them by their sectors alone: each in
+//! one run on the disk, written, flushed, and read back from the disk itself.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, ensure, Context, Result};
+use machine::extents::{self, NotOneRun};
+use machine::grub::{embed, staged};
+use machine::{block, direct, freeze, gap};
+use manifest::plan::Plan;
+use manifest::staged::{Staged, StagedFile};
+use manifest::{Digest, Document};
+use rustix::fs::{fallocate, FallocateFlags};
+
+/// How many places are tried for a file. Each attempt holds on to those before it, so that the
+/// filesystem has to look elsewhere.
+const ATTEMPTS: usize = 8;
+
+/// Writes a file of `length` bytes whose bytes lie together on the disk, synced.
+pub fn write_in_one_run(
+    path: &Path,
+    length: u64,
+    write: &dyn Fn(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let mut tried = Vec::new();
+    let found = try_places(path, length, write, &mut tried);
+    for attempt in &tried {
+        if let Err(e) = fs::remove_file(attempt) {
+            log::warn!("remove {}: {e}", attempt.display());
+        }
+    }
+    found.with_context(|| format!("write {} in one run on the disk", path.display()))
+}
+
+fn try_places(
+    path: &Path,
+    length: u64,
+    write: &dyn Fn(&mut dyn Write) -> Result<()>,
+    tried: &mut Vec<PathBuf>,
+) -> Result<()> {
+    let mut apart = String::new();
+    for attempt in 0..ATTEMPTS {
+        let here = path.with_extension(format!("attempt-{attempt}"));
+        tried.push(here.clone());
+        let file = File::create(&here).with_context(|| format!("create {}", here.display()))?;
+        // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's
+        // block maps) may find one all the same.
+        if let Err(e) = fallocate(file.as_fd(), FallocateFlags::empty(), 0, length) {
+            log::info!("stage: reserve {length} bytes: {e}; writing without");
+        }
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        write(&mut out)?;
+        let file = out
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .context("write the last bytes")?;
+        file.sync_all().context("write it to the disk")?;
+        let found = file.metadata().context("ask for its length")?.len();
+        ensure!(found == length, "it has {found} bytes, expected {length}");
+        match extents::place(&file) {
+            Ok(_) => {
+                tried.pop();
+                return fs::rename(&here, path).context("name it");
+            }
+            Err(NotOneRun::Apart(why)) => apart = why,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    bail!(
+        "the root filesystem has no {length} free bytes in a row, or no place that a boot loader can \
+         take them from ({apart}); free some space on it and run `go` again"
+    )
+}
+
+/// Looks where kernel and initramfs are, compares the disk with what was written, and leaves that
+/// beside them. Then everything is put into its place, for a boot loader that replays no journal.
+pub fn record(plan: &Plan, kernel: &Path, initramfs: &Path) -> Result<()> {
+    let staged = Staged {
+        run: plan.run.clone(),
+        kernel: compare(plan, kernel)?,
+        initramfs: compare(plan, initramfs)?,
+    };
+    // Whether it can be used behind the commit point is better known now than there.
+    staged::boot_block(&staged, &plan.cmdline)?;
+    ensure_boot_block_is_free(plan)?;
+    let directory = kernel.parent().unwrap_or(Path::new("/"));
+    let path = directory.join(Staged::FILE);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&path)?;
+        file.write_all(staged.to_json().as_bytes())?;
+        file.sync_all()?;
+        for directory in directory.ancestors() {
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().with_context(|| format!("write {}", path.display()))?;
+    freeze::settle(Path::new("/")).context("freeze and thaw the root filesystem")?;
+    log::info!(
+        "stage: kernel at sector {}, initramfs at sector {} of {}",
+        staged.kernel.offset / block::SECTOR,
+        staged.initramfs.offset / block::SECTOR,
+        plan.root_device
+    );
+    Ok(())
+}
+
+fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
+    let what = || format!("read {}", path.display());
+    let mut file = File::open(path).with_context(what)?;
+    let digest = Digest::of_reader(&mut file, &|_| ()).with_context(what)?;
+    let length = file.stream_position().with_context(what)?;
+    let offset = extents::place(&file).with_context(|| format!("place {}", path.display()))?;
+    let device = Path::new(&plan.root_device);
+    let found = direct::digest(device, offset, length)
+        .with_context(|| format!("read {} from {}", path.display(), device.display()))?;
+    ensure!(
+        found == digest,
+        "the disk does not hold what was written to {}: {found} at {offset} of {}, expected {digest}",
+        path.display(),
+        device.display()
+    );
+    Ok(StagedFile {
+        offset,
+        length,
+        digest,
+    })
+}
+
+fn ensure_boot_block_is_free(plan: &Plan) -> Result<()> {
+    let disk = File::open(&plan.disk).with_context(|| format!("open disk {}", plan.disk))?;
+    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
+    let mut block = [0; staged::SIZE];
+    File::open(&plan.root_device)
+        .and_then(|mut device| device.read_exact(&mut block))
+        .with_context(|| format!("read the boot block of {}", plan.root_device))?;
+    ensure!(
+        staged::may_be_replaced(&block, !embed::sectors_in_use(&gap).is_empty()),
+        "the boot block of {} holds a boot loader, and the master boot record does not go past it",
+        plan.root_device
+    );
+    Ok(())
+}

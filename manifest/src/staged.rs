@@ -1,0 +1,39 @@
+//! Where the staged kernel and initramfs lie on the disk: `staged.json` in the run's directory.
+//!
+//! A boot loader that must not trust a filesystem in flux loads them by these places alone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Document};
+
+/// What was staged, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// The run that it was staged for.
+    pub run: String,
+    /// The kernel.
+    pub kernel: StagedFile,
+    /// The initramfs.
+    pub initramfs: StagedFile,
+}
+
+impl Document for Staged {
+    const KIND: &'static str = "reroot-staged";
+    const VERSION: u32 = 1;
+}
+
+/// A file whose bytes lie in one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedFile {
+    /// Where it begins, in bytes from the start of the root's partition; a multiple of 512.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Digest of these bytes.
+    pub digest: Digest,
+}
+
+impl Staged {
+    /// The document's name in the run's directory.
+    pub const FILE: &'static str = "staged.json";
+}
