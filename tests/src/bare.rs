@@ -5,15 +5,15 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use tempfile::TempDir;
 
 use crate::accelerator::accelerator;
 use crate::command::{explain, last_lines, run};
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::vm::directory;
 
 /// What goes into an initramfs.
@@ -42,45 +42,124 @@ pub struct Bare<'a> {
     pub more: &'a [&'a str],
 }
 
+/// How often the console is looked at where time matters.
+const TICK: Duration = Duration::from_millis(2);
+
 impl Bare<'_> {
     /// Boots it, waits until it has powered itself off, and gives what its console has shown.
     pub fn run(&self, limit: Duration) -> Result<String> {
+        let mut running = self.start()?;
+        let status = running.wait(limit, |_| false)?;
+        let console = running.console();
+        match status {
+            Some(status) if status.success() => Ok(console),
+            _ => bail!(
+                "the bare machine did not end by itself: {status:?}\n{}",
+                last_lines(&console, 60)
+            ),
+        }
+    }
+
+    /// Boots it and gives the time from the moment when its console shows `from` to the moment when
+    /// it shows `to` behind that.
+    pub fn between(&self, from: &str, to: &str, limit: Duration) -> Result<Duration> {
+        let mut running = self.start()?;
+        let mut started = None;
+        let mut ended = None;
+        running.wait(limit, |console| {
+            let Some((_, behind)) = console.split_once(from) else {
+                return false;
+            };
+            let start = *started.get_or_insert_with(Instant::now);
+            if behind.contains(to) {
+                ended = Some(start.elapsed());
+            }
+            ended.is_some()
+        })?;
+        ended.with_context(|| {
+            format!(
+                "no `{to}` behind `{from}`\n{}",
+                last_lines(&running.console(), 60)
+            )
+        })
+    }
+
+    fn start(&self) -> Result<Running> {
         let accelerator = accelerator(self.kernel)?;
-        let directory: TempDir = directory("bare")?;
+        let slot = lock::machine_slot()?;
+        let directory = directory("bare")?;
         let initramfs = directory.path().join("initramfs");
         let console = directory.path().join("console.log");
         fs::write(&initramfs, self.initramfs).context("write the initramfs")?;
-        let _slot = lock::machine_slot()?;
-        let mut command = Command::new("timeout");
+        // setpriv: a test that is killed takes its machine with it.
+        let mut command = Command::new("setpriv");
         command
-            .arg("--kill-after=2")
-            .arg((limit * accelerator.patience()).as_secs().to_string())
-            .args(["qemu-system-x86_64", "-nodefaults", "-display", "none"])
+            .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            .args(["-nodefaults", "-display", "none", "-no-reboot"])
             .args(["-machine", self.board, "-accel", accelerator.name()])
-            .args(["-cpu", "max", "-smp", "2", "-no-reboot"])
+            .args(["-cpu", "max", "-smp", "2"])
             .args(["-m", &self.memory_mib.to_string()])
             .arg("-kernel")
             .arg(self.kernel)
             .arg("-initrd")
             .arg(&initramfs)
             .arg("-append")
-            .arg(format!("console=ttyS0 panic=-1 {}", self.cmdline))
+            .arg(format!(
+                "console=ttyS0 panic=-1 no_timer_check {}",
+                self.cmdline
+            ))
             .arg("-serial")
             .arg(format!("file:{}", console.display()))
             .args(self.more)
             .stdin(Stdio::null());
-        let output = command.output().map_err(|error| explain(&command, error))?;
-        let text = fs::read(&console).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).replace('\r', "");
-        if !output.status.success() {
-            bail!(
-                "the bare machine ended with {}\n{}\n{}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr),
-                last_lines(&text, 60)
-            );
+        let process = command.spawn().map_err(|error| explain(&command, error))?;
+        Ok(Running {
+            process,
+            console,
+            patience: accelerator.patience(),
+            _directory: directory,
+            _slot: slot,
+        })
+    }
+}
+
+/// A bare machine's QEMU, killed when this is dropped.
+struct Running {
+    process: Child,
+    console: PathBuf,
+    patience: u32,
+    _directory: TempDir,
+    _slot: Lock,
+}
+
+impl Running {
+    fn console(&self) -> String {
+        let text = fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&text).replace('\r', "")
+    }
+
+    /// Until it ends by itself, or the console shows enough, or the time is over.
+    fn wait(
+        &mut self,
+        limit: Duration,
+        mut enough: impl FnMut(&str) -> bool,
+    ) -> Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + limit * self.patience;
+        loop {
+            let ended = self.process.try_wait().context("ask after QEMU")?;
+            if ended.is_some() || enough(&self.console()) || Instant::now() > deadline {
+                return Ok(ended);
+            }
+            std::thread::sleep(TICK);
         }
-        Ok(text)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

@@ -95,7 +95,7 @@ fn what_is_loaded_arrives_and_what_must_not_be_loaded_is_not() -> Result<()> {
     // By our own loader: command line, memory map, screen and every byte of the payload.
     assert_eq!(
         all(locked, "cmdline "),
-        ["console=ttyS0 panic=-1 lockdown=integrity guest=locked"]
+        ["console=ttyS0 panic=-1 no_timer_check lockdown=integrity guest=locked"]
     );
     assert_eq!(all(locked, "memory "), all(first, "memory "));
     assert_eq!(all(locked, "screen "), all(first, "screen "));
@@ -107,7 +107,7 @@ fn what_is_loaded_arrives_and_what_must_not_be_loaded_is_not() -> Result<()> {
     // By the kernel's.
     assert_eq!(
         all(disabled, "cmdline "),
-        ["console=ttyS0 panic=-1 guest=disabled"]
+        ["console=ttyS0 panic=-1 no_timer_check guest=disabled"]
     );
     disabled
         .last()

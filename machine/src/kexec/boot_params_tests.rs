@@ -41,7 +41,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes[at..].first_chunk().unwrap())
 }
 
-/// Types and data of the list of setup_data.
+/// Types and data of the list of `setup_data`.
 fn setup_data(bytes: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let mut found = Vec::new();
     let mut next = u64_at(bytes, at::SETUP_DATA);
@@ -66,7 +66,7 @@ fn the_kernel_finds_its_header_command_line_and_initrd() {
     assert_eq!(bytes[at::TYPE_OF_LOADER], 0xff);
     assert_eq!(bytes[at::LOADFLAGS], LOADED_HIGH);
     assert_eq!(u32_at(&bytes, at::CODE32_START), 16 << 20);
-    let cmdline = (u32_at(&bytes, at::CMDLINE) as u64 - AT.0) as usize;
+    let cmdline = (u64::from(u32_at(&bytes, at::CMDLINE)) - AT.0) as usize;
     assert_eq!(bytes[cmdline..cmdline + 20], *b"panic=30 loglevel=4\0");
     assert_eq!(u32_at(&bytes, at::EXT_CMDLINE), 0);
     assert_eq!(u32_at(&bytes, at::RAMDISK_IMAGE), 0x1234_5000);

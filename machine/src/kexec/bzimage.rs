@@ -51,6 +51,8 @@ const XLOADFLAGS_PROTOCOL: u16 = 0x20c;
 const LOADED_HIGH: u8 = 1;
 /// `xloadflags`: there is a 64-bit entry at [`ENTRY_64`].
 const XLF_KERNEL_64: u16 = 1;
+/// `xloadflags`: it can be entered with five levels of page tables.
+const XLF_5LEVEL: u16 = 1 << 5;
 /// Where the 64-bit entry lies in the protected-mode code.
 pub const ENTRY_64: ByteSize = ByteSize(0x200);
 
@@ -97,8 +99,8 @@ pub struct Kernel {
     pub initrd_addr_max: PhysAddr,
     /// The longest command line that it takes, without the NUL.
     pub cmdline_size: u32,
-    /// The file carries a signature; by whom, and whether it is good, is not looked at.
-    pub signed: bool,
+    /// It can be entered by a kernel that uses five levels of page tables.
+    pub five_levels: bool,
 }
 
 /// Why a file is not a kernel that can be loaded.
@@ -182,7 +184,7 @@ impl Kernel {
             cmdline_size: sensible("cmdline_size", field.u32(at::CMDLINE_SIZE), |v| {
                 (255..=1 << 16).contains(&v)
             })?,
-            signed: signed(head),
+            five_levels: field.u16(at::XLOADFLAGS) & XLF_5LEVEL != 0,
         })
     }
 }
@@ -253,21 +255,6 @@ fn init_size(field: &Fields, code: u64) -> Result<ByteSize, BzImageError> {
         return nonsense("init_size", size.max(code));
     }
     Ok(ByteSize(size.max(code)))
-}
-
-/// Whether the file has a certificate table, as a PE file: the fifth of the optional header's
-/// directories, with its size in the second half.
-fn signed(head: &[u8]) -> bool {
-    /// Behind `PE\0\0`, the file header and the fixed part of a PE32+ optional header.
-    const CERTIFICATE_SIZE: usize = 4 + 20 + 112 + 4 * 8 + 4;
-    const PE_HEADER_AT: usize = 0x3c;
-    let u32_at = |at: usize| Some(u32::from_le_bytes(*head.get(at..)?.first_chunk()?));
-    let size = || {
-        let pe = u32_at(PE_HEADER_AT)? as usize;
-        (head.starts_with(b"MZ") && head.get(pe..)?.starts_with(b"PE\0\0"))
-            .then(|| u32_at(pe + CERTIFICATE_SIZE))?
-    };
-    size().is_some_and(|size| size > 0)
 }
 
 fn sensible(

@@ -114,20 +114,6 @@ fn four_sectors_are_meant_by_none() {
     assert_eq!(kernel.code.start, 5 * SECTOR);
 }
 
-#[test]
-fn a_certificate_table_is_a_signature() {
-    let pe = 0x80_usize;
-    let mut signed = vec![0_u8; 0x264];
-    signed[..2].copy_from_slice(b"MZ");
-    signed[0x3c] = pe as u8;
-    signed[pe..pe + 4].copy_from_slice(b"PE\0\0");
-    assert!(!super::signed(&signed));
-    signed[pe + 24 + 112 + 36] = 1;
-    assert!(super::signed(&signed));
-    signed[0x3c..0x40].fill(0xff);
-    assert!(!super::signed(&signed), "a header outside of the file");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -27,6 +27,8 @@ pub struct Machine {
     pub used: Option<Vec<Span>>,
     /// Memory that is somebody else's: a crash kernel's.
     pub avoid: Vec<Span>,
+    /// The running kernel uses five levels of page tables.
+    pub five_levels: bool,
     /// The hardware.
     pub hardware: Hardware,
 }
@@ -78,6 +80,9 @@ pub enum LayoutError {
         /// The most.
         most: u32,
     },
+    /// The kernel is too old to be entered with five levels of page tables.
+    #[error("this kernel cannot be entered from one that uses five levels of page tables; boot the old OS with `no5lvl`")]
+    FiveLevels,
     /// It holds a NUL.
     #[error("the command line holds a NUL")]
     Nul,
@@ -118,6 +123,9 @@ pub fn layout(
     }
     if cmdline.contains(&0) {
         return Err(LayoutError::Nul);
+    }
+    if machine.five_levels && !kernel.five_levels {
+        return Err(LayoutError::FiveLevels);
     }
     // Beside the parts: the kernel, and what it is started with.
     if initrd.len() + 2 > SEGMENTS_MOST {

@@ -29,6 +29,7 @@ fn machine(ram: &[(u64, u64)]) -> Machine {
         map: MemoryMap::new(&regions).unwrap(),
         used: None,
         avoid: Vec::new(),
+        five_levels: false,
         hardware: Hardware::default(),
     }
 }
@@ -161,6 +162,19 @@ fn what_does_not_fit_is_refused_with_its_size() {
             Err(LayoutError::Overflow("the initrd"))
         );
     }
+}
+
+#[test]
+fn a_kernel_that_knows_no_fifth_level_is_not_entered_with_five() {
+    let mut kernel = parsed(&KERNELS[0]);
+    let mut machine = machine(&[(1, 256)]);
+    machine.five_levels = true;
+    assert!(layout(&kernel, &[], b"", &machine).is_ok());
+    kernel.five_levels = false;
+    assert_eq!(
+        layout(&kernel, &[], b"", &machine),
+        Err(LayoutError::FiveLevels)
+    );
 }
 
 #[test]

@@ -47,14 +47,15 @@ fn iomem_gives_ram_and_the_crash_kernel() {
 
 #[test]
 fn addresses_that_are_hidden_are_no_map() {
-    let hidden: String = IOMEM
+    let hidden: Vec<String> = IOMEM
         .lines()
         .map(|line| {
             let (range, name) = line.split_once(" : ").unwrap();
             let indent = range.len() - range.trim_start().len();
-            format!("{:indent$}00000000-00000000 : {name}\n", "")
+            format!("{:indent$}00000000-00000000 : {name}", "")
         })
         .collect();
+    let hidden = hidden.join("\n");
     assert_eq!(iomem(&hidden), Err(MemoryMapError::Hidden));
 }
 

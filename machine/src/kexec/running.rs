@@ -14,6 +14,7 @@ use super::memory_map::{self, MemoryMap, MemoryMapError};
 const MEMMAP: &str = "/sys/firmware/memmap";
 const IOMEM: &str = "/proc/iomem";
 const BOOT_PARAMS: &str = "/sys/kernel/boot_params/data";
+const CPUINFO: &str = "/proc/cpuinfo";
 const EFI: &str = "/sys/firmware/efi";
 const SYSTAB: &str = "/sys/firmware/efi/systab";
 
@@ -64,6 +65,7 @@ pub fn read() -> Result<Machine, RunningError> {
         map,
         used,
         avoid,
+        five_levels: five_levels(&fs::read_to_string(CPUINFO).unwrap_or_default()),
         hardware: hardware(),
     })
 }
@@ -136,6 +138,12 @@ fn efi(boot_params: &[u8]) -> Option<Efi> {
     Efi::new(boot_params, tables, regions)
 }
 
+/// The flag is shown where the kernel uses what the processor can.
+fn five_levels(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|line| line.split_whitespace().any(|flag| flag == "la57"))
+}
+
 /// `ACPI20=0x…`, else `ACPI=0x…`, in the list of EFI's tables.
 fn rsdp(systab: &str) -> Option<PhysAddr> {
     let value = |name: &str| {
@@ -156,6 +164,12 @@ mod tests {
         assert_eq!(rsdp("ACPI=0x10\n"), Some(PhysAddr(0x10)));
         assert_eq!(rsdp("ACPI20=none\n"), None);
         assert_eq!(rsdp(""), None);
+    }
+
+    #[test]
+    fn five_levels_are_a_flag_of_the_processor() {
+        assert!(five_levels("processor\t: 0\nflags\t\t: fpu la57 vme\n"));
+        assert!(!five_levels("processor\t: 0\nflags\t\t: fpu la57x\n"));
     }
 
     /// This machine's own memory, whatever it is.

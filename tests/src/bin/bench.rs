@@ -3,6 +3,9 @@
 //! Times are of this machine's processors and of an ext4 in a file, the least of several rounds,
 //! and only their ratios mean anything elsewhere. The smallest memory is tried in virtual machines.
 
+#[path = "bench/kexec.rs"]
+mod kexec;
+
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -36,10 +39,11 @@ const MEMORY_MIB: [u32; 6] = [512, 384, 320, 256, 224, 208];
 type Part = fn(&Path) -> Result<()>;
 
 /// What there is to measure, by the name that selects it on the command line.
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
     ("sizes", sizes),
     ("trees", against_others),
     ("kept", kept_files),
+    ("kexec", kexec::loading),
     ("memory", smallest_memory),
 ];
 

@@ -4,6 +4,8 @@
 //!
 //! The files that the next kernel needs are in `/next`, and it gets them again.
 
+mod bench;
+
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -53,11 +55,16 @@ fn stage() -> Result<()> {
             .with_context(|| format!("mount {target}"))?;
     }
     let cmdline = fs::read_to_string("/proc/cmdline").context("read the command line")?;
-    let stage = cmdline
-        .split_whitespace()
-        .find_map(|w| w.strip_prefix("guest="));
-    report(&cmdline)?;
-    match stage {
+    let word = |start: &str| {
+        let mut words = cmdline.split_whitespace();
+        words.find_map(|word| word.strip_prefix(start))
+    };
+    match word("guest=") {
+        Some("times") => return bench::times(),
+        Some("enter") => return bench::enter(word("guest.way=").unwrap_or_default()),
+        _ => report(&cmdline)?,
+    }
+    match word("guest=") {
         Some("first") => first(),
         Some("locked") => locked(),
         Some("disabled") => disabled(),
@@ -165,7 +172,7 @@ fn first() -> Result<()> {
     // More than half of the memory: the kernel's own limit, of which the loader knows nothing.
     refused("too-much", too_much(&machine))?;
 
-    let next = "console=ttyS0 panic=-1 lockdown=integrity guest=locked";
+    let next = "console=ttyS0 panic=-1 no_timer_check lockdown=integrity guest=locked";
     own_load(KERNEL, next, &machine)?;
     ensure!(loaded()? == "1", "not loaded");
     load::unload().context("unload")?;
@@ -232,11 +239,17 @@ fn locked() -> Result<()> {
         Then::Final,
         file_load("/tmp/changed", ""),
     )?;
-    file_load(KERNEL, "console=ttyS0 panic=-1 guest=disabled")?;
+    file_load(
+        KERNEL,
+        "console=ttyS0 panic=-1 no_timer_check guest=disabled",
+    )?;
     ensure!(loaded()? == "1", "not loaded");
     load::unload().context("unload under lockdown")?;
     ensure!(loaded()? == "0", "still loaded");
-    file_load(KERNEL, "console=ttyS0 panic=-1 guest=disabled")?;
+    file_load(
+        KERNEL,
+        "console=ttyS0 panic=-1 no_timer_check guest=disabled",
+    )?;
     enter()
 }
 
@@ -282,7 +295,11 @@ fn enter_plainly() -> Result<()> {
     fs::write(PAYLOAD, vec![7; PAYLOAD_BYTES]).context("write a payload")?;
     say(&format!("payload made {}", digest(PAYLOAD)?));
     let machine = running::read()?;
-    own_load(KERNEL, "console=ttyS0 panic=-1 guest=end", &machine)?;
+    own_load(
+        KERNEL,
+        "console=ttyS0 panic=-1 no_timer_check guest=end",
+        &machine,
+    )?;
     enter()
 }
 
