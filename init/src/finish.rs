@@ -5,25 +5,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use manifest::journal::Phase;
+use manifest::outcomes;
 use manifest::plan::KeptPath;
 use manifest::report::{KeptReport, Report};
 use manifest::Document;
-use rustix::mount::{mount_remount, MountFlags};
 
 use crate::carry::replace;
 use crate::confirm::{traces, units};
-use crate::early::PARTS;
 use crate::inspect::BootableRoot;
 use crate::run::Run;
 use crate::target::{self, TARGET};
-use crate::{commit, console, journal_file};
+use crate::{console, journal_file, recorder};
 
 impl BootableRoot {
     /// Has the first boot confirmed, leaves the records, removes what is no longer needed, syncs. Then the machine may reboot.
     ///
     /// The new OS is whole. Records that cannot be written, or traces that cannot be removed, are
     /// told but do not keep the machine from booting it.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
+        self.run.recorder.begin("reboot");
         journal_file::record(&self.run.plan.run, Phase::Done)?;
         let confirmed_later = match self.install_confirm() {
             Ok(()) => true,
@@ -63,11 +63,14 @@ impl BootableRoot {
         let run = &self.run;
         write_record(run, "report.json", report.to_json().as_bytes())?;
         write_record(run, "plan.json", run.plan.to_json().as_bytes())?;
-        for name in ["launch.log", "facts.json"] {
+        for name in ["launch.log", "facts.json", outcomes::OLD_OS] {
             // What the launcher left in the run's directory; the wipe spares that.
             if let Ok(bytes) = fs::read(target::at(&run.plan.run_directory()).join(name)) {
                 write_record(run, name, &bytes)?;
             }
+        }
+        if let Ok(bytes) = fs::read(recorder::path()) {
+            write_record(run, outcomes::RAM, &bytes)?;
         }
         for phase in &report.phases {
             log::info!("phase {}: {:.1} s", phase.name, phase.seconds);
@@ -142,39 +145,6 @@ fn remove_other_runs(base: &Path, run: &str) -> Result<()> {
         if entry.file_name() != run && entry.file_type().with_context(what)?.is_dir() {
             traces::remove_tree(&entry.path())?;
         }
-    }
-    Ok(())
-}
-
-/// Leaves the log of a failed run in its directory on the machine, as far as that is possible.
-/// The failure itself has been told; a log that cannot be left is told as well.
-pub fn leave_log() {
-    if let Err(e) = try_leave_log() {
-        log::warn!("leave the log on the machine's root filesystem: {e:#}");
-    }
-}
-
-fn try_leave_log() -> Result<()> {
-    let committed = commit::is_passed();
-    let plan = manifest::plan::Plan::from_json(&fs::read(Path::new(PARTS).join("plan.json"))?)?;
-    let directory = Path::new(TARGET).join(plan.run_directory().trim_start_matches('/'));
-    if !directory.is_dir() {
-        // The root was not found, or not mounted.
-        return Ok(());
-    }
-    if !committed {
-        mount_remount(TARGET, MountFlags::NOATIME, "")
-            .context("make the root filesystem writable")?;
-    }
-    replace(
-        &directory.join("init.log"),
-        &fs::read(console::log_path())?,
-        0o600,
-    )?;
-    rustix::fs::sync();
-    if !committed {
-        mount_remount(TARGET, MountFlags::RDONLY, "")
-            .context("make the root filesystem read-only again")?;
     }
     Ok(())
 }

@@ -45,15 +45,23 @@ fn break_off(run: &Evidence) -> Result<Option<Outcome>> {
     let start = Instant::now();
     while run_directory::in_progress().is_some() {
         let now = read::evidence()?;
-        let stopping = now.iter().any(|e| e.in_progress && status::begun_to_stop(e));
+        let stopping = now
+            .iter()
+            .any(|e| e.in_progress && status::begun_to_stop(e));
         if stopping || start.elapsed() > PATIENCE {
-            eprintln!("run {} does not break off any more; follow the console", run.run);
+            eprintln!(
+                "run {} does not break off any more; follow the console",
+                run.run
+            );
             eprintln!("intact: everything; the commit point is not passed");
             return Ok(Some(Outcome::NeedsAPerson));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    println!("run {} is broken off; the old OS goes on as it was", run.run);
+    println!(
+        "run {} is broken off; the old OS goes on as it was",
+        run.run
+    );
     Ok(None)
 }
 
@@ -72,14 +80,23 @@ fn clean_up(runs: &[Evidence]) -> Result<Outcome> {
     for run in runs.iter().filter(|e| !e.leftovers.is_empty()) {
         let directory = std::path::Path::new(run_directory::BASE).join(&run.run);
         if status::judge(run).state == State::Committed {
-            println!("run {} is behind the commit point: what it staged stays", run.run);
+            println!(
+                "run {} is behind the commit point: what it staged stays",
+                run.run
+            );
             continue;
         }
         enter::unload();
         initrd::remove_copies(&directory);
-        let left = initrd::COPIES.iter().any(|name| directory.join(name).exists());
+        let left = initrd::COPIES
+            .iter()
+            .any(|name| directory.join(name).exists());
         if left {
-            eprintln!("what run {} left in {} cannot all be removed", run.run, directory.display());
+            eprintln!(
+                "what run {} left in {} cannot all be removed",
+                run.run,
+                directory.display()
+            );
             outcome = Outcome::NeedsAPerson;
         } else {
             println!("what run {} left is removed", run.run);
@@ -92,7 +109,9 @@ fn clean_up(runs: &[Evidence]) -> Result<Outcome> {
 /// Whether a run of this boot had begun to load.
 fn loaded_in_this_boot(e: &Evidence) -> bool {
     let load = |o: &Outcomes| {
-        o.boot == e.boot && o.get("load").is_some_and(|s| s.result != StepResult::Reverted)
+        o.boot == e.boot
+            && o.get("load")
+                .is_some_and(|s| s.result != StepResult::Reverted)
     };
     e.old_os.as_ref().is_some_and(load)
 }

@@ -84,11 +84,7 @@ fn start(plan: &Plan, survey: &Survey, directory: &Path) -> Result<std::process:
 
 /// Shows the worker's log until it fails or begins to stop services; from then on the console is
 /// the place to look. If this session ends first, the run goes on.
-fn follow(
-    worker: &mut std::process::Child,
-    directory: &Path,
-    mode: Mode,
-) -> Result<Outcome> {
+fn follow(worker: &mut std::process::Child, directory: &Path, mode: Mode) -> Result<Outcome> {
     let log = directory.join(log_file::NAME);
     eprintln!(
         "\nThe run goes on by itself from here, also if this session ends. Its log: {}",

@@ -88,7 +88,10 @@ fn one(t: &mut String, run: &RunStatus, evidence: &Evidence) {
     line("intact", &run.intact);
     line("next", &run.next);
     for left in &run.leftovers {
-        line("left over", &format!("{} ({})", left.path, size(left.bytes)));
+        line(
+            "left over",
+            &format!("{} ({})", left.path, size(left.bytes)),
+        );
     }
     line("directory", &run.directory);
 }

@@ -26,7 +26,10 @@ pub fn show(run: Option<&str>, json: bool, svg: Option<&Path>) -> Result<Outcome
     if let Some(run) = run {
         all.retain(|e| e.run == run);
         if all.is_empty() {
-            bail!("there is no run {run} in {} or {RECORDS}", run_directory::BASE);
+            bail!(
+                "there is no run {run} in {} or {RECORDS}",
+                run_directory::BASE
+            );
         }
     }
     if let Some(path) = svg {
@@ -84,11 +87,7 @@ fn directories(base: &str) -> Result<Vec<PathBuf>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with(|c: char| c.is_ascii_digit()) && path.is_dir()
     };
-    Ok(entries
-        .flatten()
-        .map(|e| e.path())
-        .filter(is_run)
-        .collect())
+    Ok(entries.flatten().map(|e| e.path()).filter(is_run).collect())
 }
 
 /// A document that is absent, or of another release, tells nothing.

@@ -122,7 +122,10 @@ pub fn boot_again() {
     if orderly {
         // A disk that hangs may keep systemd from it, and the machine from serving.
         std::thread::sleep(ORDERLY);
-        log::error!("the old OS does not reboot in order within {} s", ORDERLY.as_secs());
+        log::error!(
+            "the old OS does not reboot in order within {} s",
+            ORDERLY.as_secs()
+        );
     } else {
         rustix::fs::sync();
     }

@@ -304,7 +304,7 @@ fn way(entry: Entry) -> Way {
         Entry::Kexec => Way {
             load: "load kernel and initramfs by kexec",
             load_before: "nobody has them open for writing", load_after: "the kernel says that they are loaded",
-            unload: "unload them: the next reboot must not enter them",
+            unload: "unload them again",
             enter: "replace the running kernel", enter_before: "nothing is open for writing",
         },
         Entry::Takeover => Way {
