@@ -61,7 +61,8 @@ pub fn supervise() -> ExitCode {
     }
     let mut guard = Guard::new();
     for attempt in 1.. {
-        match attempt_run(&mut guard, attempt) {
+        let (verdict, hang) = attempt_run(&mut guard, attempt);
+        match verdict {
             Verdict::Again => {
                 log::warn!("the run is tried again from its start");
                 continue;
@@ -75,12 +76,22 @@ pub fn supervise() -> ExitCode {
                 hold::hold(&why, &mut guard)
             }
         }
+        if hang == Hang::InKernel {
+            reboot_at_once();
+        }
         break;
     }
     reboot(&mut guard)
 }
 
-fn attempt_run(guard: &mut Guard, attempt: u32) -> Verdict {
+/// Whether something of the worker is left that the kernel does not let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hang {
+    No,
+    InKernel,
+}
+
+fn attempt_run(guard: &mut Guard, attempt: u32) -> (Verdict, Hang) {
     recorder::forget_current();
     let worker = Command::new("/proc/self/exe").arg("run").spawn();
     let ended = worker.and_then(|worker| wait(worker, guard));
@@ -89,25 +100,22 @@ fn attempt_run(guard: &mut Guard, attempt: u32) -> Verdict {
             if let Some(signal) = status.signal() {
                 leave_log(&format!("the worker was ended by signal {signal}"), guard);
             }
-            verdict(status, commit::is_passed())
+            (verdict(status, commit::is_passed()), Hang::No)
         }
         Ok(Ended::Late { why, gone }) => {
             leave_log(&why, guard);
-            late(
-                &why,
-                gone,
-                commit::is_passed(),
-                resumes_after_reset(),
-                attempt,
-            )
+            let committed = commit::is_passed();
+            let verdict = late(&why, gone, committed, resumes_after_reset(), attempt);
+            (verdict, if gone { Hang::No } else { Hang::InKernel })
         }
         Err(e) => {
             log::error!("start the worker: {e}");
-            if commit::is_passed() {
+            let verdict = if commit::is_passed() {
                 Verdict::Hold(format!("the worker cannot be started: {e}"))
             } else {
                 Verdict::BootOld
-            }
+            };
+            (verdict, Hang::No)
         }
     }
 }
@@ -213,12 +221,23 @@ fn reboot(guard: &mut Guard) -> ExitCode {
         std::thread::sleep(Duration::from_millis(500));
         if let Err(e) = rustix::system::reboot(RebootCommand::Restart) {
             log::error!("reboot: {e}; trying the system request key");
-            let _ = std::fs::write("/proc/sys/kernel/sysrq", "1");
-            let _ = std::fs::write("/proc/sysrq-trigger", "b");
+            reboot_at_once();
         }
         std::thread::sleep(Duration::from_secs(5));
     }
     ExitCode::FAILURE
+}
+
+/// The way that asks no driver and waits for no disk: an orderly reboot would wait for what hangs.
+/// Before the commit point the root is read-only, so that nothing is lost by it; behind it, what is
+/// on the disk is enough to go on with.
+fn reboot_at_once() {
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = std::fs::write("/proc/sys/kernel/sysrq", "1")
+        .and_then(|()| std::fs::write("/proc/sysrq-trigger", "b"));
+    if let Err(e) = asked {
+        log::error!("reboot by the system request key: {e}");
+    }
 }
 
 #[cfg(test)]

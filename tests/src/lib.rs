@@ -5,6 +5,7 @@
 //! the target directory. Machines listen on the loopback interface alone.
 
 pub mod accelerator;
+pub mod bare;
 pub mod command;
 pub mod confirmed;
 pub mod crafted;
