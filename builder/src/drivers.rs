@@ -24,7 +24,7 @@ const USB_HOSTS: [&str; 3] = [
 
 /// Every class that `image.toml` may name.
 #[rustfmt::skip]
-pub const CLASSES: [Class; 12] = [
+pub const CLASSES: [Class; 13] = [
     Class { name: "virtio", patterns: &[
         "drivers/virtio/virtio_pci", "drivers/virtio/virtio_mmio", "drivers/block/virtio_blk",
         "drivers/scsi/virtio_scsi", "drivers/scsi/sd_mod",
@@ -81,6 +81,13 @@ pub const CLASSES: [Class; 12] = [
         "drivers/net/ethernet/qlogic/qede/qede", "drivers/net/ethernet/chelsio/cxgb4/cxgb4",
         "drivers/net/phy/broadcom", "drivers/net/phy/realtek", "drivers/net/phy/realtek/realtek",
         "drivers/net/bonding/bonding", "net/8021q/8021q", "net/bridge/bridge",
+    ] },
+    // What lpc_ich and i2c-i801 find is the chipset's watchdog; softdog is for machines without any.
+    Class { name: "watchdog", patterns: &[
+        "drivers/watchdog/iTCO_wdt", "drivers/mfd/lpc_ich", "drivers/i2c/busses/i2c-i801",
+        "drivers/watchdog/i6300esb", "drivers/watchdog/sp5100_tco", "drivers/watchdog/hpwdt",
+        "drivers/char/ipmi/ipmi_watchdog", "drivers/char/ipmi/ipmi_si", "drivers/watchdog/wdat_wdt",
+        "drivers/watchdog/softdog",
     ] },
     Class { name: "keyboard", patterns: &[
         "drivers/input/keyboard/atkbd", "drivers/input/serio/i8042", "drivers/hid/usbhid/usbhid",

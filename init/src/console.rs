@@ -7,11 +7,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use machine::log_line;
+use machine::{consoles, log_line};
+use rustix::fs::OFlags;
+use rustix::termios;
 
 use crate::early::STATE;
 
@@ -20,32 +22,15 @@ pub fn log_path() -> PathBuf {
     PathBuf::from(STATE).join("log")
 }
 
-/// Device nodes of the active consoles, in the kernel's order: the last is /dev/console.
-pub fn active() -> Vec<PathBuf> {
-    std::fs::read_to_string("/sys/class/tty/console/active")
-        .unwrap_or_default()
-        .split_whitespace()
-        .map(|name| PathBuf::from("/dev").join(name))
-        .collect()
-}
-
 struct Consoles {
     files: Mutex<Vec<File>>,
 }
 
 /// Sends the `log` macros to consoles, kernel log and log file. Called once by each process.
 pub fn start() {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let mut files: Vec<File> = active()
-        .into_iter()
-        .filter_map(|path| {
-            let flags = nonblocking.bits() as i32;
-            OpenOptions::new()
-                .write(true)
-                .custom_flags(flags)
-                .open(path)
-                .ok()
-        })
+    let mut files: Vec<File> = consoles::all()
+        .iter()
+        .filter_map(|path| open(path).ok())
         .collect();
     files.extend(
         OpenOptions::new()
@@ -60,6 +45,33 @@ pub fn start() {
         log::set_max_level(LevelFilter::Info);
     }
 }
+
+/// Opens a console for reading and writing, without ever waiting for the other side.
+pub fn open(path: &Path) -> std::io::Result<File> {
+    let nonblocking = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(nonblocking.bits() as i32)
+        .open(path)?;
+    if !consoles::active().iter().any(|active| active == path) {
+        set_speed(&file);
+    }
+    Ok(file)
+}
+
+/// A line that no parameter named has the kernel's 9600 baud; what looks at servers expects this.
+/// What has no speed, a screen, refuses, and nothing is lost by that.
+fn set_speed(file: &File) {
+    if let Ok(mut settings) = termios::tcgetattr(file) {
+        if settings.set_speed(SPEED).is_ok() {
+            let _ = termios::tcsetattr(file, termios::OptionalActions::Now, &settings);
+        }
+    }
+}
+
+/// Bits a second.
+const SPEED: u32 = 115_200;
 
 impl Log for Consoles {
     fn enabled(&self, _: &Metadata) -> bool {

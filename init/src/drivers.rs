@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use machine::modules::{self, Alias, Dependencies};
+use machine::watchdog;
 use manifest::Manifest;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -32,6 +33,10 @@ impl Drivers {
         };
         drivers.insert(manifest.kernel.load.iter().map(String::as_str))?;
         drivers.load_for_hardware()?;
+        if !watchdog::exists() {
+            // The kernel's own is better than none: it sees a PID 1 that hangs.
+            drivers.load_named(&["softdog"])?;
+        }
         Ok(drivers)
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use machine::freeze;
-use machine::grub::one_shot;
 use manifest::journal::Phase;
+use manifest::outcomes;
 use manifest::plan::KeptPath;
 use manifest::report::{KeptReport, Report};
 use manifest::Document;
@@ -15,11 +15,10 @@ use rustix::mount::{mount_remount, MountFlags};
 use crate::boot_sectors::Disk;
 use crate::carry::replace;
 use crate::confirm::{traces, units};
-use crate::early::PARTS;
 use crate::inspect::BootableRoot;
 use crate::run::Run;
 use crate::target::{self, TARGET};
-use crate::{commit, console, journal_file};
+use crate::{console, journal_file, recorder};
 
 /// The sectors before the first partition and the boot block as the old OS had them: all that a
 /// person needs to go back. In the run's directory from the commit point on, a record in the end.
@@ -28,7 +27,13 @@ pub const BOOT_SECTORS: &str = "boot-sectors-before.bin";
 pub const BOOT_BLOCK: &str = "boot-block-before.bin";
 
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.
-const LEFT_RECORDS: [&str; 4] = ["launch.log", "facts.json", BOOT_SECTORS, BOOT_BLOCK];
+const LEFT_RECORDS: [&str; 5] = [
+    "launch.log",
+    "facts.json",
+    outcomes::OLD_OS,
+    BOOT_SECTORS,
+    BOOT_BLOCK,
+];
 
 impl BootableRoot {
     /// Has the first boot confirmed, leaves the records, and puts everything into its place on the
@@ -38,8 +43,7 @@ impl BootableRoot {
     /// Records that cannot be written, or traces that cannot be removed, are told but do not keep
     /// the machine from booting the new OS.
     pub fn finish(mut self) -> Result<()> {
-        let mut recorder = std::mem::take(&mut self.run.recorder);
-        self.run.recorder.clone_from(&recorder);
+        self.run.recorder.begin("switch");
         if let Err(e) = self.install_confirm() {
             log::warn!("the first boot will not be compared with the plan: {e:#}");
             log::warn!("remove /.reroot in the new OS by hand");
@@ -50,7 +54,10 @@ impl BootableRoot {
                 .unwrap_or_else(|e| log::warn!("remove the traces of earlier runs: {e:#}")),
             Err(e) => log::warn!("leave the run's records: {e:#}"),
         }
-        recorder.retrying("switch", || self.switch())
+        let mut recorder = std::mem::take(&mut self.run.recorder);
+        recorder.retrying("switch", || self.switch())?;
+        recorder.begin("reboot");
+        Ok(())
     }
 
     /// GRUB replays no journal. Making the root read-only empties it; where something keeps the
@@ -93,6 +100,9 @@ impl BootableRoot {
             if let Ok(bytes) = fs::read(target::at(&run.plan.run_directory()).join(name)) {
                 write_record(run, name, &bytes)?;
             }
+        }
+        if let Ok(bytes) = fs::read(recorder::path()) {
+            write_record(run, outcomes::RAM, &bytes)?;
         }
         for phase in &report.phases {
             log::info!("phase {}: {:.1} s", phase.name, phase.seconds);
@@ -152,42 +162,6 @@ fn remove_other_runs(base: &Path, run: &str) -> Result<()> {
         if entry.file_name() != run && entry.file_type().with_context(what)?.is_dir() {
             traces::remove_tree(&entry.path())?;
         }
-    }
-    Ok(())
-}
-
-/// Leaves the log of a failed run in its directory on the machine, as far as that is possible.
-/// The failure itself has been told; a log that cannot be left is told as well.
-pub fn leave_log() {
-    if let Err(e) = try_leave_log() {
-        log::warn!("leave the log on the machine's root filesystem: {e:#}");
-    }
-}
-
-fn try_leave_log() -> Result<()> {
-    let committed = commit::is_passed();
-    let plan = manifest::plan::Plan::from_json(&fs::read(Path::new(PARTS).join("plan.json"))?)?;
-    let directory = Path::new(TARGET).join(plan.run_directory().trim_start_matches('/'));
-    if !directory.is_dir() {
-        // The root was not found, or not mounted.
-        return Ok(());
-    }
-    mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")?;
-    if !committed {
-        // The old OS boots next, and nothing of it shall differ.
-        if let Err(e) = one_shot::remove(Path::new(TARGET)) {
-            log::warn!("{:#}", anyhow::Error::new(e));
-        }
-    }
-    replace(
-        &directory.join("init.log"),
-        &fs::read(console::log_path())?,
-        0o600,
-    )?;
-    rustix::fs::sync();
-    if !committed {
-        mount_remount(TARGET, MountFlags::RDONLY, "")
-            .context("make the root filesystem read-only again")?;
     }
     Ok(())
 }

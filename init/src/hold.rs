@@ -1,18 +1,21 @@
 //! Holding a machine whose run failed after the commit point: loudly, with a shell on every
 //! console, and never by rebooting into something known to be broken.
 
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use machine::consoles;
+use rustix::fs::{fcntl_setfl, OFlags};
+
 use crate::console;
+use crate::watch::Guard;
 
 /// How often the hold is announced again.
 const ANNOUNCE_EVERY: Duration = Duration::from_mins(10);
 
 /// Announces the hold and keeps shells running on the consoles, for ever.
-pub fn hold(why: &str) -> ! {
+pub fn hold(why: &str, guard: &mut Guard) -> ! {
     let mut shells: Vec<(std::path::PathBuf, Option<Child>)> = shell_consoles()
         .into_iter()
         .map(|path| (path, None))
@@ -29,6 +32,8 @@ pub fn hold(why: &str) -> ! {
             }
         }
         reap();
+        // One that could not be stopped must not reset a machine that somebody works at.
+        guard.keep_alive();
         std::thread::sleep(Duration::from_secs(1));
         if announced.elapsed() > ANNOUNCE_EVERY {
             announce(why);
@@ -48,10 +53,10 @@ fn announce(why: &str) {
     );
 }
 
-/// The active consoles; a virtual terminal's number 0 stands for whichever is in front, so the
+/// The consoles, those that no parameter named included; a virtual terminal's number 0 stands for whichever is in front, so the
 /// shell goes to the first.
 fn shell_consoles() -> Vec<std::path::PathBuf> {
-    console::active()
+    consoles::all()
         .into_iter()
         .map(|p| {
             if p == Path::new("/dev/tty0") {
@@ -66,11 +71,9 @@ fn shell_consoles() -> Vec<std::path::PathBuf> {
 /// A shell with this console as its controlling terminal. One that cannot be started is tried
 /// again a second later; the others go on meanwhile.
 fn start_shell(console: &Path) -> Option<Child> {
-    let terminal = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(console)
-        .ok()?;
+    let terminal = console::open(console).ok()?;
+    // The shell waits for what is typed; opening a line without anybody at it must not have.
+    fcntl_setfl(&terminal, OFlags::empty()).ok()?;
     Command::new("/bin/busybox")
         .args(["setsid", "-c", "/bin/busybox", "sh"])
         .env("PATH", "/bin:/sbin")

@@ -7,6 +7,7 @@
 //!
 //! A copy stays in the new OS until its first boot is confirmed ([`confirm`]).
 
+mod back;
 mod boot_sectors;
 mod carry;
 mod chroot;
@@ -27,6 +28,7 @@ mod locales;
 mod network;
 mod progress;
 mod recorder;
+mod rehearse;
 mod resume;
 mod run;
 mod stage_loader;
@@ -34,6 +36,7 @@ mod supervisor;
 mod target;
 mod unpack;
 mod verify;
+mod watch;
 mod wipe;
 
 use std::process::ExitCode;
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         // The kernel hands parameters that it does not know to PID 1.
         _ if std::process::id() == 1 => supervisor::supervise(),
         ["run"] => run::main(),
+        ["leave", why] => back::main(why),
         ["confirm", "kept", directory] => confirm::kept(directory),
         ["confirm", directory] => confirm::main(directory),
         ["in-root", root, program, rest @ ..] => chroot::enter(root, program, rest),

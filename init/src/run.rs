@@ -13,15 +13,18 @@ use machine::tree::Source;
 use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::plan::Plan;
+use manifest::steps::Mode;
 use manifest::{Digest, Document, Manifest};
 
 use crate::early::{PARTS, STATE};
 use crate::recorder::Recorder;
 use crate::resume::{self, Start};
-use crate::{commit, console, drivers, find, finish, network, verify};
+use crate::{back, commit, console, drivers, find, network, rehearse, verify};
 
 /// The worker's exit status when the new OS is in place.
 pub const DONE: i32 = 0;
+/// The worker's exit status when the rehearsal has left its report.
+pub const REHEARSED: i32 = 5;
 const NOT_COMMITTED: u8 = 3;
 const HOLD: u8 = 4;
 
@@ -91,23 +94,39 @@ fn attempt() -> ExitCode {
             } else {
                 log::error!("intact: everything; the old OS was not touched");
                 log::error!(
-                    "next: read /.reroot/*/init.log in the old OS, mend the cause, run it again"
+                    "next: `status` in the old OS tells of it; mend the cause, run it again"
                 );
-                finish::leave_log();
+                back::leave_log();
                 ExitCode::from(NOT_COMMITTED)
             };
         }
     };
+    if verified.plan().mode == Mode::Rehearse {
+        return rehearsed(&verified);
+    }
     match after_verification(verified) {
         Ok(()) => ExitCode::from(DONE as u8),
         Err(e) => {
             log::error!("failed: {e:#}");
-            finish::leave_log();
+            back::leave_log();
             ExitCode::from(if commit::is_passed() {
                 HOLD
             } else {
                 NOT_COMMITTED
             })
+        }
+    }
+}
+
+/// Comes back, whatever is found.
+fn rehearsed(verified: &verify::VerifiedImage) -> ExitCode {
+    match rehearse::finish(verified.run(), &mut Recorder::new(verified.plan())) {
+        Ok(()) => ExitCode::from(REHEARSED as u8),
+        Err(e) => {
+            log::error!("failed: {e:#}");
+            log::error!("intact: everything; the old OS was not touched");
+            back::leave_log();
+            ExitCode::from(NOT_COMMITTED)
         }
     }
 }
@@ -123,6 +142,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
         order.plan.new_os.pretty_name,
         order.plan.hostname
     );
+    *recorder = Recorder::new(&order.plan);
     let drivers = recorder.once("drivers", || drivers::Drivers::load(&order.manifest))?;
     let root = recorder.once("find", || find::find(&order.plan.root, &drivers))?;
     let start = resume::look(&order.plan, &root)?;

@@ -1,4 +1,5 @@
-//! PID 1 proper: starts the worker, outlives it, and decides what becomes of the machine.
+//! PID 1 proper: starts the worker, outlives it, keeps the steps' deadlines, and decides what becomes
+//! of the machine.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -7,9 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 
-use crate::early;
+use crate::recorder::{self, Current};
 use crate::target::TARGET;
-use crate::{commit, console, hold, resume, run};
+use crate::watch::{resumes_after_reset, Guard};
+use crate::{commit, console, early, hold, resume, run};
 
 /// What becomes of the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,9 +20,33 @@ enum Verdict {
     BootNew,
     /// Nothing was changed: the old OS is as it was.
     BootOld,
+    /// The same, as it was meant.
+    Rehearsed,
+    /// The commit point is passed, and a reset takes the run up again.
+    Resume,
+    /// The commit point is passed, the worker is gone, and the run may be tried again.
+    Again,
     /// The commit point is passed and the new OS is not in place.
     Hold(String),
 }
+
+/// How an attempt ended.
+enum Ended {
+    /// By itself, or by a signal.
+    Status(ExitStatus),
+    /// A step took longer than it may. The worker was killed; it may hang in the kernel.
+    Late { why: String, gone: bool },
+}
+
+/// How often a run is tried behind the commit point when a step hangs.
+const ATTEMPTS: u32 = 3;
+/// How long plan and manifest may take to be read, before the first step begins.
+const START: Duration = Duration::from_mins(2);
+/// How long a killed worker may take to vanish: one that hangs in the kernel never does.
+const VANISH: Duration = Duration::from_secs(10);
+/// How long leaving the log may take on a disk that perhaps hangs.
+const LEAVE: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_millis(100);
 
 /// Never returns unless the machine cannot even be held.
 pub fn supervise() -> ExitCode {
@@ -39,53 +65,104 @@ pub fn supervise() -> ExitCode {
             log::error!("{e:#}");
         }
     }
-    let status = Command::new("/proc/self/exe")
-        .arg("run")
-        .spawn()
-        .and_then(wait);
-    let verdict = match status {
-        Ok(status) => verdict(status, commit::is_passed()),
-        Err(e) => {
-            log::error!("start the worker: {e}");
-            Verdict::BootOld
+    let mut guard = Guard::new();
+    for attempt in 1.. {
+        let (verdict, hang) = attempt_run(&mut guard, attempt);
+        match verdict {
+            Verdict::Again => {
+                log::warn!("the run is tried again from its start");
+                continue;
+            }
+            Verdict::BootNew => log::info!("rebooting into the new OS"),
+            Verdict::BootOld => log::error!("nothing was changed; rebooting into the old OS"),
+            Verdict::Rehearsed => log::info!("the rehearsal is over; rebooting into the old OS"),
+            Verdict::Resume => log::error!("rebooting, to take the run up again"),
+            Verdict::Hold(why) => {
+                guard.disarm();
+                hold::hold(&why, &mut guard)
+            }
         }
-    };
-    match verdict {
-        Verdict::BootNew => log::info!("rebooting into the new OS"),
-        Verdict::BootOld => log::error!("nothing was changed; rebooting into the old OS"),
-        Verdict::Hold(why) => hold::hold(&why),
+        if hang == Hang::InKernel {
+            reboot_at_once();
+        }
+        break;
     }
-    reboot()
+    reboot(&mut guard)
 }
 
-/// Waits for the worker. Before the commit point it has to be done in time: a driver or a disk that
-/// hangs must not keep the old OS from coming back. After it there is nothing to go back to.
-fn wait(mut worker: Child) -> std::io::Result<ExitStatus> {
+/// Whether something of the worker is left that the kernel does not let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hang {
+    No,
+    InKernel,
+}
+
+fn attempt_run(guard: &mut Guard, attempt: u32) -> (Verdict, Hang) {
+    recorder::forget_current();
+    let worker = Command::new("/proc/self/exe").arg("run").spawn();
+    let ended = worker.and_then(|worker| wait(worker, guard));
+    match ended {
+        Ok(Ended::Status(status)) => {
+            if let Some(signal) = status.signal() {
+                leave_log(&format!("the worker was ended by signal {signal}"), guard);
+            }
+            (verdict(status, commit::is_passed()), Hang::No)
+        }
+        Ok(Ended::Late { why, gone }) => {
+            leave_log(&why, guard);
+            let committed = commit::is_passed();
+            let verdict = late(&why, gone, committed, resumes_after_reset(), attempt);
+            (verdict, if gone { Hang::No } else { Hang::InKernel })
+        }
+        Err(e) => {
+            log::error!("start the worker: {e}");
+            let verdict = if commit::is_passed() {
+                Verdict::Hold(format!("the worker cannot be started: {e}"))
+            } else {
+                Verdict::BootOld
+            };
+            (verdict, Hang::No)
+        }
+    }
+}
+
+/// Waits for the worker, as long as its current step may take.
+fn wait(mut worker: Child, guard: &mut Guard) -> std::io::Result<Ended> {
     let start = Instant::now();
     loop {
         if let Some(status) = worker.try_wait()? {
-            return Ok(status);
+            return Ok(Ended::Status(status));
         }
-        if start.elapsed() > UNCOMMITTED_LIMIT && !commit::is_passed() {
-            log::error!(
-                "the commit point was not reached within {} s",
-                UNCOMMITTED_LIMIT.as_secs()
-            );
-            // Killed, not waited for: it may hang in the kernel. It cannot commit any more.
+        if let Some(why) = overdue(recorder::current(), start.elapsed()) {
+            log::error!("{why}");
             worker.kill()?;
-            return Ok(ExitStatus::from_raw(9));
+            let killed = Instant::now();
+            let mut gone = false;
+            while !gone && killed.elapsed() < VANISH {
+                std::thread::sleep(TICK);
+                gone = worker.try_wait()?.is_some();
+            }
+            return Ok(Ended::Late { why, gone });
         }
-        std::thread::sleep(Duration::from_millis(100));
+        guard.all_is_well(commit::is_passed());
+        std::thread::sleep(TICK);
     }
 }
 
-/// How long drivers, the root's disk and the verification may take together.
-const UNCOMMITTED_LIMIT: Duration = Duration::from_mins(30);
+/// Which deadline has passed, in words.
+fn overdue(current: Option<Current>, since_start: Duration) -> Option<String> {
+    match current {
+        Some(Current { name, until_s }) => (recorder::seconds_since_boot() > until_s)
+            .then(|| format!("{name}: not done within its deadline")),
+        None => (since_start > START).then(|| "no step was begun in time".to_owned()),
+    }
+}
 
 /// A worker that was killed tells nothing, so the commit marker counts.
 fn verdict(status: ExitStatus, committed: bool) -> Verdict {
     match (status.code(), committed) {
         (Some(run::DONE), true) => Verdict::BootNew,
+        (Some(run::REHEARSED), false) => Verdict::Rehearsed,
         (_, false) => Verdict::BootOld,
         (Some(_), true) => Verdict::Hold("the run failed after the commit point".to_owned()),
         (None, true) => Verdict::Hold(format!(
@@ -95,7 +172,44 @@ fn verdict(status: ExitStatus, committed: bool) -> Verdict {
     }
 }
 
-fn reboot() -> ExitCode {
+/// A step has hung. Before the commit point the old OS is whole. Behind it the run is taken up again,
+/// by a reset if that leads back here, or by another attempt if nothing of this one is left that
+/// could write beside it.
+fn late(why: &str, gone: bool, committed: bool, resumes: bool, attempt: u32) -> Verdict {
+    match (committed, resumes, gone) {
+        (false, ..) => Verdict::BootOld,
+        (true, true, _) => Verdict::Resume,
+        (true, false, true) if attempt < ATTEMPTS => Verdict::Again,
+        (true, false, _) => Verdict::Hold(why.to_owned()),
+    }
+}
+
+/// Leaves log and outcomes on the machine's disk, by a process that may hang.
+fn leave_log(why: &str, guard: &mut Guard) {
+    let child = Command::new("/proc/self/exe").args(["leave", why]).spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) => return log::warn!("leave the log: {e}"),
+    };
+    let start = Instant::now();
+    while matches!(child.try_wait(), Ok(None)) {
+        if start.elapsed() > LEAVE {
+            log::warn!("the log cannot be left: the disk does not answer");
+            let _ = child.kill();
+            return;
+        }
+        guard.all_is_well(commit::is_passed());
+        std::thread::sleep(TICK);
+    }
+}
+
+/// How often a reboot is tried.
+const REBOOTS: u32 = 3;
+
+/// A disk that hangs keeps this from coming to its end; the watchdog, where there is one, does not
+/// wait for it.
+fn reboot(guard: &mut Guard) -> ExitCode {
+    guard.allow_for_reboot();
     rustix::fs::sync();
     if let Err(e) = unmount(TARGET, UnmountFlags::empty()) {
         // Not mounted is as good; otherwise read-only is the next best, and sync has been called.
@@ -107,14 +221,29 @@ fn reboot() -> ExitCode {
         }
     }
     rustix::fs::sync();
-    // Consoles get a moment to print what was written to them.
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    if let Err(e) = rustix::system::reboot(RebootCommand::Restart) {
-        log::error!("reboot: {e}; trying the system request key");
-        let _ = std::fs::write("/proc/sys/kernel/sysrq", "1");
-        let _ = std::fs::write("/proc/sysrq-trigger", "b");
+    guard.disarm();
+    for _ in 0..REBOOTS {
+        // Consoles get a moment to print what was written to them.
+        std::thread::sleep(Duration::from_millis(500));
+        if let Err(e) = rustix::system::reboot(RebootCommand::Restart) {
+            log::error!("reboot: {e}; trying the system request key");
+            reboot_at_once();
+        }
+        std::thread::sleep(Duration::from_secs(5));
     }
     ExitCode::FAILURE
+}
+
+/// The way that asks no driver and waits for no disk: an orderly reboot would wait for what hangs.
+/// Before the commit point the root is read-only, so that nothing is lost by it; behind it, what is
+/// on the disk is enough to go on with.
+fn reboot_at_once() {
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = std::fs::write("/proc/sys/kernel/sysrq", "1")
+        .and_then(|()| std::fs::write("/proc/sysrq-trigger", "b"));
+    if let Err(e) = asked {
+        log::error!("reboot by the system request key: {e}");
+    }
 }
 
 #[cfg(test)]
@@ -133,8 +262,51 @@ mod tests {
             Verdict::BootOld,
             "done without a commit is not done"
         );
+        assert_eq!(verdict(exit(5), false), Verdict::Rehearsed);
+        assert!(
+            matches!(verdict(exit(5), true), Verdict::Hold(_)),
+            "a rehearsal behind the commit point is none"
+        );
         assert!(matches!(verdict(exit(4), true), Verdict::Hold(_)));
         assert!(matches!(verdict(exit(3), true), Verdict::Hold(_)));
         assert!(matches!(verdict(killed, true), Verdict::Hold(why) if why.contains("signal 9")));
+    }
+
+    #[test]
+    fn a_step_that_hangs_goes_back_before_the_commit_point_and_on_behind_it() {
+        let late = |gone, committed, resumes, attempt| {
+            super::late("why", gone, committed, resumes, attempt)
+        };
+        for gone in [true, false] {
+            assert_eq!(late(gone, false, false, 1), Verdict::BootOld);
+            assert_eq!(late(gone, false, true, 1), Verdict::BootOld);
+            assert_eq!(late(gone, true, true, 1), Verdict::Resume);
+        }
+        assert_eq!(late(true, true, false, 1), Verdict::Again);
+        assert!(matches!(
+            late(true, true, false, ATTEMPTS),
+            Verdict::Hold(_)
+        ));
+        assert!(
+            matches!(late(false, true, false, 1), Verdict::Hold(_)),
+            "two workers must never write side by side"
+        );
+    }
+
+    #[test]
+    fn a_deadline_passes_only_once_it_is_over() {
+        let now = recorder::seconds_since_boot();
+        let step = |until_s| {
+            Some(Current {
+                name: "find".to_owned(),
+                until_s,
+            })
+        };
+        assert_eq!(overdue(step(now + 100), Duration::ZERO), None);
+        assert_eq!(overdue(None, START), None);
+        assert!(overdue(None, START + TICK).is_some());
+        if now > 2 {
+            assert!(overdue(step(now - 2), Duration::ZERO).is_some());
+        }
     }
 }

@@ -38,6 +38,11 @@ impl VerifiedImage {
         &self.0.plan
     }
 
+    /// Everything that the steps share.
+    pub fn run(&self) -> &Run {
+        &self.0
+    }
+
     /// Hands over the times of the phases so far.
     pub fn with_recorder(mut self, recorder: Recorder) -> VerifiedImage {
         self.0.recorder = recorder;

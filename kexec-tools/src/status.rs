@@ -11,8 +11,7 @@ use manifest::journal::{self, Phase};
 use manifest::outcomes::{self, Outcomes};
 use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};
-use manifest::report::Report;
-use manifest::status::{self, Evidence, Leftover, Status};
+use manifest::status::{self, Evidence, Finished, Leftover, Status};
 use manifest::Document;
 
 use crate::{initrd, run_directory, show_status, Outcome};
@@ -98,7 +97,7 @@ fn read_into(e: &mut Evidence, directory: &Path) {
     e.plan = read::<Plan>(directory, "plan.json").or(e.plan.take());
     e.old_os = read::<Outcomes>(directory, outcomes::OLD_OS).or(e.old_os.take());
     e.ram = read::<Outcomes>(directory, outcomes::RAM).or(e.ram.take());
-    e.report = read::<Report>(directory, "report.json").or(e.report.take());
+    e.report = read::<Finished>(directory, "report.json").or(e.report.take());
     e.rehearsal = read::<Rehearsal>(directory, rehearsal::NAME).or(e.rehearsal.take());
     for name in initrd::COPIES {
         let path = directory.join(name);

@@ -43,6 +43,12 @@ impl Watchdog {
         Ok(watchdog)
     }
 
+    /// Sets another time.
+    pub fn set_timeout(&mut self, seconds: i32) -> io::Result<()> {
+        self.timeout_s = syscalls::watchdog::set_timeout(self.device.as_fd(), seconds)?;
+        Ok(())
+    }
+
     /// Gives a sign of life.
     pub fn pet(&mut self) -> io::Result<()> {
         // Old drivers know the write alone. What is written must not be the letter that disarms.

@@ -6,7 +6,6 @@ use crate::journal::Phase;
 use crate::outcomes::{Failure, Outcomes, StepOutcome, StepResult};
 use crate::plan::Plan;
 use crate::rehearsal::Rehearsal;
-use crate::report::Report;
 use crate::steps::{Mode, OnFailure, Place, Step};
 use crate::Document;
 
@@ -24,7 +23,7 @@ pub struct Evidence {
     /// Its steps in the RAM environment.
     pub ram: Option<Outcomes>,
     /// The report of a reinstallation.
-    pub report: Option<Report>,
+    pub report: Option<Finished>,
     /// The report of a rehearsal.
     pub rehearsal: Option<Rehearsal>,
     /// The journal's last phase, if it is of this run.
@@ -35,6 +34,26 @@ pub struct Evidence {
     pub leftovers: Vec<Leftover>,
     /// The id of the boot in which this was read.
     pub boot: String,
+}
+
+/// As much of [`crate::report::Report`] as is looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Finished {
+    /// What the first boot found; absent until it has.
+    #[serde(default)]
+    pub confirm: Option<Confirmed>,
+}
+
+impl Document for Finished {
+    const KIND: &'static str = crate::report::Report::KIND;
+    const VERSION: u32 = crate::report::Report::VERSION;
+}
+
+/// As much of [`crate::confirm::Confirm`] as is looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// Nothing fell short.
+    pub passed: bool,
 }
 
 /// A file that only a run in progress needs.
@@ -198,7 +217,14 @@ fn outcomes(e: &Evidence) -> Vec<StepOutcome> {
                 error: None,
             }));
         }
-        steps.extend(ram.steps.iter().cloned());
+        // The last one ends with the kernel, and was come back from.
+        let over = e.report.is_some() || e.rehearsal.is_some();
+        steps.extend(ram.steps.iter().cloned().map(|mut s| {
+            if over && s.result == StepResult::Running {
+                s.result = StepResult::Done;
+            }
+            s
+        }));
     }
     steps
 }

@@ -239,9 +239,9 @@ const STEPS: &[Spec] = &[
     },
     Spec {
         name: COMMIT, place: Place::Ram, runs: In::Reinstall, needs: &["verify", "network"],
-        does: "write the journal: from here on only forwards",
-        before: "the root can be made writable", after: "the journal is on the disk (O_DSYNC)",
-        undo: "make the root read-only", deadline_s: 120, grows: Grows::Not,
+        does: "write the journal, then switch the master boot record to the staged image",
+        before: "its loader is beside the one in use, read back", after: "one sector, read back from the disk",
+        undo: "put the boot block back, make the root read-only", deadline_s: 120, grows: Grows::Not,
     },
     Spec {
         name: "wipe", place: Place::Ram, runs: In::Reinstall, needs: &[COMMIT],
@@ -263,7 +263,7 @@ const STEPS: &[Spec] = &[
     },
     Spec {
         name: "loader", place: Place::Ram, runs: In::Reinstall, needs: &["carry"],
-        does: "install the boot loader beside the old one, then switch to it",
+        does: "make the new boot loader, beside the one in use",
         before: "there is room beside the one in use", after: "read back from the disk",
         undo: "", deadline_s: 900, grows: Grows::Not,
     },
@@ -274,9 +274,15 @@ const STEPS: &[Spec] = &[
         undo: "", deadline_s: 300, grows: Grows::Kept,
     },
     Spec {
-        name: "reboot", place: Place::Ram, runs: In::Reinstall, needs: &["check"],
-        does: "write the records, sync, unmount, reboot",
-        before: "the check passed", after: "",
+        name: "switch", place: Place::Ram, runs: In::Reinstall, needs: &["check"],
+        does: "leave the records; switch the master boot record to the new loader, the last write",
+        before: "the check passed, everything is on the disk", after: "read back from the disk",
+        undo: "", deadline_s: 300, grows: Grows::Not,
+    },
+    Spec {
+        name: "reboot", place: Place::Ram, runs: In::Reinstall, needs: &["switch"],
+        does: "unmount, reboot",
+        before: "", after: "",
         undo: "", deadline_s: 300, grows: Grows::Not,
     },
     Spec {
@@ -310,7 +316,7 @@ fn way(entry: Entry) -> Way {
         Entry::Kexec => Way {
             load: "load kernel and initramfs by kexec",
             load_before: "nobody has them open for writing", load_after: "the kernel says that they are loaded",
-            unload: "unload them: the next reboot must not enter them",
+            unload: "unload them again",
             enter: "replace the running kernel", enter_before: "nothing is open for writing",
         },
         Entry::Takeover => Way {

@@ -183,6 +183,19 @@ fn bars(out: &mut String, cells: &[Cell], height: usize) {
             bottom - top
         );
         for cell in there {
+            // A step beside another one leads past it, below.
+            let beside = |c: &&Cell| c.row == cell.row && c.x < cell.x;
+            if x == BACK && cells.iter().any(|c| beside(&c)) {
+                let _ = writeln!(
+                    out,
+                    r##"<path d="M{} {}h-24V{}H{}" fill="none" stroke="#57606a" stroke-dasharray="4 3" marker-end="url(#back)"/>"##,
+                    cell.x,
+                    cell.y + height - 10,
+                    cell.y + height + GAP / 2,
+                    x + BAR_WIDTH + 1
+                );
+                continue;
+            }
             let y = cell.y + height / 2;
             let (from, to) = if x == BACK {
                 (cell.x, x + BAR_WIDTH + 1)

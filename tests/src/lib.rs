@@ -21,6 +21,7 @@ pub mod outside;
 pub mod paths;
 pub mod prober;
 pub mod qmp;
+pub mod ram_machine;
 pub mod reinstall;
 pub mod shop_data;
 mod snapshot;

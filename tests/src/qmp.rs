@@ -30,7 +30,7 @@ impl Qmp {
             }
         };
         stream
-            .set_read_timeout(Some(Duration::from_mins(2)))
+            .set_read_timeout(Some(Duration::from_mins(4)))
             .context("set a time limit")?;
         let mut qmp = Self {
             reader: BufReader::new(stream),
@@ -56,6 +56,21 @@ impl Qmp {
                 return Ok(value.take());
             }
         }
+    }
+
+    /// Waits for an event of that name and gives it. Those that came while a command was answered
+    /// are passed over, so wait before the next command.
+    pub fn wait_for_event(&mut self, name: &str, limit: Duration) -> Result<Value> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            let object = self
+                .next_object()
+                .with_context(|| format!("wait for QEMU's event {name}"))?;
+            if object["event"] == name {
+                return Ok(object);
+            }
+        }
+        bail!("no event {name} from QEMU within {} s", limit.as_secs())
     }
 
     fn next_object(&mut self) -> Result<Value> {

@@ -46,8 +46,14 @@ pub fn start(machine: &Machine, image: &Path, arguments: &str) -> Result<Started
 
 /// The same with an image that is there already.
 pub fn start_copied(machine: &Machine, arguments: &str) -> Result<Started> {
+    start_command(machine, "go", arguments)
+}
+
+/// The same with another command than `go`.
+pub fn start_command(machine: &Machine, command: &str, arguments: &str) -> Result<Started> {
     let boot = boot_id(machine)?;
-    let go = machine.ssh_meanwhile(&format!("{IMAGE_ON_MACHINE} go --yes {KEEP} {arguments}"))?;
+    let line = format!("{IMAGE_ON_MACHINE} {command} --yes {KEEP} {arguments}");
+    let go = machine.ssh_meanwhile(&line)?;
     Ok(Started { go, boot })
 }
 
