@@ -61,9 +61,8 @@ const REFUSED_BY_NONE: u32 = 0x0000_0242;
 /// one instruction that tests them, `test $imm32, %eax` or another register. `None` where there is
 /// not exactly one such constant.
 fn refused(code: &[u8]) -> Option<u32> {
-    let plausible = |mask: &u32| {
-        mask & REFUSED_BY_ALL == REFUSED_BY_ALL && mask & REFUSED_BY_NONE == 0
-    };
+    let plausible =
+        |mask: &u32| mask & REFUSED_BY_ALL == REFUSED_BY_ALL && mask & REFUSED_BY_NONE == 0;
     let number = |at: usize| {
         let bytes = code.get(at..at + 4)?;
         Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
@@ -110,7 +109,11 @@ mod tests {
         let code = std::fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}: grub-pc-bin"));
         let mask = refused(&code).unwrap();
         assert_ne!(mask & 0x8000, 0, "inline_data is refused: {mask:#x}");
-        assert_eq!(mask & 0x2d6, 0, "extents, 64bit and the like are read: {mask:#x}");
+        assert_eq!(
+            mask & 0x2d6,
+            0,
+            "extents, 64bit and the like are read: {mask:#x}"
+        );
         assert_eq!(refused(b"no code"), None);
     }
 }

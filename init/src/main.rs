@@ -8,6 +8,7 @@
 //! A copy stays in the new OS until its first boot is confirmed ([`confirm`]).
 
 mod carry;
+mod checks_again;
 mod chroot;
 mod commit;
 mod confirm;

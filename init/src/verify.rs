@@ -18,6 +18,7 @@ use manifest::plan::Plan;
 use manifest::resolve;
 use manifest::Manifest;
 
+use crate::checks_again::{self, Asked};
 use crate::commit;
 use crate::early::{PARTS, STATE};
 use crate::find::MountedRoot;
@@ -51,14 +52,18 @@ pub fn verify(order: Order, root: MountedRoot) -> Result<VerifiedImage> {
         .context("check the payload's table of frames")?;
     let payload = open_payload(&plan, &manifest)?;
     verify_frames(&payload, &manifest.payload)?;
-    ensure_memory()?;
     let keep = keep_set(&plan)?;
     let directory = target::directory()?;
     ensure_plain_mount(&root)?;
     tree::validate_keep(directory.as_fd(), &keep).context("check the kept paths")?;
     let before = baseline(&plan)?;
-    ensure_space(&plan, &manifest, &before)?;
-    ensure_room_for_loader(&root)?;
+    checks_again::ask(&Asked {
+        plan: &plan,
+        manifest: &manifest,
+        root: &root,
+        keep: &keep,
+        kept: &before,
+    })?;
     Ok(VerifiedImage(Run {
         plan,
         manifest,
@@ -186,7 +191,7 @@ fn verify_frame(payload: &Source, frame: &Frame, buffer: &mut Vec<u8>) -> Result
 }
 
 /// Wiping and unpacking must not run out of memory half-way.
-fn ensure_memory() -> Result<()> {
+pub fn ensure_memory() -> Result<()> {
     let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     let memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
     let needed = resolve::WORK_BYTES;
@@ -206,7 +211,7 @@ fn ensure_memory() -> Result<()> {
 
 /// The new boot loader must fit beside the one in use. The old OS's kernel said so; this is the
 /// disk as it is now.
-fn ensure_room_for_loader(root: &MountedRoot) -> Result<()> {
+pub fn ensure_room_for_loader(root: &MountedRoot) -> Result<()> {
     let disk =
         File::open(&root.disk).with_context(|| format!("open disk {}", root.disk.display()))?;
     let gap = gap::read(&disk).context("read the sectors before the first partition")?;
@@ -218,7 +223,7 @@ fn ensure_room_for_loader(root: &MountedRoot) -> Result<()> {
 }
 
 /// Nothing but the root filesystem may be mounted at or below the target.
-fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
+pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let here: Vec<_> = mounts
         .iter()
@@ -241,7 +246,7 @@ fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
 }
 
 /// Bytes and inodes that there will be once the old OS is gone.
-fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
+pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
     let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
     let space = resolve::space(
         manifest,

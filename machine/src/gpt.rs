@@ -14,7 +14,9 @@ pub fn bios_boot_sectors(head: &[u8]) -> Option<u64> {
     if &header[..8] != SIGNATURE {
         return None;
     }
-    let u32_at = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let u32_at = |at: usize| {
+        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
     let entries = u64::from(u32_at(72)) | u64::from(u32_at(76)) << 32;
     let (count, size) = (u32_at(80) as usize, u32_at(84) as usize);
     if size < 128 {

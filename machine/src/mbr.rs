@@ -39,7 +39,9 @@ pub fn parse(sector: &[u8]) -> Option<Mbr> {
     let u32_at = |at: usize| {
         u32::from_le_bytes([sector[at], sector[at + 1], sector[at + 2], sector[at + 3]])
     };
-    let active = (0..4).map(|i| TABLE_AT + 16 * i).find(|&at| sector[at] == 0x80);
+    let active = (0..4)
+        .map(|i| TABLE_AT + 16 * i)
+        .find(|&at| sector[at] == 0x80);
     let partitions = (0..4)
         .map(|i| {
             let at = TABLE_AT + 16 * i;

@@ -230,7 +230,11 @@ mod tests {
                     incompat: 0x2_0000,
                     ..Ext4Features::default()
                 },
-                &["casefold: Linux 4.4", "casefold: e2fsck", "casefold: no release of GRUB"],
+                &[
+                    "casefold: Linux 4.4",
+                    "casefold: e2fsck",
+                    "casefold: no release of GRUB",
+                ],
             ),
             (
                 Ext4Features {
@@ -238,7 +242,11 @@ mod tests {
                     ro_compat: 0x1_0000,
                     ..Ext4Features::default()
                 },
-                &["orphan_file: e2fsck", "orphan_present: Linux", "orphan_present: e2fsck"],
+                &[
+                    "orphan_file: e2fsck",
+                    "orphan_present: Linux",
+                    "orphan_present: e2fsck",
+                ],
             ),
             (
                 Ext4Features {
@@ -301,7 +309,11 @@ mod tests {
     fn every_bit_is_in_the_table_once() {
         for (i, a) in FEATURES.iter().enumerate() {
             assert_eq!(a.1.count_ones(), 1, "{}", a.2);
-            assert!(FEATURES[..i].iter().all(|b| (a.0, a.1) != (b.0, b.1)), "{}", a.2);
+            assert!(
+                FEATURES[..i].iter().all(|b| (a.0, a.1) != (b.0, b.1)),
+                "{}",
+                a.2
+            );
         }
     }
 }

@@ -24,9 +24,7 @@ pub fn to_ask(mounts: &[Mount]) -> Vec<PathBuf> {
 
 /// Filesystems without a device whose answers come from a server or from another process.
 fn asks_a_process(fstype: &str) -> bool {
-    const SERVED: [&str; 8] = [
-        "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "lustre",
-    ];
+    const SERVED: [&str; 8] = ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "lustre"];
     SERVED.contains(&fstype) || fstype.starts_with("fuse")
 }
 
@@ -96,7 +94,11 @@ mod tests {
         let started = Instant::now();
         let found = silent(&targets, |target| {
             let mut command = Command::new("sleep");
-            command.arg(if target == Path::new("/slow") { "60" } else { "0" });
+            command.arg(if target == Path::new("/slow") {
+                "60"
+            } else {
+                "0"
+            });
             command
         });
         assert_eq!(found, ["/slow"]);

@@ -60,7 +60,12 @@ fn below(device: &BlockDevice) -> Vec<String> {
         if let Some(kind) = kind.filter(|k| !kinds.iter().any(|known| known == k)) {
             kinds.push(kind.to_owned());
         }
-        rest.extend(device.made_of().iter().filter_map(|n| block::by_name(n).ok()));
+        rest.extend(
+            device
+                .made_of()
+                .iter()
+                .filter_map(|n| block::by_name(n).ok()),
+        );
         // A partition of such a device is made of the whole of it.
         if let Some(place) = &device.partition {
             rest.extend(block::by_name(&place.disk));
@@ -71,7 +76,9 @@ fn below(device: &BlockDevice) -> Vec<String> {
 
 fn kind(name: &str, dm_uuid: &str, sysfs: &Path) -> Option<&'static str> {
     if name.starts_with("dm-") {
-        let known = DM_KINDS.iter().find(|(start, _)| dm_uuid.starts_with(start));
+        let known = DM_KINDS
+            .iter()
+            .find(|(start, _)| dm_uuid.starts_with(start));
         return Some(known.map_or("device-mapper", |(_, kind)| kind));
     }
     if name.starts_with("md") && (sysfs.join("md").is_dir() || name.contains('p')) {

@@ -78,7 +78,8 @@ fn active_sector(root: Option<&Root>, head: &[u8]) -> Option<Vec<u8>> {
     let start = mbr::parse(head)?.active_start?;
     let mut sector = vec![0; mbr::MBR_SIZE];
     let disk = File::open(&root?.disk).ok()?;
-    disk.read_exact_at(&mut sector, start * block::SECTOR).ok()?;
+    disk.read_exact_at(&mut sector, start * block::SECTOR)
+        .ok()?;
     Some(sector)
 }
 
@@ -117,7 +118,10 @@ mod tests {
         );
         let found = binds(&mounts);
         assert_eq!(found.len(), 1);
-        assert_eq!((&*found[0].shows, &*found[0].target), ("/srv/shop", "/mnt/shop"));
+        assert_eq!(
+            (&*found[0].shows, &*found[0].target),
+            ("/srv/shop", "/mnt/shop")
+        );
     }
 
     #[test]

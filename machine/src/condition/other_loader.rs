@@ -49,7 +49,10 @@ const PLAIN_RECORDS: [(&str, &str); 3] = [
         "Error loading operating system",
         "the record of DOS or Windows, which starts the active partition",
     ),
-    ("No Bootable partition", "a record that starts the active partition"),
+    (
+        "No Bootable partition",
+        "a record that starts the active partition",
+    ),
 ];
 
 fn contains(sector: &[u8], text: &str) -> bool {

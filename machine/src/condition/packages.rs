@@ -71,11 +71,16 @@ pub fn signs(root: &Path, processes: &[Process]) -> Vec<String> {
     });
     let left = left.count();
     if left > 0 {
-        signs.push(format!("dpkg was interrupted: {left} files in /var/lib/dpkg/updates"));
+        signs.push(format!(
+            "dpkg was interrupted: {left} files in /var/lib/dpkg/updates"
+        ));
     }
     let half = half_done(&fs::read(root.join("var/lib/dpkg/status")).unwrap_or_default());
     if !half.is_empty() {
-        signs.push(format!("packages that are half installed: {}", half.join(", ")));
+        signs.push(format!(
+            "packages that are half installed: {}",
+            half.join(", ")
+        ));
     }
     signs
 }

@@ -133,7 +133,11 @@ mod tests {
         let found = sleeper(line("D", 0x40_0000).as_bytes()).unwrap();
         assert_eq!((found.name.as_str(), found.ticks), ("touch", 7));
         assert_eq!(sleeper(line("S", 0x40_0000).as_bytes()), None);
-        assert_eq!(sleeper(line("D", 0x20_0040).as_bytes()), None, "the kernel's");
+        assert_eq!(
+            sleeper(line("D", 0x20_0040).as_bytes()),
+            None,
+            "the kernel's"
+        );
         assert_eq!(sleeper(b"42 (cut"), None);
     }
 

@@ -49,15 +49,43 @@ mod tests {
         for (case, input, expected) in [
             ("bare metal", ("", "", "", ""), None),
             ("KVM", ("kvm\n", "", "", ""), None),
-            ("EC2 PV, Linux 3.2", ("xen\n", "", "", "00000003\n"), Some("PV")),
-            ("EC2 HVM, Linux 3.13", ("xen\n", "", "", "00000705\n"), Some("HVM")),
-            ("HVM, Linux 5.10", ("xen\n", "", "HVM\n", "00000705\n"), Some("HVM")),
-            ("PV, Linux 5.10", ("xen\n", "", "PV\n", "000023c3\n"), Some("PV")),
-            ("a host", ("xen\n", "control_d\n", "PV\n", ""), Some("control domain")),
-            ("a guest without anything to read", ("xen", "", "", ""), Some("PV")),
+            (
+                "EC2 PV, Linux 3.2",
+                ("xen\n", "", "", "00000003\n"),
+                Some("PV"),
+            ),
+            (
+                "EC2 HVM, Linux 3.13",
+                ("xen\n", "", "", "00000705\n"),
+                Some("HVM"),
+            ),
+            (
+                "HVM, Linux 5.10",
+                ("xen\n", "", "HVM\n", "00000705\n"),
+                Some("HVM"),
+            ),
+            (
+                "PV, Linux 5.10",
+                ("xen\n", "", "PV\n", "000023c3\n"),
+                Some("PV"),
+            ),
+            (
+                "a host",
+                ("xen\n", "control_d\n", "PV\n", ""),
+                Some("control domain"),
+            ),
+            (
+                "a guest without anything to read",
+                ("xen", "", "", ""),
+                Some("PV"),
+            ),
         ] {
             let (hypervisor, capabilities, guest, features) = input;
-            assert_eq!(kind(hypervisor, capabilities, guest, features), expected, "{case}");
+            assert_eq!(
+                kind(hypervisor, capabilities, guest, features),
+                expected,
+                "{case}"
+            );
         }
     }
 }

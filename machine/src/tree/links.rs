@@ -38,7 +38,10 @@ impl Links {
         if self.too_many {
             return None;
         }
-        let mut outside = self.files.iter().filter(|(_, (seen, names, _))| seen < names);
+        let mut outside = self
+            .files
+            .iter()
+            .filter(|(_, (seen, names, _))| seen < names);
         let first = outside.next();
         Some(OutsideLinks {
             files: first.iter().count() as u64 + outside.count() as u64,

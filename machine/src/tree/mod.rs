@@ -32,8 +32,8 @@ mod wipe;
 
 pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
 pub use error::TreeError;
-pub use lookup::Lookup;
 pub use links::Links;
+pub use lookup::Lookup;
 pub use measure::{measure, measure_by, measure_noting_links};
 pub use pack::{pack, PackOptions};
 pub use source::Source;
