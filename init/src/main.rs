@@ -10,6 +10,7 @@
 mod back;
 mod boot_sectors;
 mod carry;
+mod checks_again;
 mod chroot;
 mod commit;
 mod confirm;

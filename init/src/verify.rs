@@ -19,6 +19,7 @@ use manifest::resolve;
 use manifest::Manifest;
 
 use crate::boot_sectors::Disk;
+use crate::checks_again::{self, Asked};
 use crate::commit;
 use crate::early::PARTS;
 use crate::find::MountedRoot;
@@ -62,14 +63,19 @@ pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedI
     if start == Start::Fresh {
         verify_staged(&plan, &manifest, &root)?;
     }
-    ensure_memory()?;
     let keep = keep_set(&plan)?;
     let directory = target::directory()?;
     ensure_plain_mount(&root)?;
     tree::validate_keep(directory.as_fd(), &keep).context("check the kept paths")?;
     let before = baseline(&plan, start)?;
-    ensure_space(&plan, &manifest, &before)?;
-    ensure_room_for_loader(&root, start)?;
+    checks_again::ask(&Asked {
+        plan: &plan,
+        manifest: &manifest,
+        root: &root,
+        start,
+        keep: &keep,
+        kept: &before,
+    })?;
     Ok(VerifiedImage(Run {
         plan,
         manifest,
@@ -207,7 +213,7 @@ fn verify_frame(payload: &Source, frame: &Frame, buffer: &mut Vec<u8>) -> Result
 }
 
 /// Wiping and unpacking must not run out of memory half-way.
-fn ensure_memory() -> Result<()> {
+pub fn ensure_memory() -> Result<()> {
     let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     let memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
     let needed = resolve::WORK_BYTES;
@@ -227,7 +233,7 @@ fn ensure_memory() -> Result<()> {
 
 /// The staged image's loader must fit beside the one in use, and the new OS's beside that. The old
 /// OS's kernel said so; this is the disk as it is now.
-fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
+pub fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
     let gap = Disk::open(root)?.gap()?;
     let has_room = match start {
         Start::Fresh => embed::has_room(&gap),
@@ -241,7 +247,7 @@ fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
 }
 
 /// Nothing but the root filesystem may be mounted at or below the target.
-fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
+pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let here: Vec<_> = mounts
         .iter()
@@ -264,7 +270,7 @@ fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
 }
 
 /// Bytes and inodes that there will be once the old OS is gone.
-fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
+pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
     let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
     let space = resolve::space(
         manifest,

@@ -30,6 +30,7 @@ pub const PREFIX: &str = "own:";
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
+const START_ATTEMPTS: u32 = 50;
 /// How much of what one says is shown, in bytes.
 const SAID_MAX: usize = 400;
 /// Not more than this is read of it.
@@ -207,8 +208,23 @@ fn ask(check: &OwnCheck, facts: &Facts, json: &str, moment: Moment) -> Result<An
 }
 
 fn start(check: &OwnCheck, facts: &Facts, moment: Moment) -> Result<Child> {
+    let mut command = command(check, facts, moment);
+    for _ in 1..START_ATTEMPTS {
+        match command.spawn() {
+            // Somebody is writing it at this very moment, a tool that rolls it out for one.
+            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy => std::thread::sleep(PAUSE),
+            other => return other.with_context(|| format!("start {}", check.path.display())),
+        }
+    }
+    command
+        .spawn()
+        .with_context(|| format!("start {}", check.path.display()))
+}
+
+fn command(check: &OwnCheck, facts: &Facts, moment: Moment) -> Command {
     let kept: Vec<_> = facts.kept.iter().map(|k| k.path.as_str()).collect();
-    Command::new(&check.path)
+    let mut command = Command::new(&check.path);
+    command
         .env_clear()
         .env(
             "PATH",
@@ -228,9 +244,8 @@ fn start(check: &OwnCheck, facts: &Facts, moment: Moment) -> Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("start {}", check.path.display()))
+        .process_group(0);
+    command
 }
 
 fn drain(mut pipe: Box<dyn Read + Send>) -> std::thread::JoinHandle<Vec<u8>> {

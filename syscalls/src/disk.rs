@@ -123,7 +123,7 @@ struct NvmeAdminCommand {
     result: u32,
 }
 
-/// Reads a log page (`Get Log Page`, opcode 2) of an NVMe controller into `data`, whose length is
+/// Reads a log page (`Get Log Page`, opcode 2) of an `NVMe` controller into `data`, whose length is
 /// a multiple of four. `timeout` is in milliseconds. A status of the controller's is an error.
 pub fn nvme_log_page(
     device: BorrowedFd,
@@ -132,7 +132,7 @@ pub fn nvme_log_page(
     timeout: u32,
 ) -> io::Result<()> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
-    if data.is_empty() || data.len() % 4 != 0 {
+    if data.is_empty() || !data.len().is_multiple_of(4) {
         return Err(invalid());
     }
     // The number of 32-bit words, less one, in the upper half.

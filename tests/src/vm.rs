@@ -361,6 +361,30 @@ impl Machine {
         Ok(())
     }
 
+    /// Plugs in an `NVMe` disk whose health log has this critical warning.
+    pub fn plug_in_nvme(&mut self, disk: &Disk, name: &str, warning: u8) -> Result<()> {
+        self.qmp.execute(
+            "blockdev-add",
+            &json!({
+                "driver": "qcow2",
+                "node-name": name,
+                "file": {"driver": "file", "filename": disk.path()},
+            }),
+        )?;
+        let id = format!("d-{name}");
+        let device = json!({"driver": "nvme", "drive": name, "id": id, "serial": name});
+        self.qmp.execute("device_add", &device)?;
+        self.qmp.execute(
+            "qom-set",
+            &json!({
+                "path": format!("/machine/peripheral/{id}"),
+                "property": "smart_critical_warning",
+                "value": warning,
+            }),
+        )?;
+        Ok(())
+    }
+
     /// Pulls out a disk that was plugged in; the machine's kernel lets go of it in its own time.
     pub fn unplug(&mut self, name: &str) -> Result<()> {
         self.qmp

@@ -15,6 +15,9 @@ use reroot_tests::old_server::old_server;
 use reroot_tests::reinstall::{IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
 
+#[path = "refused/conditions.rs"]
+mod conditions;
+
 /// Everything on the root filesystem but the image itself and what a running system writes of
 /// its own accord: logs of logins, seeds, leases.
 const LISTING: &str = r"LC_ALL=C find / -xdev \
@@ -76,6 +79,7 @@ fn an_unfit_machine_or_image_is_refused_and_nothing_changes() -> Result<()> {
     two_disks_with_one_identity(&mut machine)?;
     too_little_memory(&machine)?;
     too_little_space(&machine)?;
+    conditions::conditions(&mut machine)?;
 
     let check = machine.ssh(&format!("{IMAGE_ON_MACHINE} check {KEEP}"))?;
     ensure!(
@@ -84,7 +88,7 @@ fn an_unfit_machine_or_image_is_refused_and_nothing_changes() -> Result<()> {
         check.stdout,
         check.stderr
     );
-    Ok(())
+    conditions::errors_of_the_root(&machine)
 }
 
 fn keep_paths(machine: &Machine) -> Result<()> {

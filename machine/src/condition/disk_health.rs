@@ -1,5 +1,5 @@
 //! Whether a disk expects to fail: SMART RETURN STATUS of ATA disks (ACS-3, through SAT), the
-//! informational exceptions of SCSI disks (SPC-4, log page 2Fh), the health log of NVMe. A disk
+//! informational exceptions of SCSI disks (SPC-4, log page 2Fh), the health log of `NVMe`. A disk
 //! that does not say is not failing. Virtual disks have no health and are left out.
 
 use std::fs::{self, File};
@@ -135,7 +135,7 @@ fn scsi(page: &[u8]) -> Health {
     }
 }
 
-/// Bits of the critical warning, as the NVMe specification has them.
+/// Bits of the critical warning, as the `NVMe` specification has them.
 const NVME_WARNINGS: [(u8, &str); 6] = [
     (0x01, "its spare blocks run out"),
     (0x02, "its temperature is out of bounds"),
