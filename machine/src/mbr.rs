@@ -5,6 +5,8 @@ pub const MBR_SIZE: usize = 512;
 /// Where the boot code ends and the disk signature begins.
 pub const SIGNATURE_AT: usize = 0x1b8;
 const TABLE_AT: usize = 0x1be;
+/// The highest number of a partition that the record itself has.
+pub const PRIMARY_MAX: u32 = 4;
 
 /// A primary partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub fn parse(sector: &[u8]) -> Option<Mbr> {
     let u32_at = |at: usize| {
         u32::from_le_bytes([sector[at], sector[at + 1], sector[at + 2], sector[at + 3]])
     };
-    let partitions = (0..4)
+    let partitions = (0..PRIMARY_MAX as usize)
         .map(|i| {
             let at = TABLE_AT + 16 * i;
             Partition {

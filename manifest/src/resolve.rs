@@ -499,13 +499,13 @@ const STEPS: &[StepSpec] = &[
     StepSpec("find",     Place::Ram,   "find the root by filesystem UUID and partition, exactly one match", OnFailure::Reboot),
     StepSpec("verify",   Place::Ram,   "verify the payload, memory, space and every kept path", OnFailure::Reboot),
     StepSpec("network",  Place::Ram,   "bring up the network; every gateway that answered must answer", OnFailure::Reboot),
-    StepSpec("commit",   Place::Ram,   "write the journal: from here on only forwards", OnFailure::Reboot),
+    StepSpec("commit",   Place::Ram,   "write the journal, have the boot loader start the staged image: from here on only forwards", OnFailure::Reboot),
     StepSpec("wipe",     Place::Ram,   "remove the old OS, all but the kept paths", OnFailure::Hold),
     StepSpec("unpack",   Place::Ram,   "unpack the new OS", OnFailure::Hold),
     StepSpec("carry",    Place::Ram,   "give back network, accounts, names, keys and mounts", OnFailure::Hold),
-    StepSpec("loader",   Place::Ram,   "install the boot loader beside the old one, then switch to it", OnFailure::Hold),
+    StepSpec("loader",   Place::Ram,   "install the boot loader beside the staged image's", OnFailure::Hold),
     StepSpec("check",    Place::Ram,   "check loader, configuration, kernel, initrd, fstab, init and kept paths", OnFailure::Hold),
-    StepSpec("reboot",   Place::Ram,   "write the records, sync, unmount, reboot", OnFailure::Hold),
+    StepSpec("reboot",   Place::Ram,   "write the records, put everything in its place, switch to the new loader, reboot", OnFailure::Hold),
 ];
 
 fn steps() -> Vec<Step> {

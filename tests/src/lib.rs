@@ -18,6 +18,7 @@ pub mod mirror;
 pub mod old_server;
 pub mod outside;
 pub mod paths;
+pub mod power;
 pub mod prober;
 pub mod qmp;
 pub mod reinstall;
