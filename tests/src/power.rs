@@ -24,6 +24,8 @@ const SECTOR: u64 = 512;
 const MAGIC: u64 = 0x006a_7366_7767_6872;
 const ENTRY: usize = 32;
 const FLUSH: u64 = 1;
+/// Written through: on the disk when it ends, without a flush.
+const FUA: u64 = 2;
 const DISCARD: u64 = 4;
 /// Of the data of a write as much is looked at when one is looked for.
 const LOOKED_AT: usize = 64 << 10;
@@ -48,7 +50,7 @@ pub fn recorded_old_server(name: &str, memory_mib: u32) -> Result<(Machine, Reco
         log,
         disk: place.path().join("disk.raw"),
         applied: None,
-        place,
+        _place: place,
     };
     Ok((machine, recording))
 }
@@ -120,7 +122,7 @@ pub struct Recording {
     /// Raw, with the first writes applied, as many as are told here.
     disk: PathBuf,
     applied: Option<usize>,
-    place: tempfile::TempDir,
+    _place: tempfile::TempDir,
 }
 
 impl Recording {
@@ -173,6 +175,23 @@ impl Recording {
         Ok(bytes)
     }
 
+    /// Every place of the disk, in bytes, that a 4096-byte block was written to.
+    pub fn places_of(&self, writes: &[Write], block: &[u8]) -> Result<Vec<u64>> {
+        let log = File::open(&self.log).context("open the log of writes")?;
+        let mut places = Vec::new();
+        for write in writes.iter().filter(|write| write.has_data()) {
+            let mut bytes = vec![0; (write.sectors * SECTOR) as usize];
+            log.read_exact_at(&mut bytes, write.data)
+                .context("read a write's data")?;
+            let found = bytes
+                .chunks(block.len())
+                .zip((write.sector * SECTOR..).step_by(block.len()))
+                .filter(|(chunk, _)| chunk == &block);
+            places.extend(found.map(|(_, place)| place));
+        }
+        Ok(places)
+    }
+
     /// A disk as it was after the first `count` writes, where every write since the last flush may be
     /// left out: those for which `lost` says so. Counts must not go down from call to call.
     pub fn disk_after(
@@ -199,7 +218,7 @@ impl Recording {
             .write(true)
             .open(&raw)
             .context("open the disk")?;
-        let kept = (flushed..count).filter(|&at| !lost(at));
+        let kept = (flushed..count).filter(|&at| writes[at].flags & FUA != 0 || !lost(at));
         for at in kept {
             copy(&log, &disk, &writes[at])?;
         }
@@ -236,11 +255,6 @@ impl Recording {
         self.applied = Some(count);
         Ok(&self.disk)
     }
-
-    /// Where the recording is, for what a test keeps beside it.
-    pub fn place(&self) -> &Path {
-        self.place.path()
-    }
 }
 
 fn copy(log: &File, disk: &File, write: &Write) -> Result<()> {
@@ -270,15 +284,6 @@ impl Cut {
             .open(&self.raw)
             .and_then(|disk| disk.write_all_at(bytes, offset))
             .context("overwrite a part of the disk")
-    }
-
-    /// Reads a part of it.
-    pub fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        File::open(&self.raw)
-            .and_then(|disk| disk.read_exact_at(&mut bytes, offset))
-            .context("read a part of the disk")?;
-        Ok(bytes)
     }
 
     /// Switches the machine on.

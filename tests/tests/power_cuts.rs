@@ -2,10 +2,13 @@
 //! as it was at the moments that matter. Each time the machine is switched on again it must end in the
 //! old OS, if that was before the commit point, or in the new one, with what is kept untouched.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
+use manifest::trailer::PartKind;
 use reroot_tests::confirmed;
+use reroot_tests::crafted::trailer_of;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::image;
 use reroot_tests::old_server::old_server;
@@ -146,6 +149,8 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     let image = image("trixie")?;
     let (mut machine, mut recording) = recorded_old_server("boot-entry", USUAL_MEMORY_MIB)?;
     let before = evidence::gather(&machine, &KEPT)?;
+    let listing = machine.expect(evidence::EVERYTHING)?;
+    let payload = block_of_payload(&image)?;
     reinstall(&mut machine, &image, "--entry boot")?;
     is_new(&machine, &before)?;
     let log = machine.expect("cat /var/log/reroot/*/launch.log")?;
@@ -184,6 +189,22 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     is_old(&machine, &before)?;
     drop(machine);
 
+    // It comes up and finds the staged payload damaged: it gives back what it has of GRUB's.
+    let cut = recording.disk_after("undone", &writes, at.armed + 1, |_| false)?;
+    let places = recording.places_of(&writes[..at.armed], &payload)?;
+    ensure!(!places.is_empty(), "the payload was not staged");
+    for place in places {
+        cut.overwrite(place, &[0; 4096])?;
+    }
+    let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("rebooting into the old OS", patience)?;
+    machine.wait_for_ssh()?;
+    is_old(&machine, &before)?;
+    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
+    machine.expect("test ! -e /boot/grub/grubenv && test -s /.reroot/*/init.log")?;
+    drop(machine);
+
     // The journal says committed, the record does not yet.
     expect_old(
         &mut recording,
@@ -220,6 +241,13 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
     machine.wait_for_ssh()?;
     is_new(&machine, &before)
+}
+
+/// The second 4096 bytes of the payload: they are nowhere else.
+fn block_of_payload(image: &Path) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(image).with_context(|| format!("read {}", image.display()))?;
+    let start = trailer_of(&bytes)?.part(PartKind::Payload).offset as usize + 4096;
+    Ok(bytes[start..start + 4096].to_vec())
 }
 
 /// The number behind a text.
