@@ -11,13 +11,10 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use machine::grub::{embed, staged};
-use machine::mbr::MBR_SIZE;
+use machine::mbr::{MBR_SIZE, PRIMARY_MAX};
 
 use crate::inside::run_inside;
 use crate::progress::step;
-
-/// Primary partitions of a disk with a master boot record.
-const PARTITIONS: [u32; 4] = [1, 2, 3, 4];
 
 /// What the core images can do: read the disk, run the boot block's commands, load Linux.
 const MODULES: &str = "biosdisk part_msdos configfile linux boot echo sleep reboot";
@@ -42,7 +39,7 @@ pub fn make(root: &Path) -> Result<Vec<LoaderFile>> {
     let boot = root.join(GRUB).join("boot.img");
     let boot = fs::read(&boot).with_context(|| format!("read {}", boot.display()))?;
     let mut files = vec![("loader/boot.img".to_owned(), boot)];
-    for partition in PARTITIONS {
+    for partition in 1..=PRIMARY_MAX {
         let name = file_name(partition);
         let core = fs::read(shown.join(&name)).with_context(|| format!("read {name}"))?;
         check(&files[0].1, &core)
@@ -66,7 +63,7 @@ fn script_for(shown: &Path) -> String {
         "#!/bin/sh\nset -eu\ncd '/run/reroot-shown{}'\n",
         shown.display()
     );
-    for partition in PARTITIONS {
+    for partition in 1..=PRIMARY_MAX {
         // A prefix without a disk stands for the one that the firmware started.
         let _ = writeln!(
             script,

@@ -49,7 +49,7 @@ fn announce(why: &str) {
     );
     log::error!(
         "next: read /run/reroot/log, mend the cause, then `/init run` tries again and `reboot -f` \
-         boots the new OS once that has succeeded"
+         boots the new OS once that has succeeded; before, it takes the run up again"
     );
 }
 

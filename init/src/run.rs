@@ -149,7 +149,10 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     match start {
         Start::Fresh => {}
         Start::Resumed => commit::mark()?,
-        Start::Finished => return Ok(None),
+        Start::Finished => {
+            commit::mark()?;
+            return Ok(None);
+        }
     }
     let verified = recorder.once("verify", || verify::verify(order, root, start))?;
     // What was proved before the commit point is no reason to stop behind it.

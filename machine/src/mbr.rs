@@ -5,6 +5,8 @@ pub const MBR_SIZE: usize = 512;
 /// Where the boot code ends and the disk signature begins.
 pub const SIGNATURE_AT: usize = 0x1b8;
 const TABLE_AT: usize = 0x1be;
+/// The highest number of a partition that the record itself has.
+pub const PRIMARY_MAX: u32 = 4;
 
 /// A primary partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub fn parse(sector: &[u8]) -> Option<Mbr> {
     let active = (0..4)
         .map(|i| TABLE_AT + 16 * i)
         .find(|&at| sector[at] == 0x80);
-    let partitions = (0..4)
+    let partitions = (0..PRIMARY_MAX as usize)
         .map(|i| {
             let at = TABLE_AT + 16 * i;
             Partition {

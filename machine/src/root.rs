@@ -62,6 +62,13 @@ pub fn describe() -> Result<Root, RootError> {
         block::by_number(major, minor),
     )?;
     let (disk, place) = plain_partition(&device)?;
+    if place.number > mbr::PRIMARY_MAX {
+        return unsupported(format!(
+            "{} is a logical partition, not one of the first {}",
+            device.node().display(),
+            mbr::PRIMARY_MAX
+        ));
+    }
     let sector = reading(
         format!("read the first sector of {}", disk.node().display()),
         disk.read(0, mbr::MBR_SIZE),

@@ -9,7 +9,7 @@ const FS_IOC_FIEMAP: libc::c_ulong = 0xc020_660b;
 /// Write the file's data out first: only then has it a place.
 const FIEMAP_FLAG_SYNC: u32 = 1;
 /// Extents that one call asks for.
-const EXTENTS: usize = 32;
+const EXTENTS: u32 = 32;
 
 /// `FIEMAP_EXTENT_LAST`: no extent of the file comes behind this one.
 pub const LAST: u32 = 0x1;
@@ -55,7 +55,7 @@ struct Request {
     mapped: u32,
     count: u32,
     reserved: u32,
-    extents: [Extent; EXTENTS],
+    extents: [Extent; EXTENTS as usize],
 }
 
 /// The first extents of a file from byte `start` on, in the file's order; a file has more if the
@@ -66,9 +66,9 @@ pub fn extents(file: BorrowedFd, start: u64) -> io::Result<Vec<Extent>> {
         length: u64::MAX - start,
         flags: FIEMAP_FLAG_SYNC,
         mapped: 0,
-        count: EXTENTS as u32,
+        count: EXTENTS,
         reserved: 0,
-        extents: [Extent::default(); EXTENTS],
+        extents: [Extent::default(); EXTENTS as usize],
     };
     // SAFETY: the request points to a `struct fiemap` with room for `count` extents behind it; the
     // kernel writes no further, and it lives for the length of the call.
@@ -76,6 +76,6 @@ pub fn extents(file: BorrowedFd, start: u64) -> io::Result<Vec<Extent>> {
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    let found = (request.mapped as usize).min(EXTENTS);
+    let found = request.mapped.min(EXTENTS) as usize;
     Ok(request.extents[..found].to_vec())
 }

@@ -19,6 +19,7 @@ pub mod mirror;
 pub mod old_server;
 pub mod outside;
 pub mod paths;
+pub mod power;
 pub mod prober;
 pub mod qmp;
 pub mod ram_machine;

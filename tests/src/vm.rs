@@ -24,7 +24,7 @@ use crate::old_server::OldServer;
 use crate::outside::Outside;
 use crate::qmp::Qmp;
 use crate::ssh::{Answer, Running, Ssh};
-use crate::{devices, old_server, paths};
+use crate::{devices, old_server, paths, power};
 
 /// How much of the console an error shows.
 const CONSOLE_TAIL: usize = 40;
@@ -56,6 +56,8 @@ pub struct Additions {
     pub config_drive: Option<PathBuf>,
     /// The directory that the further disks are in, where it is to go with the machine.
     pub layers: Option<TempDir>,
+    /// A file that every write to the root disk is recorded in; see [`crate::power`].
+    pub recording: Option<PathBuf>,
 }
 
 impl Additions {
@@ -144,6 +146,9 @@ impl Machine {
             console_log: &at("console.log"),
         });
         command.args(additions.options());
+        if let Some(log) = &additions.recording {
+            command = power::recorded(&command, disk.path(), log);
+        }
         if let Start::Saved(state) = start {
             command
                 .arg("-incoming")
@@ -458,6 +463,17 @@ impl Drop for Machine {
             }
         }
     }
+}
+
+/// Boots whatever is on a disk in this directory, as firmware does.
+pub(crate) fn boot_disk(
+    server: &OldServer,
+    directory: TempDir,
+    disk: Disk,
+    memory_mib: u32,
+) -> Result<Machine> {
+    let additions = Additions::default();
+    Machine::start(server, directory, disk, memory_mib, Start::Boot, additions)
 }
 
 /// What is left of a machine whose power was cut.
