@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 
-use crate::early;
 use crate::target::TARGET;
-use crate::{commit, console, hold, run};
+use crate::{commit, console, hold, run, takeover};
 
 /// What becomes of the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,16 +21,28 @@ enum Verdict {
     Hold(String),
 }
 
-/// Never returns unless the machine cannot even be held.
-pub fn supervise() -> ExitCode {
-    let failures = early::prepare();
+/// Supervises, once `prepare` has made the RAM environment a place to work in. It gives what is
+/// missing there, or the reason why nothing can be done. Never returns unless the machine cannot
+/// even be held.
+pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitCode {
+    let prepared = prepare();
     console::start();
-    for failure in failures {
-        log::error!("{failure}");
-    }
     // A key on the console, or a button in a hosting panel, must not reset a half-wiped machine.
     if let Err(e) = rustix::system::reboot(RebootCommand::CadOff) {
         log::warn!("switch Ctrl-Alt-Del off: {e}");
+    }
+    match prepared {
+        Ok(failures) => {
+            for failure in failures {
+                log::error!("{failure}");
+            }
+        }
+        Err(e) => {
+            log::error!("failed: {e:#}");
+            log::error!("nothing was changed; rebooting into the old OS");
+            takeover::leave_log();
+            return reboot();
+        }
     }
     let status = Command::new("/proc/self/exe")
         .arg("run")

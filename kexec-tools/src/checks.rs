@@ -1,7 +1,8 @@
 //! The checks: whether this machine may be reinstalled with this image. A table; each row reads
 //! facts and manifest only, so `check`, `plan` and `go` come to the same verdict.
 
-use manifest::facts::{Facts, Firmware, InitSystem};
+use manifest::entry::{self, Entry};
+use manifest::facts::{Facts, Firmware};
 use manifest::manifest::Manifest;
 use manifest::resolve::{self, Choices, PartSizes};
 use serde::Serialize;
@@ -108,16 +109,6 @@ const MACHINE_CHECKS: &[Check] = &[
         against: |c| c.facts.other_run.clone().map(|r| format!("run {r} is in progress")),
     },
     Check {
-        code: "init",
-        question: "Can services be stopped in their own order?",
-        force: Never,
-        remedy: "this release takes machines with systemd as their init",
-        against: |c| match &c.facts.init {
-            InitSystem::Systemd => None,
-            InitSystem::Other(name) => Some(format!("PID 1 is {name}, not systemd")),
-        },
-    },
-    Check {
         code: "firmware",
         question: "Was the machine started by a BIOS?",
         force: Never,
@@ -125,20 +116,32 @@ const MACHINE_CHECKS: &[Check] = &[
         against: |c| (c.facts.firmware == Firmware::Uefi).then(|| "it was started by UEFI".to_owned()),
     },
     Check {
-        code: "kexec",
-        question: "Can the running kernel enter another one?",
+        code: "entry",
+        question: "Is there a way into the RAM environment?",
         force: Never,
-        remedy: "kernel 3.17 or later, kernel.kexec_load_disabled=0 (set at boot), no lockdown",
-        against: |c| {
-            let k = &c.facts.kexec;
-            if !k.file_load {
-                Some(format!("kernel {} has no kexec_file_load", c.facts.kernel))
-            } else if k.disabled {
-                Some("kernel.kexec_load_disabled is set".to_owned())
-            } else {
-                k.lockdown.as_ref().map(|mode| format!("lockdown mode is {mode}"))
-            }
+        remedy: "open one: kexec takes kernel.kexec_load_disabled=0 (set at boot) and no lockdown; \
+                 takeover takes kernel.yama.ptrace_scope below 3 (set at boot) and no tracer of PID 1",
+        against: |c| match c.choices.entry {
+            // The entry's own check says whether it can be taken.
+            Some(_) => None,
+            None => entry::no_way(c.facts),
         },
+    },
+    Check {
+        code: "kexec",
+        question: "Can the running kernel enter another one, if that was asked for?",
+        force: Never,
+        remedy: "leave out --entry; else kernel 3.17 or later, kernel.kexec_load_disabled=0 (set at \
+                 boot), no lockdown",
+        against: |c| against_asked(c, Entry::Kexec),
+    },
+    Check {
+        code: "takeover",
+        question: "Can PID 1 be taken over, if that was asked for?",
+        force: Never,
+        remedy: "end its tracer; run this in PID 1's own root directory and mounts; boot with \
+                 kernel.yama.ptrace_scope below 3; or leave out --entry",
+        against: |c| against_asked(c, Entry::Takeover),
     },
     Check {
         code: "root",
@@ -226,6 +229,10 @@ const MACHINE_CHECKS: &[Check] = &[
         force: Allowed,
         remedy: "add the driver's class to `drivers` in image.toml and build again",
         against: |c| {
+            if entry::choose(c.facts, c.choices.entry).entry == Entry::Takeover {
+                // The kernel that drives the disk now goes on.
+                return None;
+            }
             let has = |d: &&String| !c.manifest.kernel.drivers.contains(*d);
             let missing: Vec<_> = c.facts.root_drivers.iter().filter(has).cloned().collect();
             (!missing.is_empty()).then(|| format!("not in the image: {}", missing.join(", ")))
@@ -392,8 +399,9 @@ const MACHINE_CHECKS: &[Check] = &[
         force: Never,
         remedy: "stop services that take memory, use --payload disk, or add memory",
         against: |c| {
-            let (at, _) = resolve::payload_at(c.manifest, c.sizes, c.facts.memory, c.choices);
-            let peak = resolve::memory_peak(c.manifest, c.sizes, at);
+            let (at, _) = resolve::payload_at(c.manifest, c.sizes, c.facts, c.choices);
+            let entry = entry::choose(c.facts, c.choices.entry);
+            let peak = resolve::memory_peak(c.manifest, c.sizes, at, &entry);
             (!resolve::memory_suffices(peak, c.facts.memory)).then(|| {
                 format!(
                     "loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
@@ -406,6 +414,13 @@ const MACHINE_CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// What speaks against an entry, where it was asked for.
+fn against_asked(c: &Context, entry: Entry) -> Option<String> {
+    (c.choices.entry == Some(entry))
+        .then(|| entry::against(entry, c.facts))
+        .flatten()
+}
 
 /// Directories of the new OS that the init writes to by path.
 const WRITTEN: [&str; 20] = [

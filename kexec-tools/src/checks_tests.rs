@@ -1,8 +1,9 @@
 //! Every check passes on a plain machine, and each fires on the machine that it is for.
 
 use manifest::accounts::{Accounts, Group, Owners, User};
+use manifest::entry::Entry;
 use manifest::facts::{
-    Facts, Firmware, InitSystem, Kept, Kexec, Memory, Mount, OsRelease, Root, RootIdentity,
+    Facts, Firmware, InitSystem, Kept, Kexec, Memory, Mount, OsRelease, Ptrace, Root, RootIdentity,
 };
 use manifest::identity::{NewIdentity, OldIdentity};
 use manifest::keep::KeepPath;
@@ -128,6 +129,8 @@ fn machine() -> Facts {
             disabled: false,
             lockdown: None,
         },
+        ptrace: Ptrace::default(),
+        xen_pv: false,
         root: Some(Root {
             identity: RootIdentity {
                 fs_uuid: "u".into(),
@@ -242,16 +245,25 @@ fn refused(
     payload_at: Option<PayloadAt>,
     forced: &[&str],
 ) -> Vec<&'static str> {
-    let forced: Vec<String> = forced.iter().map(ToString::to_string).collect();
     let choices = Choices {
         payload_at,
         ..Choices::default()
     };
+    refused_with(facts, image, &choices, forced)
+}
+
+fn refused_with(
+    facts: &Facts,
+    image: &Manifest,
+    choices: &Choices,
+    forced: &[&str],
+) -> Vec<&'static str> {
+    let forced: Vec<String> = forced.iter().map(ToString::to_string).collect();
     run(&Context {
         facts,
         manifest: image,
         sizes: SIZES,
-        choices: &choices,
+        choices,
         forced: &forced,
     })
     .iter()
@@ -288,11 +300,15 @@ const CASES: &[(&str, Change)] = &[
     ("other-run", |f, _| {
         f.other_run = Some("20260101T000000Z-0000".into());
     }),
-    ("init", |f, _| f.init = InitSystem::Other("init".into())),
     ("firmware", |f, _| f.firmware = Firmware::Uefi),
-    ("kexec", |f, _| f.kexec.file_load = false),
-    ("kexec", |f, _| f.kexec.disabled = true),
-    ("kexec", |f, _| f.kexec.lockdown = Some("integrity".into())),
+    ("entry", |f, _| {
+        f.kexec.disabled = true;
+        f.ptrace.yama_scope = Some(3);
+    }),
+    ("entry", |f, _| {
+        f.xen_pv = true;
+        f.ptrace.tracer = Some("gdb (77)".into());
+    }),
     ("root", |f, _| {
         f.root = None;
         f.root_unknown = Some("LVM".into());
@@ -385,6 +401,70 @@ const CASES: &[(&str, Change)] = &[
     }),
 ];
 
+/// The same for the checks of an entry that was asked for.
+const ASKED: &[(&str, Entry, Change)] = &[
+    ("kexec", Entry::Kexec, |f, _| f.kexec.file_load = false),
+    ("kexec", Entry::Kexec, |f, _| f.kexec.disabled = true),
+    ("kexec", Entry::Kexec, |f, _| {
+        f.kexec.lockdown = Some("integrity".into());
+    }),
+    ("kexec", Entry::Kexec, |f, _| f.xen_pv = true),
+    ("takeover", Entry::Takeover, |f, _| {
+        f.ptrace.yama_scope = Some(3);
+    }),
+    ("takeover", Entry::Takeover, |f, _| {
+        f.ptrace.tracer = Some("strace (77)".into());
+    }),
+    ("takeover", Entry::Takeover, |f, _| {
+        f.ptrace.other_root = Some("other mounts".into());
+    }),
+    ("takeover", Entry::Takeover, |f, _| f.ptrace.narrow = true),
+    ("takeover", Entry::Takeover, |f, _| {
+        f.ptrace.denied = Some("Permission denied".into());
+    }),
+];
+
+#[test]
+fn an_entry_that_cannot_be_taken_is_refused_only_where_it_was_asked_for() {
+    for (code, entry, change) in ASKED {
+        let (mut facts, mut image) = (machine(), image());
+        change(&mut facts, &mut image);
+        let asking = |entry| {
+            let choices = Choices {
+                entry,
+                ..Choices::default()
+            };
+            refused_with(&facts, &image, &choices, &[])
+        };
+        assert_eq!(asking(Some(*entry)), [*code]);
+        assert_eq!(asking(None), [""; 0], "another entry is there");
+    }
+}
+
+#[test]
+fn a_takeover_needs_no_driver_of_the_image() {
+    let mut facts = machine();
+    facts.root_drivers.push("cciss".into());
+    facts.network.links[0].driver = Some("tulip".into());
+    let choices = Choices {
+        entry: Some(Entry::Takeover),
+        ..Choices::default()
+    };
+    assert_eq!(refused_with(&facts, &image(), &choices, &[]), [""; 0]);
+}
+
+#[test]
+fn any_init_is_taken() {
+    for init in [
+        InitSystem::Sysvinit,
+        InitSystem::Upstart,
+        InitSystem::Other("runit".into()),
+    ] {
+        let facts = Facts { init, ..machine() };
+        assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+    }
+}
+
 #[test]
 fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
     for (code, change) in CASES {
@@ -398,7 +478,8 @@ fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
 fn every_check_has_a_case() {
     for check in all() {
         assert!(
-            CASES.iter().any(|(code, _)| *code == check.code),
+            CASES.iter().any(|(code, _)| *code == check.code)
+                || ASKED.iter().any(|(code, ..)| *code == check.code),
             "{}",
             check.code
         );

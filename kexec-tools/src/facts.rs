@@ -9,10 +9,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use machine::{block, meminfo, mounts, os_release, processes, root, tree};
 use manifest::accounts::Accounts;
-use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount};
+use manifest::facts::{Facts, Firmware, Kept, Kexec, Mount};
 use manifest::keep::{KeepPath, KeepSet};
 
-use crate::{identity, network, prove, run_directory};
+use crate::{first_process, identity, network, prove, run_directory};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -39,7 +39,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         architecture: uname.machine().to_string_lossy().into_owned(),
         kernel: uname.release().to_string_lossy().into_owned(),
         os: os_release::parse(&os),
-        init: init_system()?,
+        init: first_process::init_system()?,
         firmware: if Path::new("/sys/firmware/efi").exists() {
             Firmware::Uefi
         } else {
@@ -54,6 +54,8 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
             .map(str::to_owned)
             .collect(),
         kexec: kexec(),
+        ptrace: first_process::ptrace(),
+        xen_pv: first_process::xen_pv(),
         root,
         root_unknown,
         mounts: other_mounts(&mounts),
@@ -101,15 +103,6 @@ fn homes(accounts: &Result<Accounts, String>) -> Vec<String> {
         .filter(|user| (first..=last).contains(&user.uid) || user.password)
         .map(|user| user.home.clone())
         .collect()
-}
-
-fn init_system() -> Result<InitSystem> {
-    // The test of sd_booted(3): the directory exists exactly where systemd is the init.
-    if Path::new("/run/systemd/system").is_dir() {
-        return Ok(InitSystem::Systemd);
-    }
-    let name = fs::read_to_string("/proc/1/comm").context("read /proc/1/comm")?;
-    Ok(InitSystem::Other(name.trim().to_owned()))
 }
 
 fn container() -> Option<String> {

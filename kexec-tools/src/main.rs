@@ -9,6 +9,7 @@ mod checks;
 mod cli;
 mod enter;
 mod facts;
+mod first_process;
 mod go;
 mod identity;
 mod image;

@@ -15,8 +15,9 @@ use manifest::trailer::PartKind;
 use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
+use crate::enter::FirstProcess;
 use crate::image::Image;
-use crate::{enter, initrd, log_file, prove, run_directory, stop, Outcome};
+use crate::{enter, first_process, initrd, log_file, prove, run_directory, stop, Outcome};
 
 /// When the kernel and the initramfs are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,8 @@ fn run(directory: &Path) -> Result<Never, Failure> {
 }
 
 fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failure> {
+    enter::rehearse(plan)?;
+    let init = first_process::init_system()?;
     initrd::stage(plan, image, directory).context("stage the run")?;
     let moment = load_moment(plan, image)?;
     if moment == LoadMoment::BeforeStop {
@@ -98,20 +101,34 @@ fn prepared(plan: &Plan, image: &Image, directory: &Path) -> Result<Never, Failu
     // A kernel that stays loaded would be entered by the next reboot, whenever that is.
     hand_over(directory).inspect_err(|_| enter::unload())?;
     limit_what_follows();
-    let result = stop::stop().and_then(|()| stopped(plan, image, directory, moment));
+    let result = stop::stop(&init).and_then(|()| stopped(plan, image, directory, moment));
     enter::unload();
     prove::make_writable();
     result.map_err(Failure::Stopped)
 }
 
 fn stopped(plan: &Plan, image: &Image, directory: &Path, moment: LoadMoment) -> Result<Never> {
+    // A PID 1 that runs would start again what is being ended: logins on consoles, for one.
+    let held = hold_first_process();
     stop::end_processes()?;
     if moment == LoadMoment::AfterStop {
         enter::load(plan, image, directory)?;
     }
     initrd::remove_loaded(directory);
     prove::prove()?;
-    Err(enter::enter(plan, directory))
+    Err(enter::enter(plan, directory, held))
+}
+
+/// PID 1, stopped until this is dropped or taken over. Without ptrace it runs on, and a takeover
+/// will say so itself.
+fn hold_first_process() -> Option<FirstProcess> {
+    match FirstProcess::hold() {
+        Ok(held) => Some(held),
+        Err(e) => {
+            log::warn!("stop: PID 1 goes on and may start again what is being ended: {e:#}");
+            None
+        }
+    }
 }
 
 /// How long stopping, proving and entering may take together. A disk or a server that hangs must
@@ -191,7 +208,7 @@ fn load_moment(plan: &Plan, image: &Image) -> Result<LoadMoment> {
         initramfs: image.part(PartKind::Initramfs).length,
         payload: image.part(PartKind::Payload).length,
     };
-    let peak = resolve::memory_peak(&image.manifest()?, sizes, plan.payload_at);
+    let peak = resolve::memory_peak(&image.manifest()?, sizes, plan.payload_at, &plan.entry);
     let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     let Memory { available, .. } =
         machine::meminfo::parse(&text).context("/proc/meminfo tells no total")?;

@@ -2,8 +2,8 @@
 //! of the very same thing.
 
 use crate::accounts::{merge, AccountPlan, Owners};
-use crate::entry::{self, Entry};
-use crate::facts::{Facts, Memory};
+use crate::entry::{self, Entry, EntryPlan};
+use crate::facts::{Facts, InitSystem, Memory};
 use crate::identity::{self, IdentityPlan};
 use crate::manifest::Manifest;
 use crate::measure::Measure;
@@ -63,19 +63,32 @@ pub struct MemoryPeak {
     pub ram: u64,
 }
 
-/// Memory that entering by `kexec_file_load` takes.
+/// Memory that entering takes.
 ///
-/// The kernel reads the initramfs into memory and copies it to its place: twice its size while
-/// loading. The new kernel then unpacks it beside the packed bytes: again both at once.
-pub fn memory_peak(manifest: &Manifest, sizes: PartSizes, at: PayloadAt) -> MemoryPeak {
+/// For kexec the kernel reads the initramfs into memory and copies it to its place: twice its size
+/// while loading. The new kernel then unpacks it beside the packed bytes: again both at once. A
+/// takeover unpacks it once, by streams, and what is unpacked is what the RAM environment has.
+pub fn memory_peak(
+    manifest: &Manifest,
+    sizes: PartSizes,
+    at: PayloadAt,
+    entry: &EntryPlan,
+) -> MemoryPeak {
     let payload = match at {
         PayloadAt::Ram => sizes.payload,
         PayloadAt::Disk => 0,
     };
     let packed = sizes.initramfs + payload;
-    MemoryPeak {
-        load: 2 * (sizes.kernel + packed) + OLD_OS_SPARE,
-        ram: KERNEL_BYTES + WORK_BYTES + packed + manifest.initramfs.unpacked_bytes + payload,
+    let unpacked = manifest.initramfs.unpacked_bytes + payload;
+    match entry.entry {
+        Entry::Takeover => MemoryPeak {
+            load: sizes.initramfs + unpacked + OLD_OS_SPARE,
+            ram: KERNEL_BYTES + WORK_BYTES + unpacked,
+        },
+        Entry::Kexec | Entry::Boot => MemoryPeak {
+            load: 2 * (sizes.kernel + packed) + OLD_OS_SPARE,
+            ram: KERNEL_BYTES + WORK_BYTES + packed + unpacked,
+        },
     }
 }
 
@@ -89,13 +102,15 @@ pub fn memory_suffices(peak: MemoryPeak, memory: Memory) -> bool {
 pub fn payload_at(
     manifest: &Manifest,
     sizes: PartSizes,
-    memory: Memory,
+    facts: &Facts,
     choices: &Choices,
 ) -> (PayloadAt, String) {
     if let Some(at) = choices.payload_at {
         return (at, "asked for on the command line".to_owned());
     }
-    let peak = memory_peak(manifest, sizes, PayloadAt::Ram);
+    let entry = entry::choose(facts, choices.entry);
+    let peak = memory_peak(manifest, sizes, PayloadAt::Ram, &entry);
+    let memory = facts.memory;
     if memory_suffices(peak, memory) {
         (
             PayloadAt::Ram,
@@ -251,11 +266,13 @@ pub fn network(facts: &Facts, manifest: &Manifest) -> Result<NetworkPlan, Vec<St
 fn network_in_plan(
     facts: &Facts,
     manifest: &Manifest,
+    entry: Entry,
     warnings: &mut Vec<String>,
 ) -> Result<NetworkPlan, Vec<String>> {
     let mut network = network(facts, manifest)?;
     let missing = missing_network_drivers(&network, manifest);
-    if !missing.is_empty() {
+    // In a takeover the kernel that has the network now goes on.
+    if !missing.is_empty() && entry != Entry::Takeover {
         network.proved = false;
         warnings.push(format!(
             "the network is not tried before the commit point: the image lacks {}",
@@ -352,8 +369,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             }),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let (payload_at, payload_reason) =
-        payload_at(manifest, inputs.sizes, facts.memory, inputs.choices);
+    let (payload_at, payload_reason) = payload_at(manifest, inputs.sizes, facts, inputs.choices);
     let kept_bytes: u64 = keep.iter().map(|k| k.measure.disk_bytes).sum();
     let kept_entries: u64 = keep.iter().map(|k| k.measure.entries).sum();
     let used_bytes = root.bytes.saturating_sub(root.bytes_free);
@@ -361,6 +377,8 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     let identity =
         identity(facts, manifest).map_err(|why| cannot_carry("names, keys and mounts", &why))?;
     let used_inodes = root.inodes.saturating_sub(root.inodes_free);
+    let entry = entry::choose(facts, inputs.choices.entry);
+    warnings.extend(stop_warning(&facts.init));
     Ok(Plan {
         run: inputs.run.clone(),
         hostname: facts.hostname.clone(),
@@ -368,7 +386,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         manifest_digest: inputs.manifest_digest,
         old_os: facts.os.clone(),
         new_os: manifest.os.clone(),
-        entry: entry::choose(facts, inputs.choices.entry),
+        entry: entry.clone(),
         firmware: facts.firmware,
         payload_at,
         payload_reason,
@@ -385,7 +403,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             entries: manifest.payload.entries,
             bytes: manifest.payload.disk_bytes,
         },
-        network: network_in_plan(facts, manifest, &mut warnings)
+        network: network_in_plan(facts, manifest, entry.entry, &mut warnings)
             .map_err(|why| cannot_carry("the network", &why))?,
         accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
         left_alone: left_alone(facts, &identity),
@@ -483,6 +501,22 @@ fn cannot_carry(what: &'static str, why: &[String]) -> NoPlan {
     NoPlan::Identity {
         what,
         why: why.join("; "),
+    }
+}
+
+/// What to know about stopping services under an old init.
+fn stop_warning(init: &InitSystem) -> Option<String> {
+    match init {
+        InitSystem::Systemd | InitSystem::Sysvinit => None,
+        InitSystem::Upstart => Some(
+            "PID 1 is upstart: its jobs are stopped by the order of its list, which was tried on \
+             recorded lists only"
+                .to_owned(),
+        ),
+        InitSystem::Other(name) => Some(format!(
+            "PID 1 is {name}, which is not known: services are not stopped in an order of their \
+             own, every process gets SIGTERM and, after 10 s, SIGKILL"
+        )),
     }
 }
 

@@ -2,6 +2,8 @@
 //! not have. No policy, no fallbacks, no paths put together.
 
 pub mod block;
+pub mod inherited;
 pub mod kexec;
 pub mod mount_id;
+pub mod seccomp;
 pub mod swap;

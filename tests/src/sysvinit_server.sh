@@ -1,0 +1,39 @@
+# Makes the old server one with sysvinit. Runs on the server by ssh.
+set -eu
+cd /root/packages
+
+# The init itself, under another name: its package would take systemd away.
+dpkg-deb --fsys-tarfile sysvinit-core_*.deb | tar -xO ./sbin/init >/sbin/sysvinit
+chmod 755 /sbin/sysvinit
+rm sysvinit-core_*.deb
+dpkg -i ./*.deb >/root/packages.log 2>&1 || { cat /root/packages.log; exit 1; }
+cd /
+rm -r /root/packages /root/packages.log
+
+cat >/etc/inittab <<'END'
+id:2:initdefault:
+si::sysinit:/etc/init.d/rcS
+l0:0:wait:/etc/init.d/rc 0
+l1:1:wait:/etc/init.d/rc 1
+l2:2:wait:/etc/init.d/rc 2
+l6:6:wait:/etc/init.d/rc 6
+1:2345:respawn:/sbin/getty 38400 tty1
+2:23:respawn:/sbin/getty 38400 tty2
+T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100
+END
+
+# Services of packages that were installed without their scripts.
+for script in procps udev networking nginx ssh; do
+    test ! -e "/etc/init.d/$script" || update-rc.d "$script" defaults >/dev/null
+done
+# Without the service manager nothing waits for the card's event.
+sed -i 's/^allow-hotplug ens3/auto ens3/' /etc/network/interfaces
+
+cat >/sbin/floor-init <<'END'
+#!/bin/sh
+exec /sbin/floor /sbin/sysvinit "$@"
+END
+chmod 755 /sbin/floor-init
+sed -i 's, ro console=, ro init=/sbin/floor-init console=,' /boot/grub/grub.cfg
+grep -q init=/sbin/floor-init /boot/grub/grub.cfg
+sync
