@@ -2,13 +2,15 @@
 set -eu
 cd /root/packages
 
-# The init itself, under another name: its package would take systemd away.
+# Unpacked, not installed: their packages would take systemd away, and take minutes for it.
 dpkg-deb --fsys-tarfile sysvinit-core_*.deb | tar -xO ./sbin/init >/sbin/sysvinit
 chmod 755 /sbin/sysvinit
 rm sysvinit-core_*.deb
-dpkg -i ./*.deb >/root/packages.log 2>&1 || { cat /root/packages.log; exit 1; }
+for package in *.deb; do
+    dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --exclude './usr/share/*' -C /
+done
 cd /
-rm -r /root/packages /root/packages.log
+rm -r /root/packages
 
 cat >/etc/inittab <<'END'
 id:2:initdefault:
@@ -22,10 +24,11 @@ l6:6:wait:/etc/init.d/rc 6
 T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100
 END
 
-# Services of packages that were installed without their scripts.
-for script in procps udev networking nginx ssh; do
-    test ! -e "/etc/init.d/$script" || update-rc.d "$script" defaults >/dev/null
-done
+# The links of every run level, from what the scripts say of themselves.
+cd /etc/init.d
+# shellcheck disable=SC2046
+insserv -f $(grep -l 'BEGIN INIT INFO' *) >/dev/null 2>&1
+ls /etc/rcS.d/S*mountkernfs.sh /etc/rc2.d/S*ssh /etc/rc2.d/S*nginx /etc/rc1.d/K*nginx >/dev/null
 # Without the service manager nothing waits for the card's event.
 sed -i 's/^allow-hotplug ens3/auto ens3/' /etc/network/interfaces
 
