@@ -11,6 +11,8 @@ use manifest::Manifest;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::takeover;
+
 /// The modules of the initramfs, and which of them were tried.
 pub struct Drivers {
     directory: PathBuf,
@@ -21,6 +23,10 @@ pub struct Drivers {
 impl Drivers {
     /// Loads what the manifest names and what the hardware that is visible now asks for.
     pub fn load(manifest: &Manifest) -> Result<Drivers> {
+        if takeover::happened() {
+            log::info!("drivers: the running kernel has those it needs");
+            return Ok(Drivers::none());
+        }
         let directory = Path::new("/lib/modules").join(&manifest.kernel.release);
         let read = |name: &str| {
             let path = directory.join(name);
@@ -38,6 +44,16 @@ impl Drivers {
             drivers.load_named(&["softdog"])?;
         }
         Ok(drivers)
+    }
+
+    /// Those of a kernel that is not the image's: it has loaded what it needs, and nothing here is
+    /// for it.
+    fn none() -> Drivers {
+        Drivers {
+            directory: PathBuf::new(),
+            dependencies: Dependencies::default(),
+            aliases: Vec::new(),
+        }
     }
 
     /// Loads what the devices that are visible now ask for. A bus driver brings up devices that

@@ -1,6 +1,6 @@
 //! PID 1 of the RAM environment.
 //!
-//! Started by the kernel it becomes the supervisor, which mounts what a system needs, starts a
+//! Started by the kernel, or put in the place of an old OS's PID 1, it becomes the supervisor, which mounts what a system needs, starts a
 //! worker, and waits. The worker does the run. It may fail, be killed or run out of memory: the
 //! supervisor stays, and decides between booting the old OS again, booting the new one, and
 //! holding the machine with a rescue shell. Nothing here is ever run by the old OS.
@@ -34,6 +34,7 @@ mod resume;
 mod run;
 mod stage_loader;
 mod supervisor;
+mod takeover;
 mod target;
 mod unpack;
 mod verify;
@@ -51,8 +52,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match &words[..] {
+        // The launcher made PID 1 of the old OS become this.
+        ["takeover", room] if std::process::id() == 1 => {
+            supervisor::supervise(|| takeover::settle(room))
+        }
         // The kernel hands parameters that it does not know to PID 1.
-        _ if std::process::id() == 1 => supervisor::supervise(),
+        _ if std::process::id() == 1 => supervisor::supervise(|| Ok(early::prepare())),
         ["run"] => run::main(),
         ["leave", why] => back::main(why),
         ["confirm", "kept", directory] => confirm::kept(directory),

@@ -11,7 +11,7 @@ use rustix::system::RebootCommand;
 use crate::recorder::{self, Current};
 use crate::target::TARGET;
 use crate::watch::{resumes_after_reset, Guard};
-use crate::{commit, console, early, hold, resume, run};
+use crate::{commit, console, hold, resume, run, takeover};
 
 /// What becomes of the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,16 +48,29 @@ const VANISH: Duration = Duration::from_secs(10);
 const LEAVE: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(100);
 
-/// Never returns unless the machine cannot even be held.
-pub fn supervise() -> ExitCode {
-    let failures = early::prepare();
+/// Supervises, once `prepare` has made the RAM environment a place to work in. It gives what is
+/// missing there, or the reason why nothing can be done. Never returns unless the machine cannot
+/// even be held.
+pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitCode {
+    let prepared = prepare();
     console::start();
-    for failure in failures {
-        log::error!("{failure}");
-    }
     // A key on the console, or a button in a hosting panel, must not reset a half-wiped machine.
     if let Err(e) = rustix::system::reboot(RebootCommand::CadOff) {
         log::warn!("switch Ctrl-Alt-Del off: {e}");
+    }
+    let mut guard = Guard::new();
+    match prepared {
+        Ok(failures) => {
+            for failure in failures {
+                log::error!("{failure}");
+            }
+        }
+        Err(e) => {
+            log::error!("failed: {e:#}");
+            log::error!("nothing was changed; rebooting into the old OS");
+            takeover::leave_log();
+            return reboot(&mut guard);
+        }
     }
     // The staged image's loader started this: there is no old OS to go back to.
     if resume::is_ordered() {
@@ -65,7 +78,6 @@ pub fn supervise() -> ExitCode {
             log::error!("{e:#}");
         }
     }
-    let mut guard = Guard::new();
     for attempt in 1.. {
         let (verdict, hang) = attempt_run(&mut guard, attempt);
         match verdict {

@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use machine::grub::one_shot;
 use machine::{block, condition, meminfo, mounts, os_release, processes, root, tree};
 use manifest::accounts::Accounts;
-use manifest::facts::{Facts, Firmware, InitSystem, Kept, Kexec, Mount, Root};
+use manifest::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
 use manifest::keep::{KeepPath, KeepSet};
 
-use crate::{identity, network, prove, run_directory};
+use crate::{first_process, identity, network, prove, run_directory};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -48,7 +48,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         architecture: uname.machine().to_string_lossy().into_owned(),
         kernel: uname.release().to_string_lossy().into_owned(),
         os: os_release::parse(&os),
-        init: init_system()?,
+        init: first_process::init_system()?,
         firmware: if Path::new("/sys/firmware/efi").exists() {
             Firmware::Uefi
         } else {
@@ -64,6 +64,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
             .collect(),
         kexec: kexec(),
         boot_entry: boot_entry(root.as_ref()),
+        ptrace: first_process::ptrace(),
         root,
         root_unknown,
         mounts: other_mounts(&mounts),
@@ -137,15 +138,6 @@ fn homes(accounts: &Result<Accounts, String>) -> Vec<String> {
         .filter(|user| (first..=last).contains(&user.uid) || user.password)
         .map(|user| user.home.clone())
         .collect()
-}
-
-fn init_system() -> Result<InitSystem> {
-    // The test of sd_booted(3): the directory exists exactly where systemd is the init.
-    if Path::new("/run/systemd/system").is_dir() {
-        return Ok(InitSystem::Systemd);
-    }
-    let name = fs::read_to_string("/proc/1/comm").context("read /proc/1/comm")?;
-    Ok(InitSystem::Other(name.trim().to_owned()))
 }
 
 fn container() -> Option<String> {

@@ -27,7 +27,7 @@ pub const NAME: &str = "initramfs";
 pub const KERNEL: &str = "kernel";
 
 /// newc archives begin at multiples of four bytes.
-const ALIGNMENT: u64 = 4;
+pub const ALIGNMENT: u64 = 4;
 
 /// Stages the run: kernel, initramfs and payload, each a file of its own in the run's directory,
 /// synced. They stay there until the new OS has booted, so that the run can be taken up again.

@@ -12,6 +12,7 @@ mod cli;
 mod engine;
 mod enter;
 mod facts;
+mod first_process;
 mod go;
 mod identity;
 mod image;

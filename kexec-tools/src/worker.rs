@@ -2,6 +2,7 @@
 //! engine walks them; here is what each does, and what undoes it. Before services were stopped the
 //! old OS just goes on, after that it boots again.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +17,11 @@ use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::engine::{Deed, Ended, Engine, Job};
+use crate::enter::FirstProcess;
 use crate::image::Image;
-use crate::{asked_again, enter, initrd, log_file, prove, run_directory, stop, Outcome};
+use crate::{
+    asked_again, enter, first_process, initrd, log_file, prove, run_directory, stop, Outcome,
+};
 
 /// Every step of the old OS. The order is the plan's.
 #[rustfmt::skip]
@@ -25,12 +29,13 @@ const DEEDS: &[Deed] = &[
     Deed { name: "prepare", act: prepare, undo: Some(|job| initrd::remove_copies(&job.directory)) },
     Deed { name: "load",    act: load,    undo: Some(|_| enter::unload()) },
     Deed { name: "ask",     act: ask,     undo: None },
-    Deed { name: "stop",    act: stop,    undo: None },
+    Deed { name: "stop",    act: stop,    undo: Some(let_go_of_first_process) },
     Deed { name: "prove",   act: prove,   undo: Some(|_| prove::make_writable()) },
     Deed { name: "enter",   act: enter,   undo: None },
 ];
 
 fn prepare(job: &Job) -> Result<()> {
+    enter::rehearse(&job.plan)?;
     clear_older_runs(&job.directory);
     // A run whose machine lost its power may have left its entry with the boot loader.
     enter::unload();
@@ -49,8 +54,31 @@ fn ask(job: &Job) -> Result<()> {
 
 fn stop(job: &Job) -> Result<()> {
     hand_over(&job.directory)?;
-    stop::stop()?;
+    stop::stop(&first_process::init_system()?)?;
+    // A PID 1 that runs would start again what is being ended: logins on consoles, for one.
+    hold_first_process();
     stop::end_processes()
+}
+
+thread_local! {
+    /// PID 1, stopped until it is let go or taken over. Only the thread that traces it can do
+    /// either, and that is the one that walks the steps.
+    static HELD: RefCell<Option<FirstProcess>> = const { RefCell::new(None) };
+}
+
+/// Stops PID 1. Without ptrace it runs on, and a takeover will say so itself.
+fn hold_first_process() {
+    match FirstProcess::hold() {
+        Ok(held) => HELD.set(Some(held)),
+        Err(e) => {
+            log::warn!("stop: PID 1 goes on and may start again what is being ended: {e:#}");
+        }
+    }
+}
+
+/// Lets PID 1 go on. It does so as well when this process ends.
+fn let_go_of_first_process(_: &Job) {
+    HELD.set(None);
 }
 
 fn prove(job: &Job) -> Result<()> {
@@ -59,7 +87,7 @@ fn prove(job: &Job) -> Result<()> {
 }
 
 fn enter(job: &Job) -> Result<()> {
-    Err(enter::enter(&job.plan, &job.directory))
+    Err(enter::enter(&job.plan, &job.directory, HELD.take()))
 }
 
 /// Does the run. Returns only if it failed, and the old OS goes on.

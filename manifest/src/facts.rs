@@ -39,6 +39,8 @@ pub struct Facts {
     pub kexec: Kexec,
     /// Whether the boot loader can be made to start something else once, or why not.
     pub boot_entry: Result<(), String>,
+    /// Whether PID 1 may be traced.
+    pub ptrace: Ptrace,
     /// The root filesystem; `None` where it is not a plain partition on a plain disk.
     pub root: Option<Root>,
     /// Why `root` is `None`.
@@ -95,6 +97,10 @@ pub struct OsRelease {
 pub enum InitSystem {
     /// systemd is running.
     Systemd,
+    /// sysvinit, with scripts for each run level.
+    Sysvinit,
+    /// upstart, with jobs, and sysvinit's scripts beside them.
+    Upstart,
     /// Something else, by the name in /proc/1/comm.
     Other(String),
 }
@@ -129,6 +135,22 @@ pub struct Kexec {
     pub disabled: bool,
     /// The lockdown mode in force, if it is not `none`.
     pub lockdown: Option<String>,
+}
+
+/// What decides whether PID 1 may be traced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ptrace {
+    /// `kernel.yama.ptrace_scope`, where the kernel has it.
+    pub yama_scope: Option<u32>,
+    /// The process that traces PID 1 already, by name and number.
+    pub tracer: Option<String>,
+    /// PID 1 sees another root directory or other mounts than the launcher: what differs.
+    pub other_root: Option<String>,
+    /// PID 1 is a program of another word size than the launcher.
+    pub narrow: bool,
+    /// What the kernel answered when it was asked for PID 1's memory, if that was a refusal: it
+    /// decides as it does for ptrace, security modules included.
+    pub denied: Option<String>,
 }
 
 /// The root filesystem and the partition and disk that it is on.

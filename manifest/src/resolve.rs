@@ -3,7 +3,7 @@
 
 use crate::accounts::{merge, AccountPlan, Owners};
 use crate::entry::{self, CallPlan, Entry, EntryPlan, KexecCall};
-use crate::facts::{Facts, Memory};
+use crate::facts::{Facts, InitSystem, Memory};
 use crate::identity::{self, IdentityPlan};
 use crate::manifest::Manifest;
 use crate::measure::Measure;
@@ -81,7 +81,9 @@ pub struct MemoryPeak {
 ///
 /// By `kexec_load` the kernel copies everything once, from files that it may drop from memory
 /// meanwhile. By `kexec_file_load` it reads the files into memory first: twice their size. The new
-/// kernel then unpacks the initramfs beside the packed bytes: again both at once.
+/// kernel then unpacks the initramfs beside the packed bytes: again both at once. A takeover unpacks
+/// it once, by streams, and what is unpacked is what the RAM environment has. Through the boot loader
+/// nothing is loaded while the old OS runs.
 pub fn memory_peak(
     manifest: &Manifest,
     sizes: PartSizes,
@@ -93,13 +95,20 @@ pub fn memory_peak(
         PayloadAt::Disk => 0,
     };
     let packed = sizes.initramfs + payload;
-    let copies = match &entry.call {
-        Some(plan) if plan.call == KexecCall::KexecLoad => 1,
-        _ => 2,
+    let unpacked = manifest.initramfs.unpacked_bytes + payload;
+    let load = match (entry.entry, &entry.call) {
+        (Entry::Boot, _) => 0,
+        (Entry::Takeover, _) => sizes.initramfs + unpacked,
+        (Entry::Kexec, Some(plan)) if plan.call == KexecCall::KexecLoad => sizes.kernel + packed,
+        (Entry::Kexec, _) => 2 * (sizes.kernel + packed),
+    };
+    let packed_beside = match entry.entry {
+        Entry::Takeover => 0,
+        Entry::Kexec | Entry::Boot => packed,
     };
     MemoryPeak {
-        load: copies * (sizes.kernel + packed) + OLD_OS_SPARE,
-        ram: KERNEL_BYTES + WORK_BYTES + packed + manifest.initramfs.unpacked_bytes + payload,
+        load: load + OLD_OS_SPARE,
+        ram: KERNEL_BYTES + WORK_BYTES + packed_beside + unpacked,
     }
 }
 
@@ -116,10 +125,14 @@ pub fn payload_at(
     facts: &Facts,
     choices: &Choices,
 ) -> (PayloadAt, String) {
+    let entry = entry_plan(facts, choices);
+    if entry.entry == Entry::Boot {
+        let reason = "the boot loader loads kernel and initramfs alone".to_owned();
+        return (PayloadAt::Disk, reason);
+    }
     if let Some(at) = choices.payload_at {
         return (at, "asked for on the command line".to_owned());
     }
-    let entry = entry_plan(facts, choices);
     let peak = memory_peak(manifest, sizes, PayloadAt::Ram, &entry);
     let memory = facts.memory;
     if memory_suffices(peak, memory) {
@@ -277,11 +290,13 @@ pub fn network(facts: &Facts, manifest: &Manifest) -> Result<NetworkPlan, Vec<St
 fn network_in_plan(
     facts: &Facts,
     manifest: &Manifest,
+    entry: Entry,
     warnings: &mut Vec<String>,
 ) -> Result<NetworkPlan, Vec<String>> {
     let mut network = network(facts, manifest)?;
     let missing = missing_network_drivers(&network, manifest);
-    if !missing.is_empty() {
+    // In a takeover the kernel that has the network now goes on.
+    if !missing.is_empty() && entry != Entry::Takeover {
         network.proved = false;
         warnings.push(format!(
             "the network is not tried before the commit point: the image lacks {}",
@@ -387,6 +402,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         identity(facts, manifest).map_err(|why| cannot_carry("names, keys and mounts", &why))?;
     let used_inodes = root.inodes.saturating_sub(root.inodes_free);
     let entry = entry_plan(facts, inputs.choices);
+    warnings.extend(stop_warning(&facts.init));
     let wiped = Amount {
         entries: used_inodes.saturating_sub(kept_entries),
         bytes: used_bytes.saturating_sub(kept_bytes),
@@ -415,7 +431,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         manifest_digest: inputs.manifest_digest,
         old_os: facts.os.clone(),
         new_os: manifest.os.clone(),
-        entry,
+        entry: entry.clone(),
         firmware: facts.firmware,
         payload_at,
         payload_reason,
@@ -426,7 +442,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         keep,
         wiped,
         unpacked,
-        network: network_in_plan(facts, manifest, &mut warnings)
+        network: network_in_plan(facts, manifest, entry.entry, &mut warnings)
             .map_err(|why| cannot_carry("the network", &why))?,
         accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
         left_alone: left_alone(facts, &identity),
@@ -524,6 +540,22 @@ fn cannot_carry(what: &'static str, why: &[String]) -> NoPlan {
     NoPlan::Identity {
         what,
         why: why.join("; "),
+    }
+}
+
+/// What to know about stopping services under an old init.
+fn stop_warning(init: &InitSystem) -> Option<String> {
+    match init {
+        InitSystem::Systemd | InitSystem::Sysvinit => None,
+        InitSystem::Upstart => Some(
+            "PID 1 is upstart: its jobs are stopped by the order of its list, which was tried on \
+             recorded lists only"
+                .to_owned(),
+        ),
+        InitSystem::Other(name) => Some(format!(
+            "PID 1 is {name}, which is not known: services are not stopped in an order of their \
+             own, every process gets SIGTERM and, after 10 s, SIGKILL"
+        )),
     }
 }
 

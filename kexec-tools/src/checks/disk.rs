@@ -182,6 +182,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Ram],
         remedy: "add the driver's class to `drivers` in image.toml and build again",
         against: |c| {
+            // For a takeover too: after a power cut the image's kernel has to find the root.
             let has = |d: &&String| !c.manifest.kernel.drivers.contains(*d);
             let missing: Vec<_> = c.facts.root_drivers.iter().filter(has).cloned().collect();
             (!missing.is_empty()).then(|| format!("not in the image: {}", missing.join(", ")))

@@ -1,13 +1,12 @@
 //! The machine as such: what it is, whether it can be entered anew, who else is at work on it.
 
-use manifest::entry::Entry;
-use manifest::facts::{Firmware, InitSystem};
-use manifest::kexec_call;
+use manifest::entry::{self, Entry};
+use manifest::facts::Firmware;
 use manifest::version::Version;
 
-use super::Check;
 use super::Force::{Allowed, Never, NotNeeded};
 use super::Moment::Stop;
+use super::{Check, Context};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
@@ -81,18 +80,6 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| c.facts.other_run.clone().map(|r| format!("run {r} is in progress")),
     },
     Check {
-        code: "init",
-        question: "Can services be stopped in their own order?",
-        reads: "/run/systemd/system, /proc/1/comm",
-        force: Never,
-        again: &[],
-        remedy: "this release takes machines with systemd as their init",
-        against: |c| match &c.facts.init {
-            InitSystem::Systemd => None,
-            InitSystem::Other(name) => Some(format!("PID 1 is {name}, not systemd")),
-        },
-    },
-    Check {
         code: "firmware",
         question: "Was the machine started by a BIOS?",
         reads: "/sys/firmware/efi",
@@ -114,29 +101,48 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        code: "kexec",
-        question: "Can the running kernel enter another one?",
-        reads: "kexec's system calls, kernel.kexec_load_disabled, /sys/kernel/security/lockdown",
+        code: "entry",
+        question: "Is there a way into the RAM environment?",
+        reads: "kexec's system calls and switches, whether PID 1 may be traced, /boot/grub/grub.cfg",
         force: Never,
         again: &[],
-        remedy: "a kernel with kexec_load or kexec_file_load, kernel.kexec_load_disabled=0 (set at \
-                 boot); under lockdown one with kexec_file_load",
-        against: |c| {
-            let asked = c.choices.entry.is_none_or(|entry| entry == Entry::Kexec);
-            kexec_call::against(&c.facts.kexec).filter(|_| asked)
+        remedy: "open one: kexec takes kernel.kexec_load_disabled=0 (set at boot); takeover takes \
+                 kernel.yama.ptrace_scope below 3 (set at boot) and no tracer of PID 1; boot takes GRUB 2 \
+                 with its one grub.cfg on the root filesystem",
+        against: |c| match c.choices.entry {
+            // The entry's own check says whether it can be taken.
+            Some(_) => None,
+            None => entry::no_way(c.facts),
         },
     },
     Check {
+        code: "kexec",
+        question: "Can the running kernel enter another one, if that was asked for?",
+        reads: "kexec's system calls, kernel.kexec_load_disabled, /sys/kernel/security/lockdown",
+        force: Never,
+        again: &[],
+        remedy: "leave out --entry; else a kernel with kexec_load or kexec_file_load, \
+                 kernel.kexec_load_disabled=0 (set at boot); under lockdown one with kexec_file_load",
+        against: |c| against_asked(c, Entry::Kexec),
+    },
+    Check {
+        code: "takeover",
+        question: "Can PID 1 be taken over, if that was asked for?",
+        reads: "/proc/1, kernel.yama.ptrace_scope",
+        force: Never,
+        again: &[],
+        remedy: "end its tracer; run this in PID 1's own root directory and mounts; boot with \
+                 kernel.yama.ptrace_scope below 3; or leave out --entry",
+        against: |c| against_asked(c, Entry::Takeover),
+    },
+    Check {
         code: "boot-entry",
-        question: "If the boot loader shall enter, can it?",
+        question: "Can the boot loader enter, if that was asked for?",
         reads: "/boot/grub/grub.cfg, the filesystem that it is on",
         force: Never,
         again: &[],
-        remedy: "GRUB 2 with its one grub.cfg on the root filesystem; or another --entry",
-        against: |c| {
-            let asked = c.choices.entry == Some(Entry::Boot);
-            c.facts.boot_entry.clone().err().filter(|_| asked)
-        },
+        remedy: "GRUB 2 with its one grub.cfg on the root filesystem; or leave out --entry",
+        against: |c| against_asked(c, Entry::Boot),
     },
     Check {
         code: "watchdog",
@@ -188,3 +194,10 @@ pub(super) const CHECKS: &[Check] = &[
 const DAY: u64 = 86_400;
 /// 2100-01-01, in seconds since 1970. Batteries that fail also bring such dates.
 const YEAR_2100: u64 = 4_102_444_800;
+
+/// What speaks against an entry, where it was asked for.
+fn against_asked(c: &Context, entry: Entry) -> Option<String> {
+    (c.choices.entry == Some(entry))
+        .then(|| entry::against(entry, c.facts))
+        .flatten()
+}

@@ -13,6 +13,16 @@ use manifest::plan::Plan;
 
 use crate::image::Image;
 
+pub use takeover::FirstProcess;
+
+/// Tries what can be tried without changing anything, before anything else is done.
+pub fn rehearse(plan: &Plan) -> Result<()> {
+    match plan.entry.entry {
+        Entry::Takeover => takeover::rehearse(),
+        Entry::Kexec | Entry::Boot => Ok(()),
+    }
+}
+
 /// Gets ready what the entry needs, from the staged files in the run's directory.
 pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     match plan.entry.entry {
@@ -30,12 +40,13 @@ pub fn unload() {
     boot::unload();
 }
 
-/// Enters. The old OS has let go of everything. Returns the reason if that failed.
-pub fn enter(plan: &Plan, directory: &Path) -> anyhow::Error {
+/// Enters. The old OS has let go of everything; its PID 1 is held, if it could be. Returns the
+/// reason if that failed.
+pub fn enter(plan: &Plan, directory: &Path, held: Option<FirstProcess>) -> anyhow::Error {
     log::info!("enter: the RAM environment starts now; follow the console");
     match plan.entry.entry {
         Entry::Kexec => kexec::enter(),
-        Entry::Takeover => takeover::enter(plan, directory),
+        Entry::Takeover => takeover::enter(directory, held),
         Entry::Boot => boot::enter(plan),
     }
 }

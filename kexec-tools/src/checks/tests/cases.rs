@@ -1,8 +1,7 @@
 //! For every check a machine or an image that it is there to refuse.
 
 use manifest::facts::{
-    Bind, DiskHealth, Facts, Firmware, Health, InitSystem, Layer, Memory, Mount, OutsideLinks,
-    Root, Swap,
+    Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OutsideLinks, Root, Swap,
 };
 use manifest::identity::DeviceFacts;
 use manifest::keep::KeepPath;
@@ -61,17 +60,18 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("other-run", |f, _| {
         f.other_run = Some("20260101T000000Z-0000".into());
     }),
-    ("init", |f, _| f.init = InitSystem::Other("init".into())),
-    ("firmware", |f, _| f.firmware = Firmware::Uefi),
-    ("kexec", |f, _| {
+    ("entry", |f, _| {
+        f.kexec.disabled = true;
+        f.ptrace.yama_scope = Some(3);
+        f.boot_entry = Err("no grub.cfg".into());
+    }),
+    ("entry", |f, _| {
         f.kexec.load = false;
         f.kexec.file_load = false;
+        f.ptrace.tracer = Some("gdb (77)".into());
+        f.boot_entry = Err("no grub.cfg".into());
     }),
-    ("kexec", |f, _| f.kexec.disabled = true),
-    ("kexec", |f, _| {
-        f.kexec.file_load = false;
-        f.kexec.lockdown = Some("integrity".into());
-    }),
+    ("firmware", |f, _| f.firmware = Firmware::Uefi),
     ("root", |f, _| {
         f.root = None;
         f.root_unknown = Some("LVM".into());

@@ -1,34 +1,88 @@
-//! The checks that depend on the entry that is asked for.
+//! The checks of entries: one that cannot be taken is refused only where it was asked for.
 
 use manifest::entry::Entry;
+use manifest::facts::{Facts, InitSystem};
 use manifest::resolve::Choices;
 
 use super::plain::{image, machine, SIZES};
 use super::{run, Context};
 
-#[test]
-fn only_the_entry_that_is_asked_for_has_to_be_possible() {
-    let mut facts = machine();
-    facts.boot_entry = Err("no grub.cfg".into());
-    facts.kexec.disabled = true;
-    let refused_by = |entry| {
-        let choices = Choices {
-            entry: Some(entry),
-            ..Choices::default()
-        };
-        let findings = run(&Context {
-            facts: &facts,
-            manifest: &image(),
-            sizes: SIZES,
-            choices: &choices,
-            forced: &[],
-        });
-        let refusing = findings.iter().filter(|finding| finding.refuses());
-        refusing
-            .map(|finding| finding.code.to_string())
-            .collect::<Vec<_>>()
+type Change = fn(&mut Facts);
+
+/// The code that refuses, the entry that is asked for, what is changed on a plain machine.
+pub const ASKED: &[(&str, Entry, Change)] = &[
+    ("kexec", Entry::Kexec, |f| {
+        f.kexec.load = false;
+        f.kexec.file_load = false;
+    }),
+    ("kexec", Entry::Kexec, |f| f.kexec.disabled = true),
+    ("kexec", Entry::Kexec, |f| {
+        f.kexec.file_load = false;
+        f.kexec.lockdown = Some("integrity".into());
+    }),
+    ("takeover", Entry::Takeover, |f| {
+        f.ptrace.yama_scope = Some(3);
+    }),
+    ("takeover", Entry::Takeover, |f| {
+        f.ptrace.tracer = Some("strace (77)".into());
+    }),
+    ("takeover", Entry::Takeover, |f| {
+        f.ptrace.other_root = Some("other mounts".into());
+    }),
+    ("takeover", Entry::Takeover, |f| f.ptrace.narrow = true),
+    ("takeover", Entry::Takeover, |f| {
+        f.ptrace.denied = Some("Permission denied".into());
+    }),
+    ("boot-entry", Entry::Boot, |f| {
+        f.boot_entry = Err("no grub.cfg".into());
+    }),
+];
+
+fn refused_with(facts: &Facts, entry: Option<Entry>) -> Vec<String> {
+    let choices = Choices {
+        entry,
+        ..Choices::default()
     };
-    assert_eq!(refused_by(Entry::Boot), ["boot-entry"]);
-    assert_eq!(refused_by(Entry::Kexec), ["kexec"]);
-    assert!(refused_by(Entry::Takeover).is_empty());
+    let findings = run(&Context {
+        facts,
+        manifest: &image(),
+        sizes: SIZES,
+        choices: &choices,
+        forced: &[],
+    });
+    let refusing = findings.iter().filter(|finding| finding.refuses());
+    refusing.map(|finding| finding.code.to_string()).collect()
+}
+
+#[test]
+fn an_entry_that_cannot_be_taken_is_refused_only_where_it_was_asked_for() {
+    for (code, entry, change) in ASKED {
+        let mut facts = machine();
+        change(&mut facts);
+        assert_eq!(refused_with(&facts, Some(*entry)), [*code]);
+        assert_eq!(
+            refused_with(&facts, None),
+            [""; 0],
+            "another entry is there"
+        );
+    }
+}
+
+#[test]
+fn a_takeover_needs_no_network_driver_of_the_image() {
+    let mut facts = machine();
+    facts.network.links[0].driver = Some("tulip".into());
+    assert_eq!(refused_with(&facts, Some(Entry::Takeover)), [""; 0]);
+}
+
+#[test]
+fn any_init_is_taken() {
+    for init in [
+        InitSystem::Sysvinit,
+        InitSystem::Upstart,
+        InitSystem::Other("runit".into()),
+    ] {
+        let facts = Facts { init, ..machine() };
+        assert_eq!(refused_with(&facts, None), [""; 0]);
+    }
 }

@@ -3,8 +3,8 @@
 use manifest::accounts::{Accounts, Group, Owners, User};
 use manifest::ext4_features::Ext4Features;
 use manifest::facts::{
-    Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Root,
-    RootIdentity,
+    Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
+    Root, RootIdentity,
 };
 use manifest::identity::{NewIdentity, OldIdentity};
 use manifest::keep::KeepPath;
@@ -131,6 +131,7 @@ pub(super) fn machine() -> Facts {
             lockdown: None,
         },
         boot_entry: Ok(()),
+        ptrace: Ptrace::default(),
         root: Some(Root {
             identity: RootIdentity {
                 fs_uuid: "u".into(),

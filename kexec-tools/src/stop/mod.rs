@@ -1,65 +1,43 @@
-//! Stopping the old OS: services in their own order by the service manager, then whatever is left.
-//!
-//! systemd isolates a target that wants nothing, so it stops all services, sockets and timers in
-//! the reverse of the order in which they were started. It is told so by a unit in /run, which the
-//! next boot does not have.
+//! Stopping the old OS: services in their own order by the init that knows it, then whatever is
+//! left, by signals.
 //!
 //! What was stopped is not started again piece by piece: a network that only comes up by the
 //! events of a boot (`allow-hotplug` in ifupdown, for one) would stay down, and the machine out of
 //! reach. A run that is undone after this point boots the old OS again, of which nothing was
 //! changed.
 
-use std::fs;
+mod run_level;
+mod systemd;
+mod upstart;
+
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use machine::processes::{self, Process};
+use manifest::facts::InitSystem;
 use rustix::process::{kill_process, Pid, Signal};
-
-const UNIT: &str = "reroot-stop.target";
-const UNIT_PATH: &str = "/run/systemd/system/reroot-stop.target";
-const UNIT_TEXT: &str =
-    "[Unit]\nDescription=reroot: every service stopped\nDefaultDependencies=no\nAllowIsolate=yes\n";
 
 /// How long services get to stop, all together. A database may have to write gigabytes.
 const SERVICES: Duration = Duration::from_mins(5);
-/// How long systemd's own helpers get.
-const LAST: Duration = Duration::from_secs(30);
 /// How long processes get after SIGTERM.
 const TERM: Duration = Duration::from_secs(10);
 /// How long processes get to vanish after SIGKILL.
 const KILL: Duration = Duration::from_secs(10);
 
-/// Units that isolating leaves running, since systemd itself uses them, and that hold files open.
-const LAST_UNITS: [&str; 8] = [
-    "systemd-journald.socket",
-    "systemd-journald-dev-log.socket",
-    "systemd-journald-audit.socket",
-    "systemd-journald.service",
-    "systemd-udevd-control.socket",
-    "systemd-udevd-kernel.socket",
-    "systemd-udevd.service",
-    "systemd-networkd.socket",
-];
-
-/// Stops services.
-pub fn stop() -> Result<()> {
-    if !std::path::Path::new("/run/systemd/system").is_dir() {
-        log::warn!("stop: no service manager that is known; ending processes by signals");
-        return Ok(());
-    }
+/// Stops services, as this init does.
+pub fn stop(init: &InitSystem) -> Result<()> {
     log::info!("stop: services stop now, in their own order");
-    fs::create_dir_all("/run/systemd/system").context("make /run/systemd/system")?;
-    fs::write(UNIT_PATH, UNIT_TEXT).with_context(|| format!("write {UNIT_PATH}"))?;
-    systemctl(&["daemon-reload"], SERVICES)?;
-    systemctl(&["isolate", UNIT], SERVICES).context("stop the services")?;
-    // In one transaction: a socket that is left alone would start its service again. Not every
-    // release has every one of these, and what is left is ended with the other processes.
-    let mut last = vec!["stop"];
-    last.extend(LAST_UNITS);
-    if let Err(e) = systemctl(&last, LAST) {
-        log::info!("stop: {e:#}: not all of systemd's own helpers are stopped");
+    match init {
+        InitSystem::Systemd => systemd::stop()?,
+        InitSystem::Sysvinit => run_level::stop(SERVICES)?,
+        InitSystem::Upstart => {
+            upstart::stop(SERVICES)?;
+            run_level::stop(SERVICES)?;
+        }
+        InitSystem::Other(name) => {
+            log::warn!("stop: PID 1 is {name}, which is not known; processes are ended by signals");
+        }
     }
     log::info!("stop: services are stopped");
     Ok(())
@@ -86,12 +64,10 @@ pub fn end_processes() -> Result<()> {
     )
 }
 
-fn systemctl(arguments: &[&str], patience: Duration) -> Result<()> {
-    let call = format!("systemctl {}", arguments.join(" "));
-    let mut child = Command::new("systemctl")
-        // Newer releases enter a loaded kernel when they are told to reboot.
-        .env("SYSTEMCTL_SKIP_AUTO_KEXEC", "1")
-        .args(arguments)
+/// Runs a program that must succeed within `patience`.
+fn run(command: &mut Command, patience: Duration) -> Result<()> {
+    let call = shown(command);
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -115,11 +91,16 @@ fn systemctl(arguments: &[&str], patience: Duration) -> Result<()> {
     }
 }
 
+/// A command's words.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(std::ffi::OsStr::to_string_lossy).collect();
+    words.join(" ")
+}
+
 /// Boots the old OS again, in order if systemd still can, else at once.
 pub fn boot_again() {
-    let orderly = std::path::Path::new("/run/systemd/system").is_dir()
-        && systemctl(&["--no-block", "reboot"], LAST).is_ok();
-    if orderly {
+    if systemd::reboot() {
         // A disk that hangs may keep systemd from it, and the machine from serving.
         std::thread::sleep(ORDERLY);
         log::error!(

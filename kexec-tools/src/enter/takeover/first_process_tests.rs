@@ -1,0 +1,130 @@
+//! Real processes, held and let go: not PID 1, but in the states that it may be in.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+
+/// A shell that echoes what it is told, in a call that waits for input.
+fn shell() -> Child {
+    Command::new("/bin/sh")
+        .args(["-c", "while read line; do echo \"$line\"; done"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+const BOTH: [How; 2] = [How::Seize, How::Attach];
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id() as i32)
+}
+
+fn echoes(child: &mut Child, word: &str) -> bool {
+    writeln!(child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    line.trim() == word
+}
+
+#[test]
+fn a_process_that_waits_in_a_call_goes_on_after_a_trial() {
+    for how in BOTH {
+        let mut child = shell();
+        assert!(echoes(&mut child, "before"));
+        for _ in 0..3 {
+            let mut held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
+            held.try_call().unwrap();
+            held.try_call().unwrap();
+        }
+        assert!(echoes(&mut child, "after"));
+        drop(FirstProcess::hold_process(pid_of(&child), how).unwrap());
+        assert!(echoes(&mut child, "untouched"));
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_process_that_computes_is_made_to_call_too() {
+    for how in BOTH {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn()
+            .unwrap();
+        for _ in 0..20 {
+            let mut held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
+            held.try_call().unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_leaves_the_process_as_it_was() {
+    for how in BOTH {
+        let mut child = shell();
+        let held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
+        let (held, error) = held.execute(&["/nonexistent/init"], &[]).err().unwrap();
+        assert!(format!("{error:#}").contains("No such file"), "{error:#}");
+        drop(held);
+        assert!(echoes(&mut child, "as it was"));
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_process_becomes_another_program() {
+    for how in BOTH {
+        let mut child = shell();
+        let held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
+        let script = "echo became $0 $WHAT";
+        held.execute(&["/bin/sh", "-c", script, "another"], &["WHAT=it"])
+            .map_err(|(_, e)| e)
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line.trim(), "became another it");
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn signals_that_come_while_it_is_held_are_given_to_it() {
+    for how in BOTH {
+        let mut child = Command::new("/bin/sh")
+            .args([
+                "-c",
+                "trap 'echo got; exit 7' USR1; echo ready; while read x; do :; done",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        let mut held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
+        signal::kill(pid_of(&child), Signal::SIGUSR1).unwrap();
+        held.try_call().unwrap();
+        drop(held);
+        assert_eq!(lines.next().unwrap().unwrap(), "got");
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+    }
+}
+
+#[test]
+fn mappings_are_read_as_proc_writes_them() {
+    let line = "7ffd1000-7ffd3000 r-xp 00000000 00:00 0    [vdso]";
+    assert_eq!(
+        parse_mapping(line),
+        Some((0x7ffd_1000, 0x7ffd_3000, "r-xp".to_owned()))
+    );
+    assert_eq!(parse_mapping(""), None);
+}

@@ -1,0 +1,182 @@
+//! The takeover: PID 1 is replaced and the running kernel goes on. With systemd and with sysvinit as
+//! the old init, the latter on a kernel with the system calls of Linux 3.2; what forbids it is found
+//! by `check`; one that fails half-way leaves the old init unharmed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+use reroot_tests::confirmed;
+use reroot_tests::evidence;
+use reroot_tests::images::image;
+use reroot_tests::reinstall::{start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LIMIT};
+use reroot_tests::shop_data::KEPT;
+use reroot_tests::sysvinit_server::running_sysvinit_server;
+use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+
+/// Who the machine is for others.
+const IDENTITY: &str = "cat /etc/hostname /etc/machine-id; sha256sum /etc/ssh/ssh_host_*_key; \
+    ip -4 -o address show scope global | tr -s ' ' | cut -d ' ' -f 2-4; \
+    ip -6 -o address show scope link | tr -s ' ' | cut -d ' ' -f 2-4; \
+    ip route show default | grep -o 'via [^ ]*'";
+
+/// Takes the machine over and waits for the new OS; prints how long it took.
+fn take_over(machine: &mut Machine, image: &Path, arguments: &str) -> Result<()> {
+    let begun = Instant::now();
+    let started = start(machine, image, &format!("--entry takeover {arguments}"))?;
+    let copied = begun.elapsed();
+    let limit = machine.patience(LIMIT);
+    let mut entered = None;
+    let mut stopping = None;
+    let outcome = wait(machine, started, limit, |line| {
+        println!("{:6.1} s  {line}", begun.elapsed().as_secs_f64());
+        if line.starts_with("stop: services stop") {
+            stopping.get_or_insert_with(|| begun.elapsed());
+        }
+        // The init's first line of its own.
+        if line.starts_with("drivers: begins") {
+            entered.get_or_insert_with(|| begun.elapsed());
+        }
+    })?;
+    ensure!(
+        outcome == Outcome::Booted,
+        "{outcome:?}\n{}",
+        machine.console_tail()
+    );
+    let of = |at: Option<Duration>| at.map_or(0.0, |at| (at - copied).as_secs_f64());
+    println!(
+        "measured: from `go` to services stopping {:.1} s, to the init's first line {:.1} s, to the new OS {:.1} s",
+        of(stopping),
+        of(entered),
+        (begun.elapsed() - copied).as_secs_f64()
+    );
+    Ok(())
+}
+
+fn assert_new_os(machine: &Machine) -> Result<()> {
+    let os_release = machine.expect("cat /etc/os-release")?;
+    ensure!(
+        os_release.contains("VERSION_CODENAME=trixie"),
+        "{os_release}"
+    );
+    ensure!(
+        machine.expect("uname -r")?.starts_with("6.12"),
+        "not the new kernel"
+    );
+    let plan = machine.expect("cat /var/log/reroot/*/plan.json")?;
+    ensure!(plan.contains("\"takeover\""), "entered in another way");
+    ensure!(
+        machine
+            .expect("grep Seccomp: /proc/1/status")?
+            .contains('0'),
+        "PID 1 of the new OS is under a filter"
+    );
+    confirmed::assert_passed(machine)
+}
+
+#[test]
+fn systemd_is_taken_over_and_debian_11_becomes_13() -> Result<()> {
+    let image = image("trixie")?;
+    let mut machine = running_old_server("takeover", USUAL_MEMORY_MIB)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let identity = machine.expect(IDENTITY)?;
+    take_over(&mut machine, &image, "--payload ram")?;
+    assert_new_os(&machine)?;
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    assert_eq!(machine.expect(IDENTITY)?, identity);
+    Ok(())
+}
+
+/// Launcher and init, before and after the takeover, and all of the old OS beside them, run without
+/// any system call that came after Linux 3.2.
+#[test]
+fn sysvinit_on_a_linux_3_2_is_taken_over() -> Result<()> {
+    let image = image("trixie")?;
+    let floor = Path::new(env!("CARGO_BIN_EXE_floor"));
+    let mut machine = running_sysvinit_server("sysvinit", USUAL_MEMORY_MIB, floor)?;
+    assert_eq!(machine.expect("cat /proc/1/comm")?.trim(), "sysvinit");
+    for process in ["1", "self"] {
+        let status = machine.expect(&format!("grep Seccomp: /proc/{process}/status"))?;
+        ensure!(status.contains('2'), "no filter: {status}");
+    }
+    let probe = machine.expect("/sbin/floor --probe")?;
+    ensure!(
+        probe.lines().count() == 3 && probe.lines().all(|line| line.ends_with(" not there")),
+        "{probe}"
+    );
+    let before = evidence::gather(&machine, &KEPT)?;
+    let identity = machine.expect(IDENTITY)?;
+    take_over(&mut machine, &image, "--payload disk")?;
+    assert_new_os(&machine)?;
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    assert_eq!(machine.expect(IDENTITY)?, identity);
+    Ok(())
+}
+
+/// The codes by which `check` refuses a takeover.
+fn refusals(machine: &Machine) -> Result<Vec<String>> {
+    let line = format!("{IMAGE_ON_MACHINE} check --json --entry takeover --keep /var/lib/mysql");
+    let answer = machine.ssh(&line)?;
+    let findings: serde_json::Value =
+        serde_json::from_str(&answer.stdout).with_context(|| format!("{answer:?}"))?;
+    let refused = findings.as_array().context("a list of findings")?.iter();
+    Ok(refused
+        .filter(|finding| finding["verdict"] == "refuse")
+        .map(|finding| finding["code"].as_str().unwrap_or_default().to_owned())
+        .collect())
+}
+
+/// A tracer for PID 1, without any tool that the machine may not have: request 0x4206 is
+/// `PTRACE_SEIZE`, call 101 is ptrace.
+const TRACE: &str = "perl -e 'syscall(101, 0x4206, 1, 0, 0) == 0 or die $!; print \"tracing\\n\"; \
+    $| = 1; sleep 600' >/root/tracer 2>&1 & \
+    for i in $(seq 50); do grep -q '^TracerPid:.0$' /proc/1/status || exit 0; sleep 0.1; done; exit 1";
+
+#[test]
+fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unharmed() -> Result<()>
+{
+    let mut machine = running_old_server("forbidden", USUAL_MEMORY_MIB)?;
+    machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
+    assert_eq!(refusals(&machine)?, [""; 0]);
+    machine.expect(TRACE)?;
+    assert_eq!(refusals(&machine)?, ["takeover"]);
+    machine.expect(
+        "pkill perl; for i in $(seq 50); do \
+        grep -q '^TracerPid:.0$' /proc/1/status && exit 0; sleep 0.1; done; exit 1",
+    )?;
+    assert_eq!(refusals(&machine)?, [""; 0]);
+
+    // The init in the RAM environment loses the right to be executed once it is there: PID 1 is
+    // stopped, made to execute it, and refused.
+    let before = evidence::gather(&machine, &KEPT)?;
+    let listing = machine.expect(evidence::EVERYTHING)?;
+    machine.expect(
+        "nohup sh -c 'until chmod 644 /.reroot/*-*/ram/init; do sleep 0.1; done; \
+         until test -e /.reroot/*-*/handed-over; do sleep 0.1; chmod 644 /.reroot/*-*/ram/init; done' \
+         >/dev/null 2>&1 &",
+    )?;
+    let started = start_copied(&machine, "--entry takeover --payload disk")?;
+    let limit = machine.patience(LIMIT);
+    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+    ensure!(outcome == Outcome::Booted, "{outcome:?}");
+    // systemd went on and rebooted in its own way.
+    let log = machine.expect("cat /.reroot/*-*/launch.log")?;
+    ensure!(
+        machine.expect("cat /etc/os-release")?.contains("bullseye"),
+        "not the old OS"
+    );
+    machine.expect("systemctl is-active ssh nginx")?;
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
+    let left = machine.expect("cd /.reroot/*-*/ && ls")?;
+    assert_eq!(
+        left.split_whitespace().collect::<Vec<_>>(),
+        ["facts.json", "handed-over", "launch.log", "plan.json"],
+        "{log}"
+    );
+
+    // Yama's strictest scope cannot be taken back, so it comes last.
+    machine.expect("echo 3 >/proc/sys/kernel/yama/ptrace_scope")?;
+    assert_eq!(refusals(&machine)?, ["takeover"]);
+    Ok(())
+}
