@@ -53,8 +53,16 @@ const CASES: &[(Change, Entry)] = &[
     (|_| (), Entry::Kexec),
     (|f| f.ptrace.yama_scope = Some(3), Entry::Kexec),
     (|f| f.kexec.disabled = true, Entry::Takeover),
+    // Whether the running kernel takes the signature shows while services still run.
     (
         |f| f.kexec.lockdown = Some("integrity".into()),
+        Entry::Kexec,
+    ),
+    (
+        |f| {
+            f.kexec.lockdown = Some("integrity".into());
+            f.kexec.file_load = false;
+        },
         Entry::Takeover,
     ),
     (|f| f.condition.xen = Some("PV".into()), Entry::Takeover),
