@@ -265,6 +265,38 @@ fn nothing_speaks_against_a_plain_machine() {
     assert_eq!(refused(&machine(), &image(), None, &[]), [""; 0]);
 }
 
+#[test]
+fn a_machine_with_one_of_the_calls_may_be_reinstalled() {
+    let changes: [fn(&mut Facts); 3] = [
+        |f| f.kexec.file_load = false,
+        |f| f.kexec.load = false,
+        |f| f.kexec.lockdown = Some("integrity".into()),
+    ];
+    for change in changes {
+        let mut facts = machine();
+        change(&mut facts);
+        assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+    }
+}
+
+/// The kernel's own loader reads the files before it copies them.
+#[test]
+fn the_payload_is_in_memory_where_the_call_leaves_room_for_it() {
+    let mut facts = machine();
+    let at = |facts: &Facts, kexec_call| {
+        let choices = Choices {
+            kexec_call,
+            ..Choices::default()
+        };
+        manifest::resolve::payload_at(&image(), SIZES, facts, &choices).0
+    };
+    let once = SIZES.kernel + SIZES.initramfs + SIZES.payload;
+    facts.memory.available = once + once / 2;
+    assert_eq!(at(&facts, None), PayloadAt::Ram);
+    let file_load = Some(manifest::kexec_call::KexecCall::KexecFileLoad);
+    assert_eq!(at(&facts, file_load), PayloadAt::Disk);
+}
+
 fn mounted(target: &str, fstype: &str, backing_file: Option<&str>) -> Mount {
     Mount {
         target: target.into(),
@@ -290,9 +322,15 @@ const CASES: &[(&str, Change)] = &[
     }),
     ("init", |f, _| f.init = InitSystem::Other("init".into())),
     ("firmware", |f, _| f.firmware = Firmware::Uefi),
-    ("kexec", |f, _| f.kexec.file_load = false),
+    ("kexec", |f, _| {
+        f.kexec.load = false;
+        f.kexec.file_load = false;
+    }),
     ("kexec", |f, _| f.kexec.disabled = true),
-    ("kexec", |f, _| f.kexec.lockdown = Some("integrity".into())),
+    ("kexec", |f, _| {
+        f.kexec.lockdown = Some("integrity".into());
+        f.kexec.file_load = false;
+    }),
     ("root", |f, _| {
         f.root = None;
         f.root_unknown = Some("LVM".into());
