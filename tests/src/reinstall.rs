@@ -18,6 +18,10 @@ pub const IMAGE_ON_MACHINE: &str = "/root/new.reroot";
 /// What the images do not keep by themselves and the old server needs kept.
 pub const KEEP: &str = "--keep /var/lib/mysql";
 
+/// A machine that is only busy misses a question or two: so many in a row are missed by one that has
+/// left its old OS.
+const UNANSWERED: u32 = 5;
+
 /// How a machine came out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -110,7 +114,7 @@ pub fn wait(
             if !gone {
                 // A machine that is busy loading may be slow to answer: it is not gone before `go` is.
                 unanswered = if machine.answers() { 0 } else { unanswered + 1 };
-                gone = started.go.ended()?.is_some() && unanswered >= 2;
+                gone = started.go.ended()?.is_some() && unanswered >= UNANSWERED;
             } else if machine.log_in_if_possible()? {
                 match boot_id(machine) {
                     Ok(now) if now == started.boot => return Ok(Outcome::Undone),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use machine::kexec::errors::{self, Call};
+use machine::kexec::errors;
 use machine::kexec::load::{self, LoadError};
 use machine::kexec::running;
 use manifest::entry::KexecCall;
@@ -28,18 +28,11 @@ pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let answer = error
         .downcast_ref::<LoadError>()
         .and_then(LoadError::answer);
-    if !answer.is_some_and(|answer| errors::other_may_do(named(call.call), answer)) {
+    if !answer.is_some_and(|answer| errors::other_may_do(call.call, answer)) {
         return first;
     }
     log::warn!("load: {error:#}; trying {}", fallback.name());
     by(fallback, plan, image, directory)
-}
-
-fn named(call: KexecCall) -> Call {
-    match call {
-        KexecCall::KexecLoad => Call::Load,
-        KexecCall::KexecFileLoad => Call::FileLoad,
-    }
 }
 
 fn by(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
@@ -86,7 +79,7 @@ fn open(path: &Path) -> Result<File> {
 
 /// The error with what it means; the error itself stays in the chain.
 fn explained(call: KexecCall, error: LoadError) -> anyhow::Error {
-    let row = error.answer().and_then(|e| errors::explain(named(call), e));
+    let row = error.answer().and_then(|e| errors::explain(call, e));
     let text = match row {
         Some(row) if row.then == errors::Then::Final => format!("{}; this is final", row.text),
         Some(row) => row.text.to_owned(),

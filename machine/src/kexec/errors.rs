@@ -1,16 +1,8 @@
 //! What the errors of `kexec_load(2)` and `kexec_file_load(2)` mean to an operator, and after which
 //! of them the other call is worth a try.
 
+use manifest::kexec_call::KexecCall;
 use rustix::io::Errno;
-
-/// A call that loads a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// `kexec_load(2)`.
-    Load,
-    /// `kexec_file_load(2)`.
-    FileLoad,
-}
 
 /// What comes after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +18,7 @@ pub enum Then {
 /// An error explained.
 #[derive(Clone, Copy, Debug)]
 pub struct Explained {
-    call: Option<Call>,
+    call: Option<KexecCall>,
     errno: Errno,
     /// Cause and remedy, in words.
     pub text: &'static str,
@@ -34,10 +26,10 @@ pub struct Explained {
     pub then: Then,
 }
 
-use Call::{FileLoad, Load};
+use KexecCall::{KexecFileLoad as FileLoad, KexecLoad as Load};
 use Then::{Final, Mend, Other};
 
-const fn row(call: Option<Call>, errno: Errno, then: Then, text: &'static str) -> Explained {
+const fn row(call: Option<KexecCall>, errno: Errno, then: Then, text: &'static str) -> Explained {
     Explained {
         call,
         errno,
@@ -75,7 +67,7 @@ const TABLE: &[Explained] = &[
 ];
 
 /// Explains an error of a call, if there is something to say about it.
-pub fn explain(call: Call, error: &std::io::Error) -> Option<&'static Explained> {
+pub fn explain(call: KexecCall, error: &std::io::Error) -> Option<&'static Explained> {
     let errno = error.raw_os_error()?;
     TABLE.iter().find(|row| {
         row.errno.raw_os_error() == errno && row.call.is_none_or(|wanted| wanted == call)
@@ -83,7 +75,7 @@ pub fn explain(call: Call, error: &std::io::Error) -> Option<&'static Explained>
 }
 
 /// Whether the other call is worth a try after this error.
-pub fn other_may_do(call: Call, error: &std::io::Error) -> bool {
+pub fn other_may_do(call: KexecCall, error: &std::io::Error) -> bool {
     explain(call, error).is_some_and(|row| row.then == Other)
 }
 
@@ -93,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    fn then(call: Call, errno: Errno) -> Option<Then> {
+    fn then(call: KexecCall, errno: Errno) -> Option<Then> {
         explain(call, &io::Error::from(errno)).map(|row| row.then)
     }
 

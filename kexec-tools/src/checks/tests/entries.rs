@@ -1,8 +1,9 @@
 //! The checks of entries: one that cannot be taken is refused only where it was asked for.
 
-use manifest::entry::Entry;
+use manifest::entry::{Entry, KexecCall};
 use manifest::facts::{Facts, InitSystem};
-use manifest::resolve::Choices;
+use manifest::plan::PayloadAt;
+use manifest::resolve::{self, Choices};
 
 use super::plain::{image, machine, SIZES};
 use super::{run, Context};
@@ -85,4 +86,36 @@ fn any_init_is_taken() {
         let facts = Facts { init, ..machine() };
         assert_eq!(refused_with(&facts, None), [""; 0]);
     }
+}
+
+#[test]
+fn a_machine_with_one_of_the_calls_may_be_reinstalled() {
+    let changes: [Change; 3] = [
+        |f| f.kexec.file_load = false,
+        |f| f.kexec.load = false,
+        |f| f.kexec.lockdown = Some("integrity".into()),
+    ];
+    for change in changes {
+        let mut facts = machine();
+        change(&mut facts);
+        assert_eq!(refused_with(&facts, None), [""; 0]);
+    }
+}
+
+/// The kernel's own loader reads the files before it copies them.
+#[test]
+fn the_payload_is_in_memory_where_the_call_leaves_room_for_it() {
+    let mut facts = machine();
+    let at = |facts: &Facts, kexec_call| {
+        let choices = Choices {
+            kexec_call,
+            ..Choices::default()
+        };
+        resolve::payload_at(&image(), SIZES, facts, &choices).0
+    };
+    let once = SIZES.kernel + SIZES.initramfs + SIZES.payload;
+    facts.memory.available = once + once / 2;
+    assert_eq!(at(&facts, None), PayloadAt::Ram);
+    let file_load = Some(KexecCall::KexecFileLoad);
+    assert_eq!(at(&facts, file_load), PayloadAt::Disk);
 }

@@ -13,7 +13,7 @@ const INITRD: &str = "/bench/initrd";
 const TOOLS: &str = "/bench/tools";
 /// As the plans have it; nobody waits where there is no plan to follow.
 const CMDLINE: &str = "rootfstype=ramfs panic=-1 console=ttyS0 no_timer_check loglevel=4";
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 2;
 
 type Load = fn() -> Result<()>;
 

@@ -13,11 +13,12 @@ use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
 use machine::kexec::address::{PhysAddr, Span};
-use machine::kexec::errors::{self, Call, Then};
+use machine::kexec::errors::{self, Then};
 use machine::kexec::layout::Machine;
 use machine::kexec::load::{self, LoadError, Part};
 use machine::kexec::memory_map::{Kind, MemoryMap, Region};
 use machine::kexec::{initrd, running};
+use manifest::kexec_call::KexecCall;
 use rustix::mount::{mount, MountFlags};
 use rustix::system::{reboot, RebootCommand};
 
@@ -219,7 +220,7 @@ fn locked() -> Result<()> {
     let machine = running::read()?;
     answered(
         "locked-load",
-        Call::Load,
+        KexecCall::KexecLoad,
         Then::Mend,
         own_load(KERNEL, "", &machine),
     )?;
@@ -235,7 +236,7 @@ fn locked() -> Result<()> {
     }
     answered(
         "changed-kernel",
-        Call::FileLoad,
+        KexecCall::KexecFileLoad,
         Then::Final,
         file_load("/tmp/changed", ""),
     )?;
@@ -264,7 +265,7 @@ fn file_load(kernel: &str, cmdline: &str) -> Result<(), LoadError> {
 }
 
 /// An attempt that the kernel must have refused, with something to say about it.
-fn answered(name: &str, call: Call, then: Then, attempt: Result<(), LoadError>) -> Result<()> {
+fn answered(name: &str, call: KexecCall, then: Then, attempt: Result<(), LoadError>) -> Result<()> {
     let answer = attempt.as_ref().err().and_then(LoadError::answer);
     let explained = answer.and_then(|answer| errors::explain(call, answer));
     let Some(explained) = explained else {
@@ -284,7 +285,12 @@ fn disabled() -> Result<()> {
     }
     fs::write("/proc/sys/kernel/kexec_load_disabled", "1")?;
     let attempt = load::file_load(&File::open(KERNEL)?, &File::open(INITRAMFS)?, c"");
-    answered("disabled-file-load", Call::FileLoad, Then::Final, attempt)?;
+    answered(
+        "disabled-file-load",
+        KexecCall::KexecFileLoad,
+        Then::Final,
+        attempt,
+    )?;
     load::unload().context("unload where nothing is loaded")?;
     say("end");
     Ok(())
