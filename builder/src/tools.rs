@@ -58,8 +58,8 @@ const REFUSED_BY_ALL: u32 = 0xfff0_0009;
 const REFUSED_BY_NONE: u32 = 0x0000_0242;
 
 /// The incompatible features that GRUB refuses, by the code of its module: the constant of the
-/// one instruction that tests them, `test $imm32, %eax` or another register. `None` where there is
-/// not exactly one such constant.
+/// one instruction that tests them, `test` or `and` with a register (Debian 12 and 13 have one of
+/// each). `None` where there is not exactly one such constant.
 fn refused(code: &[u8]) -> Option<u32> {
     let plausible =
         |mask: &u32| mask & REFUSED_BY_ALL == REFUSED_BY_ALL && mask & REFUSED_BY_NONE == 0;
@@ -71,9 +71,9 @@ fn refused(code: &[u8]) -> Option<u32> {
         .windows(2)
         .enumerate()
         .filter_map(|(at, op)| match op {
-            [0xa9, _] => number(at + 1),
+            [0xa9 | 0x25, _] => number(at + 1),
             // The register form, and that of a field behind %esp or %ebp with a short offset.
-            [0xf7, 0xc0..=0xc7] => number(at + 2),
+            [0xf7, 0xc0..=0xc7] | [0x81, 0xe0..=0xe7] => number(at + 2),
             [0xf7, 0x40..=0x43 | 0x45..=0x47] => number(at + 3),
             _ => None,
         })
@@ -114,6 +114,17 @@ mod tests {
             0,
             "extents, 64bit and the like are read: {mask:#x}"
         );
+    }
+
+    #[test]
+    fn the_constant_is_found_in_both_forms_and_no_other_is_taken() {
+        // GRUB 2.06 of Debian 12, 2.12 of Debian 13, and what else is in their code.
+        let test = b"\x90\xa9\x29\x9c\xfe\xff\x74\x10";
+        let and = b"\x90\x81\xe2\x29\x9c\xfe\xff\x74\x10";
+        let others = b"\x25\x00\x00\x08\x00\x81\xff\xff\xff\xff\x0f\x81\xe1\xf4\xff\xff\xff";
+        assert_eq!(refused(test), Some(0xfffe_9c29));
+        assert_eq!(refused(&[&others[..], and].concat()), Some(0xfffe_9c29));
+        assert_eq!(refused(others), None);
         assert_eq!(refused(b"no code"), None);
     }
 }

@@ -28,7 +28,7 @@ pub const DIRECTORY: &str = "/etc/reroot/checks.d";
 pub const PREFIX: &str = "own:";
 
 /// How long one may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 const START_ATTEMPTS: u32 = 50;
 /// How much of what one says is shown, in bytes.

@@ -91,7 +91,7 @@ pub fn holding_for_writing(device: u64, except: &[i32]) -> io::Result<Vec<Held>>
 }
 
 /// The access mode is in the last two bits of `flags`, in octal.
-fn opened_for_writing(fdinfo: &str) -> bool {
+pub(crate) fn opened_for_writing(fdinfo: &str) -> bool {
     fdinfo
         .lines()
         .find_map(|l| u64::from_str_radix(l.strip_prefix("flags:")?.trim(), 8).ok())

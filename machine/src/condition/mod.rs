@@ -41,6 +41,7 @@ pub fn read(
         .collect();
     let crash = fs::read_to_string("/sys/kernel/kexec_crash_loaded").unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let silent = answers::silent(&answers::to_ask(mounts), ask);
     let head = root.and_then(|root| head(&root.disk));
     Condition {
         xen: xen::read(),
@@ -54,11 +55,11 @@ pub fn read(
             .as_deref()
             .and_then(|head| other_loader::name(head, active_sector(root, head).as_deref())),
         bios_boot_sectors: head.as_deref().and_then(gpt::bios_boot_sectors),
-        silent_mounts: answers::silent(&answers::to_ask(mounts), ask),
         exports: exports::read(Path::new("/")),
         packages: packages::signs(Path::new("/"), processes),
         stuck: stuck::stuck(),
-        sessions: stuck::sessions(processes),
+        sessions: stuck::sessions(processes, &silent),
+        silent_mounts: silent,
         layers: layers::read(mounts, &areas),
         swaps,
         binds: binds(mounts),

@@ -88,9 +88,8 @@ pub fn signs(root: &Path, processes: &[Process]) -> Vec<String> {
 /// The process that has locked a file by fcntl(2); none where nobody has, or the file cannot be
 /// opened. The lock is only asked about, not taken.
 fn locked_by(path: &Path) -> Option<i32> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    // Asking about a lock for writing needs no right to write on Linux, but a read-only
-    // filesystem refuses RDWR; there nobody works either.
+    // To ask about a lock for writing needs no right to write on Linux.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
     let held = rustix::process::fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).ok()??;
     held.pid.map(|pid| pid.as_raw_nonzero().get())
