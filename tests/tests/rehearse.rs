@@ -89,7 +89,7 @@ fn begin(machine: &Machine) -> Result<reroot_tests::reinstall::Started> {
     let runs = "ls -d /.reroot/*-* 2>/dev/null | wc -l";
     let earlier = machine.expect(runs)?;
     let started = start_command(machine, "go", "--payload disk")?;
-    let deadline = Instant::now() + machine.patience(Duration::from_secs(60));
+    let deadline = Instant::now() + machine.patience(Duration::from_mins(1));
     let staging = format!(
         "[ \"$({runs})\" != {} ] && ls /.reroot/*-*/payload",
         earlier.trim()
