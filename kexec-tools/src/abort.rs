@@ -30,7 +30,7 @@ pub fn abort() -> Result<Outcome> {
             return Ok(outcome);
         }
     }
-    clean_up(&read::evidence()?)
+    Ok(clean_up(&read::evidence()?))
 }
 
 /// Tells the worker to undo everything, and waits until it has. Gives how it went if it did not.
@@ -66,7 +66,7 @@ fn break_off(run: &Evidence) -> Result<Option<Outcome>> {
 }
 
 /// Removes what is of no use any more. A run behind the commit point needs what it staged.
-fn clean_up(runs: &[Evidence]) -> Result<Outcome> {
+fn clean_up(runs: &[Evidence]) -> Outcome {
     let mut outcome = Outcome::Done;
     // Somebody else may have loaded a kernel, for reasons of their own.
     if read::kexec_loaded() && runs.iter().any(loaded_in_this_boot) {
@@ -103,7 +103,7 @@ fn clean_up(runs: &[Evidence]) -> Result<Outcome> {
         }
     }
     println!("nothing is in progress; `status` tells of earlier runs");
-    Ok(outcome)
+    outcome
 }
 
 /// Whether a run of this boot had begun to load.

@@ -5,6 +5,7 @@
 //! deadlines and what follows a failure are the plan's.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,7 @@ pub struct Engine {
     job: Job,
     deeds: &'static [Deed],
     end: End,
+    undone: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -68,6 +70,8 @@ struct State {
     over: bool,
 }
 
+/// How long undoing may take: a kernel is unloaded, files are removed, the root is remounted.
+const UNDOING: Duration = Duration::from_mins(2);
 /// How often deadlines are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -86,6 +90,7 @@ impl Engine {
             job,
             deeds,
             end,
+            undone: AtomicBool::new(false),
             state,
         })
     }
@@ -113,7 +118,7 @@ impl Engine {
 
     /// Breaks the run off, if the old OS would go on as if nothing had been; false if it is too
     /// late for that.
-    pub fn break_off(&self, why: &str) -> bool {
+    pub fn break_off(self: &Arc<Engine>, why: &str) -> bool {
         let current = self.state().current.clone();
         match current {
             Some(step) if step.on_failure == OnFailure::Revert => {
@@ -153,13 +158,14 @@ impl Engine {
 
     /// Undoes everything, last first, and ends the run. Whoever comes second waits for ever: the
     /// first one ends the process.
-    fn fail(&self, step: &Step, error: &str, ended: Ended) {
+    fn fail(self: &Arc<Engine>, step: &Step, error: &str, ended: Ended) {
         let mut state = self.state();
         if std::mem::replace(&mut state.over, true) {
             drop(state);
             stand_still();
         }
         log::error!("failed: {}: {error}", step.name);
+        self.limit_undoing(step.on_failure);
         state.record.failed(&step.name, error);
         state.record.note_failure(&step.name, error);
         let begun = std::mem::take(&mut state.begun);
@@ -170,11 +176,25 @@ impl Engine {
             }
         }
         drop(state);
+        self.undone.store(true, Ordering::SeqCst);
         (self.end)(&self.job, step.on_failure, ended);
     }
 
+    /// What hangs may hang its undoing as well: the run ends all the same.
+    fn limit_undoing(self: &Arc<Engine>, on_failure: OnFailure) {
+        let engine = Arc::clone(self);
+        std::thread::spawn(move || {
+            std::thread::sleep(UNDOING);
+            if engine.undone.load(Ordering::SeqCst) {
+                return;
+            }
+            log::error!("undoing took longer than {} s", UNDOING.as_secs());
+            (engine.end)(&engine.job, on_failure, Ended::TooLong);
+        });
+    }
+
     /// Fails a step that takes longer than it may.
-    fn watch(&self) {
+    fn watch(self: &Arc<Engine>) {
         loop {
             std::thread::sleep(LOOK);
             let state = self.state();

@@ -343,7 +343,7 @@ fn commit_line(out: &mut String, cells: &[Cell], width: usize, height: usize) {
     let Some(commit) = cells.iter().find(|c| c.step.name == COMMIT) else {
         return;
     };
-    let y = commit.y + height + (GAP + COMMIT_SPACE) / 2;
+    let y = commit.y + height + usize::midpoint(GAP, COMMIT_SPACE);
     let _ = writeln!(
         out,
         r##"<path d="M0 {y}H{width}" stroke="#cf222e" stroke-width="3"/><text x="{}" y="{}" text-anchor="end" font-weight="bold" fill="#cf222e">COMMIT POINT</text><text x="{}" y="{}" font-size="10">above: everything goes back</text><text x="{}" y="{}" font-size="10">below: only forwards</text>"##,

@@ -39,7 +39,7 @@ fn outcome(name: &str, result: StepResult) -> StepOutcome {
     }
 }
 
-/// The picture of docs/steps.md. Set REROOT_WRITE_PICTURE to write it anew.
+/// The picture of docs/steps.md. Set `REROOT_WRITE_PICTURE` to write it anew.
 #[test]
 fn the_picture_in_the_documents_is_what_is_drawn() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/steps.svg");

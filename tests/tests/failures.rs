@@ -103,7 +103,13 @@ fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;
     assert_eq!(
         left.split_whitespace().collect::<Vec<_>>(),
-        ["facts.json", "handed-over", "launch.log", "plan.json"]
+        [
+            "facts.json",
+            "handed-over",
+            "launch.log",
+            "plan.json",
+            "steps-old-os.json"
+        ]
     );
     Ok(())
 }

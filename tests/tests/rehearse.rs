@@ -14,7 +14,7 @@ use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
 use serde_json::Value;
 
 /// What a boot of the old OS writes by itself, and so does a login of the test.
-const WRITTEN_BY_A_BOOT: [&str; 9] = [
+const WRITTEN_BY_A_BOOT: [&str; 13] = [
     "/var/log/",
     "/var/lib/systemd/",
     "/var/lib/dhcp/",
@@ -24,18 +24,23 @@ const WRITTEN_BY_A_BOOT: [&str; 9] = [
     "/etc/mtab",
     "/boot/grub/grubenv",
     "/var/cache/ldconfig/",
+    // Other filesystems are mounted here.
+    "/dev/",
+    "/proc/",
+    "/run/",
+    "/sys/",
 ];
 
 /// Every name on the root filesystem: kind, mode, links, owner, group, size, time, link target, and
 /// for files the SHA-256 of what is in them.
 const EVERYTHING: &str = r"cd / && export LC_ALL=C
-    find / -xdev -type f ! -name new.reroot -print0 | xargs -0 sha256sum -- | sed 's/^/content /'
-    find / -xdev -printf 'entry %p\t%y %m %n %U %G %s %T@ %l\n'";
+    find / -xdev -type f ! -name new.reroot -print0 | xargs -0 sha256sum -z -- | sed -z 's/^/content /'
+    find / -xdev -printf 'entry %p\t%y %m %n %U %G %s %T@ %l\0'";
 
 fn everything(machine: &Machine) -> Result<BTreeMap<String, String>> {
     let text = machine.script(EVERYTHING)?;
     let mut found: BTreeMap<String, String> = BTreeMap::new();
-    for line in text.lines() {
+    for line in text.split('\0').filter(|line| !line.is_empty()) {
         let (path, what) = if let Some(rest) = line.strip_prefix("content ") {
             let (digest, path) = rest.split_once("  ").context("sha256sum")?;
             (path, digest)
@@ -84,7 +89,7 @@ fn begin(machine: &Machine) -> Result<reroot_tests::reinstall::Started> {
     let runs = "ls -d /.reroot/*-* 2>/dev/null | wc -l";
     let earlier = machine.expect(runs)?;
     let started = start_command(machine, "go", "--payload disk")?;
-    let deadline = Instant::now() + machine.patience(Duration::from_secs(60));
+    let deadline = Instant::now() + machine.patience(Duration::from_mins(1));
     let staging = format!(
         "[ \"$({runs})\" != {} ] && ls /.reroot/*-*/payload",
         earlier.trim()
