@@ -1,6 +1,7 @@
 //! Every check passes on a plain machine, and each fires on the machine that it is for.
 
 use manifest::accounts::{Accounts, Group, Owners, User};
+use manifest::entry::Entry;
 use manifest::facts::{
     Facts, Firmware, InitSystem, Kept, Kexec, Memory, Mount, OsRelease, Root, RootIdentity,
 };

@@ -230,16 +230,13 @@ impl Recording {
     }
 
     fn apply(&mut self, writes: &[Write], count: usize) -> Result<&Path> {
-        let done = match self.applied {
-            Some(done) => done,
-            None => {
-                run(Command::new("qemu-img")
-                    .args(["convert", "-O", "raw"])
-                    .arg(&self.server.disk)
-                    .arg(&self.disk))?;
-                0
-            }
-        };
+        if self.applied.is_none() {
+            run(Command::new("qemu-img")
+                .args(["convert", "-O", "raw"])
+                .arg(&self.server.disk)
+                .arg(&self.disk))?;
+        }
+        let done = self.applied.unwrap_or(0);
         ensure!(
             done <= count,
             "{done} writes are applied, {count} are asked for"
