@@ -21,7 +21,7 @@ use crate::old_server::{old_server, OldServer};
 use crate::vm::{self, Additions, Machine, Start};
 
 const SECTOR: u64 = 512;
-const MAGIC: u64 = 0x006a_7366_7767_6872;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const ENTRY: usize = 32;
 const FLUSH: u64 = 1;
 /// Written through: on the disk when it ends, without a flush.
