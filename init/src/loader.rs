@@ -18,7 +18,7 @@ use crate::inspect::BootableRoot;
 use crate::run::Run;
 use crate::target::{self, TARGET};
 use crate::unpack::UnpackedRoot;
-use crate::{carry, chroot, host_keys, inspect, journal_file};
+use crate::{carry, chroot, host_keys, inspect, journal_file, locales};
 
 /// GRUB's files for a PC BIOS, in the payload.
 const SOURCE: &str = "/usr/lib/grub/i386-pc";
@@ -68,6 +68,7 @@ fn make_files(run: &Run) -> Result<()> {
     let root = Path::new(TARGET);
     let uuid = &run.plan.root.fs_uuid;
     host_keys::generate_missing()?;
+    locales::generate(&run.plan);
     copy_modules()?;
     let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
     carry::replace(

@@ -23,6 +23,7 @@ mod host_keys;
 mod inspect;
 mod journal_file;
 mod loader;
+mod locales;
 mod network;
 mod progress;
 mod recorder;

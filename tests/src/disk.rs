@@ -116,6 +116,15 @@ impl Disk {
         })
     }
 
+    /// Gives it another place; for disks that no machine uses.
+    pub fn moved_to(self, path: &Path) -> Result<Self> {
+        fs::rename(&self.path, path)
+            .with_context(|| format!("move {} to {}", self.path.display(), path.display()))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+        })
+    }
+
     /// The qcow2 file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -193,8 +193,9 @@ impl Outside {
                     &at(sockets, &format!("port{index}")),
                 ),
                 "-device".to_owned(),
+                // Without the filter for VLANs: QEMU forgets what it let pass when a machine is saved.
                 format!(
-                    "virtio-net-pci,netdev=card{index},addr={},mac={},romfile=",
+                    "virtio-net-pci,netdev=card{index},addr={},mac={},ctrl_vlan=off,romfile=",
                     card.slot, card.mac
                 ),
             ]);

@@ -5,7 +5,7 @@
 //! moment is a layer that is never written again.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -15,72 +15,110 @@ use crate::old_server::{digest, say, OldServer};
 use crate::vm::{self, Additions, Machine, Start};
 use crate::{lock, vm::directory};
 
-/// The files of a saved machine.
-struct Saved {
-    disk: PathBuf,
-    memory: PathBuf,
+/// A machine that was saved.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    /// The directory with everything that it consists of.
+    pub directory: PathBuf,
 }
+
+impl Saved {
+    /// Its root disk.
+    pub fn disk(&self) -> PathBuf {
+        self.directory.join(DISK)
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> PathBuf {
+        self.directory.join(MEMORY)
+    }
+}
+
+const DISK: &str = "disk.qcow2";
+const MEMORY: &str = "memory";
 
 /// A machine that goes on from where the old server had just booted.
 pub(crate) fn resume(server: &OldServer, name: &str, memory_mib: u32) -> Result<Machine> {
-    let saved = saved(server, memory_mib)?;
+    let saved = saved(server, "booted", memory_mib, &[], |made| {
+        let disk = Disk::over(&server.disk, &made.join(DISK))?;
+        save(server, made, disk, memory_mib, Additions::default())
+    })?;
+    take_up(server, &saved, name, memory_mib, Additions::default())
+}
+
+/// A machine that goes on from where a saved one was, with the same devices.
+pub(crate) fn take_up(
+    server: &OldServer,
+    saved: &Saved,
+    name: &str,
+    memory_mib: u32,
+    additions: Additions,
+) -> Result<Machine> {
     let directory = directory(name)?;
-    let disk = Disk::over(&saved.disk, &directory.path().join("disk.qcow2"))?;
-    let mut machine = Machine::start(
-        server,
-        directory,
-        disk,
-        memory_mib,
-        Start::Saved(&saved.memory),
-        Additions::default(),
-    )?;
+    let disk = Disk::over(&saved.disk(), &directory.path().join(DISK))?;
+    let start = Start::Saved(&saved.memory());
+    let mut machine = Machine::start(server, directory, disk, memory_mib, start, additions)?;
     machine.wait_for_ssh()?;
     Ok(machine)
 }
 
-fn saved(server: &OldServer, memory_mib: u32) -> Result<Saved> {
-    let key = digest(&[
+/// The saved machine of a kind; `produce` puts its files into the directory that it is given. What
+/// they depend on beside the server and the devices is in `key`.
+pub(crate) fn saved(
+    server: &OldServer,
+    kind: &str,
+    memory_mib: u32,
+    key: &[&str],
+    produce: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Saved> {
+    let own = [
         &qemu_version()?,
         accelerator(&server.kernel)?.name(),
         include_str!("devices.rs"),
         include_str!("snapshot.rs"),
-    ]);
-    let at = server.directory.join(format!("booted-{memory_mib}-{key}"));
+    ];
+    let key = digest(&[&own[..], key].concat());
+    let name = format!("{kind}-{memory_mib}");
     let saved = Saved {
-        disk: at.join("disk.qcow2"),
-        memory: at.join("memory"),
+        directory: server.directory.join(format!("{name}-{key}")),
     };
-    let _lock = lock::exclusive(&server.directory.join(format!("booted-{memory_mib}.lock")))?;
-    if at.exists() {
+    let _lock = lock::exclusive(&server.directory.join(format!("{name}.lock")))?;
+    if saved.directory.exists() {
         return Ok(saved);
     }
-    forget_others(server, memory_mib);
+    forget_others(server, &name);
     say(&format!(
-        "booting the old server with {memory_mib} MiB once, to save its state"
+        "booting the server ({kind}, {memory_mib} MiB) once, to save its state"
     ));
     let scratch = tempfile::tempdir_in(&server.directory).context("create a scratch directory")?;
-    let made = scratch.path().join("booted");
+    let made = scratch.path().join(kind);
     fs::create_dir(&made).context("create the saved machine's directory")?;
-    let disk = Disk::over(&server.disk, &made.join("disk.qcow2"))?;
-    let mut machine = Machine::start(
-        server,
-        vm::directory("save")?,
-        disk,
-        memory_mib,
-        Start::Boot,
-        Additions::default(),
-    )?;
+    produce(&made)?;
+    fs::rename(&made, &saved.directory)
+        .with_context(|| format!("name {}", saved.directory.display()))?;
+    Ok(saved)
+}
+
+/// Boots a machine on `disk` and saves it into the directory `made`.
+pub(crate) fn save(
+    server: &OldServer,
+    made: &Path,
+    disk: Disk,
+    memory_mib: u32,
+    additions: Additions,
+) -> Result<()> {
+    let directory = vm::directory("save")?;
+    let start = Start::Boot;
+    let mut machine = Machine::start(server, directory, disk, memory_mib, start, additions)?;
     machine.wait_for_ssh()?;
     // All units have started, and what they wrote is on the disk.
     machine.ssh("systemctl is-system-running --wait")?;
     machine.expect("sync")?;
-    machine.save(&made.join("memory"))?;
-    fs::rename(&made, &at).with_context(|| format!("name {}", at.display()))?;
-    Ok(saved)
+    machine.save(&made.join(MEMORY))
 }
 
-/// Removes what an earlier harness or QEMU saved for this amount of memory.
-fn forget_others(server: &OldServer, memory_mib: u32) {
+/// Removes what an earlier harness or QEMU saved under this name.
+fn forget_others(server: &OldServer, saved: &str) {
     let Some(_unused) = lock::base_unused() else {
         return;
     };
@@ -89,7 +127,7 @@ fn forget_others(server: &OldServer, memory_mib: u32) {
     };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&format!("booted-{memory_mib}-")) {
+        if name.starts_with(&format!("{saved}-")) {
             // Best effort: what stays costs space and nothing else.
             let _ = fs::remove_dir_all(entry.path());
         }

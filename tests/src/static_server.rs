@@ -12,9 +12,10 @@ use anyhow::{Context, Result};
 
 use crate::command::run;
 use crate::disk::Disk;
-use crate::old_server::old_server;
+use crate::old_server::{old_server, OldServer};
 use crate::outside::{Card, Outside};
-use crate::vm::{running_old_server, Additions, Machine};
+use crate::snapshot;
+use crate::vm::{directory, running_old_server, Additions, Machine};
 
 /// The cards behind the first, which asks QEMU for its address: eth1 to eth3 of the old server,
 /// ens6 to ens8 by the predictable scheme.
@@ -64,23 +65,54 @@ pub const DATA_LABEL: &str = "data";
 
 const SCRIPT: &str = include_str!("static_server.sh");
 
+/// The further disks, `/dev/vdb` and on.
+const DISKS: [&str; 2] = ["data.qcow2", "swap.qcow2"];
+
 const DISK_SIZE: u64 = 64 << 20;
 
-/// The server, booted, with everything configured and everybody answering.
+/// The server, booted, with everything configured and everybody answering; from a state that is
+/// saved at the first call.
 pub fn running_static_server(name: &str, memory_mib: u32) -> Result<Machine> {
-    let machine = running_old_server(name, memory_mib)?;
-    machine.script(SCRIPT)?;
-    let disks = disks(&machine)?;
+    let server = old_server()?;
+    let key = [
+        SCRIPT,
+        include_str!("static_server.rs"),
+        include_str!("outside.rs"),
+    ];
+    let saved = snapshot::saved(&server, "static", memory_mib, &key, |made| {
+        make(&server, made, memory_mib)
+    })?;
+    let layers = directory(name)?;
+    let disks = DISKS.map(|disk| {
+        let base = saved.directory.join(disk);
+        Disk::over(&base, &layers.path().join(disk))
+    });
     let additions = Additions {
         outside: Some(outside()?),
-        disks,
+        disks: disks.into_iter().collect::<Result<_>>()?,
+        layers: Some(layers),
         ..Additions::default()
     };
-    let mut machine = machine
-        .cut_power()?
-        .boot_with(&old_server()?, memory_mib, additions)?;
-    machine.wait_for_ssh()?;
+    let machine = snapshot::take_up(&server, &saved, name, memory_mib, additions)?;
+    // The routers of the saved machine had other MAC addresses.
+    machine.expect("ip neigh flush all")?;
     Ok(machine)
+}
+
+/// Configures a server, boots it with the further hardware, and saves it.
+fn make(server: &OldServer, made: &Path, memory_mib: u32) -> Result<()> {
+    let machine = running_old_server("static", memory_mib)?;
+    machine.script(SCRIPT)?;
+    let disk = machine
+        .cut_power()?
+        .disk
+        .moved_to(&made.join("disk.qcow2"))?;
+    let additions = Additions {
+        outside: Some(outside()?),
+        disks: disks(made)?,
+        ..Additions::default()
+    };
+    snapshot::save(server, made, disk, memory_mib, additions)
 }
 
 /// The provider's routers and the one in the VLAN.
@@ -99,9 +131,8 @@ fn outside() -> Result<Outside> {
 }
 
 /// A disk with data and one of swap space.
-fn disks(machine: &Machine) -> Result<Vec<Disk>> {
-    let data = machine.file("data.qcow2");
-    let swap = machine.file("swap.qcow2");
+fn disks(directory: &Path) -> Result<Vec<Disk>> {
+    let [data, swap] = DISKS.map(|disk| directory.join(disk));
     let hash_seed = format!("hash_seed={SWAP_UUID}");
     Ok(vec![
         formatted(

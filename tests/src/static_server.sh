@@ -60,6 +60,7 @@ ln -sfn ../run/resolvconf/resolv.conf /etc/resolv.conf
 echo '198.51.100.7 database.example.net database' >>/etc/hosts
 ln -sfn /usr/share/zoneinfo/Europe/Madrid /etc/localtime
 echo Europe/Madrid >/etc/timezone
+echo LANG=de_DE.UTF-8 >/etc/default/locale
 
 # A person with a number of their own, a group of the house, and a name from the old days.
 groupadd --gid 2500 builders
@@ -85,4 +86,7 @@ LABEL=data /data ext4 defaults,noatime 0 2
 UUID=7d1b6cf5-5b84-4e52-9d1b-0f7a3c0c5d11 none swap sw 0 0
 END
 mkdir -p /data
+# Its power is cut next, and GRUB replays no journal: what it reads must be in its place.
 sync
+fsfreeze --freeze /
+fsfreeze --unfreeze /

@@ -44,8 +44,7 @@ pub(crate) enum Start<'a> {
     Saved(&'a Path),
 }
 
-/// What a machine has beside what every machine has. Such a machine is booted from its firmware,
-/// never from a saved memory.
+/// What a machine has beside what every machine has.
 #[derive(Debug, Default)]
 pub struct Additions {
     /// Further network cards, and what they are cabled to.
@@ -57,6 +56,8 @@ pub struct Additions {
     pub config_drive: Option<PathBuf>,
     /// A file that every write to the root disk is recorded in; see [`crate::power`].
     pub recording: Option<PathBuf>,
+    /// The directory that the further disks are in, where it is to go with the machine.
+    pub layers: Option<TempDir>,
 }
 
 impl Additions {

@@ -212,7 +212,7 @@ fn assert_bond(machine: &Machine) -> Result<String> {
 
 #[test]
 fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
-    let image = trixie_with("identity", &["tzdata"])?;
+    let image = trixie_with("identity", &["tzdata", "locales"])?;
     let mut machine = running_static_server("identity", USUAL_MEMORY_MIB)?;
     let owned = machine.expect("stat -c %U /var/lib/mysql")?;
     ensure!(owned.trim() == "mysql", "{owned}");
@@ -254,6 +254,9 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
     assert_payload_owners(&machine, mysql.trim())?;
     assert_mounts(&machine)?;
     strict_login(&machine, &keys)?;
+    // The old OS's language is not only named, the new one has it.
+    machine
+        .expect("grep -x LANG=de_DE.UTF-8 /etc/default/locale && locale -a | grep -x de_DE.utf8")?;
     let failed = machine.expect("systemctl --failed --no-legend --plain")?;
     ensure!(failed.trim().is_empty(), "failed units: {failed}");
     Ok(())

@@ -144,6 +144,10 @@ fn route(
     if flags & RTM_F_CLONED != 0 || protocol == PROTOCOL_REDIRECT {
         return Vec::new();
     }
+    // IPv6 lists the loopback's own route in the main table.
+    if protocol == PROTOCOL_KERNEL && destination.ip.is_loopback() {
+        return Vec::new();
+    }
     if table == TABLE_LOCAL || OF_KERNEL.contains(&kind) {
         // IPv6 on old kernels names nobody (0) or boot (3) as the maker of its own.
         let own = protocol == PROTOCOL_KERNEL || zero.is_ipv6() && matches!(protocol, 0 | 3);
