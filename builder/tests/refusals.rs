@@ -252,11 +252,11 @@ const FOLDERS: &[Case] = &[
     ),
 ];
 
-/// Adds a hook that cannot run: the tree has no shell.
+/// Adds a hook that fails.
 fn add_hook(os: &SmallOs) {
     let path = os.folder().join("hooks/hook");
     fs::create_dir(os.folder().join("hooks")).unwrap();
-    fs::write(&path, "#!/bin/sh\n").unwrap();
+    fs::write(&path, "#!/bin/sh\nexit 1\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let file = os.folder().join("image.toml");
     let text = fs::read_to_string(&file).unwrap();

@@ -21,7 +21,7 @@ use crate::old_server::{old_server, OldServer};
 use crate::vm::{self, Additions, Machine, Start};
 
 const SECTOR: u64 = 512;
-const MAGIC: u64 = 0x006a_7366_7767_6872;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const ENTRY: usize = 32;
 const FLUSH: u64 = 1;
 /// Written through: on the disk when it ends, without a flush.
@@ -230,16 +230,13 @@ impl Recording {
     }
 
     fn apply(&mut self, writes: &[Write], count: usize) -> Result<&Path> {
-        let done = match self.applied {
-            Some(done) => done,
-            None => {
-                run(Command::new("qemu-img")
-                    .args(["convert", "-O", "raw"])
-                    .arg(&self.server.disk)
-                    .arg(&self.disk))?;
-                0
-            }
-        };
+        if self.applied.is_none() {
+            run(Command::new("qemu-img")
+                .args(["convert", "-O", "raw"])
+                .arg(&self.server.disk)
+                .arg(&self.disk))?;
+        }
+        let done = self.applied.unwrap_or(0);
         ensure!(
             done <= count,
             "{done} writes are applied, {count} are asked for"

@@ -214,19 +214,19 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     )?;
     let moments = [
         ("committed", at.committed + 1),
-        ("wipe", (at.wipe + at.unpack) / 2),
+        ("wipe", usize::midpoint(at.wipe, at.unpack)),
     ];
     for moment in moments {
         expect_taken_up(&mut recording, &writes, moment, |_| false)?;
     }
     // Half of what was not flushed is lost, too.
-    let middle = (at.unpack + at.carry) / 2;
+    let middle = usize::midpoint(at.unpack, at.carry);
     let mut machine = expect_taken_up(&mut recording, &writes, ("unpack", middle), half)?;
     expect_new(&mut machine, &before)?;
     drop(machine);
     for moment in [
         ("carry", at.carry + 2),
-        ("loader", (at.loader + at.switched) / 2),
+        ("loader", usize::midpoint(at.loader, at.switched)),
     ] {
         expect_taken_up(&mut recording, &writes, moment, |_| false)?;
     }
