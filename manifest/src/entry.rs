@@ -147,8 +147,10 @@ fn against_takeover(facts: &Facts) -> Option<String> {
 /// and 2 whoever has `CAP_SYS_PTRACE` may.
 const YAMA_FORBIDDEN: u32 = 3;
 
-fn against_boot(_facts: &Facts) -> Option<String> {
-    Some("this release cannot enter through the boot loader".to_owned())
+/// The boot loader is GRUB, told what to start by its own files.
+fn against_boot(facts: &Facts) -> Option<String> {
+    let started = facts.root.as_ref().is_some_and(|root| root.grub_on_disk);
+    (!started).then(|| "the root's disk is not started by a GRUB in its gap".to_owned())
 }
 
 fn call(_kexec: &Kexec) -> KexecCall {
