@@ -2,7 +2,7 @@
 //! a seccomp filter made from a table. Filters stay through fork and exec, so whatever a program
 //! under the filter starts is under it too.
 //!
-//! Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl); versions are from the
+//! Numbers are those of x86-64 (the kernel's `syscall_64.tbl`); versions are from the
 //! tables of the manual page syscalls(2).
 
 use std::os::unix::process::CommandExt;
@@ -101,7 +101,7 @@ const ARCHITECTURE: u32 = 4;
 const X86_64: u32 = 0xc000_003e;
 /// `SECCOMP_RET_ALLOW`, and `SECCOMP_RET_ERRNO` with ENOSYS.
 const ALLOW: u32 = 0x7fff_0000;
-const NO_SUCH_CALL: u32 = 0x0005_0000 | 38;
+const NO_SUCH_CALL: u32 = 0x0005_0000 | 0x26;
 
 /// The filter: calls of the table answer ENOSYS, all others are made.
 pub fn filter() -> Vec<Instruction> {

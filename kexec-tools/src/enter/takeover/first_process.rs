@@ -121,20 +121,12 @@ impl FirstProcess {
         }
     }
 
-    /// Makes it execute a program. On success it is that program, and no longer held. On failure it
-    /// is as it was, and still held.
-    pub fn execute(
-        mut self,
-        argv: &[&str],
-        envp: &[&str],
-    ) -> Result<(), (FirstProcess, anyhow::Error)> {
-        match self.try_execute(argv, envp) {
-            Ok(()) => {
-                self.replaced = true;
-                Ok(())
-            }
-            Err(e) => Err((self, e)),
-        }
+    /// Makes it execute a program. On success it is that program, and is let go when this is
+    /// dropped. On failure it is as it was, and still held.
+    pub fn execute(&mut self, argv: &[&str], envp: &[&str]) -> Result<()> {
+        self.try_execute(argv, envp)?;
+        self.replaced = true;
+        Ok(())
     }
 
     fn try_execute(&mut self, argv: &[&str], envp: &[&str]) -> Result<()> {

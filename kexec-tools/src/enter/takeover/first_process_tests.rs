@@ -68,8 +68,8 @@ fn a_process_that_computes_is_made_to_call_too() {
 fn a_program_that_cannot_be_executed_leaves_the_process_as_it_was() {
     for how in BOTH {
         let mut child = shell();
-        let held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
-        let (held, error) = held.execute(&["/nonexistent/init"], &[]).err().unwrap();
+        let mut held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
+        let error = held.execute(&["/nonexistent/init"], &[]).unwrap_err();
         assert!(format!("{error:#}").contains("No such file"), "{error:#}");
         drop(held);
         assert!(echoes(&mut child, "as it was"));
@@ -82,11 +82,11 @@ fn a_program_that_cannot_be_executed_leaves_the_process_as_it_was() {
 fn a_process_becomes_another_program() {
     for how in BOTH {
         let mut child = shell();
-        let held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
+        let mut held = FirstProcess::hold_process(pid_of(&child), how).unwrap();
         let script = "echo became $0 $WHAT";
         held.execute(&["/bin/sh", "-c", script, "another"], &["WHAT=it"])
-            .map_err(|(_, e)| e)
             .unwrap();
+        drop(held);
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap())
             .read_line(&mut line)

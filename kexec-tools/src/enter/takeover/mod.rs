@@ -54,7 +54,7 @@ pub fn enter(directory: &Path, held: Option<FirstProcess>) -> anyhow::Error {
 }
 
 fn try_enter(directory: &Path, held: Option<FirstProcess>) -> Result<()> {
-    let held = match held {
+    let mut held = match held {
         Some(held) => held,
         None => FirstProcess::hold()?,
     };
@@ -62,5 +62,4 @@ fn try_enter(directory: &Path, held: Option<FirstProcess>) -> Result<()> {
     let room = room.to_str().context("the run's directory is not UTF-8")?;
     let init = format!("{room}/init");
     held.execute(&[&init, "takeover", room], &ENVIRONMENT)
-        .map_err(|(_, e)| e)
 }

@@ -234,8 +234,8 @@ mod tests {
         assert_eq!(fs::read_link(at("bin/sh")).unwrap(), Path::new("busybox"));
         assert!(at("lib").is_dir() && !at("lib/modules").exists());
         // A second archive adds to the first.
-        let more = archive(&[("bin", 0o040_755, b""), ("reroot", 0o040_700, b"")]);
-        unpack(&mut &more[..], room.path()).unwrap();
+        let second = archive(&[("bin", 0o040_755, b""), ("reroot", 0o040_700, b"")]);
+        unpack(&mut &second[..], room.path()).unwrap();
         assert!(at("reroot").is_dir());
     }
 
