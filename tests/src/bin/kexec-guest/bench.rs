@@ -1,6 +1,6 @@
 //! What loading takes, and entering: by our own loader, by the kernel's, and by kexec-tools.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
@@ -77,6 +77,8 @@ fn tools(call: &str) -> Result<()> {
         .args([call, "-l", KERNEL])
         .arg(format!("--initrd={INITRD}"))
         .arg(format!("--command-line={CMDLINE}"))
+        // There is no /dev/null here.
+        .stdin(Stdio::inherit())
         .output()
         .context("run kexec-tools' kexec")?;
     ensure!(
