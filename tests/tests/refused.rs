@@ -91,15 +91,6 @@ fn an_unfit_machine_or_image_is_refused_and_nothing_changes() -> Result<()> {
     conditions::errors_of_the_root(&machine)
 }
 
-#[test]
-fn dev_only() -> Result<()> {
-    let image = image("trixie")?;
-    let mut machine = running_old_server("refused", USUAL_MEMORY_MIB)?;
-    machine.copy_to(&image, IMAGE_ON_MACHINE)?;
-    conditions::conditions(&mut machine)?;
-    conditions::errors_of_the_root(&machine)
-}
-
 fn keep_paths(machine: &Machine) -> Result<()> {
     machine.expect("ln -s /srv/shop /srv/link && ln -s /srv /opt/srv-link")?;
     for (case, path) in [

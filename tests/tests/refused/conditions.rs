@@ -51,7 +51,7 @@ fn expect(found: &[(String, String)], expected: &[(&str, &str)]) -> Result<()> {
 }
 
 /// Everything that can be there at once without standing in another's way.
-const MAKE: &str = r#"
+const MAKE: &str = r"
 set -e
 # A package manager holds its lock.
 cat >/root/lock.pl <<'PERL'
@@ -92,9 +92,9 @@ for i in $(seq 100); do
     sleep 0.1
 done
 exit 1
-"#;
+";
 
-const UNMAKE: &str = r#"
+const UNMAKE: &str = r"
 set -e
 fsfreeze --unfreeze /media/frozen
 kill $(cat /root/pids) || true
@@ -105,7 +105,7 @@ umount /media/frozen /opt/shop
 swapoff /srv/swap
 rm -r /srv/swap /srv/volume /srv/linked /opt/linked /opt/shop /opt/notes /root/pids /root/lock.pl \
     /var/lib/nfs /media/frozen /media/hangs
-"#;
+";
 
 /// The machine is fit before and after.
 pub fn conditions(machine: &mut Machine) -> Result<()> {
