@@ -224,14 +224,9 @@ pub fn hanging_disk(at: &Path) -> Result<(Vec<String>, (&'static str, Value))> {
         "file={},if=none,id=root,format=qcow2",
         disk.path().display()
     );
-    let options = [
-        "-drive",
-        &drive,
-        "-device",
-        "virtio-blk-pci,drive=root,id=disk",
-    ];
+    let options = ["-drive", &drive, "-device", "virtio-blk-pci,drive=root"];
     let throttle = json!({
-        "id": "disk", "bps": 1, "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0,
+        "device": "root", "bps": 1, "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0,
     });
     Ok((
         options.map(str::to_owned).to_vec(),
