@@ -23,8 +23,11 @@ use crate::target::{self, TARGET};
 const DIFFERENCES: usize = 200;
 
 /// Compares, and leaves the report. Afterwards nothing is to be done but to boot the old OS.
-pub fn finish(run: &Run, recorder: &mut Recorder) -> Result<()> {
-    let report = recorder.once("compare", || compare(run))?;
+pub fn finish(run: Run, recorder: &mut Recorder) -> Result<()> {
+    let report = recorder.once("compare", || compare(&run))?;
+    // It holds the staged payload open. A file that is removed and still open keeps the root from
+    // becoming read-only again.
+    drop(run);
     for d in &report.differences {
         let mark = if d.expected { "" } else { "UNEXPECTED: " };
         log::info!("{mark}{} is {}, planned was {}", d.at, d.now, d.planned);

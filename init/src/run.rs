@@ -102,7 +102,7 @@ fn attempt() -> ExitCode {
         }
     };
     if verified.plan().mode == Mode::Rehearse {
-        return rehearsed(&verified);
+        return rehearsed(verified);
     }
     match after_verification(verified) {
         Ok(()) => ExitCode::from(DONE as u8),
@@ -119,8 +119,9 @@ fn attempt() -> ExitCode {
 }
 
 /// Comes back, whatever is found.
-fn rehearsed(verified: &verify::VerifiedImage) -> ExitCode {
-    match rehearse::finish(verified.run(), &mut Recorder::new(verified.plan())) {
+fn rehearsed(verified: verify::VerifiedImage) -> ExitCode {
+    let mut recorder = Recorder::new(verified.plan());
+    match rehearse::finish(verified.into_run(), &mut recorder) {
         Ok(()) => ExitCode::from(REHEARSED as u8),
         Err(e) => {
             log::error!("failed: {e:#}");

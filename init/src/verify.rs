@@ -40,8 +40,8 @@ impl VerifiedImage {
     }
 
     /// Everything that the steps share.
-    pub fn run(&self) -> &Run {
-        &self.0
+    pub fn into_run(self) -> Run {
+        self.0
     }
 
     /// Hands over the times of the phases so far.

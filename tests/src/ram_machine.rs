@@ -2,7 +2,7 @@
 //! It is up in seconds, and its hardware can be made to fail in ways that a server's cannot.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,13 @@ use manifest::entry::Entry;
 use manifest::plan::Amount;
 use manifest::steps::{steps, Circumstances, Mode, Step};
 use manifest::trailer::PartKind;
-use serde_json::json;
+use serde_json::{json, Value};
 use tempfile::TempDir;
 
 use crate::accelerator::accelerator;
 use crate::command::{explain, last_lines};
 use crate::crafted::trailer_of;
+use crate::disk::Disk;
 use crate::lock::{self, Lock};
 use crate::old_server::{old_server, ROOT_UUID};
 use crate::qmp::Qmp;
@@ -51,13 +52,15 @@ pub fn rehearsal_steps() -> Vec<Step> {
 
 impl Bare {
     /// Boots the image's RAM environment with a plan of these steps, further words on the kernel's
-    /// command line and further options of QEMU.
+    /// command line and further options of QEMU. `before` is told to QEMU before the first
+    /// instruction.
     pub fn boot(
         image: &Path,
         name: &str,
         steps: &[Step],
         cmdline: &str,
         options: &[String],
+        before: &[(&str, Value)],
     ) -> Result<Bare> {
         let accelerator = accelerator(&old_server()?.kernel)?;
         let directory = vm::directory(name)?;
@@ -82,7 +85,7 @@ impl Bare {
             .arg("-serial")
             .arg(format!("file:{}", at("console.log").display()))
             // The first reset is the end: what it leads to is the firmware's affair.
-            .args(["-action", "reboot=shutdown", "-qmp"])
+            .args(["-S", "-action", "reboot=shutdown", "-qmp"])
             .arg(format!("unix:{},server=on,wait=off", qmp.display()))
             .args(options)
             .stdin(Stdio::null());
@@ -91,13 +94,18 @@ impl Bare {
         let process = command.spawn().map_err(|error| explain(&command, error))?;
         let qmp = Qmp::connect(&qmp)
             .with_context(|| fs::read_to_string(at("qemu.log")).unwrap_or_default())?;
-        Ok(Bare {
+        let mut machine = Bare {
             process,
             qmp,
             directory,
             _socket: socket,
             _slot: slot,
-        })
+        };
+        for (command, arguments) in before {
+            machine.qmp.execute(command, arguments)?;
+        }
+        machine.qmp.execute("cont", &json!({}))?;
+        Ok(machine)
     }
 
     /// QEMU's control socket.
@@ -208,17 +216,20 @@ fn entry(archive: &mut Vec<u8>, name: &str, mode: u32, content: &[u8]) {
     archive.resize(archive.len().next_multiple_of(4), 0);
 }
 
-/// A disk of the old server whose every access hangs: it lets a byte a second through.
-pub fn hanging_disk(at: &Path) -> Result<Vec<String>> {
-    let disk = crate::disk::Disk::over(&old_server()?.disk, at)?;
-    let path: PathBuf = disk.path().to_owned();
-    Ok(vec![
-        "-drive".to_owned(),
-        format!(
-            "file={},if=none,id=root,format=qcow2,throttling.bps-total=1",
-            path.display()
-        ),
-        "-device".to_owned(),
-        "virtio-blk-pci,drive=root".to_owned(),
-    ])
+/// A disk of the old server, as options of QEMU, and what makes all of its accesses hang but the
+/// first: it lets a byte a second through.
+pub fn hanging_disk(at: &Path) -> Result<(Vec<String>, (&'static str, Value))> {
+    let disk = Disk::over(&old_server()?.disk, at)?;
+    let drive = format!(
+        "file={},if=none,id=root,format=qcow2",
+        disk.path().display()
+    );
+    let options = ["-drive", &drive, "-device", "virtio-blk-pci,drive=root"];
+    let throttle = json!({
+        "device": "root", "bps": 1, "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0,
+    });
+    Ok((
+        options.map(str::to_owned).to_vec(),
+        ("block_set_io_throttle", throttle),
+    ))
 }

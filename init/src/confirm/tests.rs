@@ -31,7 +31,7 @@ fn plan(keep: &[&str]) -> Plan {
     let plan = json!({
         "kind": "reroot-plan", "version": 1, "run": RUN, "hostname": "web1", "image": "trixie",
         "manifest_digest": "00".repeat(32), "old_os": os, "new_os": os,
-        "entry": {"entry": "kexec", "call": null, "reason": ""},
+        "entry": { "entry": "kexec", "call": null, "reason": "" },
         "firmware": "bios", "payload_at": "ram", "payload_reason": "",
         "root": { "fs_uuid": "1", "disk_signature": 1, "partition": 1, "start": 1, "sectors": 1 },
         "root_device": "", "disk": "", "disk_by_id": null, "keep": keep, "wiped": amount,
@@ -189,6 +189,7 @@ fn records_in_the_runs_directory_stay_there() {
     for name in ["report.json", "summary.txt", "kept-found.json", "payload"] {
         fs::write(dir.path().join(DIRECTORY).join(name), "").unwrap();
     }
+    traces::remove_staged(dir.path(), &plan).unwrap();
     traces::remove(dir.path(), &plan).unwrap();
     assert_eq!(
         names(&dir.path().join(DIRECTORY)),
