@@ -89,6 +89,7 @@ pub fn remove(root: &Path, plan: &Plan) -> Result<()> {
     units::uninstall(root, plan)?;
     let directory = at(root, &plan.run_directory());
     if plan.record_directory() == plan.run_directory() {
+        remove_staged(root, plan)?;
         remove_working(&directory, &WORKING)?;
     } else {
         remove_tree(&at(root, "/.reroot"))?;
