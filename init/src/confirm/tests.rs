@@ -30,7 +30,8 @@ fn plan(keep: &[&str]) -> Plan {
         .collect();
     let plan = json!({
         "kind": "reroot-plan", "version": 1, "run": RUN, "hostname": "web1", "image": "trixie",
-        "manifest_digest": "00".repeat(32), "old_os": os, "new_os": os, "entry": "kexec",
+        "manifest_digest": "00".repeat(32), "old_os": os, "new_os": os,
+        "entry": { "entry": "kexec", "call": null, "reason": "" },
         "firmware": "bios", "payload_at": "ram", "payload_reason": "",
         "root": { "fs_uuid": "1", "disk_signature": 1, "partition": 1, "start": 1, "sectors": 1 },
         "root_device": "", "disk": "", "disk_by_id": null, "keep": keep, "wiped": amount,
