@@ -39,4 +39,7 @@ END
 chmod 755 /sbin/floor-init
 sed -i 's, ro console=, ro init=/sbin/floor-init console=,' /boot/grub/grub.cfg
 grep -q init=/sbin/floor-init /boot/grub/grub.cfg
+# GRUB replays no journal: the power is cut next, and the files have to be in their places.
 sync
+fsfreeze --freeze /
+fsfreeze --unfreeze /
