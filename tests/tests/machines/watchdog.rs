@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Result};
-use reroot_tests::ram_machine::{hanging_disk, rehearsal_steps, Bare};
 use reroot_tests::images::image;
+use reroot_tests::ram_machine::{hanging_disk, rehearsal_steps, Bare};
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_mins(4);

@@ -1,0 +1,17 @@
+//! Every test that needs machines of its own, in one program, so that as many run side by side as
+//! the machine has processors.
+
+mod cloud_init;
+mod dialects;
+mod failures;
+mod harness;
+mod identity;
+mod kexec;
+mod licences;
+mod main_path;
+mod network_cards;
+mod power_cuts;
+mod refused;
+mod rehearse;
+mod takeover;
+mod watchdog;
