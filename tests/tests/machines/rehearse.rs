@@ -20,6 +20,7 @@ const WRITTEN_BY_A_BOOT: [&str; 13] = [
     "/var/lib/dhcp/",
     "/var/tmp/",
     "/tmp/",
+    // The directory's time changes with the file that is replaced in it.
     "/etc/resolv.conf",
     "/etc/mtab",
     "/boot/grub/grubenv",
@@ -64,7 +65,10 @@ fn unaccounted(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
         .filter(|path| before.get(*path) != after.get(*path))
         .filter(|path| {
             let accounted = |start: &str| {
-                path.starts_with(start) || path.as_str() == start.trim_end_matches('/')
+                let directory = start
+                    .rsplit_once('/')
+                    .map_or("", |(directory, _)| directory);
+                path.starts_with(start) || path.as_str() == directory
             };
             // The root directory has one name more, once.
             path.as_str() != "/"
