@@ -10,7 +10,7 @@ use rustix::system::RebootCommand;
 
 use crate::recorder::{self, Current};
 use crate::target::TARGET;
-use crate::watch::{resumes_after_reset, Guard};
+use crate::watch::Guard;
 use crate::{commit, console, hold, resume, run, takeover};
 
 /// What becomes of the machine.
@@ -24,8 +24,6 @@ enum Verdict {
     Rehearsed,
     /// The commit point is passed, and a reset takes the run up again.
     Resume,
-    /// The commit point is passed, the worker is gone, and the run may be tried again.
-    Again,
     /// The commit point is passed and the new OS is not in place.
     Hold(String),
 }
@@ -38,8 +36,6 @@ enum Ended {
     Late { why: String, gone: bool },
 }
 
-/// How often a run is tried behind the commit point when a step hangs.
-const ATTEMPTS: u32 = 3;
 /// How long plan and manifest may take to be read, before the first step begins.
 const START: Duration = Duration::from_mins(2);
 /// How long a killed worker may take to vanish: one that hangs in the kernel never does.
@@ -78,26 +74,19 @@ pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitC
             log::error!("{e:#}");
         }
     }
-    for attempt in 1.. {
-        let (verdict, hang) = attempt_run(&mut guard, attempt);
-        match verdict {
-            Verdict::Again => {
-                log::warn!("the run is tried again from its start");
-                continue;
-            }
-            Verdict::BootNew => log::info!("rebooting into the new OS"),
-            Verdict::BootOld => log::error!("nothing was changed; rebooting into the old OS"),
-            Verdict::Rehearsed => log::info!("the rehearsal is over; rebooting into the old OS"),
-            Verdict::Resume => log::error!("rebooting, to take the run up again"),
-            Verdict::Hold(why) => {
-                guard.disarm();
-                hold::hold(&why, &mut guard)
-            }
+    let (verdict, hang) = attempt(&mut guard);
+    match verdict {
+        Verdict::BootNew => log::info!("rebooting into the new OS"),
+        Verdict::BootOld => log::error!("nothing was changed; rebooting into the old OS"),
+        Verdict::Rehearsed => log::info!("the rehearsal is over; rebooting into the old OS"),
+        Verdict::Resume => log::error!("rebooting, to take the run up again"),
+        Verdict::Hold(why) => {
+            guard.disarm();
+            hold::hold(&why, &mut guard)
         }
-        if hang == Hang::InKernel {
-            reboot_at_once();
-        }
-        break;
+    }
+    if hang == Hang::InKernel {
+        reboot_at_once();
     }
     reboot(&mut guard)
 }
@@ -109,7 +98,7 @@ enum Hang {
     InKernel,
 }
 
-fn attempt_run(guard: &mut Guard, attempt: u32) -> (Verdict, Hang) {
+fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
     recorder::forget_current();
     let worker = Command::new("/proc/self/exe").arg("run").spawn();
     let ended = worker.and_then(|worker| wait(worker, guard));
@@ -122,8 +111,7 @@ fn attempt_run(guard: &mut Guard, attempt: u32) -> (Verdict, Hang) {
         }
         Ok(Ended::Late { why, gone }) => {
             leave_log(&why, guard);
-            let committed = commit::is_passed();
-            let verdict = late(&why, gone, committed, resumes_after_reset(), attempt);
+            let verdict = late(commit::is_passed());
             (verdict, if gone { Hang::No } else { Hang::InKernel })
         }
         Err(e) => {
@@ -156,7 +144,7 @@ fn wait(mut worker: Child, guard: &mut Guard) -> std::io::Result<Ended> {
             }
             return Ok(Ended::Late { why, gone });
         }
-        guard.all_is_well(commit::is_passed());
+        guard.all_is_well();
         std::thread::sleep(TICK);
     }
 }
@@ -184,15 +172,13 @@ fn verdict(status: ExitStatus, committed: bool) -> Verdict {
     }
 }
 
-/// A step has hung. Before the commit point the old OS is whole. Behind it the run is taken up again,
-/// by a reset if that leads back here, or by another attempt if nothing of this one is left that
-/// could write beside it.
-fn late(why: &str, gone: bool, committed: bool, resumes: bool, attempt: u32) -> Verdict {
-    match (committed, resumes, gone) {
-        (false, ..) => Verdict::BootOld,
-        (true, true, _) => Verdict::Resume,
-        (true, false, true) if attempt < ATTEMPTS => Verdict::Again,
-        (true, false, _) => Verdict::Hold(why.to_owned()),
+/// A step has hung. Before the commit point the old OS is whole. Behind it a reset leads back here,
+/// with nothing left of this attempt that could write beside the next.
+fn late(committed: bool) -> Verdict {
+    if committed {
+        Verdict::Resume
+    } else {
+        Verdict::BootOld
     }
 }
 
@@ -210,7 +196,7 @@ fn leave_log(why: &str, guard: &mut Guard) {
             let _ = child.kill();
             return;
         }
-        guard.all_is_well(commit::is_passed());
+        guard.all_is_well();
         std::thread::sleep(TICK);
     }
 }
@@ -286,23 +272,8 @@ mod tests {
 
     #[test]
     fn a_step_that_hangs_goes_back_before_the_commit_point_and_on_behind_it() {
-        let late = |gone, committed, resumes, attempt| {
-            super::late("why", gone, committed, resumes, attempt)
-        };
-        for gone in [true, false] {
-            assert_eq!(late(gone, false, false, 1), Verdict::BootOld);
-            assert_eq!(late(gone, false, true, 1), Verdict::BootOld);
-            assert_eq!(late(gone, true, true, 1), Verdict::Resume);
-        }
-        assert_eq!(late(true, true, false, 1), Verdict::Again);
-        assert!(matches!(
-            late(true, true, false, ATTEMPTS),
-            Verdict::Hold(_)
-        ));
-        assert!(
-            matches!(late(false, true, false, 1), Verdict::Hold(_)),
-            "two workers must never write side by side"
-        );
+        assert_eq!(late(false), Verdict::BootOld);
+        assert_eq!(late(true), Verdict::Resume);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The watchdog in PID 1's hands: while it gives signs of life, PID 1 runs and the current step is
 //! within its deadline. If the kernel locks up, or PID 1 hangs, the machine is reset.
 //!
-//! That must lead to something that boots. Before the commit point it is the old OS. Behind it the
-//! watchdog runs on only where a reset takes the run up again.
+//! That leads to something that boots. Before the commit point it is the old OS. Behind it, it is the
+//! staged image, which takes the run up again: the commit point is the switch of the master boot
+//! record to it.
 
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,6 @@ const TIMEOUT_S: i32 = 60;
 const REBOOT_S: i32 = 300;
 /// How often it gives a sign of life.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// Whether a reset of the machine, behind the commit point, enters the RAM environment again and
-/// goes on with this run.
-///
-/// The commit point is the switch of the master boot record to the staged image's loader, so it
-/// does, until the new OS's loader takes its place behind everything else.
-pub fn resumes_after_reset() -> bool {
-    true
-}
 
 /// Keeps the watchdog, if there is one.
 pub struct Guard {
@@ -43,14 +35,10 @@ impl Guard {
         }
     }
 
-    /// Everything is in order: gives a sign of life where it is due, starts the watchdog where a
-    /// reset helps, stops it where a reset harms. To be called several times a second.
-    pub fn all_is_well(&mut self, committed: bool) {
-        let wanted = !committed || resumes_after_reset();
-        if self.watchdog.is_some() && !wanted && !self.given_up {
-            self.disarm();
-        }
-        if self.watchdog.is_none() && wanted && !self.given_up && watchdog::exists() {
+    /// Everything is in order: starts the watchdog once its driver is there, and gives a sign of life
+    /// where it is due. To be called several times a second.
+    pub fn all_is_well(&mut self) {
+        if self.watchdog.is_none() && !self.given_up && watchdog::exists() {
             self.arm();
         }
         self.keep_alive();
