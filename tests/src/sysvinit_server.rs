@@ -35,10 +35,24 @@ pub fn running_sysvinit_server(name: &str, memory_mib: u32, floor: &Path) -> Res
             &format!("/root/packages/{}", name.to_string_lossy()),
         )?;
     }
+    let entropy = machine.file("entropy.so");
+    compile_entropy(&entropy)?;
+    machine.copy_to(&entropy, "/lib/entropy.so")?;
     machine.script(SCRIPT)?;
     let mut machine = machine.cut_power()?.boot(&old_server()?, memory_mib)?;
     machine.wait_for_ssh()?;
     Ok(machine)
+}
+
+/// Makes the library that gives sshd its random numbers.
+fn compile_entropy(library: &Path) -> Result<()> {
+    let source = library.with_extension("c");
+    fs::write(&source, include_str!("entropy.c")).context("write entropy.c")?;
+    run(Command::new("gcc")
+        .args(["-shared", "-fPIC", "-O2", "-o"])
+        .arg(library)
+        .arg(&source))?;
+    Ok(())
 }
 
 /// The packages' files, fetched once.
