@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
+use manifest::outcomes;
 use reroot_tests::confirmed;
 use reroot_tests::evidence;
 use reroot_tests::images::image;
@@ -170,7 +171,14 @@ fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unhar
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;
     assert_eq!(
         left.split_whitespace().collect::<Vec<_>>(),
-        ["facts.json", "handed-over", "launch.log", "plan.json"],
+        [
+            "asked.json",
+            "facts.json",
+            "handed-over",
+            "launch.log",
+            "plan.json",
+            outcomes::OLD_OS
+        ],
         "{log}"
     );
 
