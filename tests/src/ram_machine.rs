@@ -181,7 +181,7 @@ fn plan(manifest_digest: &str, steps: &[Step]) -> String {
         "kind": "reroot-plan", "version": 1, "run": "20260102T030405Z-0a1b", "mode": "rehearse",
         "hostname": "bare", "image": "trixie", "manifest_digest": manifest_digest,
         "old_os": os, "new_os": os,
-        "entry": {"entry": "kexec", "call": "kexec_file_load", "reason": ""},
+        "entry": {"entry": "kexec", "call": null, "reason": ""},
         "firmware": "bios", "payload_at": "disk", "payload_reason": "",
         "root": {"fs_uuid": ROOT_UUID, "disk_signature": 0x7265_726f, "partition": 1,
             "start": 2048, "sectors": ((4_u64 << 30) - (1 << 20)) / 512},
