@@ -485,7 +485,7 @@ fn ram_cmdline(machine: &[String], image: &[String], hardware: &[String]) -> Str
 
 /// Kernel parameters that a machine has because of its hardware, by how they begin. Without them
 /// the next kernel may hang where this one does not.
-const HARDWARE_PARAMETERS: [&str; 22] = [
+const HARDWARE_PARAMETERS: [&str; 23] = [
     "acpi=",
     "acpi_",
     "ahci.",
@@ -496,6 +496,8 @@ const HARDWARE_PARAMETERS: [&str; 22] = [
     "iommu=",
     "libata.",
     "mem=",
+    // Of virtual machines on busy hosts, whose timer may be late when it is looked for.
+    "no_timer_check",
     "noacpi",
     "noapic",
     "nolapic",

@@ -52,7 +52,7 @@ insmod part_msdos
 insmod ext2
 search --no-floppy --fs-uuid --set=root $ROOT_UUID
 menuentry 'Debian GNU/Linux' {
-    linux /boot/$kernel root=UUID=$ROOT_UUID ro console=tty0 console=ttyS0,115200n8
+    linux /boot/$kernel root=UUID=$ROOT_UUID ro console=tty0 console=ttyS0,115200n8 no_timer_check
     initrd /boot/initrd.img-${kernel#vmlinuz-}
 }
 GRUB

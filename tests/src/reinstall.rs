@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Result};
+use manifest::outcomes;
 
 use crate::ssh::{Running, CONNECTION_LOST};
 use crate::vm::Machine;
@@ -21,6 +22,17 @@ pub const KEEP: &str = "--keep /var/lib/mysql";
 /// A machine that is only busy misses a question or two: so many in a row are missed by one that has
 /// left its old OS.
 const UNANSWERED: u32 = 5;
+
+/// What is in the directory of a run that was undone after services had stopped: all of it tells of
+/// the run.
+pub const LEFT_WHEN_UNDONE: [&str; 6] = [
+    "asked.json",
+    "facts.json",
+    "handed-over",
+    "launch.log",
+    "plan.json",
+    outcomes::OLD_OS,
+];
 
 /// How a machine came out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,9 @@ use anyhow::{ensure, Result};
 use reroot_tests::crafted::with_manifest;
 use reroot_tests::evidence;
 use reroot_tests::images::image;
-use reroot_tests::reinstall::{start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LIMIT};
+use reroot_tests::reinstall::{
+    start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
+};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
 
@@ -103,13 +105,7 @@ fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;
     assert_eq!(
         left.split_whitespace().collect::<Vec<_>>(),
-        [
-            "facts.json",
-            "handed-over",
-            "launch.log",
-            "plan.json",
-            "steps-old-os.json"
-        ]
+        LEFT_WHEN_UNDONE
     );
     Ok(())
 }

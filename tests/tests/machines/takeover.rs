@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use manifest::outcomes;
 use reroot_tests::confirmed;
 use reroot_tests::evidence;
 use reroot_tests::images::image;
-use reroot_tests::reinstall::{start_copied, wait, Outcome, IMAGE_ON_MACHINE, LIMIT};
+use reroot_tests::reinstall::{
+    start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
+};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::sysvinit_server::running_sysvinit_server;
 use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
@@ -171,14 +172,7 @@ fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unhar
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;
     assert_eq!(
         left.split_whitespace().collect::<Vec<_>>(),
-        [
-            "asked.json",
-            "facts.json",
-            "handed-over",
-            "launch.log",
-            "plan.json",
-            outcomes::OLD_OS
-        ],
+        LEFT_WHEN_UNDONE,
         "{log}"
     );
 
