@@ -1,5 +1,6 @@
 /* For the OpenSSL of Debian 11, which has no use for a kernel without getrandom(2): its random
- * numbers come from where those of Linux 3.2 came from. Loaded into sshd alone, by LD_PRELOAD. */
+ * numbers come from where those of Linux 3.2 came from. Loaded into every dynamic program of the old
+ * OS by /etc/ld.so.preload; launcher and init are static. */
 
 #include <fcntl.h>
 #include <stddef.h>

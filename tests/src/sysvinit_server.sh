@@ -33,7 +33,7 @@ ls /etc/rcS.d/S*mountkernfs.sh /etc/rc2.d/S*ssh /etc/rc2.d/S*nginx /etc/rc1.d/K*
 sed -i 's/^allow-hotplug ens3/auto ens3/' /etc/network/interfaces
 
 # Its OpenSSL wants getrandom(2), which is younger than Linux 3.2.
-echo 'export LD_PRELOAD=/lib/entropy.so' >>/etc/default/ssh
+echo /lib/entropy.so >/etc/ld.so.preload
 
 cat >/sbin/floor-init <<'END'
 #!/bin/sh
