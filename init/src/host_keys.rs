@@ -20,7 +20,26 @@ pub fn generate_missing() -> Result<()> {
         log::info!("the new OS has no ssh server and gets no host keys");
         return Ok(());
     }
-    chroot::run(Path::new(target::TARGET), PROGRAM, &["-A"], &[])
-        .context("make the missing host keys")?;
-    Ok(())
+    let made = chroot::run(Path::new(target::TARGET), PROGRAM, &["-A"], &[])
+        .context("make the missing host keys");
+    match made {
+        // On an old kernel, after a takeover, the new OS's program may get no random numbers. With
+        // the old OS's keys the machine is reached all the same.
+        Err(e) if has_one() => {
+            log::warn!("{e:#}; those of the old OS are there, `ssh-keygen -A` makes the others");
+            Ok(())
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+/// Whether there is a private host key.
+fn has_one() -> bool {
+    let entries = fs::read_dir(target::at("/etc/ssh"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .any(|name| name.starts_with("ssh_host_") && name.ends_with("_key"))
 }
