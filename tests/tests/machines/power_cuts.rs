@@ -259,7 +259,7 @@ fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<
     let image = image("trixie")?;
     let mut machine = running_old_server("kexec-cut", USUAL_MEMORY_MIB)?;
     let before = evidence::gather(&machine, &KEPT)?;
-    let _started = start(&machine, &image, "--payload disk")?;
+    let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
     let patience = machine.patience(reinstall::LIMIT);
     machine.wait_for_line("reroot: wipe: begins", patience)?;
     let server = old_server()?;
