@@ -77,12 +77,12 @@ pub fn call(kexec: &Kexec) -> CallPlan {
             None,
             "the running kernel has no kexec_load".to_owned(),
         ),
-        // Loading by `kexec_load` is the faster, but the machine is down while it enters, and with a
-        // large initrd that was seen to take longer.
+        // Loading by `kexec_load` is the faster, but the machine is down while it enters, and that was
+        // not seen to be.
         (None, true, true) => (
             KexecFileLoad,
             Some(KexecLoad),
-            "the running kernel has both, and enters faster by this one".to_owned(),
+            "the running kernel has both, and this one is longer in use".to_owned(),
         ),
         (_, _, false) => (
             KexecLoad,
