@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use manifest::facts::Facts;
 use manifest::plan::Plan;
-use manifest::resolve::{Choices, PartSizes};
-use manifest::trailer::PartKind;
+use manifest::resolve::Choices;
 use manifest::Document;
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +46,7 @@ pub fn ask(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         &checks::Context {
             facts: &facts,
             manifest: &manifest,
-            sizes: PartSizes {
-                kernel: image.part(PartKind::Kernel).length,
-                initramfs: image.part(PartKind::Initramfs).length,
-                payload: image.part(PartKind::Payload).length,
-            },
+            sizes: image.sizes(),
             choices: &Choices {
                 payload_at: Some(plan.payload_at),
                 entry: Some(plan.entry.entry),

@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use manifest::entry::{Entry, KexecCall};
 use manifest::keep::{KeepPath, KeepPathError};
 use manifest::plan::PayloadAt;
-use manifest::resolve::{self, Choices, Inputs, PartSizes};
+use manifest::resolve::{self, Choices, Inputs};
 use manifest::steps::Mode;
 use manifest::trailer::PartKind;
 use manifest::{svg, Document};
@@ -317,11 +317,7 @@ fn survey(wishes: &Wishes, mode: Mode) -> Result<Survey> {
         },
         mode,
     };
-    let sizes = PartSizes {
-        kernel: image.part(PartKind::Kernel).length,
-        initramfs: image.part(PartKind::Initramfs).length,
-        payload: image.part(PartKind::Payload).length,
-    };
+    let sizes = image.sizes();
     let mut findings = checks::run(&CheckContext {
         facts: &facts,
         manifest: &manifest,

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use anyhow::{bail, Context, Result};
+use manifest::resolve::PartSizes;
 use manifest::trailer::{Part, PartKind, Trailer, TRAILER_SIZE};
 use manifest::{Digest, Document, Manifest};
 
@@ -32,6 +33,16 @@ impl Image {
     /// Where a part lies.
     pub fn part(&self, kind: PartKind) -> Part {
         self.trailer.part(kind)
+    }
+
+    /// The parts' sizes, as plan and checks want them.
+    pub fn sizes(&self) -> PartSizes {
+        let length = |kind| self.part(kind).length;
+        PartSizes {
+            kernel: length(PartKind::Kernel),
+            initramfs: length(PartKind::Initramfs),
+            payload: length(PartKind::Payload),
+        }
     }
 
     /// Compares the digest of every part. A damaged image must be found before anything is done.

@@ -1,6 +1,6 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
-use manifest::entry::{self, Entry};
+use manifest::entry::Entry;
 use manifest::network::select;
 use manifest::resolve;
 
@@ -85,7 +85,7 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "add a class of network drivers to `drivers` in image.toml; forced, the network is not \
                  tried before the commit point",
         against: |c| {
-            if entry::choose(c.facts, c.choices.entry).entry == Entry::Takeover {
+            if resolve::entry_plan(c.facts, c.choices).entry == Entry::Takeover {
                 // The kernel that drives the network now goes on.
                 return None;
             }

@@ -76,7 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the lock /.reroot/lock",
         force: Never,
         again: &[],
-        remedy: "wait for it, or break it off with `pkill -TERM -f 'reroot worker'` while services still run",
+        remedy: "wait for it, or break it off with `abort` while services still run",
         against: |c| c.facts.other_run.clone().map(|r| format!("run {r} is in progress")),
     },
     Check {
