@@ -34,6 +34,27 @@ impl Accelerator {
         }
     }
 
+    /// QEMU's options for it and for a machine's processors.
+    ///
+    /// Emulated machines have one: a thread for each processor lets one of them translate a page of
+    /// code that another is patching, so that a kernel that switches a static key meets a breakpoint
+    /// that nobody set and panics, once in some hundred boots and more often on a busy host. Two
+    /// machines side by side keep two processors of the host as busy.
+    pub fn options(self) -> [&'static str; 4] {
+        match self {
+            Self::Kvm => ["-accel", "kvm", "-smp", "2"],
+            Self::Tcg => ["-accel", "tcg", "-smp", "1"],
+        }
+    }
+
+    /// The same for what depends on there being several processors: one thread emulates all of them.
+    pub fn options_of_several(self) -> [&'static str; 4] {
+        match self {
+            Self::Kvm => self.options(),
+            Self::Tcg => ["-accel", "tcg,thread=single", "-smp", "2"],
+        }
+    }
+
     /// How much longer things take than on real hardware, for time limits.
     pub fn patience(self) -> u32 {
         match self {

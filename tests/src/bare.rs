@@ -96,8 +96,8 @@ impl Bare<'_> {
         command
             .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-machine", self.board, "-accel", accelerator.name()])
-            .args(["-cpu", "max", "-smp", "2"])
+            .args(["-machine", self.board, "-cpu", "max"])
+            .args(accelerator.options_of_several())
             .args(["-m", &self.memory_mib.to_string()])
             .arg("-kernel")
             .arg(self.kernel)

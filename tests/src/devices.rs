@@ -27,15 +27,14 @@ pub(crate) fn qemu(devices: &Devices) -> Command {
     // setpriv: a test that is killed takes its machine with it.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults"]);
+    command.args(devices.accelerator.options());
     let port = devices.ssh_port;
     let disk = devices.disk.display();
     let sockets = devices.sockets.display();
     let log = devices.console_log.display();
     for (option, value) in [
         ("-machine", "pc".to_owned()),
-        ("-accel", devices.accelerator.name().to_owned()),
         ("-cpu", "max".to_owned()),
-        ("-smp", "2".to_owned()),
         ("-m", devices.memory_mib.to_string()),
         ("-display", "none".to_owned()),
         ("-vga", "std".to_owned()),

@@ -72,8 +72,9 @@ impl Bare {
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults"])
-            .args(["-machine", "pc", "-cpu", "max", "-smp", "2", "-m", "512"])
-            .args(["-accel", accelerator.name(), "-display", "none"])
+            .args(["-machine", "pc", "-cpu", "max", "-m", "512"])
+            .args(["-display", "none"])
+            .args(accelerator.options())
             .arg("-kernel")
             .arg(at("kernel"))
             .arg("-initrd")
