@@ -206,7 +206,7 @@ fn too_little_memory(machine: &Machine) -> Result<()> {
              head -c $((available - {leave}))M /dev/zero >/dev/shm/held"
         ))
     };
-    // Loading takes some 460 MiB with the payload, 90 MiB without.
+    // kexec_load takes the image once: some 250 MiB with the payload, 60 MiB without.
     hold(150)?;
     refused(
         machine,

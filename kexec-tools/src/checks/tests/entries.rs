@@ -115,7 +115,7 @@ fn the_payload_is_in_memory_where_the_call_leaves_room_for_it() {
     };
     let once = SIZES.kernel + SIZES.initramfs + SIZES.payload;
     facts.memory.available = once + once / 2;
-    let load = Some(KexecCall::KexecLoad);
-    assert_eq!(at(&facts, load), PayloadAt::Ram);
-    assert_eq!(at(&facts, None), PayloadAt::Disk);
+    assert_eq!(at(&facts, None), PayloadAt::Ram);
+    let file_load = Some(KexecCall::KexecFileLoad);
+    assert_eq!(at(&facts, file_load), PayloadAt::Disk);
 }
