@@ -11,7 +11,7 @@ use machine::grub::one_shot;
 use manifest::outcomes;
 use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};
-use manifest::staged::Staged;
+use manifest::staged;
 use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
@@ -20,15 +20,6 @@ use crate::confirm::traces;
 use crate::early::PARTS;
 use crate::target::{self, TARGET};
 use crate::{commit, console, recorder};
-
-/// What a kexec that was not entered may have left beside what the RAM environment needed.
-const STAGED: [&str; 5] = [
-    "payload",
-    "initramfs",
-    "kernel",
-    "initramfs-with-payload",
-    Staged::FILE,
-];
 
 /// Leaves the log of a failed run in its directory, as far as that is possible. The failure itself
 /// has been told; a log that cannot be left is told as well.
@@ -108,6 +99,6 @@ fn write(directory: &Path, report: Option<&Rehearsal>) -> Result<()> {
 }
 
 fn remove_staged(directory: &Path) -> Result<()> {
-    traces::remove_working(directory, &STAGED)?;
+    traces::remove_working(directory, &staged::COPIES)?;
     target::sync()
 }

@@ -3,7 +3,7 @@
 //! its place. The first write that the old OS would not survive comes after this step.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use manifest::journal::Phase;
@@ -62,7 +62,22 @@ fn take_up(run: &Run) -> Result<()> {
         loader.write(run)?;
         loader.switch()?;
     }
-    make_writable()
+    make_writable()?;
+    let times = journal_file::take_up(&run.plan.run)?;
+    log::info!("this is start {} of the run", times.saturating_add(1));
+    fs::write(taken_up_marker(), times.to_string()).context("note how often the run was taken up")
+}
+
+fn taken_up_marker() -> PathBuf {
+    Path::new(STATE).join("taken-up")
+}
+
+/// How often the run was taken up behind the commit point, as far as this RAM environment knows.
+pub fn taken_up() -> u32 {
+    fs::read_to_string(taken_up_marker())
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
 }
 
 /// It is mounted so already, unless this is an operator's further attempt. The boot block may not be

@@ -36,6 +36,8 @@ pub struct Recorder {
     pub retried: Vec<String>,
     steps: Vec<Step>,
     record: Option<StepRecord>,
+    /// The step that has begun and not ended.
+    begun: Option<String>,
 }
 
 impl Recorder {
@@ -75,8 +77,12 @@ impl Recorder {
         self.once(name, step)
     }
 
-    /// A step begins that ends with this kernel.
+    /// A step begins: one that ends with this kernel, or one that is done later on.
     pub fn begin(&mut self, name: &str) {
+        if self.begun.as_deref() == Some(name) {
+            return;
+        }
+        self.begun = Some(name.to_owned());
         log::info!("{name}: begins");
         let planned = self.steps.iter().find(|s| s.name == name);
         tell(name, planned.map_or(DEADLINE_S, |s| s.deadline_s));
@@ -88,6 +94,7 @@ impl Recorder {
     fn attempt<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
         self.begin(name);
         let result = step();
+        self.begun = None;
         match (&result, &mut self.record) {
             (Ok(_), Some(record)) => {
                 let seconds = record.done(name);

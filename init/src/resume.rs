@@ -117,6 +117,7 @@ mod tests {
             sequence: 7,
             phase,
             run: run.to_owned(),
+            taken_up: 0,
         }
     }
 

@@ -111,7 +111,7 @@ fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
         }
         Ok(Ended::Late { why, gone }) => {
             leave_log(&why, guard);
-            let verdict = late(commit::is_passed());
+            let verdict = late(&why, commit::is_passed(), commit::taken_up());
             (verdict, if gone { Hang::No } else { Hang::InKernel })
         }
         Err(e) => {
@@ -172,13 +172,21 @@ fn verdict(status: ExitStatus, committed: bool) -> Verdict {
     }
 }
 
+/// How often a run is taken up until one more step that hangs holds it: a reset mends a controller
+/// that has lost its way, and no disk that is broken.
+const TAKEN_UP_MOST: u32 = 3;
+
 /// A step has hung. Before the commit point the old OS is whole. Behind it a reset leads back here,
 /// with nothing left of this attempt that could write beside the next.
-fn late(committed: bool) -> Verdict {
-    if committed {
+fn late(why: &str, committed: bool, taken_up: u32) -> Verdict {
+    if !committed {
+        Verdict::BootOld
+    } else if taken_up < TAKEN_UP_MOST {
         Verdict::Resume
     } else {
-        Verdict::BootOld
+        Verdict::Hold(format!(
+            "{why}; the run was taken up {taken_up} times already"
+        ))
     }
 }
 
@@ -272,8 +280,14 @@ mod tests {
 
     #[test]
     fn a_step_that_hangs_goes_back_before_the_commit_point_and_on_behind_it() {
-        assert_eq!(late(false), Verdict::BootOld);
-        assert_eq!(late(true), Verdict::Resume);
+        assert_eq!(late("", false, 0), Verdict::BootOld);
+        assert_eq!(late("", false, 9), Verdict::BootOld);
+        for taken_up in 0..3 {
+            assert_eq!(late("", true, taken_up), Verdict::Resume);
+        }
+        assert!(
+            matches!(late("wipe: late", true, 3), Verdict::Hold(why) if why.starts_with("wipe: late; "))
+        );
     }
 
     #[test]

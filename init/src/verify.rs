@@ -16,6 +16,7 @@ use manifest::measure::Measure;
 use manifest::payload::{Frame, Payload};
 use manifest::plan::Plan;
 use manifest::resolve;
+use manifest::staged;
 use manifest::Manifest;
 
 use crate::boot_sectors::Disk;
@@ -139,7 +140,7 @@ fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
     let path = if in_memory.exists() {
         in_memory
     } else {
-        target::at(&plan.run_directory()).join("payload")
+        target::at(&plan.run_directory()).join(staged::PAYLOAD)
     };
     let file = File::open(&path).with_context(|| format!("open the payload {}", path.display()))?;
     let length = file
@@ -159,7 +160,7 @@ fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
 fn verify_staged(plan: &Plan, manifest: &Manifest, root: &MountedRoot) -> Result<()> {
     stage_loader::verify(plan, root)?;
     if Path::new(PARTS).join("payload").exists() {
-        let path = resume::of_run(plan, "payload");
+        let path = resume::of_run(plan, staged::PAYLOAD);
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
         verify_frames(&Source::new(file, 0), &manifest.payload)
             .with_context(|| format!("check {}", path.display()))?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use manifest::outcomes::{Outcomes, StepResult};
+use manifest::staged;
 use manifest::status::{self, Evidence, State};
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -88,7 +89,7 @@ fn clean_up(runs: &[Evidence]) -> Outcome {
         }
         enter::unload();
         initrd::remove_copies(&directory);
-        let left = initrd::COPIES
+        let left = staged::COPIES
             .iter()
             .any(|name| directory.join(name).exists());
         if left {

@@ -13,18 +13,13 @@ use machine::kexec::initrd::{member, trailer};
 use machine::kexec::load::Part;
 use manifest::accounts::AccountFiles;
 use manifest::plan::{PayloadAt, Plan};
-use manifest::staged::Staged;
+use manifest::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
 use manifest::trailer::PartKind;
 use manifest::{Digest, Document};
 
 use crate::carried;
 use crate::image::Image;
 use crate::staging;
-
-/// The initramfs in the run's directory.
-pub const NAME: &str = "initramfs";
-/// The kernel in the run's directory.
-pub const KERNEL: &str = "kernel";
 
 /// newc archives begin at multiples of four bytes.
 pub const ALIGNMENT: u64 = 4;
@@ -39,7 +34,7 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         image.copy_to(PartKind::Kernel, out)
     })?;
     let base = image.part(PartKind::Initramfs).length;
-    let initramfs = directory.join(NAME);
+    let initramfs = directory.join(INITRAMFS);
     let length = base.next_multiple_of(ALIGNMENT) + order.len() as u64;
     staging::write_in_one_run(&initramfs, length, &|out| {
         image.copy_to(PartKind::Initramfs, out)?;
@@ -52,7 +47,7 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
 /// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory
 /// the staged payload, made a member by the page in front of it.
 pub fn parts(at: PayloadAt, image: &Image, directory: &Path) -> Result<Vec<Part>> {
-    let mut parts = vec![map(&directory.join(NAME))?];
+    let mut parts = vec![map(&directory.join(INITRAMFS))?];
     if at == PayloadAt::Ram {
         let part = image.part(PartKind::Payload);
         let size = payload_size(image)?;
@@ -94,7 +89,7 @@ pub fn compose_with_payload(image: &Image, directory: &Path) -> Result<()> {
     let path = directory.join(WITH_PAYLOAD);
     let what = || format!("write {}", path.display());
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&path).with_context(what)?);
-    let staged = directory.join(NAME);
+    let staged = directory.join(INITRAMFS);
     let length = std::io::copy(
         &mut File::open(&staged).with_context(|| format!("open {}", staged.display()))?,
         &mut out,
@@ -182,21 +177,12 @@ fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
     Ok(())
 }
 
-/// The payload in the run's directory.
-pub const PAYLOAD: &str = "payload";
-/// The initramfs with the payload in it: only `kexec_file_load` needs it, and only until it has its
-/// copy.
-pub const WITH_PAYLOAD: &str = "initramfs-with-payload";
-
 /// Removes what only loading needed.
 pub fn remove_loaded(directory: &Path) {
     remove(directory, &[WITH_PAYLOAD]);
 }
 
-/// Everything that staging and loading make.
-pub const COPIES: [&str; 5] = [NAME, KERNEL, PAYLOAD, WITH_PAYLOAD, Staged::FILE];
-
-/// Removes all of it: the run has failed.
+/// Removes everything that staging and loading have made: the run has failed.
 pub fn remove_copies(directory: &Path) {
     remove(directory, &COPIES);
 }

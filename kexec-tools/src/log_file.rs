@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use machine::log_line;
@@ -16,12 +17,31 @@ pub const NAME: &str = "launch.log";
 
 struct LogFile {
     path: PathBuf,
+    /// Lines that came while the root was read-only. Where a run is undone it becomes writable again,
+    /// and these are the lines that tell why.
+    waiting: Mutex<String>,
+}
+
+impl LogFile {
+    fn append(&self, line: &str) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push_str(line);
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&self.path);
+        if file.is_ok_and(|mut file| file.write_all(waiting.as_bytes()).is_ok()) {
+            waiting.clear();
+        }
+    }
 }
 
 /// Sends the `log` macros to the run's log.
 pub fn start(run: &std::path::Path) {
     if log::set_boxed_logger(Box::new(LogFile {
         path: run.join(NAME),
+        waiting: Mutex::default(),
     }))
     .is_ok()
     {
@@ -39,14 +59,7 @@ impl Log for LogFile {
         let line = format!("{text}\n");
         // Each place is written to by itself: the file is read-only for the last lines, and a
         // console may be dead. Whoever can still take the line has it.
-        if let Ok(mut file) = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&self.path)
-        {
-            let _ = file.write_all(line.as_bytes());
-        }
+        self.append(&line);
         log_line::to_kernel_log(&text);
         let quiet = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
         let console = OpenOptions::new()
@@ -59,4 +72,26 @@ impl Log for LogFile {
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_cannot_be_written_come_with_the_next_one_that_can() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = directory.path().join("run");
+        let log = LogFile {
+            path: run.join(NAME),
+            waiting: Mutex::default(),
+        };
+        log.append("one\n");
+        log.append("two\n");
+        std::fs::create_dir(&run).unwrap();
+        log.append("three\n");
+        log.append("four\n");
+        let text = std::fs::read_to_string(run.join(NAME)).unwrap();
+        assert_eq!(text, "one\ntwo\nthree\nfour\n");
+    }
 }

@@ -11,10 +11,11 @@ use manifest::journal::{self, Phase};
 use manifest::outcomes::{self, Outcomes};
 use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};
+use manifest::staged;
 use manifest::status::{self, Evidence, Finished, Leftover, Status};
 use manifest::Document;
 
-use crate::{initrd, run_directory, show_status, Outcome};
+use crate::{run_directory, show_status, Outcome};
 
 /// Where the records of finished runs are.
 const RECORDS: &str = "/var/log/reroot";
@@ -99,7 +100,7 @@ fn read_into(e: &mut Evidence, directory: &Path) {
     e.ram = read::<Outcomes>(directory, outcomes::RAM).or(e.ram.take());
     e.report = read::<Finished>(directory, "report.json").or(e.report.take());
     e.rehearsal = read::<Rehearsal>(directory, rehearsal::NAME).or(e.rehearsal.take());
-    for name in initrd::COPIES {
+    for name in staged::COPIES {
         let path = directory.join(name);
         if let Ok(metadata) = fs::symlink_metadata(&path) {
             e.leftovers.push(Leftover {

@@ -11,6 +11,7 @@
 //!     16     8  sequence number, from 1
 //!     24     4  length of the run id
 //!     28    64  run id, ASCII, zero padded
+//!     92     4  how often the run was taken up behind the commit point
 //!    480    32  BLAKE3 of bytes 0..480
 //! ```
 
@@ -28,6 +29,7 @@ pub const JOURNAL_SIZE: u64 = 2 * RECORD_STRIDE;
 const MAGIC: &[u8; 8] = b"\x89rrjnl\r\n";
 const VERSION: u32 = 1;
 const RUN_ID_MAX: usize = 64;
+const TAKEN_UP_AT: usize = 92;
 const DIGEST_AT: usize = 480;
 
 /// How far a run has come on the disk. Each phase is recorded before its first write.
@@ -80,6 +82,8 @@ pub struct Record {
     pub phase: Phase,
     /// The run that wrote it.
     pub run: String,
+    /// How often the run was taken up behind the commit point.
+    pub taken_up: u32,
 }
 
 impl Record {
@@ -98,6 +102,7 @@ impl Record {
         bytes[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[24..28].copy_from_slice(&(run.len() as u32).to_le_bytes());
         bytes[28..28 + run.len()].copy_from_slice(run);
+        bytes[TAKEN_UP_AT..TAKEN_UP_AT + 4].copy_from_slice(&self.taken_up.to_le_bytes());
         let digest = Digest::of(&bytes[..DIGEST_AT]);
         bytes[DIGEST_AT..].copy_from_slice(&digest.0);
         bytes
@@ -119,6 +124,7 @@ impl Record {
             sequence: u64::from(word(16)) | u64::from(word(20)) << 32,
             phase: Phase::ALL.into_iter().find(|&p| p as u32 == word(12))?,
             run: String::from_utf8(run.to_vec()).ok()?,
+            taken_up: word(TAKEN_UP_AT),
         })
     }
 }
@@ -141,6 +147,7 @@ mod tests {
             sequence,
             phase,
             run: "20260102T030405Z-0a1b".into(),
+            taken_up: 0x0102_0304,
         }
     }
 

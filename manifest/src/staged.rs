@@ -37,3 +37,17 @@ impl Staged {
     /// The document's name in the run's directory.
     pub const FILE: &'static str = "staged.json";
 }
+
+/// The staged initramfs in the run's directory.
+pub const INITRAMFS: &str = "initramfs";
+/// The staged kernel.
+pub const KERNEL: &str = "kernel";
+/// The staged payload.
+pub const PAYLOAD: &str = "payload";
+/// The initramfs with the payload in it: only `kexec_file_load` needs it, and only until it has its
+/// copy.
+pub const WITH_PAYLOAD: &str = "initramfs-with-payload";
+
+/// Everything that staging and loading make in the run's directory: of no use to the old OS, nor to
+/// the new one.
+pub const COPIES: [&str; 5] = [INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD, Staged::FILE];

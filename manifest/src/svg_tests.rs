@@ -39,19 +39,41 @@ fn outcome(name: &str, result: StepResult) -> StepOutcome {
     }
 }
 
-/// The picture of docs/steps.md. Set `REROOT_WRITE_PICTURE` to write it anew.
-#[test]
-fn the_picture_in_the_documents_is_what_is_drawn() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/steps.svg");
-    let drawn = graph(&plan(Mode::Reinstall), &[]);
-    if std::env::var_os("REROOT_WRITE_PICTURE").is_some() {
-        std::fs::write(path, &drawn).unwrap();
-    }
-    let there = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        there == drawn,
-        "REROOT_WRITE_PICTURE=1 cargo test -p manifest svg writes docs/steps.svg anew"
+/// A run whose old OS did not let go of its root.
+fn undone() -> Vec<StepOutcome> {
+    let timed = |name, result, seconds| StepOutcome {
+        seconds: Some(seconds),
+        ..outcome(name, result)
+    };
+    let mut outcomes = vec![
+        timed("prepare", StepResult::Reverted, 7.4),
+        timed("load", StepResult::Reverted, 2.2),
+        timed("ask", StepResult::Done, 0.4),
+        timed("stop", StepResult::Reverted, 9.6),
+        timed("prove", StepResult::Failed, 5.3),
+    ];
+    outcomes[4].error = Some(
+        "make the root read-only; open for writing: /dev/loop0 on /root/held: Device or resource busy"
+            .to_owned(),
     );
+    outcomes
+}
+
+/// The pictures of docs/steps.md. Set `REROOT_WRITE_PICTURE` to write them anew.
+#[test]
+fn the_pictures_in_the_documents_are_what_is_drawn() {
+    for (name, outcomes) in [("steps", vec![]), ("steps-undone", undone())] {
+        let path = format!("{}/../docs/{name}.svg", env!("CARGO_MANIFEST_DIR"));
+        let drawn = graph(&plan(Mode::Reinstall), &outcomes);
+        if std::env::var_os("REROOT_WRITE_PICTURE").is_some() {
+            std::fs::write(&path, &drawn).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            there == drawn,
+            "REROOT_WRITE_PICTURE=1 cargo test -p manifest svg writes {path} anew"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use machine::grub::one_shot;
 use manifest::plan::Plan;
-use manifest::staged::Staged;
+use manifest::staged;
 
 use super::units;
 use crate::carry::replace;
@@ -17,16 +17,9 @@ use crate::commit;
 /// What is in the run's directory for the run and the comparison, and is no record of them.
 pub const WORKING: [&str; 3] = ["confirm", "kept.json", "kept-found.json"];
 
-/// What only the RAM environment needed, be it after a power cut. It may go when the new OS boots.
-pub const NEEDED_BY_RUN: [&str; 7] = [
-    "payload",
-    "initramfs",
-    "kernel",
-    Staged::FILE,
-    commit::BEFORE,
-    one_shot::SAVED[0],
-    one_shot::SAVED[1],
-];
+/// What only the RAM environment needed, beside what was staged, be it after a power cut. It may go
+/// when the new OS boots.
+const NEEDED_BY_RUN: [&str; 3] = [commit::BEFORE, one_shot::SAVED[0], one_shot::SAVED[1]];
 
 /// Lines of the summary that are shown at a login.
 const MOTD_LINES: usize = 12;
@@ -80,7 +73,9 @@ pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
 /// Removes what the run itself had on the disk. Done at every boot that compares: the new OS has
 /// booted, and people miss the space while they mend what falls short.
 pub fn remove_staged(root: &Path, plan: &Plan) -> Result<()> {
-    remove_working(&at(root, &plan.run_directory()), &NEEDED_BY_RUN)
+    let directory = at(root, &plan.run_directory());
+    remove_working(&directory, &staged::COPIES)?;
+    remove_working(&directory, &NEEDED_BY_RUN)
 }
 
 /// Removes the units and the run's directory, or what is no record in it where the records are

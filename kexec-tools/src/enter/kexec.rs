@@ -11,6 +11,7 @@ use machine::kexec::load::{self, LoadError};
 use machine::kexec::running;
 use manifest::entry::KexecCall;
 use manifest::plan::{PayloadAt, Plan};
+use manifest::staged;
 use rustix::system::RebootCommand;
 
 use crate::image::Image;
@@ -48,7 +49,7 @@ fn by(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Result<(
 
 /// Nothing is copied: the files stay where they are, in the page cache, until the kernel takes them.
 fn by_own_loader(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<(), LoadError>> {
-    let kernel = open(&directory.join(initrd::KERNEL))?;
+    let kernel = open(&directory.join(staged::KERNEL))?;
     let parts = initrd::parts(plan.payload_at, image, directory)?;
     let machine = running::read().context("read where the machine has memory")?;
     let loaded = load::load(&kernel, &parts, plan.cmdline.as_bytes(), &machine);
@@ -61,12 +62,12 @@ fn by_own_loader(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<
 }
 
 fn by_file(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<(), LoadError>> {
-    let kernel = open(&directory.join(initrd::KERNEL))?;
+    let kernel = open(&directory.join(staged::KERNEL))?;
     let initramfs = match plan.payload_at {
-        PayloadAt::Disk => open(&directory.join(initrd::NAME))?,
+        PayloadAt::Disk => open(&directory.join(staged::INITRAMFS))?,
         PayloadAt::Ram => {
             initrd::compose_with_payload(image, directory)?;
-            open(&directory.join(initrd::WITH_PAYLOAD))?
+            open(&directory.join(staged::WITH_PAYLOAD))?
         }
     };
     let cmdline = CString::new(plan.cmdline.as_str()).context("the command line holds a NUL")?;

@@ -2,9 +2,10 @@
 //! and how much memory it needs there.
 //!
 //! Offsets, versions and meanings are those of Documentation/arch/x86/boot.rst in the kernel's
-//! source. What is entered is the 64-bit entry, so a kernel that does not say that it has one is
-//! refused, and so is everything whose sizes do not fit together. Only the head of the file is
-//! looked at.
+//! source. A kernel that says that it has a 64-bit entry is entered there, one that is too old to say
+//! so at its 32-bit entry, which all have; one that says that it has none is a 32-bit kernel and is
+//! refused, and so is everything whose sizes do not fit together. Only the head of the file is looked
+//! at.
 
 use std::ops::Range;
 
@@ -34,6 +35,8 @@ mod at {
     pub const INIT_SIZE: usize = 0x260;
     /// The last field that is read ends here.
     pub const END: usize = 0x264;
+    /// The last field of the oldest protocol ends here.
+    pub const OLDEST_END: usize = 0x23c;
     /// In `boot_params` something else begins here; no setup header reaches farther.
     pub const LIMIT: usize = 0x290;
 }
@@ -43,6 +46,10 @@ pub const SETUP_HEADER: usize = at::SETUP_SECTS;
 
 /// Protocols before this one have no length for the command line (2.06, Linux 2.6.22).
 const OLDEST_PROTOCOL: u16 = 0x206;
+/// The first protocol that says where the compressed kernel lies (2.08, Linux 2.6.26).
+const PAYLOAD_PROTOCOL: u16 = 0x208;
+/// The first protocol with `pref_address` and `init_size` (2.10, Linux 2.6.31).
+const INIT_SIZE_PROTOCOL: u16 = 0x20a;
 /// The first protocol with `xloadflags`, by which a kernel says that it has a 64-bit entry (2.12,
 /// Linux 3.8).
 const XLOADFLAGS_PROTOCOL: u16 = 0x20c;
@@ -63,6 +70,12 @@ const SETUP_SECTS_MOST: u64 = 64;
 const SECTOR: u64 = 512;
 /// `syszize` counts these; a file may lack the last, incomplete one.
 const PARAGRAPH: u64 = 16;
+/// Where kernels begin that do not say where they want to.
+const USUAL_ADDRESS: PhysAddr = PhysAddr(1 << 20);
+/// Kernels that do not say how much memory they need unpack themselves at up to 16 MiB, to at most so
+/// many times their size.
+const UNPACKED_AT_MOST: u64 = 16 << 20;
+const UNPACKED_FACTOR: u64 = 8;
 /// Kernels are a few dozen MiB. A header that asks for more than this is nonsense.
 const INIT_SIZE_MOST: u64 = 1 << 30;
 /// 2 MiB on x86-64, up to 16 MiB by configuration.
@@ -82,11 +95,22 @@ pub enum Place {
     },
 }
 
+/// How a kernel can be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// With paging off, at the beginning of its code: every kernel can.
+    Bits32,
+    /// In 64-bit mode as well, [`ENTRY_64`] behind that.
+    Bits64,
+}
+
 /// A kernel that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     /// The boot protocol's version, `0x20f` for 2.15.
     pub protocol: u16,
+    /// How it can be entered.
+    pub entry: Entry,
     /// The setup header, to be copied into `boot_params` at [`SETUP_HEADER`].
     pub setup_header: Vec<u8>,
     /// Where the protected-mode code lies in the file.
@@ -99,7 +123,7 @@ pub struct Kernel {
     pub initrd_addr_max: PhysAddr,
     /// The longest command line that it takes, without the NUL.
     pub cmdline_size: u32,
-    /// It can be entered by a kernel that uses five levels of page tables.
+    /// Its 64-bit entry can be taken while five levels of page tables are in use.
     pub five_levels: bool,
 }
 
@@ -115,12 +139,9 @@ pub enum BzImageError {
     /// A protocol before 2.06.
     #[error("its boot protocol is {}, this loader takes 2.06 and later", version(*.0))]
     OldProtocol(u16),
-    /// An old kernel or a 32-bit one.
-    #[error(
-        "it does not say that it has a 64-bit entry (boot protocol {}; Linux 3.8 and later for x86-64 do)",
-        version(*.0)
-    )]
-    No64BitEntry(u16),
+    /// It says that it has no 64-bit entry.
+    #[error("it is a kernel for 32-bit processors: it says that it has no 64-bit entry")]
+    No64BitEntry,
     /// A kernel that wants to lie below 1 MiB.
     #[error("it is a zImage, to be loaded below 1 MiB")]
     LoadedLow,
@@ -166,32 +187,38 @@ impl Kernel {
         if protocol < OLDEST_PROTOCOL {
             return Err(BzImageError::OldProtocol(protocol));
         }
-        // A 64-bit kernel of before cannot be told from a 32-bit one by its header.
-        if protocol < XLOADFLAGS_PROTOCOL || field.u16(at::XLOADFLAGS) & XLF_KERNEL_64 == 0 {
-            return Err(BzImageError::No64BitEntry(protocol));
-        }
+        let (entry, five_levels) = if protocol < XLOADFLAGS_PROTOCOL {
+            (Entry::Bits32, false)
+        } else {
+            let flags = field.u16(at::XLOADFLAGS);
+            if flags & XLF_KERNEL_64 == 0 {
+                return Err(BzImageError::No64BitEntry);
+            }
+            (Entry::Bits64, flags & XLF_5LEVEL != 0)
+        };
         if field.u8(at::LOADFLAGS) & LOADED_HIGH == 0 {
             return Err(BzImageError::LoadedLow);
         }
-        let code = code(&field, length)?;
+        let code = code(&field, protocol, length)?;
         Ok(Kernel {
             protocol,
-            setup_header: setup_header(head)?,
-            place: place(&field)?,
-            init_size: init_size(&field, code.end - code.start)?,
+            entry,
+            setup_header: setup_header(head, protocol)?,
+            place: place(&field, protocol)?,
+            init_size: init_size(&field, protocol, code.end - code.start)?,
             code,
             initrd_addr_max: PhysAddr(u64::from(field.u32(at::INITRD_ADDR_MAX))),
             cmdline_size: sensible("cmdline_size", field.u32(at::CMDLINE_SIZE), |v| {
                 (255..=1 << 16).contains(&v)
             })?,
-            five_levels: field.u16(at::XLOADFLAGS) & XLF_5LEVEL != 0,
+            five_levels,
         })
     }
 }
 
 /// Where the protected-mode code lies: from behind the setup code to the end of the file, a
 /// signature included, as every other loader takes it.
-fn code(field: &Fields, length: u64) -> Result<Range<u64>, BzImageError> {
+fn code(field: &Fields, protocol: u16, length: u64) -> Result<Range<u64>, BzImageError> {
     let sectors = match u64::from(field.u8(at::SETUP_SECTS)) {
         0 => SETUP_SECTS_DEFAULT,
         n => n,
@@ -215,24 +242,33 @@ fn code(field: &Fields, length: u64) -> Result<Range<u64>, BzImageError> {
         u64::from(field.u32(at::PAYLOAD_OFFSET)),
         u64::from(field.u32(at::PAYLOAD_LENGTH)),
     );
-    if offset + packed > size {
+    if protocol >= PAYLOAD_PROTOCOL && offset + packed > size {
         return nonsense("payload_length", packed);
     }
     Ok(start..length)
 }
 
 /// The header ends as far behind its jump instruction as that jumps.
-fn setup_header(head: &[u8]) -> Result<Vec<u8>, BzImageError> {
+fn setup_header(head: &[u8], protocol: u16) -> Result<Vec<u8>, BzImageError> {
     let jump = head[at::JUMP];
     let end = at::HEADER + usize::from(jump);
-    if !(at::END..=at::LIMIT).contains(&end) || end > head.len() {
+    let least = if protocol < INIT_SIZE_PROTOCOL {
+        at::OLDEST_END
+    } else {
+        at::END
+    };
+    if !(least..=at::LIMIT).contains(&end) || end > head.len() {
         return nonsense("jump", u64::from(jump));
     }
     Ok(head[SETUP_HEADER..end].to_vec())
 }
 
-fn place(field: &Fields) -> Result<Place, BzImageError> {
-    let preferred = field.u64(at::PREF_ADDRESS);
+fn place(field: &Fields, protocol: u16) -> Result<Place, BzImageError> {
+    let preferred = if protocol < INIT_SIZE_PROTOCOL {
+        USUAL_ADDRESS.0
+    } else {
+        field.u64(at::PREF_ADDRESS)
+    };
     if !(1 << 20..=1 << 32).contains(&preferred) || !preferred.is_multiple_of(PAGE) {
         return nonsense("pref_address", preferred);
     }
@@ -249,8 +285,12 @@ fn place(field: &Fields) -> Result<Place, BzImageError> {
     })
 }
 
-fn init_size(field: &Fields, code: u64) -> Result<ByteSize, BzImageError> {
-    let size = u64::from(field.u32(at::INIT_SIZE));
+fn init_size(field: &Fields, protocol: u16, code: u64) -> Result<ByteSize, BzImageError> {
+    let size = if protocol < INIT_SIZE_PROTOCOL {
+        UNPACKED_AT_MOST.saturating_add(code.saturating_mul(UNPACKED_FACTOR))
+    } else {
+        u64::from(field.u32(at::INIT_SIZE))
+    };
     if size < ENTRY_64.0 || size.max(code) > INIT_SIZE_MOST {
         return nonsense("init_size", size.max(code));
     }

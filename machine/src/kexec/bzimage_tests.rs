@@ -10,6 +10,7 @@ fn real_kernels_are_read() {
     for recorded in KERNELS {
         let kernel = Kernel::parse(&head(recorded), recorded.length).unwrap();
         assert_eq!(kernel.protocol, recorded.protocol, "{}", recorded.name);
+        assert_eq!(kernel.entry, Entry::Bits64);
         assert_eq!(
             kernel.place,
             Place::Relocatable {
@@ -41,9 +42,7 @@ fn what_is_no_kernel_for_this_loader_is_refused_with_the_reason() {
         (at::HEADER, &b"hdrs"[..], NoKernel),
         (at::BOOT_FLAG, &[0, 0], NoKernel),
         (at::VERSION, &[5, 2], OldProtocol(0x205)),
-        (at::VERSION, &[6, 2], No64BitEntry(0x206)),
-        (at::VERSION, &[11, 2], No64BitEntry(0x20b)),
-        (at::XLOADFLAGS, &[0x3e, 0], No64BitEntry(0x20f)),
+        (at::XLOADFLAGS, &[0x3e, 0], No64BitEntry),
         (at::LOADFLAGS, &[0], LoadedLow),
     ] {
         assert_eq!(changed(&[(at, new)]), Err(expected));
@@ -75,6 +74,45 @@ fn sizes_that_do_not_fit_together_are_refused() {
             Err(BzImageError::Nonsense { field: found, .. }) => assert_eq!(found, field),
             other => panic!("{field}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn kernels_of_before_the_flag_are_entered_in_32_bits() {
+    let code = KERNELS[0].length - KERNELS[0].code_start;
+    let told = ByteSize(KERNELS[0].init_size);
+    let guessed = ByteSize((16 << 20) + 8 * code);
+    for (minor, preferred, init_size) in [
+        (6, 1 << 20, guessed),
+        (9, 1 << 20, guessed),
+        (10, 16 << 20, told),
+        (11, 16 << 20, told),
+    ] {
+        // What is a field later was nothing then, and may hold anything.
+        let version = [minor, 2];
+        let mut changes = vec![(at::VERSION, &version[..]), (at::XLOADFLAGS, &[0; 2])];
+        if minor < 8 {
+            changes.push((at::PAYLOAD_LENGTH, &[0xff; 4]));
+        }
+        if minor < 10 {
+            changes.push((at::JUMP, &[(at::OLDEST_END - at::HEADER) as u8]));
+            changes.push((at::PREF_ADDRESS, &[0xff; 12]));
+        }
+        let kernel = changed(&changes).unwrap();
+        assert_eq!((kernel.entry, kernel.five_levels), (Entry::Bits32, false));
+        let place = Place::Relocatable {
+            alignment: 2 << 20,
+            preferred: PhysAddr(preferred),
+        };
+        assert_eq!((kernel.place, kernel.init_size), (place, init_size));
+    }
+    let short = (at::OLDEST_END - at::HEADER) as u8;
+    for (minor, jump) in [(6, short - 1), (10, short)] {
+        let cut = changed(&[(at::VERSION, &[minor, 2]), (at::JUMP, &[jump])]);
+        assert!(matches!(
+            cut,
+            Err(BzImageError::Nonsense { field: "jump", .. })
+        ));
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::address::{ByteSize, PhysAddr, Span, PAGE};
 use super::boot_params::{boot_params, Hardware, Start};
-use super::bzimage::{Kernel, Place, ENTRY_64};
+use super::bzimage::{Entry, Kernel, Place, ENTRY_64};
 use super::memory_map::MemoryMap;
 use super::placement::{From, Room, Wanted};
 use super::trampoline::{self, trampoline};
@@ -80,9 +80,6 @@ pub enum LayoutError {
         /// The most.
         most: u32,
     },
-    /// The kernel is too old to be entered with five levels of page tables.
-    #[error("this kernel cannot be entered from one that uses five levels of page tables; boot the old OS with `no5lvl`")]
-    FiveLevels,
     /// It holds a NUL.
     #[error("the command line holds a NUL")]
     Nul,
@@ -124,9 +121,6 @@ pub fn layout(
     if cmdline.contains(&0) {
         return Err(LayoutError::Nul);
     }
-    if machine.five_levels && !kernel.five_levels {
-        return Err(LayoutError::FiveLevels);
-    }
     // Beside the parts: the kernel, and what it is started with.
     if initrd.len() + 2 > SEGMENTS_MOST {
         return Err(LayoutError::Parts(initrd.len()));
@@ -142,7 +136,8 @@ pub fn layout(
         map: &machine.map,
         hardware: &machine.hardware,
     };
-    let (entry, parameters) = place_parameters(&start, &mut room)?;
+    let way = way_in(kernel, machine);
+    let (entry, parameters) = place_parameters(&start, way, &mut room)?;
     let size = ByteSize(kernel.code.end - kernel.code.start);
     let memory = size
         .in_pages()
@@ -154,6 +149,15 @@ pub fn layout(
     segments.extend(parts);
     segments.push(parameters);
     Ok(Layout { entry, segments })
+}
+
+/// At the 64-bit entry, where there is one that takes the page tables as they are.
+fn way_in(kernel: &Kernel, machine: &Machine) -> Entry {
+    if machine.five_levels && !kernel.five_levels {
+        Entry::Bits32
+    } else {
+        kernel.entry
+    }
 }
 
 /// Free memory between 1 MiB and 4 GiB.
@@ -230,7 +234,11 @@ fn place_initrd(
 }
 
 /// `boot_params` with what it points to, and behind it the trampoline: one segment.
-fn place_parameters(start: &Start, room: &mut Room) -> Result<(PhysAddr, Segment), LayoutError> {
+fn place_parameters(
+    start: &Start,
+    way: Entry,
+    room: &mut Room,
+) -> Result<(PhysAddr, Segment), LayoutError> {
     const WHAT: &str = "boot_params";
     // How long they are does not depend on where they lie.
     let length = boot_params(start, PhysAddr(0)).len() as u64;
@@ -242,8 +250,11 @@ fn place_parameters(start: &Start, room: &mut Room) -> Result<(PhysAddr, Segment
     let mut bytes = boot_params(start, memory.start());
     bytes.resize(pages.0 as usize, 0);
     let entry = PhysAddr(memory.start().0 + pages.0);
-    let kernel = PhysAddr(start.code.0 + ENTRY_64.0);
-    bytes.extend_from_slice(&trampoline(entry, memory.start(), kernel));
+    let kernel = match way {
+        Entry::Bits32 => start.code,
+        Entry::Bits64 => PhysAddr(start.code.0 + ENTRY_64.0),
+    };
+    bytes.extend_from_slice(&trampoline(entry, memory.start(), way, kernel));
     Ok((
         entry,
         Segment {

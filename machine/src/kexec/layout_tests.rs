@@ -164,17 +164,36 @@ fn what_does_not_fit_is_refused_with_its_size() {
     }
 }
 
+/// Where the trampoline of a layout without an initrd jumps to, if it leaves 64-bit mode first.
+fn entered_in_32_bits(layout: &Layout) -> Option<u32> {
+    let Source::Made(bytes) = &layout.segments[1].source else {
+        panic!("the parameters come behind the kernel");
+    };
+    let at = (layout.entry.0 - layout.segments[1].memory.start().0) as usize;
+    let page = &bytes[at..];
+    let paging_off = [0x0f, 0x22, 0xc0];
+    let leaves = page[..0x60].windows(3).any(|code| code == paging_off);
+    leaves.then(|| u32::from_le_bytes(*page[0x52..].first_chunk().unwrap()))
+}
+
 #[test]
-fn a_kernel_that_knows_no_fifth_level_is_not_entered_with_five() {
-    let mut kernel = parsed(&KERNELS[0]);
-    let mut machine = machine(&[(1, 256)]);
-    machine.five_levels = true;
-    assert!(layout(&kernel, &[], b"", &machine).is_ok());
-    kernel.five_levels = false;
-    assert_eq!(
-        layout(&kernel, &[], b"", &machine),
-        Err(LayoutError::FiveLevels)
-    );
+fn the_64_bit_entry_is_taken_where_it_is_there_and_takes_the_page_tables() {
+    for (protocol, machine_has_five, kernel_takes_five, leaves) in [
+        (15, false, true, false),
+        (15, true, true, false),
+        (15, true, false, true),
+        (11, false, false, true),
+    ] {
+        let mut bytes = head(&KERNELS[0]);
+        bytes[0x206] = protocol;
+        let mut kernel = Kernel::parse(&bytes, KERNELS[0].length).unwrap();
+        kernel.five_levels = kernel_takes_five;
+        let mut machine = machine(&[(1, 256)]);
+        machine.five_levels = machine_has_five;
+        let layout = layout(&kernel, &[], b"", &machine).unwrap();
+        let entered = leaves.then_some(layout.segments[0].memory.start().0 as u32);
+        assert_eq!(entered_in_32_bits(&layout), entered);
+    }
 }
 
 #[test]

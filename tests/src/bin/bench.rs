@@ -3,6 +3,8 @@
 //! Times are of this machine's processors and of an ext4 in a file, the least of several rounds,
 //! and only their ratios mean anything elsewhere. The smallest memory is tried in virtual machines.
 
+#[path = "bench/entries.rs"]
+mod entries;
 #[path = "bench/kexec.rs"]
 mod kexec;
 
@@ -39,11 +41,12 @@ const MEMORY_MIB: [u32; 6] = [512, 384, 320, 256, 224, 208];
 type Part = fn(&Path) -> Result<()>;
 
 /// What there is to measure, by the name that selects it on the command line.
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("sizes", sizes),
     ("trees", against_others),
     ("kept", kept_files),
     ("kexec", kexec::loading),
+    ("entries", entries::entering),
     ("memory", smallest_memory),
 ];
 

@@ -162,6 +162,8 @@ fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unhar
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
     // systemd went on and rebooted in its own way.
     let log = machine.expect("cat /.reroot/*-*/launch.log")?;
+    // The root was read-only when it failed; the reason came into the file with the next line.
+    ensure!(log.contains("failed: enter: "), "{log}");
     ensure!(
         machine.expect("cat /etc/os-release")?.contains("bullseye"),
         "not the old OS"

@@ -14,6 +14,7 @@ use cpio::newc;
 use flate2::read::MultiGzDecoder;
 use machine::mounts;
 use manifest::plan::{PayloadAt, Plan};
+use manifest::staged;
 use manifest::trailer::PartKind;
 use manifest::Digest;
 use rustix::fs::{makedev, mknodat, FileType, Mode, CWD};
@@ -83,7 +84,7 @@ pub fn remove() {
 
 /// Bytes that everything takes, as an upper bound.
 fn size(plan: &Plan, image: &Image, directory: &Path) -> Result<u64> {
-    let staged = directory.join(initrd::NAME);
+    let staged = directory.join(staged::INITRAMFS);
     let order = fs::metadata(&staged)
         .with_context(|| format!("look at {}", staged.display()))?
         .len()
@@ -107,7 +108,7 @@ fn fill(plan: &Plan, image: &Image, directory: &Path, room: &Path) -> Result<()>
     );
     unpack(&mut MultiGzDecoder::new(&base[..]), room).context("unpack the image's initramfs")?;
     drop(base);
-    let staged = directory.join(initrd::NAME);
+    let staged = directory.join(staged::INITRAMFS);
     let mut order = File::open(&staged).with_context(|| format!("open {}", staged.display()))?;
     order
         .seek(SeekFrom::Start(

@@ -67,6 +67,8 @@ fn stage() -> Result<()> {
     }
     match word("guest=") {
         Some("first") => first(),
+        Some("older") => enter_older(11, "guest=oldest"),
+        Some("oldest") => enter_older(6, "lockdown=integrity guest=locked"),
         Some("locked") => locked(),
         Some("disabled") => disabled(),
         Some("plain") => enter_plainly(),
@@ -86,6 +88,7 @@ fn report(cmdline: &str) -> Result<()> {
         // But for the size of memory, which is not of the screen.
         say(&format!("screen {:02x?}", &params[4..0x40]));
         say(&format!("loader {:#x}", params[0x210]));
+        say(&format!("protocol 2.{:02}", params[0x206]));
     }
     say(&format!(
         "efi {}",
@@ -173,7 +176,7 @@ fn first() -> Result<()> {
     // More than half of the memory: the kernel's own limit, of which the loader knows nothing.
     refused("too-much", too_much(&machine))?;
 
-    let next = "console=ttyS0 panic=-1 no_timer_check lockdown=integrity guest=locked";
+    let next = "console=ttyS0 panic=-1 no_timer_check guest=older";
     own_load(KERNEL, next, &machine)?;
     ensure!(loaded()? == "1", "not loaded");
     load::unload().context("unload")?;
@@ -181,6 +184,18 @@ fn first() -> Result<()> {
     load::unload().context("unload what is not loaded")?;
     say("unloaded");
     own_load(KERNEL, next, &machine)?;
+    enter()
+}
+
+/// Enters this kernel as one of boot protocol 2.`minor`, which cannot say that it has a 64-bit entry.
+fn enter_older(minor: u8, next: &str) -> Result<()> {
+    let older = "/tmp/older";
+    fs::copy(KERNEL, older)?;
+    let file = File::options().write(true).open(older)?;
+    file.write_all_at(&[minor], 0x206)?;
+    file.write_all_at(&[0; 2], 0x236)?;
+    let cmdline = format!("console=ttyS0 panic=-1 no_timer_check {next}");
+    own_load(older, &cmdline, &running::read()?)?;
     enter()
 }
 
