@@ -62,10 +62,24 @@ fn take_up(run: &Run) -> Result<()> {
         loader.write(run)?;
         loader.switch()?;
     }
+    make_writable()
+}
+
+/// Marks a start that takes the run up, and counts it: what is known already first, for a disk that
+/// takes no writes hangs here. The root stays writable.
+pub fn count_start(run: &str) -> Result<()> {
+    mark()?;
+    let note = |times: u32| {
+        fs::write(taken_up_marker(), times.to_string())
+            .context("note how often the run was taken up")
+    };
+    let before = journal_file::latest()?.map_or(0, |record| record.taken_up);
+    note(before)?;
     make_writable()?;
-    let times = journal_file::take_up(&run.plan.run)?;
+    let times = journal_file::take_up(run)?;
+    note(times)?;
     log::info!("this is start {} of the run", times.saturating_add(1));
-    fs::write(taken_up_marker(), times.to_string()).context("note how often the run was taken up")
+    Ok(())
 }
 
 fn taken_up_marker() -> PathBuf {

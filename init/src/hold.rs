@@ -9,18 +9,19 @@ use machine::consoles;
 use rustix::fs::{fcntl_setfl, OFlags};
 
 use crate::console;
+use crate::supervisor::Hang;
 use crate::watch::Guard;
 
 /// How often the hold is announced again.
 const ANNOUNCE_EVERY: Duration = Duration::from_mins(10);
 
 /// Announces the hold and keeps shells running on the consoles, for ever.
-pub fn hold(why: &str, guard: &mut Guard) -> ! {
+pub fn hold(why: &str, hang: Hang, guard: &mut Guard) -> ! {
     let mut shells: Vec<(std::path::PathBuf, Option<Child>)> = shell_consoles()
         .into_iter()
         .map(|path| (path, None))
         .collect();
-    announce(why);
+    announce(why, hang);
     let mut announced = Instant::now();
     loop {
         for (path, shell) in &mut shells {
@@ -36,20 +37,27 @@ pub fn hold(why: &str, guard: &mut Guard) -> ! {
         guard.keep_alive();
         std::thread::sleep(Duration::from_secs(1));
         if announced.elapsed() > ANNOUNCE_EVERY {
-            announce(why);
+            announce(why, hang);
             announced = Instant::now();
         }
     }
 }
 
-fn announce(why: &str) {
+fn announce(why: &str, hang: Hang) {
     log::error!("HOLD: {why}");
     log::error!(
         "intact: what is kept is not written to by any step; the root filesystem is at /target"
     );
     log::error!(
-        "next: read /run/reroot/log, mend the cause, then `/init run` tries again and `reboot -f` \
-         boots the new OS once that has succeeded; before, it takes the run up again"
+        "next: read /run/reroot/log, mend the cause, then {}",
+        match hang {
+            Hang::No =>
+                "`/init run` tries again and `reboot -f` boots the new OS once that has succeeded; \
+                 before, it takes the run up again",
+            Hang::InKernel =>
+                "`echo b >/proc/sysrq-trigger` takes the run up again: a part of it hangs in the \
+                 kernel, and an orderly reboot would wait for it",
+        }
     );
 }
 

@@ -149,7 +149,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     let start = resume::look(&order.plan, &root)?;
     match start {
         Start::Fresh => {}
-        Start::Resumed => commit::mark()?,
+        Start::Resumed => commit::count_start(&order.plan.run)?,
         Start::Finished => {
             commit::mark()?;
             return Ok(None);

@@ -5,6 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 
@@ -82,7 +84,8 @@ pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitC
         Verdict::Resume => log::error!("rebooting, to take the run up again"),
         Verdict::Hold(why) => {
             guard.disarm();
-            hold::hold(&why, &mut guard)
+            end_others();
+            hold::hold(&why, hang, &mut guard)
         }
     }
     if hang == Hang::InKernel {
@@ -93,9 +96,22 @@ pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitC
 
 /// Whether something of the worker is left that the kernel does not let go of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hang {
+pub enum Hang {
+    /// Nothing is.
     No,
+    /// It cannot be ended, nor can an orderly reboot.
     InKernel,
+}
+
+/// Ends what a worker that was killed has left: a program of the new OS must not write beside a
+/// further attempt. Who is there behind this is a shell.
+fn end_others() {
+    if let Err(e) = nix::sys::signal::kill(Pid::from_raw(-1), Signal::SIGKILL) {
+        // Nobody there is what is wanted.
+        if e != nix::errno::Errno::ESRCH {
+            log::warn!("end what the run has left: {e}");
+        }
+    }
 }
 
 fn attempt(guard: &mut Guard) -> (Verdict, Hang) {

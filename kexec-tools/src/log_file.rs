@@ -19,20 +19,24 @@ struct LogFile {
     path: PathBuf,
     /// Lines that came while the root was read-only. Where a run is undone it becomes writable again,
     /// and these are the lines that tell why.
-    waiting: Mutex<String>,
+    waiting: Mutex<Vec<u8>>,
 }
 
 impl LogFile {
     fn append(&self, line: &str) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push_str(line);
+        waiting.extend_from_slice(line.as_bytes());
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(&self.path);
-        if file.is_ok_and(|mut file| file.write_all(waiting.as_bytes()).is_ok()) {
-            waiting.clear();
+        let Ok(mut file) = file else {
+            return;
+        };
+        // A disk that fills up may take the beginning.
+        while let Ok(written @ 1..) = file.write(&waiting) {
+            waiting.drain(..written);
         }
     }
 }

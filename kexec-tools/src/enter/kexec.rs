@@ -5,12 +5,15 @@ use std::ffi::CString;
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use machine::kexec::errors;
 use machine::kexec::load::{self, LoadError};
 use machine::kexec::running;
-use manifest::entry::KexecCall;
+use machine::meminfo;
+use manifest::entry::{EntryPlan, KexecCall};
+use manifest::kexec_call::CallPlan;
 use manifest::plan::{PayloadAt, Plan};
+use manifest::resolve::memory_peak;
 use manifest::staged;
 use rustix::system::RebootCommand;
 
@@ -26,14 +29,35 @@ pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let (Err(error), Some(fallback)) = (&first, call.fallback) else {
         return first;
     };
-    let answer = error
-        .downcast_ref::<LoadError>()
-        .and_then(LoadError::answer);
-    if !answer.is_some_and(|answer| errors::other_may_do(call.call, answer)) {
+    let refused = error.downcast_ref::<LoadError>();
+    if !refused.is_some_and(|error| error.other_may_do(call.call)) {
         return first;
+    }
+    if let Err(short) = room_for(fallback, plan, image) {
+        return first.context(short);
     }
     log::warn!("load: {error:#}; trying {}", fallback.name());
     by(fallback, plan, image, directory)
+}
+
+/// Whether there is memory for a call that was not planned with: services run, and none of them may
+/// lose its memory to an attempt.
+fn room_for(call: KexecCall, plan: &Plan, image: &Image) -> Result<()> {
+    let entry = EntryPlan {
+        call: Some(CallPlan::asked(call)),
+        ..plan.entry.clone()
+    };
+    let peak = memory_peak(&image.manifest()?, image.sizes(), plan.payload_at, &entry);
+    let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let memory = meminfo::parse(&text).context("understand /proc/meminfo")?;
+    ensure!(
+        peak.load <= memory.available,
+        "{} is not tried instead: it takes {} MiB of memory, {} MiB are available; try --payload disk",
+        call.name(),
+        peak.load >> 20,
+        memory.available >> 20
+    );
+    Ok(())
 }
 
 fn by(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
@@ -51,8 +75,9 @@ fn by(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Result<(
 fn by_own_loader(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<(), LoadError>> {
     let kernel = open(&directory.join(staged::KERNEL))?;
     let parts = initrd::parts(plan.payload_at, image, directory)?;
-    let machine = running::read().context("read where the machine has memory")?;
-    let loaded = load::load(&kernel, &parts, plan.cmdline.as_bytes(), &machine);
+    let loaded = running::read()
+        .map_err(LoadError::from)
+        .and_then(|machine| load::load(&kernel, &parts, plan.cmdline.as_bytes(), &machine));
     if let Ok(layout) = &loaded {
         for segment in &layout.segments {
             log::debug!("load: segment at {}", segment.memory);

@@ -112,7 +112,8 @@ pub fn boot_params(start: &Start, at: PhysAddr) -> Vec<u8> {
     if !beyond.is_empty() {
         list = behind.setup_data(SETUP_E820_EXT, &e820(beyond), list).0;
     }
-    if let Some(efi) = &start.hardware.efi {
+    let efi = start.hardware.efi.as_ref();
+    if let Some(efi) = efi.filter(|_| start.kernel.takes_efi) {
         let memory = behind.add(&efi.memory());
         page.put(efi::INFO.start, &efi.info(memory));
         list = behind.setup_data(SETUP_EFI, &efi.setup_data(), list).0;

@@ -58,6 +58,8 @@ const XLOADFLAGS_PROTOCOL: u16 = 0x20c;
 const LOADED_HIGH: u8 = 1;
 /// `xloadflags`: there is a 64-bit entry at [`ENTRY_64`].
 const XLF_KERNEL_64: u16 = 1;
+/// `xloadflags`: it takes EFI's runtime services as they were mapped by the kernel before.
+const XLF_EFI_KEXEC: u16 = 1 << 4;
 /// `xloadflags`: it can be entered with five levels of page tables.
 const XLF_5LEVEL: u16 = 1 << 5;
 /// Where the 64-bit entry lies in the protected-mode code.
@@ -123,6 +125,9 @@ pub struct Kernel {
     pub initrd_addr_max: PhysAddr,
     /// The longest command line that it takes, without the NUL.
     pub cmdline_size: u32,
+    /// It takes EFI's runtime services from another kernel's hands; one that does not would map them
+    /// anew, which firmware allows once.
+    pub takes_efi: bool,
     /// Its 64-bit entry can be taken while five levels of page tables are in use.
     pub five_levels: bool,
 }
@@ -187,15 +192,15 @@ impl Kernel {
         if protocol < OLDEST_PROTOCOL {
             return Err(BzImageError::OldProtocol(protocol));
         }
-        let (entry, five_levels) = if protocol < XLOADFLAGS_PROTOCOL {
-            (Entry::Bits32, false)
+        // It was nothing before, and may hold anything.
+        let (entry, flags) = if protocol < XLOADFLAGS_PROTOCOL {
+            (Entry::Bits32, 0)
         } else {
-            let flags = field.u16(at::XLOADFLAGS);
-            if flags & XLF_KERNEL_64 == 0 {
-                return Err(BzImageError::No64BitEntry);
-            }
-            (Entry::Bits64, flags & XLF_5LEVEL != 0)
+            (Entry::Bits64, field.u16(at::XLOADFLAGS))
         };
+        if entry == Entry::Bits64 && flags & XLF_KERNEL_64 == 0 {
+            return Err(BzImageError::No64BitEntry);
+        }
         if field.u8(at::LOADFLAGS) & LOADED_HIGH == 0 {
             return Err(BzImageError::LoadedLow);
         }
@@ -211,7 +216,8 @@ impl Kernel {
             cmdline_size: sensible("cmdline_size", field.u32(at::CMDLINE_SIZE), |v| {
                 (255..=1 << 16).contains(&v)
             })?,
-            five_levels,
+            takes_efi: flags & XLF_EFI_KEXEC != 0,
+            five_levels: flags & XLF_5LEVEL != 0,
         })
     }
 }

@@ -6,12 +6,15 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
+use manifest::kexec_call::KexecCall;
 use syscalls::kexec::{self, Segment, Source};
 use syscalls::mapping::Mapping;
 
 use super::address::ByteSize;
 use super::bzimage::{BzImageError, Kernel, HEAD};
+use super::errors;
 use super::layout::{self, Layout, LayoutError, Machine};
+use super::running::RunningError;
 
 const LOADED: &str = "/sys/kernel/kexec_loaded";
 
@@ -54,6 +57,9 @@ pub enum LoadError {
     /// It is none that can be loaded.
     #[error("this kernel cannot be loaded")]
     Kernel(#[from] BzImageError),
+    /// Where the machine has memory is not known.
+    #[error("read where the machine has memory")]
+    Machine(#[from] RunningError),
     /// There is no layout.
     #[error("lay out the memory of the next kernel")]
     Layout(#[from] LayoutError),
@@ -81,6 +87,18 @@ impl LoadError {
         match self {
             LoadError::Call { source, .. } | LoadError::FileCall(source) => Some(source),
             _ => None,
+        }
+    }
+
+    /// Whether the other call is worth a try after this error of `call`: one that does not need what
+    /// was missing, or that was not asked yet.
+    pub fn other_may_do(&self, call: KexecCall) -> bool {
+        match self {
+            LoadError::Kernel(_) | LoadError::Machine(_) | LoadError::Layout(_) => true,
+            LoadError::Call { source, .. } | LoadError::FileCall(source) => {
+                errors::other_may_do(call, source)
+            }
+            LoadError::Read(_) | LoadError::NotLoaded(_) => false,
         }
     }
 }
