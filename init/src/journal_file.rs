@@ -10,30 +10,30 @@ use manifest::journal::{self, Phase, Record, JOURNAL_SIZE};
 
 /// Records that a phase begins.
 pub fn record(run: &str, phase: Phase) -> Result<()> {
-    write(run, phase, |before| before.map_or(0, |r| r.taken_up))?;
+    write(run, phase, 0)?;
     Ok(())
 }
 
 /// Records that a run is taken up in the phase that it had come to, and gives how often it was.
 pub fn take_up(run: &str) -> Result<u32> {
     let phase = latest()?.map_or(Phase::Commit, |r| r.phase);
-    write(run, phase, |before| {
-        before.map_or(1, |r| r.taken_up.saturating_add(1))
-    })
+    write(run, phase, 1)
 }
 
-fn write(run: &str, phase: Phase, taken_up: impl Fn(Option<&Record>) -> u32) -> Result<u32> {
+/// Gives how often the run was taken up, now that it was `more` times more.
+fn write(run: &str, phase: Phase, more: u32) -> Result<u32> {
     let path = Path::new(TARGET).join(".reroot/journal");
     let what = || format!("write {} to the journal {}", phase.name(), path.display());
     let file = open(&path).with_context(what)?;
     let mut bytes = vec![0; JOURNAL_SIZE as usize];
     file.read_exact_at(&mut bytes, 0).with_context(what)?;
     let before = journal::latest(&bytes);
+    let of_run = before.as_ref().filter(|r| r.run == run);
     let record = Record {
         sequence: before.as_ref().map_or(1, |r| r.sequence + 1),
         phase,
         run: run.to_owned(),
-        taken_up: taken_up(before.as_ref().filter(|r| r.run == run)),
+        taken_up: of_run.map_or(0, |r| r.taken_up).saturating_add(more),
     };
     file.write_all_at(&record.encode(), record.offset())
         .with_context(what)?;

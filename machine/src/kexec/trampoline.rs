@@ -20,8 +20,23 @@ const GDTR_AT: usize = 0x60;
 /// The descriptor table.
 const GDT_AT: usize = 0x70;
 
+/// What every way begins with: the stack, the table and `__BOOT_CS`. Displacements count from the end
+/// of their instruction.
+#[rustfmt::skip]
+const HEAD: [u8; 0x1c] = [
+    0xfa,                                           // 00 cli
+    0xfc,                                           // 01 cld
+    0x48, 0x8d, 0x25, 0xf7, 0x0f, 0x00, 0x00,       // 02 lea  rsp, [rip + 0xff7]: the page's end
+    0x0f, 0x01, 0x15, 0x50, 0x00, 0x00, 0x00,       // 09 lgdt [rip + 0x50]: GDTR_AT
+    0x6a, 0x10,                                     // 10 push 0x10: __BOOT_CS
+    0x48, 0x8d, 0x05, 0x03, 0x00, 0x00, 0x00,       // 12 lea  rax, [rip + 3]: 1c
+    0x50,                                           // 19 push rax
+    0x48, 0xcb,                                     // 1a retfq: loads CS, goes on below
+];
+
 /// One way into a kernel.
 struct Way {
+    /// What follows [`HEAD`].
     code: &'static [u8],
     /// Where the address of `boot_params` goes: the operand of `mov rsi` or `mov esi`.
     boot_params_at: usize,
@@ -33,7 +48,6 @@ struct Way {
     code_descriptor: u64,
 }
 
-/// Displacements count from the end of their instruction.
 #[rustfmt::skip]
 const BITS_64: Way = Way {
     boot_params_at: 0x24,
@@ -42,14 +56,6 @@ const BITS_64: Way = Way {
     // 64-bit code, execute and read.
     code_descriptor: 0x00af_9a00_0000_ffff,
     code: &[
-    0xfa,                                           // 00 cli
-    0xfc,                                           // 01 cld
-    0x48, 0x8d, 0x25, 0xf7, 0x0f, 0x00, 0x00,       // 02 lea  rsp, [rip + 0xff7]: the page's end
-    0x0f, 0x01, 0x15, 0x50, 0x00, 0x00, 0x00,       // 09 lgdt [rip + 0x50]: GDTR_AT
-    0x6a, 0x10,                                     // 10 push 0x10: __BOOT_CS
-    0x48, 0x8d, 0x05, 0x03, 0x00, 0x00, 0x00,       // 12 lea  rax, [rip + 3]: 1c
-    0x50,                                           // 19 push rax
-    0x48, 0xcb,                                     // 1a retfq: loads CS, goes on below
     0x6a, 0x18,                                     // 1c push 0x18: __BOOT_DS
     0x58,                                           // 1e pop  rax
     0x8e, 0xd8,                                     // 1f mov  ds, eax
@@ -73,7 +79,7 @@ const BITS_64: Way = Way {
     ],
 };
 
-/// From 1c on it is 32-bit code. Paging goes before long mode does, and five levels of page tables
+/// This is 32-bit code. Paging goes before long mode does, and five levels of page tables
 /// with both; of CR4 only machine checks stay.
 #[rustfmt::skip]
 const BITS_32: Way = Way {
@@ -83,14 +89,6 @@ const BITS_32: Way = Way {
     // 32-bit code, execute and read.
     code_descriptor: 0x00cf_9a00_0000_ffff,
     code: &[
-    0xfa,                                           // 00 cli
-    0xfc,                                           // 01 cld
-    0x48, 0x8d, 0x25, 0xf7, 0x0f, 0x00, 0x00,       // 02 lea  rsp, [rip + 0xff7]: the page's end
-    0x0f, 0x01, 0x15, 0x50, 0x00, 0x00, 0x00,       // 09 lgdt [rip + 0x50]: GDTR_AT
-    0x6a, 0x10,                                     // 10 push 0x10: __BOOT_CS
-    0x48, 0x8d, 0x05, 0x03, 0x00, 0x00, 0x00,       // 12 lea  rax, [rip + 3]: 1c
-    0x50,                                           // 19 push rax
-    0x48, 0xcb,                                     // 1a retfq: loads CS, goes on below
     0xb8, 0x18, 0x00, 0x00, 0x00,                   // 1c mov  eax, 0x18: __BOOT_DS
     0x8e, 0xd8,                                     // 21 mov  ds, eax
     0x8e, 0xc0,                                     // 23 mov  es, eax
@@ -147,7 +145,8 @@ pub fn trampoline(
     let mut put = |offset: usize, bytes: &[u8]| {
         page[offset..offset + bytes.len()].copy_from_slice(bytes);
     };
-    put(0, way.code);
+    put(0, &HEAD);
+    put(HEAD.len(), way.code);
     put(
         way.boot_params_at,
         &boot_params.0.to_le_bytes()[..way.address],
@@ -245,7 +244,7 @@ mod tests {
     fn code_table_and_stack_do_not_lie_over_each_other() {
         for entry in ENTRIES {
             let way = Way::of(entry);
-            assert!(way.code.len() <= GDTR_AT && GDTR_AT + 10 <= GDT_AT);
+            assert!(HEAD.len() + way.code.len() <= GDTR_AT && GDTR_AT + 10 <= GDT_AT);
             assert!(
                 GDT_AT + size_of_val(&way.descriptors()) + 1024 <= SIZE,
                 "room for the stack"
