@@ -26,8 +26,8 @@ pub enum Accelerator {
 }
 
 impl Accelerator {
-    /// As QEMU's `-accel` has it.
-    pub fn name(self) -> &'static str {
+    /// As `REROOT_ACCELERATOR` and the finding have it.
+    fn name(self) -> &'static str {
         match self {
             Self::Kvm => "kvm",
             Self::Tcg => "tcg",

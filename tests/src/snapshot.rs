@@ -73,7 +73,7 @@ pub(crate) fn saved(
 ) -> Result<Saved> {
     let own = [
         &qemu_version()?,
-        accelerator(&server.kernel)?.name(),
+        &accelerator(&server.kernel)?.options().join(" "),
         include_str!("devices.rs"),
         include_str!("snapshot.rs"),
     ];
