@@ -20,6 +20,9 @@ export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER := $(SUDO)
 endif
 # The harness would build the programs under test itself; here they are built before, not as root.
 export REROOT_PROGRAMS := built
+# An error says what was attempted and what the machine showed; the way through the harness to it
+# is a hundred lines that hide the next one.
+export RUST_LIB_BACKTRACE := 0
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 heading = @printf '\n== %s\n' '$(1)'

@@ -81,9 +81,53 @@ pub fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
+/// The text of a console as a person reads it: without the terminal's escape sequences (CSI and
+/// two-byte ones of ECMA-48), and without what systemd draws while it waits for a unit.
+pub fn readable(console: &str) -> String {
+    let mut plain = String::with_capacity(console.len());
+    for line in console.lines() {
+        let line = without_escapes(line);
+        if !line.contains("] A start job is running for ") {
+            plain.push_str(line.trim_end());
+            plain.push('\n');
+        }
+    }
+    plain
+}
+
+fn without_escapes(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\x1b' => {
+                if letters.next() == Some('[') {
+                    // Up to its final byte.
+                    letters.find(|letter| ('@'..='~').contains(letter));
+                }
+            }
+            letter if letter.is_control() && letter != '\t' => {}
+            letter => plain.push(letter),
+        }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_a_console_as_a_person_does() {
+        let console = "\x1b[K[\x1b[0;32m  OK  \x1b[0m] Reached target \x1b[0;1;39mNetwork\x1b[0m.\r\n\
+            \x1bM\x1b[K[ \x1b[0;31m*\x1b[0m] A start job is running for Raise (1min / 5min)\n\
+            shop1 login: ";
+        assert_eq!(
+            readable(console),
+            "[  OK  ] Reached target Network.\nshop1 login:\n"
+        );
+        assert_eq!(readable("cut off: \x1b[0;3"), "cut off:\n");
+    }
 
     #[test]
     fn names_the_package_of_a_program_on_the_list() {

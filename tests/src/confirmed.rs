@@ -16,9 +16,10 @@ pub const UNIT: &str = "reroot-confirm.service";
 pub fn wait(machine: &Machine) -> Result<Confirm> {
     let deadline = Instant::now() + machine.patience(Duration::from_mins(2));
     loop {
-        // The unit runs late in the boot, writes its findings, cleans up, and is gone with its file.
-        let state = machine.ssh(&format!("systemctl is-active {UNIT}"))?.stdout;
+        // The unit runs late in the boot, writes its findings, cleans up, and is gone with its file:
+        // the findings first, for a unit that had not begun may be at its cleaning up a moment later.
         let text = machine.expect("cat /var/log/reroot/*/report.json")?;
+        let state = machine.ssh(&format!("systemctl is-active {UNIT}"))?.stdout;
         let report = Report::from_json(text.as_bytes()).context("the run's report.json")?;
         match report.confirm {
             Some(confirm) if state.trim() != "activating" => return Ok(confirm),

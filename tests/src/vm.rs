@@ -16,7 +16,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::accelerator::{accelerator, Accelerator};
-use crate::command::{explain, last_lines};
+use crate::command::{explain, last_lines, readable};
 use crate::devices::Devices;
 use crate::disk::Disk;
 use crate::lock::{self, Lock};
@@ -27,7 +27,7 @@ use crate::ssh::{Answer, Running, Ssh};
 use crate::{devices, old_server, paths, power};
 
 /// How much of the console an error shows.
-const CONSOLE_TAIL: usize = 40;
+const CONSOLE_TAIL: usize = 25;
 
 /// Memory of a machine where a test does not say otherwise, in MiB.
 pub const USUAL_MEMORY_MIB: u32 = 1024;
@@ -429,7 +429,7 @@ impl Machine {
 
     /// The end of the console, for error messages.
     pub fn console_tail(&self) -> String {
-        let tail = last_lines(&self.console(), CONSOLE_TAIL);
+        let tail = last_lines(&readable(&self.console()), CONSOLE_TAIL);
         format!("--- the console's last lines:\n{tail}\n---")
     }
 
