@@ -59,11 +59,13 @@ impl Accelerator {
         }
     }
 
-    /// How much longer things take than on real hardware, for time limits.
+    /// How much longer things may take than on real hardware, for time limits. Emulation alone makes it
+    /// three to five times; a host whose processors are wanted by others for some minutes makes it
+    /// that again. A limit that is not reached costs nothing.
     pub fn patience(self) -> u32 {
         match self {
-            Self::Kvm => 1,
-            Self::Tcg => 5,
+            Self::Kvm => 3,
+            Self::Tcg => 12,
         }
     }
 }

@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn reads_a_console_as_a_person_does() {
-        let console = "\x1b[K[\x1b[0;32m  OK  \x1b[0m] Reached target \x1b[0;1;39mNetwork\x1b[0m.\r\n\
+        let console =
+            "\x1b[K[\x1b[0;32m  OK  \x1b[0m] Reached target \x1b[0;1;39mNetwork\x1b[0m.\r\n\
             \x1bM\x1b[K[ \x1b[0;31m*\x1b[0m] A start job is running for Raise (1min / 5min)\n\
             shop1 login: ";
         assert_eq!(

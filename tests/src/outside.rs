@@ -417,7 +417,7 @@ fn wait_for_carrier<'a>(
     taps: impl Iterator<Item = &'a str>,
     cables: &mut Child,
 ) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(2);
     for tap in taps {
         while !ip(namespace, &format!("link show {tap}"))?.contains("LOWER_UP") {
             if let Some(status) = cables.try_wait().context("ask after QEMU")? {

@@ -19,7 +19,7 @@ pub struct Qmp {
 impl Qmp {
     /// Connects to the socket that a QEMU just started is about to make.
     pub fn connect(socket: &Path) -> Result<Self> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_mins(2);
         let stream = loop {
             match UnixStream::connect(socket) {
                 Ok(stream) => break stream,
@@ -30,7 +30,7 @@ impl Qmp {
             }
         };
         stream
-            .set_read_timeout(Some(Duration::from_mins(4)))
+            .set_read_timeout(Some(Duration::from_mins(10)))
             .context("set a time limit")?;
         let mut qmp = Self {
             reader: BufReader::new(stream),

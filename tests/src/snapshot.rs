@@ -3,6 +3,9 @@
 //! Kept beside the old server's disk; its name carries all that a saved memory depends on: the
 //! amount of memory, QEMU's version, the accelerator, the devices. The disk as it was at that
 //! moment is a layer that is never written again.
+//!
+//! Nothing is under test before a machine has come up here: one that does not, as an emulated
+//! network card now and then has it, is tried again, with what it showed on the terminal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,29 +40,53 @@ impl Saved {
 const DISK: &str = "disk.qcow2";
 const MEMORY: &str = "memory";
 
+/// How often a machine is brought up in vain before its test fails.
+const ATTEMPTS: u32 = 3;
+
+/// Tries until an attempt succeeds or the last one has failed.
+fn repeatedly<T>(what: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Ok(made) => return Ok(made),
+            Err(error) => say(&format!("{what} failed and is tried again: {error:#}")),
+        }
+    }
+    attempt()
+}
+
 /// A machine that goes on from where the old server had just booted.
 pub(crate) fn resume(server: &OldServer, name: &str, memory_mib: u32) -> Result<Machine> {
     let saved = saved(server, "booted", memory_mib, &[], |made| {
         let disk = Disk::over(&server.disk, &made.join(DISK))?;
         save(server, made, disk, memory_mib, Additions::default())
     })?;
-    take_up(server, &saved, name, memory_mib, Additions::default())
+    take_up(
+        server,
+        &saved,
+        name,
+        memory_mib,
+        || Ok(Additions::default()),
+    )
 }
 
-/// A machine that goes on from where a saved one was, with the same devices.
+/// A machine that goes on from where a saved one was, with the same devices; `additions` makes those
+/// that not every machine has.
 pub(crate) fn take_up(
     server: &OldServer,
     saved: &Saved,
     name: &str,
     memory_mib: u32,
-    additions: Additions,
+    additions: impl Fn() -> Result<Additions>,
 ) -> Result<Machine> {
-    let directory = directory(name)?;
-    let disk = Disk::over(&saved.disk(), &directory.path().join(DISK))?;
-    let start = Start::Saved(&saved.memory());
-    let mut machine = Machine::start(server, directory, disk, memory_mib, start, additions)?;
-    machine.wait_for_ssh()?;
-    Ok(machine)
+    let memory = saved.memory();
+    repeatedly("taking up a saved machine", || {
+        let directory = directory(name)?;
+        let disk = Disk::over(&saved.disk(), &directory.path().join(DISK))?;
+        let start = Start::Saved(&memory);
+        let mut machine = Machine::start(server, directory, disk, memory_mib, start, additions()?)?;
+        machine.wait_for_ssh()?;
+        Ok(machine)
+    })
 }
 
 /// The saved machine of a kind; `produce` puts its files into the directory that it is given. What
@@ -69,7 +96,7 @@ pub(crate) fn saved(
     kind: &str,
     memory_mib: u32,
     key: &[&str],
-    produce: impl FnOnce(&Path) -> Result<()>,
+    mut produce: impl FnMut(&Path) -> Result<()>,
 ) -> Result<Saved> {
     let own = [
         &qemu_version()?,
@@ -90,12 +117,15 @@ pub(crate) fn saved(
     say(&format!(
         "booting the server ({kind}, {memory_mib} MiB) once, to save its state"
     ));
-    let scratch = tempfile::tempdir_in(&server.directory).context("create a scratch directory")?;
-    let made = scratch.path().join(kind);
-    fs::create_dir(&made).context("create the saved machine's directory")?;
-    produce(&made)?;
-    fs::rename(&made, &saved.directory)
-        .with_context(|| format!("name {}", saved.directory.display()))?;
+    repeatedly("saving a machine", || {
+        let scratch =
+            tempfile::tempdir_in(&server.directory).context("create a scratch directory")?;
+        let made = scratch.path().join(kind);
+        fs::create_dir(&made).context("create the saved machine's directory")?;
+        produce(&made)?;
+        fs::rename(&made, &saved.directory)
+            .with_context(|| format!("name {}", saved.directory.display()))
+    })?;
     Ok(saved)
 }
 

@@ -17,7 +17,7 @@ use crate::command::{explain, shown};
 use crate::old_server;
 
 /// A login on an emulated machine that is busy booting takes some seconds.
-const LOGIN_SECONDS: &str = "30";
+const LOGIN_SECONDS: &str = "90";
 
 /// What a command on the machine said, and its exit status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,7 @@ pub struct Ssh {
     key: PathBuf,
     directory: PathBuf,
     connection: u32,
+    refusal: String,
 }
 
 impl Ssh {
@@ -94,6 +95,7 @@ impl Ssh {
             key,
             directory: directory.to_path_buf(),
             connection: 0,
+            refusal: String::new(),
         })
     }
 
@@ -120,6 +122,8 @@ impl Ssh {
         // A new name each time: a connection to a machine that has rebooted may linger.
         self.connection += 1;
         let ssh = self.command();
+        let said = self.directory.join("login");
+        let log = File::create(&said).with_context(|| format!("create {}", said.display()))?;
         // A server that is being stopped can accept and then say no more.
         let mut command = Command::new("timeout");
         command
@@ -137,9 +141,18 @@ impl Ssh {
             .arg("root@127.0.0.1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(log);
         let status = command.status().map_err(|error| explain(&command, error))?;
+        if !status.success() {
+            let said = fs::read(&said).unwrap_or_default();
+            self.refusal = format!("{status}: {}", String::from_utf8_lossy(&said).trim());
+        }
         Ok(status.success())
+    }
+
+    /// Why the last login that failed did so; empty where nobody answered well enough for one.
+    pub fn refusal(&self) -> &str {
+        &self.refusal
     }
 
     /// Closes the shared connection.
@@ -234,7 +247,7 @@ impl Ssh {
             .arg(&self.key);
         for option in [
             "BatchMode=yes",
-            "ConnectTimeout=20",
+            "ConnectTimeout=60",
             "LogLevel=ERROR",
             "ServerAliveInterval=10",
             "ServerAliveCountMax=6",

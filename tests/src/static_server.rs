@@ -82,18 +82,19 @@ pub fn running_static_server(name: &str, memory_mib: u32) -> Result<Machine> {
     let saved = snapshot::saved(&server, "static", memory_mib, &key, |made| {
         make(&server, made, memory_mib)
     })?;
-    let layers = directory(name)?;
-    let disks = DISKS.map(|disk| {
-        let base = saved.directory.join(disk);
-        Disk::over(&base, &layers.path().join(disk))
-    });
-    let additions = Additions {
-        outside: Some(outside()?),
-        disks: disks.into_iter().collect::<Result<_>>()?,
-        layers: Some(layers),
-        ..Additions::default()
-    };
-    let machine = snapshot::take_up(&server, &saved, name, memory_mib, additions)?;
+    let machine = snapshot::take_up(&server, &saved, name, memory_mib, || {
+        let layers = directory(name)?;
+        let disks = DISKS.map(|disk| {
+            let base = saved.directory.join(disk);
+            Disk::over(&base, &layers.path().join(disk))
+        });
+        Ok(Additions {
+            outside: Some(outside()?),
+            disks: disks.into_iter().collect::<Result<_>>()?,
+            layers: Some(layers),
+            ..Additions::default()
+        })
+    })?;
     // The routers of the saved machine had other MAC addresses.
     machine.expect("ip neigh flush all")?;
     Ok(machine)

@@ -29,6 +29,16 @@ use crate::{devices, old_server, paths, power};
 /// How much of the console an error shows.
 const CONSOLE_TAIL: usize = 25;
 
+/// How long an ssh server may take for its banner where nobody may be there, so that it is asked
+/// again soon.
+const BANNER: Duration = Duration::from_secs(2);
+
+/// The same where it is known to be there.
+const BANNER_OF_A_BUSY_MACHINE: Duration = Duration::from_secs(20);
+
+/// The kernel may say as much behind the console's question for a login.
+const LINES_BEHIND_LOGIN: usize = 8;
+
 /// Memory of a machine where a test does not say otherwise, in MiB.
 pub const USUAL_MEMORY_MIB: u32 = 1024;
 
@@ -193,7 +203,7 @@ impl Machine {
 
     /// Waits until the saved memory has arrived, then lets the machine go on.
     fn resume(&mut self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_mins(4);
         loop {
             let status = self.qmp.execute("query-status", &json!({}))?;
             match status["status"].as_str() {
@@ -220,7 +230,7 @@ impl Machine {
         )?;
         let uri = format!("exec:cat > '{}'", to.display());
         self.qmp.execute("migrate", &json!({ "uri": uri }))?;
-        let deadline = Instant::now() + Duration::from_mins(2);
+        let deadline = Instant::now() + Duration::from_mins(8);
         loop {
             let state = self.qmp.execute("query-migrate", &json!({}))?;
             match state["status"].as_str() {
@@ -244,18 +254,46 @@ impl Machine {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        bail!("nobody answers by ssh\n{}", self.console_tail())
+        bail!("nobody answers by ssh\n{}", self.way_in())
+    }
+
+    /// What can be seen from outside of the way to the machine's ssh server, for error messages.
+    fn way_in(&mut self) -> String {
+        let banner = Ssh::banner(self.ssh.port(), BANNER_OF_A_BUSY_MACHINE);
+        let mut text = format!(
+            "its banner: {banner:?}; the last login: {}\n",
+            self.ssh.refusal()
+        );
+        for command in ["info network", "info usernet"] {
+            let arguments = json!({"command-line": command});
+            let answer = self.qmp.execute("human-monitor-command", &arguments);
+            text += &answer.map_or_else(
+                |error| format!("{error:#}\n"),
+                |answer| answer.as_str().unwrap_or_default().to_owned(),
+            );
+        }
+        last_lines(&text.replace('\r', ""), CONSOLE_TAIL) + "\n" + &self.console_tail()
     }
 
     /// Whether an ssh server answers.
     pub fn answers(&self) -> bool {
-        Ssh::banner(self.ssh.port(), Duration::from_secs(2)).is_some()
+        Ssh::banner(self.ssh.port(), BANNER).is_some()
     }
 
     /// Logs in anew, for the commands to come; false where nobody answers or lets root in yet.
+    ///
+    /// A machine that asks for a login on its console is asked for its banner more patiently: one
+    /// that has too little of the host's processors would be kept busy by questions that nobody
+    /// waits for any more.
     pub fn log_in_if_possible(&mut self) -> Result<bool> {
         self.must_run()?;
-        Ok(self.answers() && self.ssh.open()?)
+        let booted = last_lines(&self.console(), LINES_BEHIND_LOGIN).contains(" login:");
+        let limit = if booted {
+            BANNER_OF_A_BUSY_MACHINE
+        } else {
+            BANNER
+        };
+        Ok(Ssh::banner(self.ssh.port(), limit).is_some() && self.ssh.open()?)
     }
 
     /// Runs a shell command line as root; its exit status is for the caller to judge.

@@ -41,10 +41,11 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
     let outcome = outcome(&mut machine, &crafted, arguments)?;
     ensure!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
     // The rescue shell answers: it is asked for a sum, for an echo would show the question.
-    machine.wait_for_line("reroot rescue #", Duration::from_mins(1))?;
+    let limit = machine.patience(Duration::from_secs(20));
+    machine.wait_for_line("reroot rescue #", limit)?;
     let skip = machine.console().len();
     machine.type_on_console("echo answer $((6 * 7))")?;
-    machine.wait_for_line_after(skip, "answer 42", Duration::from_mins(1))?;
+    machine.wait_for_line_after(skip, "answer 42", limit)?;
 
     // The same digests as on the old OS, by the same programs, on a machine with this disk.
     let off = machine.cut_power()?;
@@ -67,7 +68,7 @@ fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
     let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
 
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
-    machine.expect("systemctl is-active ssh nginx")?;
+    machine.expect("systemctl is-system-running --wait; systemctl is-active ssh nginx")?;
     assert_eq!(machine.expect("cat /sys/kernel/kexec_loaded")?.trim(), "0");
     assert_eq!(
         machine

@@ -106,7 +106,7 @@ fn is_old(machine: &Machine, before: &[Evidence]) -> Result<()> {
     let os = machine.expect("cat /etc/os-release")?;
     ensure!(os.contains("VERSION_CODENAME=bullseye"), "{os}");
     assert_eq!(evidence::gather(machine, &KEPT)?, before);
-    machine.expect("systemctl is-active ssh nginx && dpkg --verify base-files bash nginx-light")?;
+    machine.expect("systemctl is-system-running --wait; systemctl is-active ssh nginx && dpkg --verify base-files bash nginx-light")?;
     Ok(())
 }
 

@@ -189,7 +189,7 @@ fn two_disks_with_one_identity(machine: &mut Machine) -> Result<()> {
     machine.expect("udevadm settle")?;
     refused(machine, "a second disk with the root's identity", "", &[1])?;
     machine.unplug("clone")?;
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + machine.patience(Duration::from_secs(10));
     while machine.ssh("[ -e /dev/vdb ]")?.status == 0 {
         ensure!(Instant::now() < deadline, "the unplugged disk does not go");
         std::thread::sleep(Duration::from_millis(200));

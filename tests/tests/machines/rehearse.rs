@@ -161,8 +161,7 @@ fn a_rehearsal_comes_back_and_leaves_nothing_but_its_report() -> Result<()> {
     let limit = machine.patience(LIMIT);
     let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
-    machine.expect("systemctl is-active ssh nginx")?;
-    machine.expect("systemctl is-system-running --wait; sync")?;
+    machine.expect("systemctl is-system-running --wait; systemctl is-active ssh nginx && sync")?;
     let after = everything(&machine)?;
     let left = unaccounted(&before, &after);
     ensure!(left.is_empty(), "{left:#?}");

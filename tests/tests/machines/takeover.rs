@@ -168,7 +168,7 @@ fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unhar
         machine.expect("cat /etc/os-release")?.contains("bullseye"),
         "not the old OS"
     );
-    machine.expect("systemctl is-active ssh nginx")?;
+    machine.expect("systemctl is-system-running --wait; systemctl is-active ssh nginx")?;
     assert_eq!(evidence::gather(&machine, &KEPT)?, before);
     assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;

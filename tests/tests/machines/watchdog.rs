@@ -8,7 +8,7 @@ use reroot_tests::images::image;
 use reroot_tests::ram_machine::{hanging_disk, rehearsal_steps, Bare};
 use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The machine has no disk, so that the init waits for one; meanwhile an interrupt that nobody can
 /// mask makes its kernel panic and stand still. PID 1 gives no sign of life any more.
