@@ -41,17 +41,23 @@ impl Accelerator {
     /// that nobody set and panics, once in some hundred boots and more often on a busy host. Two
     /// machines side by side keep two processors of the host as busy.
     ///
+    /// A second one could be plugged in, and never is. Where there can be no other, QEMU before 8.1
+    /// translates memory barriers to nothing, and forgets that its devices run in another thread: a
+    /// virtio queue misses a notification once in a while, and a network card or a disk stands still
+    /// for good.
+    ///
     /// They keep 128 MiB of translated code, not the 1 GiB that QEMU would take: memory that held code
     /// is written to at a price for every piece of translated code, so that a reboot took up to three
     /// times and entering by kexec up to twenty times as long in a machine that had run for a while.
     pub fn options(self) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-smp", "2"],
-            Self::Tcg => ["-accel", "tcg,tb-size=128", "-smp", "1"],
+            Self::Tcg => ["-accel", "tcg,tb-size=128", "-smp", "1,maxcpus=2"],
         }
     }
 
-    /// The same for what depends on there being several processors: one thread emulates all of them.
+    /// The same for what depends on there being several processors: one thread emulates all of them,
+    /// without memory barriers, so such a machine has no virtio devices.
     pub fn options_of_several(self) -> [&'static str; 4] {
         match self {
             Self::Kvm => self.options(),
