@@ -4,8 +4,8 @@
 //! amount of memory, QEMU's version, the accelerator, the devices. The disk as it was at that
 //! moment is a layer that is never written again.
 //!
-//! Nothing is under test before a machine has come up here: one that does not, as an emulated
-//! network card now and then has it, is tried again, with what it showed on the terminal.
+//! Nothing is under test before a machine has come up here: one that does not is the emulator's or the
+//! host's affair, and is tried again; what it showed goes to the terminal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
