@@ -7,8 +7,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use machine::kexec::bzimage;
 use machine::tree::{pack, PackOptions};
-use manifest::manifest::{Boot, Initramfs, Kernel, Manifest};
+use manifest::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
 use manifest::payload::Payload;
 use manifest::tools::Tools;
 use manifest::Document;
@@ -63,7 +64,7 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     image.part(|out| Ok(out.write_all(&kernel)?))?;
     image.part(|out| Ok(out.write_all(&base.archive)?))?;
     let payload = image.part(|out| pack_payload(work.root(), out, arguments))?;
-    let manifest = describe(&recipe, os, &base, payload, identity, tools);
+    let manifest = describe(&recipe, os, &kernel, &base, payload, identity, tools);
     image.part(|out| Ok(out.write_all(manifest.to_json().as_bytes())?))?;
     let length = image.finish()?;
     println!(
@@ -193,6 +194,14 @@ fn read_kernel(tree: &RootTree, os: &NewOs) -> Result<Vec<u8>> {
     ))
 }
 
+/// What the kernel takes where it is loaded. One that the launcher's own loader does not take is loaded
+/// by the running kernel, and counted as a usual one.
+fn init_size(kernel: &[u8]) -> u64 {
+    let head = &kernel[..kernel.len().min(bzimage::HEAD)];
+    bzimage::Kernel::parse(head, kernel.len() as u64)
+        .map_or(USUAL_INIT_SIZE, |parsed| parsed.init_size.0)
+}
+
 fn make_initramfs(
     tree: &RootTree,
     os: &NewOs,
@@ -259,6 +268,7 @@ fn size_of(root: &Path) -> u64 {
 fn describe(
     recipe: &Recipe,
     os: NewOs,
+    kernel: &[u8],
     base: &initramfs::Base,
     payload: Payload,
     identity: new_identity::Found,
@@ -271,6 +281,7 @@ fn describe(
         os: os.release,
         kernel: Kernel {
             release: os.kernel,
+            init_size: init_size(kernel),
             load: base.load.clone(),
             drivers: base.drivers.clone(),
         },

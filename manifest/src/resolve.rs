@@ -80,8 +80,8 @@ pub struct MemoryPeak {
 /// Memory that entering takes.
 ///
 /// By `kexec_load` the kernel copies everything once, from files that it may drop from memory
-/// meanwhile. By `kexec_file_load` it reads the files into memory first: twice their size. The new
-/// kernel then unpacks the initramfs beside the packed bytes: again both at once. A takeover unpacks
+/// meanwhile, and gives the kernel all that it unpacks itself in. By `kexec_file_load` it reads the
+/// files into memory first. The new kernel then unpacks the initramfs beside the packed bytes: again both at once. A takeover unpacks
 /// it once, by streams, and what is unpacked is what the RAM environment has. Through the boot loader
 /// nothing is loaded while the old OS runs.
 pub fn memory_peak(
@@ -94,13 +94,14 @@ pub fn memory_peak(
         PayloadAt::Ram => sizes.payload,
         PayloadAt::Disk => 0,
     };
+    let kernel = manifest.kernel.init_size.max(sizes.kernel);
     let packed = sizes.initramfs + payload;
     let unpacked = manifest.initramfs.unpacked_bytes + payload;
     let load = match (entry.entry, &entry.call) {
         (Entry::Boot, _) => 0,
         (Entry::Takeover, _) => sizes.initramfs + unpacked,
-        (Entry::Kexec, Some(plan)) if plan.call == KexecCall::KexecLoad => sizes.kernel + packed,
-        (Entry::Kexec, _) => 2 * (sizes.kernel + packed),
+        (Entry::Kexec, Some(plan)) if plan.call == KexecCall::KexecLoad => kernel + packed,
+        (Entry::Kexec, _) => sizes.kernel + packed + kernel + packed,
     };
     let packed_beside = match entry.entry {
         Entry::Takeover => 0,

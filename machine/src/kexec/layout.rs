@@ -138,13 +138,9 @@ pub fn layout(
     };
     let way = way_in(kernel, machine);
     let (entry, parameters) = place_parameters(&start, way, &mut room)?;
-    let size = ByteSize(kernel.code.end - kernel.code.start);
-    let memory = size
-        .in_pages()
-        .and_then(|size| Span::at(code.start(), size));
     let mut segments = vec![Segment {
         source: Source::Kernel(kernel.code.clone()),
-        memory: memory.ok_or(LayoutError::Overflow("the kernel"))?,
+        memory: code,
     }];
     segments.extend(parts);
     segments.push(parameters);
@@ -174,8 +170,9 @@ fn room(machine: &Machine) -> Room {
     room
 }
 
-/// Takes all the memory that the kernel needs at its place; only its code is loaded there, it
-/// clears the rest itself.
+/// Takes all the memory that the kernel needs at its place. Its code fills the first part; the rest
+/// belongs to the segment nonetheless, for the running kernel keeps what is in use to the last
+/// instruction, the page tables that the next kernel begins with among it, out of segments alone.
 fn place_kernel(kernel: &Kernel, room: &mut Room) -> Result<Span, LayoutError> {
     let (from, alignment, to) = match kernel.place {
         Place::Fixed(at) => {

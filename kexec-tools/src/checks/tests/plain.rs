@@ -203,6 +203,7 @@ pub(super) fn image() -> Manifest {
         os: OsRelease::default(),
         kernel: Kernel {
             release: "6.12".into(),
+            init_size: 56 * MIB,
             load: vec![],
             drivers: ["virtio_blk", "virtio_pci", "virtio_net"]
                 .map(Into::into)
