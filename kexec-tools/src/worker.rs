@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use machine::freeze;
 use machine::step_record::StepRecord;
 use manifest::outcomes;
 use manifest::plan::Plan;
@@ -139,8 +140,11 @@ fn begin(directory: &Path) -> Result<(Job, std::os::fd::OwnedFd)> {
 fn end(job: &Job, on_failure: OnFailure, ended: Ended) {
     say_what_is_intact(&job.directory, on_failure);
     match (on_failure, ended) {
-        // The other threads may hang in the kernel.
-        (OnFailure::Revert, _) => std::process::exit(Outcome::Reverted as i32),
+        // The other threads may hang in the kernel, and one may be freezing the root filesystem.
+        (OnFailure::Revert, _) => {
+            freeze::wait_until_thawed();
+            std::process::exit(Outcome::Reverted as i32)
+        }
         (_, Ended::TooLong) => stop::boot_again_at_once(),
         _ => stop::boot_again(),
     }

@@ -11,6 +11,7 @@ mod systemd;
 mod upstart;
 
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -107,21 +108,46 @@ pub fn boot_again() {
             "the old OS does not reboot in order within {} s",
             ORDERLY.as_secs()
         );
-    } else {
-        rustix::fs::sync();
     }
     boot_again_at_once();
 }
 
-/// How long an orderly reboot may take.
-const ORDERLY: Duration = Duration::from_mins(5);
+/// How long an orderly reboot may take: databases ask for up to a quarter of an hour to stop in.
+const ORDERLY: Duration = Duration::from_mins(15);
+/// How long what services have written may take to reach the disks before a reset.
+const SYNC: Duration = Duration::from_mins(1);
+/// How long the kernel's own reboot may take. It waits for every driver, and for another reboot that
+/// one of them holds up.
+const RESET: Duration = Duration::from_mins(1);
 
-/// Boots the old OS again without waiting for anything: its root is read-only, or its journal
-/// makes it whole. A kernel that is loaded for kexec is not entered by this.
+/// Boots the old OS again without waiting for what hangs. Its services may have written up to now, so
+/// the disks get their time; then the kernel's reboot does, and in the end the system request key,
+/// which asks nobody. A kernel that is loaded for kexec is not entered by this.
 pub fn boot_again_at_once() {
-    if let Err(e) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
-        log::error!("reboot: {e}; reboot the machine by hand");
+    if !within(SYNC, rustix::fs::sync) {
+        log::error!("the disks do not take what was written; rebooting all the same");
     }
+    within(RESET, || {
+        if let Err(e) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
+            log::error!("reboot: {e}; trying the system request key");
+        }
+    });
+    let asked = std::fs::write("/proc/sys/kernel/sysrq", "1")
+        .and_then(|()| std::fs::write("/proc/sysrq-trigger", "b"));
+    if let Err(e) = asked {
+        log::error!("reboot by the system request key: {e}; reboot the machine by hand");
+    }
+}
+
+/// Does what may hang in the kernel in a thread of its own, and gives whether it came to its end.
+fn within(patience: Duration, act: impl FnOnce() + Send + 'static) -> bool {
+    let (done, wait) = mpsc::channel();
+    std::thread::spawn(move || {
+        act();
+        // Nobody waits any more if it took too long.
+        let _ = done.send(());
+    });
+    wait.recv_timeout(patience).is_ok()
 }
 
 fn others() -> Result<Vec<Process>> {

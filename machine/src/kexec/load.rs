@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use manifest::kexec_call::KexecCall;
 use syscalls::kexec::{self, Segment, Source};
@@ -167,14 +168,27 @@ fn ensure_loaded() -> Result<(), LoadError> {
     }
 }
 
+/// How long a call that is still loading is waited for.
+const LOADING: Duration = Duration::from_secs(100);
+
 /// Takes the loaded kernel back, whichever call has loaded it; does nothing where none is.
+///
+/// Another thread may be loading at this moment, and comes to its end whatever becomes of its
+/// process: nothing is loaded yet, and what will be is to be taken back. The kernel is busy until then.
 pub fn unload() -> io::Result<()> {
-    if loaded().is_ok_and(|answer| answer == "0") {
-        return Ok(());
-    }
-    // Under lockdown only the newer call may unload, and before Linux 3.17 there is none.
-    match kexec::unload_by_load().or_else(|_| kexec::unload_by_file_load()) {
-        Err(_) if loaded().is_err() => Ok(()),
+    let start = Instant::now();
+    let answer = loop {
+        // Under lockdown only the newer call may unload, and before Linux 3.17 there is none.
+        let answer = kexec::unload_by_load().or_else(|_| kexec::unload_by_file_load());
+        match &answer {
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy && start.elapsed() < LOADING => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            _ => break answer,
+        }
+    };
+    match answer {
+        Err(_) if loaded().map_or(true, |answer| answer == "0") => Ok(()),
         Err(e) => Err(e),
         Ok(()) => match loaded() {
             Ok(answer) if answer != "0" => {
