@@ -126,9 +126,15 @@ fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
             (verdict(status, commit::is_passed()), Hang::No)
         }
         Ok(Ended::Late { why, gone }) => {
-            leave_log(&why, guard);
+            let left = leave_log(&why, guard);
             let verdict = late(&why, commit::is_passed(), commit::taken_up());
-            (verdict, if gone { Hang::No } else { Hang::InKernel })
+            // A disk that does not take the log takes no sync either.
+            let hang = if gone && left {
+                Hang::No
+            } else {
+                Hang::InKernel
+            };
+            (verdict, hang)
         }
         Err(e) => {
             log::error!("start the worker: {e}");
@@ -206,23 +212,27 @@ fn late(why: &str, committed: bool, taken_up: u32) -> Verdict {
     }
 }
 
-/// Leaves log and outcomes on the machine's disk, by a process that may hang.
-fn leave_log(why: &str, guard: &mut Guard) {
+/// Leaves log and outcomes on the machine's disk, by a process that may hang; false if it does.
+fn leave_log(why: &str, guard: &mut Guard) -> bool {
     let child = Command::new("/proc/self/exe").args(["leave", why]).spawn();
     let mut child = match child {
         Ok(child) => child,
-        Err(e) => return log::warn!("leave the log: {e}"),
+        Err(e) => {
+            log::warn!("leave the log: {e}");
+            return true;
+        }
     };
     let start = Instant::now();
     while matches!(child.try_wait(), Ok(None)) {
         if start.elapsed() > LEAVE {
             log::warn!("the log cannot be left: the disk does not answer");
             let _ = child.kill();
-            return;
+            return false;
         }
         guard.all_is_well();
         std::thread::sleep(TICK);
     }
+    true
 }
 
 /// How often a reboot is tried.
