@@ -298,6 +298,14 @@ fn words(e: &Evidence, state: State) -> (String, String) {
             untouched.to_owned(),
             format!("the power was cut or the worker was killed; `{command}` again"),
         ),
+        // Whoever reads this may do so in the old OS: the power was cut before the boot block was
+        // written, for nothing boots it behind that.
+        State::Committed if e.journal == Some(Phase::Commit) => (
+            "what was kept, and the old OS: nothing of it was removed yet".to_owned(),
+            "reboot once: if the boot block leads to the staged image, the run is taken up again, and \
+             if this OS comes back, it does not"
+                .to_owned(),
+        ),
         State::Committed => (
             "what was kept; the old OS is not whole any more".to_owned(),
             "the run is taken up again in the RAM environment; see its console".to_owned(),

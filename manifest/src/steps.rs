@@ -157,6 +157,9 @@ const RETRY: Retry = Retry {
 /// Entries whose metadata the slowest disk reads or writes in a second: one that spins makes some
 /// hundred movements.
 const ENTRIES_A_SECOND: u64 = 100;
+/// Bytes of removed files that it frees in a second: an old file lists its blocks, and each list of
+/// 4 MiB is a movement.
+const FREED_A_SECOND: u64 = 100 << 20;
 /// Bytes that it reads or writes in a second, beside other work.
 const BYTES_A_SECOND: u64 = 4 << 20;
 
@@ -402,7 +405,7 @@ impl Grows {
             Grows::Not => 0,
             Grows::Kept => entries(c.kept),
             Grows::Verified => entries(c.kept) + bytes(c.unpacked),
-            Grows::Wiped => entries(c.wiped),
+            Grows::Wiped => entries(c.wiped) + c.wiped.bytes / FREED_A_SECOND,
             Grows::Unpacked => entries(c.unpacked) + bytes(c.unpacked),
             Grows::Staged => bytes(c.unpacked),
         }
