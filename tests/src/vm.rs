@@ -36,6 +36,12 @@ const BANNER: Duration = Duration::from_secs(2);
 /// The same where it is known to be there.
 const BANNER_OF_A_BUSY_MACHINE: Duration = Duration::from_secs(20);
 
+/// A user of the old server with a password.
+pub const CUSTOMER: &str = "alice";
+
+/// Their password.
+pub const PASSWORD: &str = "wonderland";
+
 /// The kernel may say as much behind the console's question for a login.
 const LINES_BEHIND_LOGIN: usize = 8;
 
@@ -257,7 +263,12 @@ impl Machine {
         bail!("nobody answers by ssh\n{}", self.way_in())
     }
 
-    /// What can be seen from outside of the way to the machine's ssh server, for error messages.
+    fn asks_for_a_login(&self) -> bool {
+        last_lines(&self.console(), LINES_BEHIND_LOGIN).contains(" login:")
+    }
+
+    /// What can be seen of the way to the machine's ssh server from both of its ends, for error
+    /// messages.
     fn way_in(&mut self) -> String {
         let banner = Ssh::banner(self.ssh.port(), BANNER_OF_A_BUSY_MACHINE);
         let mut text = format!(
@@ -272,7 +283,28 @@ impl Machine {
                 |answer| answer.as_str().unwrap_or_default().to_owned(),
             );
         }
-        last_lines(&text.replace('\r', ""), CONSOLE_TAIL) + "\n" + &self.console_tail()
+        let outside = last_lines(&text.replace('\r', ""), CONSOLE_TAIL);
+        let boot = self.console_tail();
+        let inside = if self.asks_for_a_login() {
+            self.asked_on_console("ip -s address; cat /proc/interrupts; pgrep -a sshd")
+                .unwrap_or_else(|_| "it does not answer on its console either".to_owned())
+        } else {
+            "it does not ask for a login".to_owned()
+        };
+        format!("{outside}\n{boot}\n{inside}")
+    }
+
+    /// Logs in on the serial console as the customer of the old server, who is there in the new OS as
+    /// well, and gives what a command line says.
+    fn asked_on_console(&mut self, line: &str) -> Result<String> {
+        let limit = self.patience(Duration::from_secs(10));
+        let skip = self.console().len();
+        self.type_on_console(CUSTOMER)?;
+        self.wait_for_line_after(skip, "Password:", limit)?;
+        self.type_on_console(PASSWORD)?;
+        self.type_on_console(&format!("{line}; echo answered $((6 * 7))"))?;
+        self.wait_for_line_after(skip, "answered 42", limit)?;
+        Ok(readable(self.console().get(skip..).unwrap_or_default()))
     }
 
     /// Whether an ssh server answers.
@@ -287,8 +319,7 @@ impl Machine {
     /// waits for any more.
     pub fn log_in_if_possible(&mut self) -> Result<bool> {
         self.must_run()?;
-        let booted = last_lines(&self.console(), LINES_BEHIND_LOGIN).contains(" login:");
-        let limit = if booted {
+        let limit = if self.asks_for_a_login() {
             BANNER_OF_A_BUSY_MACHINE
         } else {
             BANNER
