@@ -91,6 +91,20 @@ fn every_end_has_its_state() {
 }
 
 #[test]
+fn an_old_os_that_booted_behind_the_journals_first_word_is_called_whole() {
+    for (phase, whole) in [(Phase::Commit, true), (Phase::Wipe, false)] {
+        let evidence = Evidence {
+            journal: Some(phase),
+            ..Evidence::default()
+        };
+        let status = judge(&evidence);
+        assert_eq!(status.state, State::Committed);
+        assert_eq!(status.intact.contains("and the old OS"), whole, "{phase:?}");
+        assert_eq!(status.next.contains("reboot once"), whole, "{phase:?}");
+    }
+}
+
+#[test]
 fn the_first_failure_is_the_first_of_both_places() {
     let mut early = old_os(&[("load", StepResult::Failed)]);
     early.note_failure("prepare", "could not be undone");

@@ -120,6 +120,14 @@ fn every_step_has_a_deadline_that_grows_with_its_work() {
         steps(kind)[verify].deadline_s
     };
     assert_eq!(of(1_000_000) - of(0), 10_000);
+    let wipe = |bytes| {
+        let kind = Circumstances {
+            wiped: Amount { entries: 0, bytes },
+            ..every_kind()[0]
+        };
+        steps(kind)[place_of(&steps(kind), "wipe").unwrap()].deadline_s
+    };
+    assert_eq!(wipe(1 << 40) - wipe(0), (1 << 40) / (100 << 20));
 }
 
 #[test]

@@ -179,3 +179,16 @@ fn wait_until_gone(patience: Duration) -> Result<Vec<Process>> {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hangs_is_waited_for_as_long_as_it_may_take() {
+        assert!(within(Duration::from_mins(1), || ()));
+        assert!(!within(Duration::from_millis(10), || std::thread::sleep(
+            Duration::from_mins(10)
+        )));
+    }
+}

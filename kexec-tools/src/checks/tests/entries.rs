@@ -5,7 +5,7 @@ use manifest::facts::{Facts, InitSystem};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices};
 
-use super::plain::{image, machine, SIZES};
+use super::plain::{image, machine, MIB, SIZES};
 use super::{run, Context};
 
 type Change = fn(&mut Facts);
@@ -118,4 +118,11 @@ fn the_payload_is_in_memory_where_the_call_leaves_room_for_it() {
     assert_eq!(at(&facts, None), PayloadAt::Ram);
     let file_load = Some(KexecCall::KexecFileLoad);
     assert_eq!(at(&facts, file_load), PayloadAt::Disk);
+    // The kernel takes what it unpacks itself in, and the old OS keeps something to itself.
+    let spare = 32 * MIB;
+    let loaded = image().kernel.init_size + SIZES.initramfs + SIZES.payload;
+    facts.memory.available = loaded + spare;
+    assert_eq!(at(&facts, None), PayloadAt::Ram);
+    facts.memory.available -= 1;
+    assert_eq!(at(&facts, None), PayloadAt::Disk);
 }
