@@ -80,7 +80,7 @@ pub fn call(kexec: &Kexec) -> CallPlan {
         (None, true, true) => (
             KexecLoad,
             Some(KexecFileLoad),
-            "the faster of the two, and nothing is copied twice".to_owned(),
+            "it needs about half the memory, since nothing is copied twice".to_owned(),
         ),
         (_, _, false) => (
             KexecLoad,
