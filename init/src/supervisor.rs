@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
+use machine::sysrq;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
@@ -271,9 +272,7 @@ fn reboot(guard: &mut Guard) -> ExitCode {
 /// on the disk is enough to go on with.
 fn reboot_at_once() {
     std::thread::sleep(Duration::from_millis(500));
-    let asked = std::fs::write("/proc/sys/kernel/sysrq", "1")
-        .and_then(|()| std::fs::write("/proc/sysrq-trigger", "b"));
-    if let Err(e) = asked {
+    if let Err(e) = sysrq::reset() {
         log::error!("reboot by the system request key: {e}");
     }
 }

@@ -27,5 +27,6 @@ pub mod os_release;
 pub mod processes;
 pub mod root;
 pub mod step_record;
+pub mod sysrq;
 pub mod tree;
 pub mod watchdog;

@@ -37,10 +37,10 @@ const BANNER: Duration = Duration::from_secs(2);
 const BANNER_OF_A_BUSY_MACHINE: Duration = Duration::from_secs(20);
 
 /// A user of the old server with a password.
-pub const CUSTOMER: &str = "alice";
+const CUSTOMER: &str = "alice";
 
 /// Their password.
-pub const PASSWORD: &str = "wonderland";
+const PASSWORD: &str = "wonderland";
 
 /// The kernel may say as much behind the console's question for a login.
 const LINES_BEHIND_LOGIN: usize = 8;
@@ -296,7 +296,7 @@ impl Machine {
 
     /// Logs in on the serial console as the customer of the old server, who is there in the new OS as
     /// well, and gives what a command line says.
-    fn asked_on_console(&mut self, line: &str) -> Result<String> {
+    pub fn asked_on_console(&mut self, line: &str) -> Result<String> {
         let limit = self.patience(Duration::from_secs(10));
         let skip = self.console().len();
         self.type_on_console(CUSTOMER)?;

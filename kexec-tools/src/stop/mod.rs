@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use machine::processes::{self, Process};
+use machine::sysrq;
 use manifest::facts::InitSystem;
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -132,9 +133,7 @@ pub fn boot_again_at_once() {
             log::error!("reboot: {e}; trying the system request key");
         }
     });
-    let asked = std::fs::write("/proc/sys/kernel/sysrq", "1")
-        .and_then(|()| std::fs::write("/proc/sysrq-trigger", "b"));
-    if let Err(e) = asked {
+    if let Err(e) = sysrq::reset() {
         log::error!("reboot by the system request key: {e}; reboot the machine by hand");
     }
 }

@@ -47,7 +47,7 @@ fn a_step_that_hangs_in_the_kernel_ends_with_its_deadline() -> Result<()> {
     let reset = machine.qmp().wait_for_event("SHUTDOWN", PATIENCE)?;
     ensure!(reset["data"]["reason"] == "guest-reset", "{reset}");
     let took = begun.elapsed();
-    // The console's line is seen some time after it was written, on a busy host.
-    ensure!(took >= deadline / 2, "{took:?}");
+    // The console's line is seen a moment after it was written.
+    ensure!(took + Duration::from_secs(2) >= deadline, "{took:?}");
     Ok(())
 }
