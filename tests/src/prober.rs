@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use anyhow::{ensure, Context, Result};
+
 use crate::ssh::Ssh;
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -88,9 +90,15 @@ impl Prober {
         heard
     }
 
-    /// The longest silence between two answers so far.
-    pub fn longest_silence(&self) -> Option<Silence> {
-        longest_silence(&self.heard())
+    /// The longest silence, of a machine that is known to be back: one that has just booted may let
+    /// the next questions pass, so an answer from now on is waited for, up to `limit`.
+    pub fn silence_until_back(&self, limit: Duration) -> Result<Silence> {
+        let back = Instant::now();
+        while self.heard().last().is_none_or(|heard| heard.at < back) {
+            ensure!(back.elapsed() < limit, "nobody answers any more");
+            std::thread::sleep(INTERVAL);
+        }
+        longest_silence(&self.heard()).context("nobody answered twice")
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 use reroot_tests::prober::Prober;
 use reroot_tests::reinstall::{self, Outcome, IMAGE_ON_MACHINE, LIMIT};
 use reroot_tests::vm::{running_old_server, Machine};
@@ -66,15 +66,8 @@ fn silence_of(
     // It has to have heard the machine before there is a silence to measure.
     std::thread::sleep(Duration::from_secs(2));
     done(machine)?;
-    // A machine that has just booted may let the prober's next questions pass.
-    let back = Instant::now();
-    let deadline = back + machine.patience(Duration::from_secs(20));
-    while prober.heard().last().is_none_or(|heard| heard.at < back) {
-        ensure!(Instant::now() < deadline, "nobody answers any more");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let silence = prober.longest_silence();
-    Ok(silence.context("nobody answered twice")?.length())
+    let silence = prober.silence_until_back(machine.patience(Duration::from_secs(20)))?;
+    Ok(silence.length())
 }
 
 fn reboot(machine: &mut Machine) -> Result<()> {
