@@ -7,12 +7,12 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use machine::kexec::bzimage;
-use machine::tree::{pack, PackOptions};
+use kexec_loader::bzimage;
 use manifest::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
 use manifest::payload::Payload;
 use manifest::tools::Tools;
 use manifest::Document;
+use tree::{pack, PackOptions};
 
 use crate::cli;
 use crate::elf;

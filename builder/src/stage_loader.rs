@@ -4,14 +4,14 @@
 //! The payload's own GRUB makes them, one for each primary partition that a root can be on, since a
 //! core image names its partition. They wait in the initramfs: when they are needed nothing can be
 //! made any more. What is in them is fixed; what differs from machine to machine they read from the
-//! root partition's boot block (`machine::grub::staged`).
+//! root partition's boot block (`bootpath::grub::staged`).
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use machine::grub::{embed, staged};
-use machine::mbr::{MBR_SIZE, PRIMARY_MAX};
+use bootpath::grub::{embed, staged};
+use storage::mbr::{MBR_SIZE, PRIMARY_MAX};
 
 use crate::inside::run_inside;
 use crate::progress::step;

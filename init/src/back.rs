@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use machine::grub::one_shot;
+use bootpath::grub::one_shot;
 use manifest::outcomes;
 use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};

@@ -7,11 +7,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use machine::grub::embed::{self, Embedding};
-use machine::grub::staged;
-use machine::mbr::MBR_SIZE;
-use machine::{block, gap};
+use bootpath::gap;
+use bootpath::grub::embed;
+use bootpath::grub::embed::Embedding;
+use bootpath::grub::staged;
 use manifest::facts::RootIdentity;
+use storage::block;
+use storage::mbr::MBR_SIZE;
 
 use crate::find::MountedRoot;
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::{chown, symlink, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use machine::tree;
+
 use manifest::accounts::{self, AccountFiles};
 use manifest::network::{Content, NewFile};
 

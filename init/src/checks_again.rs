@@ -8,12 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
-use machine::{ext4, mounts, root, tree};
 use manifest::ext4_features;
 use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::plan::Plan;
 use manifest::Manifest;
+use storage::{ext4, mounts, root};
 
 use crate::find::MountedRoot;
 use crate::resume::Start;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use machine::root;
 use manifest::facts::RootIdentity;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
+use storage::root;
 
 use crate::drivers::Drivers;
 use crate::early;

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use machine::freeze;
 use manifest::journal::Phase;
 use manifest::outcomes;
 use manifest::plan::KeptPath;
 use manifest::report::{KeptReport, Report};
 use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
+use storage::freeze;
 
 use crate::boot_sectors::Disk;
 use crate::carry::replace;

@@ -7,10 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
-use machine::grub::config::{self, BootEntry};
-use machine::grub::embed::{self, Embedding};
-use machine::mbr::{MBR_SIZE, SIGNATURE_AT};
+use bootpath::grub::config;
+use bootpath::grub::config::BootEntry;
+use bootpath::grub::embed;
+use bootpath::grub::embed::Embedding;
 use manifest::measure::Measure;
+use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
 
 use crate::boot_sectors::Disk;
 use crate::run::Run;

@@ -8,9 +8,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use machine::grub::embed::{self, Embedding};
-use machine::mbr::MBR_SIZE;
+use bootpath::grub::embed;
+use bootpath::grub::embed::Embedding;
 use manifest::journal::Phase;
+use storage::mbr::MBR_SIZE;
 
 use crate::boot_sectors::Disk;
 use crate::early;

@@ -9,10 +9,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use machine::network::{ask, bring_up, BroughtUp};
 use manifest::network::Gateway;
 use manifest::plan::Plan;
 use manifest::resolve;
+use network::{ask, bring_up, BroughtUp};
 
 use crate::commit;
 use crate::drivers::Drivers;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use machine::{meminfo, os_release, tree};
+use machine::{meminfo, os_release};
 use manifest::facts::{Facts, Kept};
 use manifest::keep::KeepSet;
 use manifest::plan::Plan;

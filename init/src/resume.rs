@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
-use machine::grub::{embed, staged};
+use bootpath::grub::{embed, staged};
 use manifest::journal::{Phase, Record};
 use manifest::plan::Plan;
 

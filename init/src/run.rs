@@ -9,12 +9,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use machine::tree::Source;
 use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::plan::Plan;
 use manifest::steps::Mode;
 use manifest::{Digest, Document, Manifest};
+use tree::Source;
 
 use crate::early::{PARTS, STATE};
 use crate::recorder::Recorder;

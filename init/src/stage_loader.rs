@@ -5,12 +5,13 @@
 //! beside the one in use, and neither is of any effect until the master boot record is switched.
 
 use anyhow::{ensure, Context, Result};
-use machine::direct;
-use machine::grub::embed::{self, Embedding};
-use machine::grub::staged as configuration;
+use bootpath::grub::embed;
+use bootpath::grub::embed::Embedding;
+use bootpath::grub::staged as configuration;
 use manifest::plan::Plan;
 use manifest::staged::{Staged, StagedFile};
 use manifest::Document;
+use storage::direct;
 
 use crate::boot_sectors::{self, Disk};
 use crate::find::MountedRoot;

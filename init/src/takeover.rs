@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
-use machine::mounts::{self, Mount};
-use machine::{block, log_line, processes};
+use machine::{log_line, processes};
 use nix::sys::signal::{self, SigSet, SigmaskHow, Signal};
 use nix::unistd::Pid;
 use rustix::fs::{Mode, OFlags};
@@ -20,6 +19,9 @@ use rustix::mount::{
     mount_change, mount_remount, unmount, MountFlags, MountPropagationFlags, UnmountFlags,
 };
 use rustix::process::{Resource, Rlimit};
+use storage::block;
+use storage::mounts;
+use storage::mounts::Mount;
 
 use crate::{console, early};
 

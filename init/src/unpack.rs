@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
-use machine::tree::{self, SkippedBecause, UnpackOptions, UnpackReport};
 use manifest::journal::Phase;
+use tree::{SkippedBecause, UnpackOptions, UnpackReport};
 
 use crate::journal_file;
 use crate::progress::Progress;

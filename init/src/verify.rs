@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
 use anyhow::{bail, ensure, Context, Result};
-use machine::grub::embed;
-use machine::tree::{self, Source};
-use machine::{block, meminfo, mounts};
+use bootpath::grub::embed;
+use machine::meminfo;
 use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::payload::{Frame, Payload};
@@ -18,6 +17,8 @@ use manifest::plan::Plan;
 use manifest::resolve;
 use manifest::staged;
 use manifest::Manifest;
+use storage::{block, mounts};
+use tree::Source;
 
 use crate::boot_sectors::Disk;
 use crate::checks_again::{self, Asked};

@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 
 use anyhow::{ensure, Context, Result};
-use machine::tree::{self, WipeReport};
 use manifest::journal::Phase;
+use tree::WipeReport;
 
 use crate::commit::CommittedRun;
 use crate::journal_file;

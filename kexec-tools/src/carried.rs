@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
-use machine::tree::{self, Treatment};
 use manifest::identity::IdentityPlan;
+use tree::Treatment;
 
 /// Packs them from this machine, with their owners and modes and those of the directories that
 /// they are in.

@@ -231,7 +231,7 @@ impl Cli {
             }
             Command::AskMount { target } => {
                 // That it answers is what was asked; with what does not matter.
-                let _ = machine::condition::answers::ask(&target);
+                let _ = storage::answers::ask(&target);
                 Ok(Outcome::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

@@ -8,11 +8,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use machine::grub::one_shot;
-use machine::{block, condition, meminfo, mounts, os_release, processes, root, tree};
+use bootpath::grub::one_shot;
+use machine::{condition, meminfo, os_release, processes};
 use manifest::accounts::Accounts;
 use manifest::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
 use manifest::keep::{KeepPath, KeepSet};
+use storage::{block, mounts, root};
 
 use crate::{first_process, identity, network, prove, run_directory};
 

@@ -22,7 +22,7 @@ const AUTHORIZED: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 /// people who come along.
 pub fn read(keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentity {
     let mut old = gather(Path::new("/"), keep, carry, homes);
-    match machine::devices::read() {
+    match storage::devices::read() {
         Ok(devices) => old.devices = devices,
         Err(e) => old
             .notes

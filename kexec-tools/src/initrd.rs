@@ -9,8 +9,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use machine::kexec::initrd::{member, trailer};
-use machine::kexec::load::Part;
+use kexec_loader::initrd::{member, trailer};
+use kexec_loader::load::Part;
 use manifest::accounts::AccountFiles;
 use manifest::plan::{PayloadAt, Plan};
 use manifest::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};

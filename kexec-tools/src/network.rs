@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use machine::network::{ask_all, gateways};
 use machine::processes::Process;
 use manifest::network::old::{decide, Evidence};
 use manifest::network::{Gateway, Network};
+use network::{ask_all, gateways};
 
 use crate::network_files;
 
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Reads it, with the evidence of where each address, route and name server came from; and what the
 /// old OS's files say that no configuration of the new one will.
 pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
-    let mut network = machine::network::read().context("ask the kernel")?;
+    let mut network = network::read().context("ask the kernel")?;
     let files = network_files::old_files();
     let clients = network_files::running_clients(processes);
     let evidence = Evidence::from_files(&files, &clients);

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use machine::mounts::Mount;
-use machine::{mounts, processes};
+use machine::processes;
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
+use storage::mounts;
+use storage::mounts::Mount;
 
 /// How often the root is tried. Each time systemd may have started a helper that is gone a moment
 /// later.

@@ -7,13 +7,15 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
-use machine::extents::{self, NotOneRun};
-use machine::grub::{embed, staged};
-use machine::{block, direct, freeze, gap};
+use bootpath::gap;
+use bootpath::grub::{embed, staged};
 use manifest::plan::Plan;
 use manifest::staged::{Staged, StagedFile};
 use manifest::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
+use storage::extents;
+use storage::extents::NotOneRun;
+use storage::{block, direct, freeze};
 
 /// How many places are tried for a file. Each attempt holds on to those before it, so that the
 /// filesystem has to look elsewhere.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use machine::freeze;
 use machine::step_record::StepRecord;
 use manifest::outcomes;
 use manifest::plan::Plan;
 use manifest::steps::{Mode, OnFailure, Place};
 use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use storage::freeze;
 
 use crate::engine::{Deed, Ended, Engine, Job};
 use crate::enter::FirstProcess;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use machine::tree;
+
 use manifest::confirm::KeptFound;
 use manifest::facts::Kept;
 use manifest::plan::Plan;

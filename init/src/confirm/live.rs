@@ -7,11 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use machine::mounts;
 use manifest::confirm::{link_now, Asked, KeptFound, Live, SshPort};
 use manifest::identity::{host_keys, HostKey};
 use manifest::network::Network;
 use manifest::plan::Plan;
+use storage::mounts;
 
 use super::dns;
 use super::traces::at;
@@ -25,13 +25,12 @@ mod kernel {
 
     /// The kernel's network.
     pub fn read() -> Result<Network, String> {
-        machine::network::read().map_err(|e| format!("{:#}", anyhow::Error::from(e)))
+        network::read().map_err(|e| format!("{:#}", anyhow::Error::from(e)))
     }
 
     /// Whether the gateway answers on the link (ARP, neighbour discovery).
     pub fn ask(link: &str, gateway: IpAddr, patience: Duration) -> Result<bool, String> {
-        machine::network::ask(link, gateway, patience)
-            .map_err(|e| format!("{:#}", anyhow::Error::from(e)))
+        network::ask(link, gateway, patience).map_err(|e| format!("{:#}", anyhow::Error::from(e)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use machine::grub::one_shot;
+use bootpath::grub::one_shot;
 use manifest::plan::Plan;
 use manifest::staged;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use machine::grub::{once, one_shot};
+use bootpath::grub::{once, one_shot};
 use manifest::plan::Plan;
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, MountFlags};

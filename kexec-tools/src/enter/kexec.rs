@@ -6,9 +6,10 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use machine::kexec::errors;
-use machine::kexec::load::{self, LoadError};
-use machine::kexec::running;
+use kexec_loader::errors;
+use kexec_loader::load;
+use kexec_loader::load::LoadError;
+use kexec_loader::running;
 use machine::meminfo;
 use manifest::entry::{EntryPlan, KexecCall};
 use manifest::kexec_call::CallPlan;

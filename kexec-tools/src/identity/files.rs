@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use machine::in_root;
+use tree::in_root;
 
 /// Nothing that a person writes is larger.
 const LARGEST: u64 = 4 << 20;

@@ -15,7 +15,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use machine::tree::{self, Source, UnpackOptions};
 use manifest::keep::{KeepPath, KeepSet};
 use manifest::payload::Payload;
 use manifest::trailer::PartKind;
@@ -27,6 +26,7 @@ use reroot_tests::old_server::{old_server, OldServer};
 use reroot_tests::paths;
 use reroot_tests::reinstall::{self, Outcome, KEEP};
 use reroot_tests::vm::Machine;
+use tree::{Source, UnpackOptions};
 
 /// Rounds of each measurement.
 const ROUNDS: u32 = 5;

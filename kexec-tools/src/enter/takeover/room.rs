@@ -12,7 +12,6 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use cpio::newc;
 use flate2::read::MultiGzDecoder;
-use machine::mounts;
 use manifest::plan::{PayloadAt, Plan};
 use manifest::staged;
 use manifest::trailer::PartKind;
@@ -21,6 +20,7 @@ use rustix::fs::{makedev, mknodat, FileType, Mode, CWD};
 use rustix::mount::{
     mount, mount_change, unmount, MountFlags, MountPropagationFlags, UnmountFlags,
 };
+use storage::mounts;
 
 use crate::image::Image;
 use crate::{initrd, run_directory};

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
-use machine::kexec::initrd::{member, trailer};
+use kexec_loader::initrd::{member, trailer};
 use manifest::trailer::PartKind;
 use reroot_tests::bare::{initramfs, stripped, Bare, File};
 use reroot_tests::command::{run, stdout_of};

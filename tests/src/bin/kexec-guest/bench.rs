@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use machine::kexec::load::{self, Part};
-use machine::kexec::running;
+use kexec_loader::load;
+use kexec_loader::load::Part;
+use kexec_loader::running;
 use std::fs::File;
 
 const KERNEL: &str = "/bench/kernel";

@@ -1,0 +1,11 @@
+//! What the firmware starts, and what that starts, down to the kernel: boot sectors, GRUB's images,
+//! its configuration and environment.
+//!
+//! It says which bytes belong where. Only [`grub::one_shot`] writes, and only files: whoever switches
+//! a loader does so by what is planned here. Disks are read through [`storage`].
+
+pub mod gap;
+pub mod grub;
+pub mod other_loader;
+pub mod root;
+pub mod secure_boot;

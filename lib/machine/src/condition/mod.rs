@@ -1,0 +1,132 @@
+//! The condition that a machine is in: thin readers around pure parsers, a file a subject.
+//! Decides nothing; what cannot be read is as if it were not there, unless the facts have a word
+//! for it.
+
+mod exports;
+mod packages;
+mod stuck;
+mod xen;
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use manifest::ext4_features::Ext4Features;
+use manifest::facts::{Bind, Condition, Root};
+
+use crate::processes::Process;
+use bootpath::{other_loader, secure_boot};
+use storage::mounts::Mount;
+use storage::{answers, disk_health, layers, swaps};
+use storage::{block, ext4, gpt, mbr, mounts};
+
+/// Reads it. `ask` makes the command that asks one mount, [`answers::ask`].
+pub fn read(
+    root: Option<&Root>,
+    mounts: &[Mount],
+    processes: &[Process],
+    ask: impl Fn(&Path) -> Command,
+) -> Condition {
+    let swaps = swaps::parse(&fs::read_to_string("/proc/swaps").unwrap_or_default());
+    let areas: Vec<_> = swaps
+        .iter()
+        .filter(|s| !s.file)
+        .map(|s| s.path.clone())
+        .collect();
+    let crash = fs::read_to_string("/sys/kernel/kexec_crash_loaded").unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let silent = answers::silent(&answers::to_ask(mounts), ask);
+    let head = root.and_then(|root| head(&root.disk));
+    Condition {
+        xen: xen::read(),
+        secure_boot: secure_boot::read(),
+        crash_kernel: crash.trim() == "1",
+        clock: now.map_or(0, |d| d.as_secs()),
+        root_read_only: mounts::at(mounts, Path::new("/")).is_some_and(|m| !m.writable),
+        root_features: root.and_then(|root| features(&root.device)),
+        disks: disk_health::read(root.map(|r| r.disk.as_str())),
+        other_loader: head
+            .as_deref()
+            .and_then(|head| other_loader::name(head, active_sector(root, head).as_deref())),
+        bios_boot_sectors: head.as_deref().and_then(gpt::bios_boot_sectors),
+        exports: exports::read(Path::new("/")),
+        packages: packages::signs(Path::new("/"), processes),
+        stuck: stuck::stuck(),
+        sessions: stuck::sessions(processes, &silent),
+        silent_mounts: silent,
+        layers: layers::read(mounts, &areas),
+        swaps,
+        binds: binds(mounts),
+        outside_links: None,
+    }
+}
+
+/// The first bytes of a disk: record, and GUID partition table.
+fn head(node: &str) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; gpt::HEAD];
+    File::open(node).ok()?.read_exact_at(&mut bytes, 0).ok()?;
+    Some(bytes)
+}
+
+/// The first sector of the active partition.
+fn active_sector(root: Option<&Root>, head: &[u8]) -> Option<Vec<u8>> {
+    let start = mbr::parse(head)?.active_start?;
+    let mut sector = vec![0; mbr::MBR_SIZE];
+    let disk = File::open(&root?.disk).ok()?;
+    disk.read_exact_at(&mut sector, start * block::SECTOR)
+        .ok()?;
+    Some(sector)
+}
+
+fn features(node: &str) -> Option<Ext4Features> {
+    let mut bytes = vec![0; ext4::SUPERBLOCK_SIZE];
+    let device = File::open(node).ok()?;
+    device.read_exact_at(&mut bytes, ext4::SUPERBLOCK_AT).ok()?;
+    Some(ext4::parse(&bytes)?.features)
+}
+
+/// Places where a part of the root filesystem is shown a second time.
+fn binds(mounts: &[Mount]) -> Vec<Bind> {
+    let Some(root) = mounts::at(mounts, Path::new("/")) else {
+        return Vec::new();
+    };
+    mounts
+        .iter()
+        .filter(|m| m.device == root.device && m.target != Path::new("/"))
+        .map(|m| Bind {
+            shows: m.root.display().to_string(),
+            target: m.target.display().to_string(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_root_shown_twice_is_a_bind() {
+        let mounts = mounts::parse(
+            b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
+              23 22 253:1 /srv/shop /mnt/shop rw - ext4 /dev/vda1 rw\n\
+              24 22 0:5 / /proc rw - proc proc rw\n",
+        );
+        let found = binds(&mounts);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (&*found[0].shows, &*found[0].target),
+            ("/srv/shop", "/mnt/shop")
+        );
+    }
+
+    #[test]
+    fn this_machine_can_be_read() {
+        let mounts = mounts::read().unwrap();
+        let processes = crate::processes::all().unwrap();
+        let found = read(None, &mounts, &processes, |_| Command::new("true"));
+        assert!(found.clock > 1_700_000_000);
+        assert!(found.silent_mounts.is_empty());
+    }
+}

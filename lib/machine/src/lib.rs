@@ -1,0 +1,17 @@
+//! The running machine: its processes, memory, consoles, modules and watchdogs, and the condition
+//! that it is in.
+//!
+//! Parsers take bytes and are pure; thin readers feed them from /proc and /sys. Nothing here writes
+//! to a disk or decides what becomes of the machine.
+
+pub mod accounts;
+pub mod condition;
+pub mod consoles;
+pub mod log_line;
+pub mod meminfo;
+pub mod modules;
+pub mod os_release;
+pub mod processes;
+pub mod step_record;
+pub mod sysrq;
+pub mod watchdog;

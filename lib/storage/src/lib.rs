@@ -1,0 +1,21 @@
+//! What data is on: block devices, partition tables, superblocks, mounts, extents, and the root
+//! filesystem found again by what identifies it.
+//!
+//! Reads only, but for [`freeze`], which puts a filesystem's own journal into place. It knows
+//! nothing of boot loaders nor of what is in a tree of files. Parsers take bytes and are pure; thin
+//! readers feed them.
+
+pub mod answers;
+pub mod block;
+pub mod devices;
+pub mod direct;
+pub mod disk_health;
+pub mod ext4;
+pub mod extents;
+pub mod freeze;
+pub mod gpt;
+pub mod layers;
+pub mod mbr;
+pub mod mounts;
+pub mod root;
+pub mod swaps;

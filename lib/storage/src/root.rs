@@ -1,0 +1,260 @@
+//! The root filesystem: what it is on, in the old OS, and how to find the same one again in the
+//! RAM environment. It is never looked for by name.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use manifest::facts::{Root, RootIdentity};
+
+use crate::block::{self, BlockDevice};
+use crate::{ext4, mbr, mounts};
+
+/// Why the root is not one that this program can find again without a doubt.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// Reading it failed.
+    #[error("{what}")]
+    Read {
+        /// What was attempted.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// It is built in a way that is not supported.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Names what was attempted.
+///
+/// # Errors
+/// The one that came in, as [`RootError::Read`].
+pub fn reading<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, RootError> {
+    result.map_err(|source| RootError::Read {
+        what: what.into(),
+        source,
+    })
+}
+
+fn unsupported<T>(why: impl Into<String>) -> Result<T, RootError> {
+    Err(RootError::Unsupported(why.into()))
+}
+
+/// Describes the filesystem that is mounted at `/`. What boot loaders are on disks it does not ask:
+/// those fields are as where there is none.
+pub fn describe() -> Result<Root, RootError> {
+    let mounts = reading("read /proc/self/mountinfo", mounts::read())?;
+    let Some(mount) = mounts::at(&mounts, Path::new("/")) else {
+        return unsupported("nothing is mounted at /");
+    };
+    if mount.root != Path::new("/") {
+        return unsupported(format!(
+            "/ shows only {} of its filesystem (a subvolume or a bind mount)",
+            mount.root.display()
+        ));
+    }
+    let (major, minor) = mount.device;
+    if major == 0 {
+        return unsupported(format!(
+            "/ is {} without a block device of its own",
+            mount.fstype
+        ));
+    }
+    let device = reading(
+        format!("look up block device {major}:{minor} in sysfs"),
+        block::by_number(major, minor),
+    )?;
+    let (disk, place) = plain_partition(&device)?;
+    if place.number > mbr::PRIMARY_MAX {
+        return unsupported(format!(
+            "{} is a logical partition, not one of the first {}",
+            device.node().display(),
+            mbr::PRIMARY_MAX
+        ));
+    }
+    let sector = reading(
+        format!("read the first sector of {}", disk.node().display()),
+        disk.read(0, mbr::MBR_SIZE),
+    )?;
+    let Some(table) = mbr::parse(&sector) else {
+        return unsupported(format!(
+            "{} has no master boot record",
+            disk.node().display()
+        ));
+    };
+    let Some(fs) = superblock(&device)? else {
+        return unsupported(format!(
+            "{} holds {}, not ext4",
+            device.node().display(),
+            mount.fstype
+        ));
+    };
+    let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
+    let doubles = same_uuid(&fs.uuid)?
+        .into_iter()
+        .filter(|d| d.name != device.name)
+        .map(|d| d.node().display().to_string())
+        .collect();
+    Ok(Root {
+        identity: RootIdentity {
+            fs_uuid: fs.uuid,
+            disk_signature: table.signature,
+            partition: place.number,
+            start: place.start,
+            sectors: device.sectors,
+        },
+        device: device.node().display().to_string(),
+        disk: disk.node().display().to_string(),
+        disk_by_id: stable_name(&disk),
+        fstype: mount.fstype.clone(),
+        bytes: space.f_blocks * space.f_frsize,
+        bytes_free: space.f_bfree * space.f_frsize,
+        inodes: space.f_files,
+        inodes_free: space.f_ffree,
+        errors: fs
+            .has_errors
+            .then(|| format!("the superblock records {} errors", fs.error_count)),
+        doubles,
+        table: if table.is_protective() { "gpt" } else { "dos" }.to_owned(),
+        gap_sectors: table.gap_sectors(),
+        gap_has_room: false,
+        grub_on_disk: false,
+        grub_elsewhere: Vec::new(),
+    })
+}
+
+/// The root filesystem's device and its disk, found again.
+#[derive(Clone, Debug)]
+pub struct FoundRoot {
+    /// The partition.
+    pub device: BlockDevice,
+    /// The disk it is on.
+    pub disk: BlockDevice,
+}
+
+/// Finds the one device that matches; `Ok(None)` where there is none (yet).
+///
+/// A second device with the same filesystem UUID is refused even if its partition differs: the
+/// new OS's boot loader and kernel go by the UUID alone.
+pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
+    let same = same_uuid(&identity.fs_uuid)?;
+    let [device] = &same[..] else {
+        if same.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<_> = same
+            .iter()
+            .map(|d| d.node().display().to_string())
+            .collect();
+        return unsupported(format!(
+            "{} all hold a filesystem with UUID {}; only one may",
+            names.join(" and "),
+            identity.fs_uuid
+        ));
+    };
+    let (disk, place) = plain_partition(device)?;
+    let sector = reading(
+        format!("read the first sector of {}", disk.node().display()),
+        disk.read(0, mbr::MBR_SIZE),
+    )?;
+    let found = RootIdentity {
+        fs_uuid: identity.fs_uuid.clone(),
+        disk_signature: mbr::parse(&sector).map_or(0, |t| t.signature),
+        partition: place.number,
+        start: place.start,
+        sectors: device.sectors,
+    };
+    if found != *identity {
+        return unsupported(format!(
+            "{} has the UUID of the root filesystem but is another partition: expected {identity:?}, found {found:?}",
+            device.node().display()
+        ));
+    }
+    Ok(Some(FoundRoot {
+        device: device.clone(),
+        disk,
+    }))
+}
+
+/// Names of layers between a filesystem and its disk that this program does not look through.
+const LAYERS: [(&str, &str); 8] = [
+    ("dm-", "device-mapper (LVM, LUKS or multipath)"),
+    ("md", "software RAID (md)"),
+    ("bcache", "bcache"),
+    ("loop", "a loop device"),
+    ("drbd", "DRBD"),
+    ("nbd", "a network block device"),
+    ("rbd", "Ceph RBD"),
+    ("zram", "zram"),
+];
+
+fn plain_partition(
+    device: &BlockDevice,
+) -> Result<(BlockDevice, block::PartitionPlace), RootError> {
+    for part in std::iter::once(device.name.as_str())
+        .chain(device.partition.as_ref().map(|p| p.disk.as_str()))
+    {
+        if let Some((_, what)) = LAYERS.iter().find(|(prefix, _)| part.starts_with(prefix)) {
+            return unsupported(format!(
+                "{} is on {what}, which is not supported",
+                device.node().display()
+            ));
+        }
+    }
+    let Some(place) = device.partition.clone() else {
+        return unsupported(format!(
+            "{} is a whole disk, not a partition",
+            device.node().display()
+        ));
+    };
+    let disk = reading(
+        format!("look up disk {} in sysfs", place.disk),
+        block::by_name(&place.disk),
+    )?;
+    for part in [device, &disk] {
+        let (below, above) = (part.made_of(), part.held_by());
+        if !below.is_empty() || !above.is_empty() {
+            return unsupported(format!(
+                "{} is part of a stack of block devices (below: {below:?}, above: {above:?})",
+                part.node().display()
+            ));
+        }
+    }
+    Ok((disk, place))
+}
+
+/// Every block device that holds an ext filesystem with this UUID. A disk and its first partition
+/// never share a superblock, so each filesystem counts once.
+fn same_uuid(uuid: &str) -> Result<Vec<BlockDevice>, RootError> {
+    let mut same = Vec::new();
+    for device in reading("list /sys/class/block", block::all())? {
+        // Drives without a medium, and the like, cannot be read, and hold no root.
+        if let Ok(Some(fs)) = superblock(&device) {
+            if fs.uuid == uuid {
+                same.push(device);
+            }
+        }
+    }
+    Ok(same)
+}
+
+fn superblock(device: &BlockDevice) -> Result<Option<ext4::Superblock>, RootError> {
+    let bytes = reading(
+        format!("read the superblock of {}", device.node().display()),
+        device.read(ext4::SUPERBLOCK_AT, ext4::SUPERBLOCK_SIZE),
+    )?;
+    Ok(ext4::parse(&bytes))
+}
+
+/// A name of the disk that stays the same in every OS, if udev made one.
+fn stable_name(disk: &BlockDevice) -> Option<String> {
+    let node = disk.node();
+    let mut names: Vec<PathBuf> = std::fs::read_dir("/dev/disk/by-id")
+        .ok()?
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| std::fs::canonicalize(p).is_ok_and(|target| target == node))
+        .collect();
+    // World-wide names change with firmware and driver; names with the serial number do not.
+    names.sort_by_key(|p| (p.to_string_lossy().contains("/wwn-"), p.clone()));
+    Some(names.first()?.display().to_string())
+}

@@ -1,0 +1,43 @@
+//! Trees of files, by directory handle: proving that kept paths are there, wiping what is not
+//! kept, measuring what is, packing a tree into a payload and unpacking a payload on to a root.
+//!
+//! Everything here names one component at a time relative to an open directory, never follows a
+//! link, and never crosses a mount. What cannot be told apart from something to keep is kept. The
+//! number of open descriptors does not depend on the depth of a tree, and memory grows with the
+//! names of one directory, not with the tree.
+//!
+//! Nothing here decides what is kept, finds a root filesystem, mounts or syncs: the caller does,
+//! and it is the caller who must see a `syncfs` succeed before a result counts as durable.
+
+mod acl;
+mod archive;
+mod attributes;
+mod descent;
+mod error;
+mod flags;
+mod header;
+pub mod in_root;
+mod links;
+mod lookup;
+mod measure;
+mod names;
+mod pack;
+mod parents;
+mod place;
+mod read;
+mod scan;
+mod source;
+mod unpack;
+mod validate;
+mod wipe;
+
+pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
+pub use error::TreeError;
+pub use links::Links;
+pub use lookup::Lookup;
+pub use measure::{measure, measure_by, measure_noting_links};
+pub use pack::{pack, PackOptions};
+pub use source::Source;
+pub use unpack::{unpack, unpack_by, Skipped, SkippedBecause, UnpackOptions, UnpackReport};
+pub use validate::{validate_keep, validate_keep_by};
+pub use wipe::{wipe, wipe_by, WipeReport};
