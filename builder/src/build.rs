@@ -7,11 +7,11 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use formats::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
+use formats::payload::Payload;
+use formats::tools::Tools;
+use formats::Document;
 use kexec_loader::bzimage;
-use manifest::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
-use manifest::payload::Payload;
-use manifest::tools::Tools;
-use manifest::Document;
 use tree::{pack, PackOptions};
 
 use crate::cli;

@@ -1,4 +1,4 @@
-//! Writing and opening image files. The layout is that of [`manifest::trailer`].
+//! Writing and opening image files. The layout is that of [`formats::trailer`].
 //!
 //! An image is written under another name beside its target and gets its name when it is complete
 //! and on the disk: whoever sees the name sees a whole image. Nothing is left behind otherwise.
@@ -9,9 +9,9 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use manifest::manifest::Manifest;
-use manifest::trailer::{Part, PartKind, Trailer, PART_ALIGNMENT, TRAILER_SIZE};
-use manifest::{Digest, Document};
+use formats::manifest::Manifest;
+use formats::trailer::{Part, PartKind, Trailer, PART_ALIGNMENT, TRAILER_SIZE};
+use formats::{Digest, Document};
 use tempfile::NamedTempFile;
 
 use crate::failure::refusal;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
-use manifest::manifest::Manifest;
-use manifest::trailer::{PartKind, TRAILER_VERSION};
+use formats::manifest::Manifest;
+use formats::trailer::{PartKind, TRAILER_VERSION};
 
 use crate::cli;
 use crate::image_file::ImageFile;
@@ -90,7 +90,7 @@ fn text(image: &ImageFile, manifest: &Manifest) -> String {
             manifest
                 .keep
                 .iter()
-                .map(manifest::keep::KeepPath::as_str)
+                .map(formats::keep::KeepPath::as_str)
                 .collect(),
         ),
     );

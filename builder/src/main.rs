@@ -120,7 +120,7 @@ fn next(error: &Error) -> String {
             .to_owned();
     }
     if error
-        .downcast_ref::<manifest::trailer::TrailerError>()
+        .downcast_ref::<formats::trailer::TrailerError>()
         .is_some()
     {
         return "use a complete image of this release of reroot".to_owned();

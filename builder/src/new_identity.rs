@@ -4,9 +4,10 @@
 //! Everything is read from the finished tree; nothing in it is run.
 
 use anyhow::{Context, Result};
-use manifest::accounts::{self, AccountFiles, Accounts};
-use manifest::identity::NewIdentity;
-use manifest::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
+use formats::accounts::{AccountFiles, Accounts};
+use formats::identity::NewIdentity;
+use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
+use identity::accounts;
 
 use crate::failure::refusal;
 use crate::recipe::Recipe;
@@ -325,7 +326,7 @@ mod tests {
     #[test]
     fn filesystems_need_their_programs() {
         let os = NewOs {
-            release: manifest::facts::OsRelease::default(),
+            release: formats::facts::OsRelease::default(),
             kernel: "6".to_owned(),
             modules: "lib/modules/6".to_owned(),
         };

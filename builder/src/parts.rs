@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use manifest::trailer::PartKind;
+use formats::trailer::PartKind;
 
 use crate::cli;
 use crate::failure::refusal;

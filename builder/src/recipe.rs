@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use manifest::keep::KeepPath;
-use manifest::manifest::Loader;
-use manifest::network::Dialect;
+use formats::keep::KeepPath;
+use formats::manifest::Loader;
+use formats::network::Dialect;
 use serde::Deserialize;
 use toml::Spanned;
 

@@ -6,8 +6,8 @@
 use std::io::Read;
 
 use anyhow::{Context, Result};
-use manifest::facts::OsRelease;
-use manifest::manifest::Loader;
+use formats::facts::OsRelease;
+use formats::manifest::Loader;
 
 use crate::elf;
 use crate::failure::refusal;

@@ -183,7 +183,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
-    use manifest::manifest::Loader;
+    use formats::manifest::Loader;
 
     use super::*;
 

@@ -4,7 +4,7 @@
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
-use manifest::tools::{Tools, PROGRAMS};
+use formats::tools::{Tools, PROGRAMS};
 
 use crate::new_identity::has_program;
 use crate::root_tree::RootTree;

@@ -7,9 +7,9 @@
 use std::io::{self, Read};
 
 use anyhow::{bail, ensure, Context, Result};
-use manifest::payload::Frame;
-use manifest::trailer::{Part, PartKind, TRAILER_SIZE};
-use manifest::Digest;
+use formats::payload::Frame;
+use formats::trailer::{Part, PartKind, TRAILER_SIZE};
+use formats::Digest;
 
 use crate::cli;
 use crate::failure::refusal;

@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use manifest::trailer::{PartKind, Trailer, TRAILER_SIZE};
-use manifest::{Digest, Document, Manifest};
+use formats::trailer::{PartKind, Trailer, TRAILER_SIZE};
+use formats::{Digest, Document, Manifest};
 use program::{elf, refused, require_root, reroot, succeed};
 use small_os::{SmallOs, KERNEL};
 
@@ -74,7 +74,7 @@ fn the_image_holds_what_the_folder_describes() {
         manifest
             .keep
             .iter()
-            .map(manifest::keep::KeepPath::as_str)
+            .map(formats::keep::KeepPath::as_str)
             .collect::<Vec<_>>(),
         ["/home"]
     );

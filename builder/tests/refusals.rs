@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use manifest::trailer::{PartKind, Trailer, TRAILER_SIZE};
+use formats::trailer::{PartKind, Trailer, TRAILER_SIZE};
 use program::{elf, refused, require_root, reroot, succeed};
 use small_os::{noise, SmallOs, KERNEL};
 

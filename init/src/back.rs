@@ -8,11 +8,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
-use manifest::outcomes;
-use manifest::plan::Plan;
-use manifest::rehearsal::{self, Rehearsal};
-use manifest::staged;
-use manifest::Document;
+use formats::outcomes;
+use formats::plan::Plan;
+use formats::rehearsal;
+use formats::rehearsal::Rehearsal;
+use formats::staged;
+use formats::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::carry::replace;

@@ -11,7 +11,7 @@ use bootpath::gap;
 use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
 use bootpath::grub::staged;
-use manifest::facts::RootIdentity;
+use formats::facts::RootIdentity;
 use storage::block;
 use storage::mbr::MBR_SIZE;
 

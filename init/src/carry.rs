@@ -9,8 +9,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use manifest::accounts::{self, AccountFiles};
-use manifest::network::{Content, NewFile};
+use formats::accounts::AccountFiles;
+use formats::network::{Content, NewFile};
+use identity::accounts;
 
 use crate::early::PARTS;
 use crate::fstab;

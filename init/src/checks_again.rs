@@ -1,5 +1,5 @@
 //! The launcher's checks, those that are asked again here: this kernel has drivers of its own, and
-//! the old OS went on after `check` had looked. Only reads. `manifest::asked_again` has the list
+//! the old OS went on after `check` had looked. Only reads. `plan::asked_again` has the list
 //! that both sides are compared with.
 
 use std::fs::File;
@@ -8,11 +8,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
-use manifest::ext4_features;
-use manifest::keep::KeepSet;
-use manifest::measure::Measure;
-use manifest::plan::Plan;
-use manifest::Manifest;
+use formats::keep::KeepSet;
+use formats::measure::Measure;
+use formats::plan::Plan;
+use formats::Manifest;
+use plan::ext4_features;
 use storage::{ext4, mounts, root};
 
 use crate::find::MountedRoot;
@@ -130,7 +130,7 @@ fn the_kept_paths_are_there(asked: &Asked) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use manifest::asked_again;
+    use plan::asked_again;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use manifest::journal::Phase;
+use formats::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::carry::replace;

@@ -21,10 +21,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use manifest::confirm::{self, Baseline, Code, Confirm, KeptFound, Verdict};
-use manifest::plan::Plan;
-use manifest::report::Report;
-use manifest::Document;
+use formats::confirm::{Baseline, Code, Confirm, KeptFound, Verdict};
+use formats::plan::Plan;
+use formats::report::Report;
+use formats::Document;
+use identity::confirm;
 
 use crate::carry::replace;
 

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use formats::Manifest;
 use machine::modules::{self, Alias, Dependencies};
 use machine::watchdog;
-use manifest::Manifest;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 

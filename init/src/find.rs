@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use manifest::facts::RootIdentity;
+use formats::facts::RootIdentity;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
 use storage::root;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use manifest::journal::Phase;
-use manifest::outcomes;
-use manifest::plan::KeptPath;
-use manifest::report::{KeptReport, Report};
-use manifest::Document;
+use formats::journal::Phase;
+use formats::outcomes;
+use formats::plan::KeptPath;
+use formats::report::{KeptReport, Report};
+use formats::Document;
 use rustix::mount::{mount_remount, MountFlags};
 use storage::freeze;
 

@@ -11,7 +11,7 @@ use bootpath::grub::config;
 use bootpath::grub::config::BootEntry;
 use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
-use manifest::measure::Measure;
+use formats::measure::Measure;
 use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
 
 use crate::boot_sectors::Disk;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::target::TARGET;
 use anyhow::{Context, Result};
-use manifest::journal::{self, Phase, Record, JOURNAL_SIZE};
+use formats::journal;
+use formats::journal::{Phase, Record, JOURNAL_SIZE};
 
 /// Records that a phase begins.
 pub fn record(run: &str, phase: Phase) -> Result<()> {

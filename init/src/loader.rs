@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
-use manifest::journal::Phase;
+use formats::journal::Phase;
 use storage::mbr::MBR_SIZE;
 
 use crate::boot_sectors::Disk;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use manifest::plan::Plan;
+use formats::plan::Plan;
 
 use crate::{chroot, target};
 

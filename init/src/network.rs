@@ -9,10 +9,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use manifest::network::Gateway;
-use manifest::plan::Plan;
-use manifest::resolve;
+use formats::network::Gateway;
+use formats::plan::Plan;
 use network::{ask, bring_up, BroughtUp};
+use plan::resolve;
 
 use crate::commit;
 use crate::drivers::Drivers;

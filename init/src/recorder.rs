@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use formats::outcomes;
+use formats::plan::Plan;
+use formats::report::PhaseTime;
+use formats::steps::{Place, Retry, Step};
 use machine::step_record::StepRecord;
-use manifest::outcomes;
-use manifest::plan::Plan;
-use manifest::report::PhaseTime;
-use manifest::steps::{Place, Retry, Step};
 use rustix::time::{clock_gettime, ClockId};
 
 use crate::early::STATE;

@@ -6,13 +6,15 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use formats::facts::{Facts, Kept};
+use formats::keep::KeepSet;
+use formats::plan::Plan;
+use formats::rehearsal::Rehearsal;
+use formats::Document;
 use machine::{meminfo, os_release};
-use manifest::facts::{Facts, Kept};
-use manifest::keep::KeepSet;
-use manifest::plan::Plan;
-use manifest::rehearsal::{differences, Rehearsal};
-use manifest::resolve::{self, Choices, Inputs, PartSizes};
-use manifest::Document;
+use plan::rehearsal::differences;
+use plan::resolve;
+use plan::resolve::{Choices, Inputs, PartSizes};
 
 use crate::back;
 use crate::recorder::Recorder;
@@ -118,12 +120,12 @@ fn facts_now(run: &Run) -> Result<Facts> {
     Ok(facts)
 }
 
-fn accounts() -> Result<manifest::accounts::Accounts, String> {
+fn accounts() -> Result<formats::accounts::Accounts, String> {
     let root = Path::new(TARGET);
     let read = || -> Result<_> {
         let files = machine::accounts::read(root)?;
         let login_defs = machine::accounts::login_defs(root)?;
-        Ok(manifest::accounts::parse(&files, &login_defs)?)
+        Ok(identity::accounts::parse(&files, &login_defs)?)
     };
     read().map_err(|e| format!("{e:#}"))
 }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
 use bootpath::grub::{embed, staged};
-use manifest::journal::{Phase, Record};
-use manifest::plan::Plan;
+use formats::journal::{Phase, Record};
+use formats::plan::Plan;
 
 use crate::boot_sectors::{self, Disk};
 use crate::find::MountedRoot;

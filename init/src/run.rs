@@ -9,11 +9,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use manifest::keep::KeepSet;
-use manifest::measure::Measure;
-use manifest::plan::Plan;
-use manifest::steps::Mode;
-use manifest::{Digest, Document, Manifest};
+use formats::keep::KeepSet;
+use formats::measure::Measure;
+use formats::plan::Plan;
+use formats::steps::Mode;
+use formats::{Digest, Document, Manifest};
 use tree::Source;
 
 use crate::early::{PARTS, STATE};

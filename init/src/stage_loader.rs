@@ -8,9 +8,9 @@ use anyhow::{ensure, Context, Result};
 use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
 use bootpath::grub::staged as configuration;
-use manifest::plan::Plan;
-use manifest::staged::{Staged, StagedFile};
-use manifest::Document;
+use formats::plan::Plan;
+use formats::staged::{Staged, StagedFile};
+use formats::Document;
 use storage::direct;
 
 use crate::boot_sectors::{self, Disk};

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
-use manifest::journal::Phase;
+use formats::journal::Phase;
 use tree::{SkippedBecause, UnpackOptions, UnpackReport};
 
 use crate::journal_file;

@@ -9,14 +9,14 @@ use std::sync::Mutex;
 
 use anyhow::{bail, ensure, Context, Result};
 use bootpath::grub::embed;
+use formats::keep::KeepSet;
+use formats::measure::Measure;
+use formats::payload::{Frame, Payload};
+use formats::plan::Plan;
+use formats::staged;
+use formats::Manifest;
 use machine::meminfo;
-use manifest::keep::KeepSet;
-use manifest::measure::Measure;
-use manifest::payload::{Frame, Payload};
-use manifest::plan::Plan;
-use manifest::resolve;
-use manifest::staged;
-use manifest::Manifest;
+use plan::resolve;
 use storage::{block, mounts};
 use tree::Source;
 

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use anyhow::{ensure, Context, Result};
-use manifest::journal::Phase;
+use formats::journal::Phase;
 use tree::WipeReport;
 
 use crate::commit::CommittedRun;

@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use manifest::outcomes::{Outcomes, StepResult};
-use manifest::staged;
-use manifest::status::{self, Evidence, State};
+use formats::outcomes::{Outcomes, StepResult};
+use formats::staged;
+use plan::status;
+use plan::status::{Evidence, State};
 use rustix::process::{kill_process, Pid, Signal};
 
 use crate::{enter, initrd, run_directory, status as read, Outcome};

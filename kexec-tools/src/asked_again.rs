@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
-use manifest::facts::Facts;
-use manifest::plan::Plan;
-use manifest::resolve::Choices;
-use manifest::Document;
+use formats::facts::Facts;
+use formats::plan::Plan;
+use formats::Document;
+use plan::resolve::Choices;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{self, Finding, Moment};

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
-use manifest::identity::IdentityPlan;
+use formats::identity::IdentityPlan;
 use tree::Treatment;
 
 /// Packs them from this machine, with their owners and modes and those of the directories that

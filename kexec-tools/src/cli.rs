@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use manifest::entry::{Entry, KexecCall};
-use manifest::keep::{KeepPath, KeepPathError};
-use manifest::plan::PayloadAt;
-use manifest::resolve::{self, Choices, Inputs};
-use manifest::steps::Mode;
-use manifest::trailer::PartKind;
-use manifest::{svg, Document};
+use formats::entry::{Entry, KexecCall};
+use formats::keep::{KeepPath, KeepPathError};
+use formats::plan::PayloadAt;
+use formats::steps::Mode;
+use formats::trailer::PartKind;
+use formats::Document;
+use plan::resolve;
+use plan::resolve::{Choices, Inputs};
+use plan::svg;
 
 use crate::asked_again::Asked;
 use crate::checks::{self, Context as CheckContext, Finding};
@@ -168,13 +170,13 @@ enum CallWish {
 /// Everything that was looked at, with what the checks and the plan make of it.
 pub struct Survey {
     /// The machine.
-    pub facts: manifest::facts::Facts,
+    pub facts: formats::facts::Facts,
     /// What has to be known to ask the checks again.
     pub asked: Asked,
     /// The checks' findings, in the order of their table; the operator's own come last.
     pub findings: Vec<Finding>,
     /// The plan, if there can be one.
-    pub plan: Result<manifest::plan::Plan, resolve::NoPlan>,
+    pub plan: Result<formats::plan::Plan, resolve::NoPlan>,
 }
 
 impl Survey {

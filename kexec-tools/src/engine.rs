@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use formats::plan::Plan;
+use formats::steps::{OnFailure, Place, Step};
 use machine::step_record::StepRecord;
-use manifest::plan::Plan;
-use manifest::steps::{OnFailure, Place, Step};
 
 use crate::image::Image;
 

@@ -9,10 +9,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
+use formats::accounts::Accounts;
+use formats::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
+use formats::keep::{KeepPath, KeepSet};
 use machine::{condition, meminfo, os_release, processes};
-use manifest::accounts::Accounts;
-use manifest::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
-use manifest::keep::{KeepPath, KeepSet};
 use storage::{block, mounts, root};
 
 use crate::{first_process, identity, network, prove, run_directory};
@@ -125,7 +125,7 @@ fn accounts() -> Result<Accounts, String> {
     let root = Path::new("/");
     let files = machine::accounts::read(root).map_err(|e| chain(&e))?;
     let login_defs = machine::accounts::login_defs(root).map_err(|e| chain(&e))?;
-    manifest::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))
+    ::identity::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))
 }
 
 /// Where people's own files are: homes that may not be kept, but whose keys come along.

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use manifest::facts::{InitSystem, Ptrace};
+use formats::facts::{InitSystem, Ptrace};
 
 /// Which init it is.
 pub fn init_system() -> Result<InitSystem> {

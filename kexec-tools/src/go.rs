@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use manifest::plan::Plan;
-use manifest::steps::Mode;
-use manifest::Document;
+use formats::plan::Plan;
+use formats::steps::Mode;
+use formats::Document;
 
 use crate::cli::Survey;
 use crate::{asked_again, log_file, run_directory, show, worker, Outcome};

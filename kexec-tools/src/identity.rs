@@ -1,7 +1,7 @@
 //! What the machine is known by beside its network and its people, read from the old OS's files.
 //!
 //! Decides nothing and fails on nothing: what cannot be read is not there, and whether that
-//! matters is for [`manifest::identity::plan`] to say.
+//! matters is for [`identity::plan`] to say.
 
 mod files;
 mod left;
@@ -10,8 +10,9 @@ mod zone;
 
 use std::path::Path;
 
-use manifest::identity::{cloud, is_below, names, OldIdentity};
-use manifest::keep::KeepPath;
+use formats::identity::{is_below, OldIdentity};
+use formats::keep::KeepPath;
+use identity::{cloud, names};
 
 use files::Tree;
 
@@ -162,7 +163,7 @@ fn plain(path: &str) -> bool {
 
 /// Swap space in files of the root filesystem, which go with it.
 fn swap_files(tree: &Tree, old: &OldIdentity) -> Option<(String, Vec<String>)> {
-    let files: Vec<String> = manifest::identity::fstab::parse(&old.fstab)
+    let files: Vec<String> = identity::fstab::parse(&old.fstab)
         .into_iter()
         .filter_map(|line| line.fields.ok())
         .filter(|f| f.fstype == "swap" && f.source.starts_with('/'))

@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use anyhow::{bail, Context, Result};
-use manifest::resolve::PartSizes;
-use manifest::trailer::{Part, PartKind, Trailer, TRAILER_SIZE};
-use manifest::{Digest, Document, Manifest};
+use formats::trailer::{Part, PartKind, Trailer, TRAILER_SIZE};
+use formats::{Digest, Document, Manifest};
+use plan::resolve::PartSizes;
 
 /// An image with a trailer that was read and is consistent.
 pub struct Image {

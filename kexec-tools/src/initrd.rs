@@ -9,13 +9,13 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use formats::accounts::AccountFiles;
+use formats::plan::{PayloadAt, Plan};
+use formats::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
+use formats::trailer::PartKind;
+use formats::{Digest, Document};
 use kexec_loader::initrd::{member, trailer};
 use kexec_loader::load::Part;
-use manifest::accounts::AccountFiles;
-use manifest::plan::{PayloadAt, Plan};
-use manifest::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
-use manifest::trailer::PartKind;
-use manifest::{Digest, Document};
 
 use crate::carried;
 use crate::image::Image;
@@ -158,7 +158,7 @@ fn pad(out: &mut (impl Write + ?Sized), length: u64) -> std::io::Result<()> {
 /// The accounts are merged behind the commit point, as the plan says; they must be those that it
 /// was made for.
 fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
-    let now = manifest::accounts::parse(files, &[]).context("read the accounts")?;
+    let now = identity::accounts::parse(files, &[]).context("read the accounts")?;
     let user = |name: &str| now.users.iter().find(|u| u.name == name).map(|u| u.uid);
     let group = |name: &str| now.groups.iter().find(|g| g.name == name).map(|g| g.gid);
     let users = plan.accounts.users.iter().map(|row| (row, user(&row.name)));

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use formats::network::{Gateway, Network};
+use identity::network::old::{decide, Evidence};
 use machine::processes::Process;
-use manifest::network::old::{decide, Evidence};
-use manifest::network::{Gateway, Network};
 use network::{ask_all, gateways};
 
 use crate::network_files;

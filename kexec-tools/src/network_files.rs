@@ -1,12 +1,12 @@
 //! The old OS's files and programs that tell where its network came from, read and handed on.
-//! What they mean is decided in [`manifest::network::old`].
+//! What they mean is decided in [`identity::network::old`].
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use identity::network::old::{glob, interfaces, OldFile, RunningClient};
 use machine::processes::Process;
-use manifest::network::old::{glob, interfaces, OldFile, RunningClient};
 
 /// The most that is read of a file, in bytes. Configuration stays far below; of leases, which grow,
 /// the end is read.

@@ -15,8 +15,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use manifest::facts::Facts;
-use manifest::Document;
+use formats::facts::Facts;
+use formats::Document;
 use rustix::process::{kill_process_group, Pid, Signal};
 
 use crate::checks::{Finding, Verdict};

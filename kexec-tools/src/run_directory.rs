@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{bail, Context, Result};
-use manifest::utc::utc;
+use formats::utc::utc;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 /// Holds every run's directory, the lock and the journal.

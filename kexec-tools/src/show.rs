@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use manifest::accounts::{AccountRow, AccountRule};
-use manifest::network::{Content, NewFile};
-use manifest::plan::{PayloadAt, Plan};
-use manifest::steps::{Mode, OnFailure, Place, COMMIT};
+use formats::accounts::{AccountRow, AccountRule};
+use formats::network::{Content, NewFile};
+use formats::plan::{PayloadAt, Plan};
+use formats::steps::{Mode, OnFailure, Place};
+use plan::steps::COMMIT;
 
 use crate::checks::{Finding, Verdict};
 use crate::cli::Survey;

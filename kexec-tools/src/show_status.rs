@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use manifest::status::{self, Evidence, RunStatus, Status};
-use manifest::steps::Place;
-use manifest::svg;
+use formats::steps::Place;
+use plan::status;
+use plan::status::{Evidence, RunStatus, Status};
+use plan::svg;
 
 use crate::show::size;
 

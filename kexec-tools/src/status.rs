@@ -6,14 +6,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
+use formats::journal;
+use formats::journal::Phase;
+use formats::outcomes;
+use formats::outcomes::Outcomes;
+use formats::plan::Plan;
+use formats::rehearsal;
+use formats::rehearsal::Rehearsal;
+use formats::staged;
+use formats::Document;
 use machine::step_record::boot_id;
-use manifest::journal::{self, Phase};
-use manifest::outcomes::{self, Outcomes};
-use manifest::plan::Plan;
-use manifest::rehearsal::{self, Rehearsal};
-use manifest::staged;
-use manifest::status::{self, Evidence, Finished, Leftover, Status};
-use manifest::Document;
+use plan::status;
+use plan::status::{Evidence, Finished, Leftover, Status};
 
 use crate::{run_directory, show_status, Outcome};
 

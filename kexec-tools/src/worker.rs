@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use formats::outcomes;
+use formats::plan::Plan;
+use formats::steps::{Mode, OnFailure, Place};
+use formats::Document;
 use machine::step_record::StepRecord;
-use manifest::outcomes;
-use manifest::plan::Plan;
-use manifest::steps::{Mode, OnFailure, Place};
-use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use storage::freeze;
 
@@ -248,9 +248,9 @@ fn detach() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use manifest::entry::Entry;
-    use manifest::plan::Amount;
-    use manifest::steps::{steps, Circumstances};
+    use formats::entry::Entry;
+    use formats::plan::Amount;
+    use plan::steps::{steps, Circumstances};
 
     #[test]
     fn every_step_of_the_old_os_has_its_deed_and_undoes_what_the_plan_says() {

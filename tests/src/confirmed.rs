@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
-use manifest::confirm::{Confirm, Verdict};
-use manifest::report::Report;
-use manifest::Document;
+use formats::confirm::{Confirm, Verdict};
+use formats::report::Report;
+use formats::Document;
 
 use crate::vm::Machine;
 

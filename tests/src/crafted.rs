@@ -7,8 +7,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use manifest::trailer::{Part, PartKind, Trailer, PART_ALIGNMENT, TRAILER_SIZE};
-use manifest::{Digest, Document, Manifest};
+use formats::trailer::{Part, PartKind, Trailer, PART_ALIGNMENT, TRAILER_SIZE};
+use formats::{Digest, Document, Manifest};
 
 /// Reads the trailer of an image's bytes.
 pub fn trailer_of(image: &[u8]) -> Result<Trailer> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{bail, Context, Result};
-use manifest::network::{Content, Dialect, Written};
+use formats::network::{Content, Dialect, Written};
 use serde_json::Value;
 
 use crate::command::{explain, run};

@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use manifest::entry::Entry;
-use manifest::plan::Amount;
-use manifest::steps::{steps, Circumstances, Mode, Step};
-use manifest::trailer::PartKind;
+use formats::entry::Entry;
+use formats::plan::Amount;
+use formats::steps::{Mode, Step};
+use formats::trailer::PartKind;
+use plan::steps::{steps, Circumstances};
 use serde_json::{json, Value};
 use tempfile::TempDir;
 
@@ -159,7 +160,7 @@ fn make_parts(image: &Path, steps: &[Step], kernel: &Path, initrd: &Path) -> Res
         &bytes[part.offset as usize..(part.offset + part.length) as usize]
     };
     fs::write(kernel, part(PartKind::Kernel)).context("write the kernel")?;
-    let digest = manifest::Digest::of(part(PartKind::Manifest));
+    let digest = formats::Digest::of(part(PartKind::Manifest));
     let mut archive = part(PartKind::Initramfs).to_vec();
     archive.resize(archive.len().next_multiple_of(4), 0);
     let plan = plan(&digest.to_string(), steps);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Result};
-use manifest::outcomes;
+use formats::outcomes;
 
 use crate::ssh::{Running, CONNECTION_LOST};
 use crate::vm::Machine;

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use manifest::confirm::KeptFound;
-use manifest::facts::Kept;
-use manifest::plan::Plan;
-use manifest::Document;
+use formats::confirm::KeptFound;
+use formats::facts::Kept;
+use formats::plan::Plan;
+use formats::Document;
 use rustix::fs::{Mode, OFlags};
 
 use super::{read_document, read_plan};

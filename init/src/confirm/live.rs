@@ -7,10 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use manifest::confirm::{link_now, Asked, KeptFound, Live, SshPort};
-use manifest::identity::{host_keys, HostKey};
-use manifest::network::Network;
-use manifest::plan::Plan;
+use formats::confirm::KeptFound;
+use formats::identity::HostKey;
+use formats::network::Network;
+use formats::plan::Plan;
+use identity::confirm::{link_now, Asked, Live, SshPort};
+use identity::host_keys;
 use storage::mounts;
 
 use super::dns;

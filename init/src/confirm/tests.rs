@@ -4,8 +4,8 @@
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::PathBuf;
 
-use manifest::confirm::Finding;
-use manifest::plan::KeptPath;
+use formats::confirm::Finding;
+use formats::plan::KeptPath;
 use serde_json::json;
 use tempfile::TempDir;
 

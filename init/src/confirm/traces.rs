@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
-use manifest::plan::Plan;
-use manifest::staged;
+use formats::plan::Plan;
+use formats::staged;
 
 use super::units;
 use crate::carry::replace;

@@ -8,9 +8,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
-use manifest::confirm::Baseline;
-use manifest::plan::{KeptPath, Plan};
-use manifest::Document;
+use formats::confirm::Baseline;
+use formats::plan::{KeptPath, Plan};
+use formats::Document;
 
 use super::traces::at;
 use crate::carry::replace;

@@ -1,7 +1,7 @@
 //! What the errors of `kexec_load(2)` and `kexec_file_load(2)` mean to an operator, and after which
 //! of them the other call is worth a try.
 
-use manifest::kexec_call::KexecCall;
+use formats::entry::KexecCall;
 use rustix::io::Errno;
 
 /// What comes after an error.

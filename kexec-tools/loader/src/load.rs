@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use manifest::kexec_call::KexecCall;
+use formats::entry::KexecCall;
 use syscalls::kexec::{self, Segment, Source};
 use syscalls::mapping::Mapping;
 

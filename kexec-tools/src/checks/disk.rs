@@ -1,7 +1,7 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
-use manifest::ext4_features;
-use manifest::facts::{DiskHealth, Health};
+use formats::facts::{DiskHealth, Health};
+use plan::ext4_features;
 
 use super::Force::{Allowed, Never, NotNeeded};
 use super::Moment::{Ram, Stop};

@@ -1,8 +1,8 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
-use manifest::entry::Entry;
-use manifest::network::select;
-use manifest::resolve;
+use formats::entry::Entry;
+use identity::network::select;
+use plan::resolve;
 
 use super::Force::{Allowed, Never};
 use super::Moment::Ram;

@@ -1,6 +1,6 @@
 //! The keep list: that what is named is there, and that the new OS leaves it where it is.
 
-use manifest::resolve;
+use plan::resolve;
 
 use super::Force::{Allowed, Never, NotNeeded};
 use super::Moment::{Ram, Stop};

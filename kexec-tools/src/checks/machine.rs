@@ -1,8 +1,9 @@
 //! The machine as such: what it is, whether it can be entered anew, who else is at work on it.
 
-use manifest::entry::{self, Entry};
-use manifest::facts::Firmware;
-use manifest::version::Version;
+use formats::entry::Entry;
+use formats::facts::Firmware;
+use plan::entry;
+use plan::version::Version;
 
 use super::Force::{Allowed, Never, NotNeeded};
 use super::Moment::Stop;

@@ -15,9 +15,9 @@ mod room;
 
 use std::borrow::Cow;
 
-use manifest::facts::Facts;
-use manifest::manifest::Manifest;
-use manifest::resolve::{Choices, PartSizes};
+use formats::facts::Facts;
+use formats::manifest::Manifest;
+use plan::resolve::{Choices, PartSizes};
 use serde::Serialize;
 
 /// What the checks look at.

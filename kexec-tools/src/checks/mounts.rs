@@ -1,6 +1,6 @@
 //! Other filesystems: where the old OS is spread out, and what would hang or get lost.
 
-use manifest::resolve;
+use plan::resolve;
 
 use crate::prove;
 

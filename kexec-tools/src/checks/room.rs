@@ -1,6 +1,6 @@
 //! Room: bytes and inodes on the root filesystem, and memory.
 
-use manifest::resolve;
+use plan::resolve;
 
 use super::Check;
 use super::Force::Never;

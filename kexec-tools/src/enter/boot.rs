@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bootpath::grub::{once, one_shot};
-use manifest::plan::Plan;
+use formats::plan::Plan;
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, MountFlags};
 use rustix::system::RebootCommand;

@@ -6,16 +6,16 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use formats::entry::CallPlan;
+use formats::entry::{EntryPlan, KexecCall};
+use formats::plan::{PayloadAt, Plan};
+use formats::staged;
 use kexec_loader::errors;
 use kexec_loader::load;
 use kexec_loader::load::LoadError;
 use kexec_loader::running;
 use machine::meminfo;
-use manifest::entry::{EntryPlan, KexecCall};
-use manifest::kexec_call::CallPlan;
-use manifest::plan::{PayloadAt, Plan};
-use manifest::resolve::memory_peak;
-use manifest::staged;
+use plan::resolve::memory_peak;
 use rustix::system::RebootCommand;
 
 use crate::image::Image;

@@ -8,8 +8,8 @@ mod takeover;
 use std::path::Path;
 
 use anyhow::Result;
-use manifest::entry::Entry;
-use manifest::plan::Plan;
+use formats::entry::Entry;
+use formats::plan::Plan;
 
 use crate::image::Image;
 

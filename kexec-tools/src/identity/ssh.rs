@@ -1,6 +1,7 @@
 //! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names.
 
-use manifest::identity::{host_keys, HostKey};
+use formats::identity::HostKey;
+use identity::host_keys;
 
 use super::files::{lines, Tree};
 

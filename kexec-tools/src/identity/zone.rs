@@ -1,7 +1,7 @@
 //! The time zone's name. The C library goes by /etc/localtime, whatever /etc/timezone says; that is
 //! a link into the database, or on older systems a copy of a file of it.
 
-use manifest::identity::names::is_zone;
+use identity::names::is_zone;
 
 use super::files::Tree;
 

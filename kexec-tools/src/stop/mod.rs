@@ -15,9 +15,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
+use formats::facts::InitSystem;
 use machine::processes::{self, Process};
 use machine::sysrq;
-use manifest::facts::InitSystem;
 use rustix::process::{kill_process, Pid, Signal};
 
 /// How long services get to stop, all together. A database may have to write gigabytes.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use manifest::facts::Root;
+use formats::facts::Root;
 use storage::block;
 use storage::root::{reading, RootError};
 

@@ -1,6 +1,6 @@
 //! /proc/meminfo: how much memory there is.
 
-use manifest::facts::Memory;
+use formats::facts::Memory;
 
 /// Parses the text of /proc/meminfo. `None` where `MemTotal` is missing.
 ///

@@ -1,6 +1,6 @@
 //! os-release(5): which OS a tree holds.
 
-use manifest::facts::OsRelease;
+use formats::facts::OsRelease;
 
 /// Parses the text of an os-release file. Fields that are missing stay empty.
 pub fn parse(text: &str) -> OsRelease {

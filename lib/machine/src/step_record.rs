@@ -6,10 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use manifest::outcomes::Outcomes;
-use manifest::steps::Place;
-use manifest::utc::utc;
-use manifest::Document;
+use formats::outcomes::Outcomes;
+use formats::steps::Place;
+use formats::utc::utc;
+use formats::Document;
 
 /// A record and the file that it is kept in.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manifest::network::{Gateway, Network, RouteKind};
+use formats::network::{Gateway, Network, RouteKind};
 use rustix::io::Errno;
 use rustix::net::{netdevice, socket_with, AddressFamily, SocketFlags, SocketType};
 

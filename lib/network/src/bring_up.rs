@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manifest::network::{Link, LinkKind, Network, Origin, Route};
+use formats::network::{Link, LinkKind, Network, Origin, Route};
 use rustix::io::Errno;
 
 use super::kernel::Kernel;

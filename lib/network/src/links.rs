@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use manifest::network::{Address, Bond, Link, LinkKind, Mac, Origin};
+use formats::network::{Address, Bond, Link, LinkKind, Mac, Origin};
 
 use super::sysfs::{Hardware, Sysfs};
 use super::wire::{u32_at, u8_at, Attributes, Message};

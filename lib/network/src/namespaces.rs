@@ -9,7 +9,7 @@ use std::sync::mpsc::{channel, Sender};
 use std::thread;
 use std::time::Duration;
 
-use manifest::network::{Address, Link, LinkKind, Network, Origin, Prefix};
+use formats::network::{Address, Link, LinkKind, Network, Origin, Prefix};
 use nix::mount::{mount, MsFlags};
 use nix::sched::{unshare, CloneFlags};
 

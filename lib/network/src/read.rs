@@ -1,7 +1,7 @@
 //! The network as the kernel has it. Dumps are taken first and understood second, so that the
 //! second part is pure.
 
-use manifest::network::{Dns, Link, Network, Origin};
+use formats::network::{Dns, Link, Network, Origin};
 use rustix::io::Errno;
 
 use super::kernel::Kernel;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use manifest::network::{Address, Bond, Link, LinkKind, Mac, Network, Origin};
+use formats::network::{Address, Bond, Link, LinkKind, Mac, Network, Origin};
 use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::link::{
     BondLacpRate, BondMode, BondXmitHashPolicy, InfoBond, InfoBondPort, InfoData, InfoKind,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use manifest::network::{Address, Bond, Link, LinkKind, Mac, Prefix, Route, RouteKind, Rule};
+use formats::network::{Address, Bond, Link, LinkKind, Mac, Prefix, Route, RouteKind, Rule};
 
 use super::kernel::{NLM_F_CREATE, NLM_F_EXCL};
 use super::links::{

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use manifest::network::{Address, Link, Origin, Prefix, Route, RouteKind, Rule};
+use formats::network::{Address, Link, Origin, Prefix, Route, RouteKind, Rule};
 
 use super::links::{of_kind, AF_INET, AF_INET6};
 use super::wire::{u16_at, u32_at, u8_at, Attributes, Message};

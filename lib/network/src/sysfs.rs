@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use manifest::network::Mac;
+use formats::network::Mac;
 
 /// Facts of all links, by name.
 pub type Sysfs = BTreeMap<String, Hardware>;

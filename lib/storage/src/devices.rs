@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use manifest::identity::DeviceFacts;
+use formats::identity::DeviceFacts;
 
 use crate::block::{self, BlockDevice};
 use crate::{mbr, mounts};

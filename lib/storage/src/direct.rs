@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use manifest::Digest;
+use formats::Digest;
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 
-use manifest::facts::{DiskHealth, Health};
+use formats::facts::{DiskHealth, Health};
 use syscalls::disk;
 
 use crate::block::{self, BlockDevice};

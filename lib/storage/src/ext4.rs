@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use manifest::ext4_features::Ext4Features;
+use formats::facts::Ext4Features;
 
 /// Where the superblock begins, in bytes from the start of the filesystem.
 pub const SUPERBLOCK_AT: u64 = 1024;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use manifest::facts::Layer;
+use formats::facts::Layer;
 
 use crate::block::{self, BlockDevice};
 use crate::mounts::Mount;

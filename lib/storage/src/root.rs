@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use manifest::facts::{Root, RootIdentity};
+use formats::facts::{Root, RootIdentity};
 
 use crate::block::{self, BlockDevice};
 use crate::{ext4, mbr, mounts};

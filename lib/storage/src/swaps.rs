@@ -1,6 +1,6 @@
 //! /proc/swaps, as described in proc(5).
 
-use manifest::facts::Swap;
+use formats::facts::Swap;
 
 /// Every swap area but those that are memory themselves.
 pub fn parse(text: &str) -> Vec<Swap> {

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use manifest::ext4_features::{unknown, Readers};
+use formats::tools::Readers;
+use plan::ext4_features::unknown;
 use storage::ext4;
 use storage::ext4::Superblock;
 

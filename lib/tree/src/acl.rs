@@ -6,7 +6,7 @@
 
 use std::ffi::CStr;
 
-use manifest::accounts::{NumberMap, Owners};
+use formats::accounts::{NumberMap, Owners};
 
 const ATTRIBUTES: [&CStr; 2] = [c"system.posix_acl_access", c"system.posix_acl_default"];
 const VERSION: [u8; 4] = 2_u32.to_le_bytes();

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use manifest::keep::{Fate, KeepSet};
+use formats::keep::{Fate, KeepSet};
 
 use super::error::TreeError;
 use super::header::{Entry, Kind, BLOCK, END};

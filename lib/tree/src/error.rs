@@ -59,7 +59,7 @@ pub enum TreeError {
     },
     /// The description of the payload contradicts itself.
     #[error("the description of the payload is unsound")]
-    Description(#[from] manifest::payload::PayloadError),
+    Description(#[from] formats::payload::PayloadError),
     /// A frame's bytes are not the ones that were packed.
     #[error("frame {index} of the payload is damaged: its digest is {found}, not {expected}")]
     FrameDigest {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use manifest::facts::OutsideLinks;
+use formats::facts::OutsideLinks;
 
 /// How many files are followed. Trees of hard links, as backups have them, go into the millions.
 const MAX: usize = 1 << 18;
@@ -58,7 +58,7 @@ mod tests {
     use std::fs;
     use std::os::fd::AsFd;
 
-    use manifest::keep::KeepPath;
+    use formats::keep::KeepPath;
 
     use super::*;
 

@@ -8,10 +8,10 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use manifest::accounts::Owners;
-use manifest::keep::KeepPath;
-use manifest::measure::Measure;
-use manifest::Digest;
+use formats::accounts::Owners;
+use formats::keep::KeepPath;
+use formats::measure::Measure;
+use formats::Digest;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 

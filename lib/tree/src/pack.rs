@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::{mpsc, Condvar, Mutex, PoisonError};
 
-use manifest::payload::{Frame, Payload};
-use manifest::Digest;
+use formats::payload::{Frame, Payload};
+use formats::Digest;
 use rustix::fs::{Mode, OFlags};
 
 use super::error::{printable, TreeError};

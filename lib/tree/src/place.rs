@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use manifest::keep::{Fate, KeepSet};
+use formats::keep::{Fate, KeepSet};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, UTIME_OMIT};
 use rustix::io::Errno;
 

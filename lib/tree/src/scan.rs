@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 
-use manifest::payload::DirectoryLink;
+use formats::payload::DirectoryLink;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 

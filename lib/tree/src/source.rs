@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use manifest::payload::Frame;
-use manifest::Digest;
+use formats::payload::Frame;
+use formats::Digest;
 
 /// How much is read at once.
 const CHUNK: usize = 256 * 1024;

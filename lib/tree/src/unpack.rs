@@ -13,9 +13,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use manifest::accounts::NumberMap;
-use manifest::keep::{Fate, KeepSet};
-use manifest::payload::Payload;
+use formats::accounts::NumberMap;
+use formats::keep::{Fate, KeepSet};
+use formats::payload::Payload;
 use zstd::zstd_safe::{DCtx, DParameter};
 
 use super::acl;

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use manifest::keep::{Fate, KeepNode, KeepSet};
+use formats::keep::{Fate, KeepNode, KeepSet};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 

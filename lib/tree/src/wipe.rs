@@ -10,7 +10,7 @@ use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use manifest::keep::{Fate, KeepNode, KeepSet};
+use formats::keep::{Fate, KeepNode, KeepSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
-use manifest::keep::KeepSet;
+use formats::keep::KeepSet;
 use tree::{pack_items, pack_paths, unpack_tar, Treatment};
 use tree_fixture::{assert_same, keep, run, snapshot, Disk};
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use manifest::keep::{KeepPath, KeepSet};
+use formats::keep::{KeepPath, KeepSet};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use tree::{measure_by, pack, unpack_by, wipe_by, Lookup, PackOptions, UnpackOptions};

@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 
-use manifest::keep::KeepSet;
-use manifest::payload::Payload;
+use formats::keep::KeepSet;
+use formats::payload::Payload;
 use tree::{unpack, unpack_by, UnpackOptions};
 use tree_fixture::payloads::{entry, pack_tree, payload_of, source_of};
 use tree_fixture::{assert_same, keep, quiet, snapshot, Disk, LOOKUPS};

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use manifest::keep::KeepPath;
+use formats::keep::KeepPath;
 use rustix::fs::{FileType, Mode, CWD};
 use tree::{measure, measure_by, wipe, wipe_by, TreeError};
 use tree_fixture::{hostile, keep, quiet, run, snapshot, Disk, LOOKUPS};

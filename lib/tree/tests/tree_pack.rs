@@ -8,7 +8,7 @@ use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use manifest::keep::KeepSet;
+use formats::keep::KeepSet;
 use tree::{pack, unpack, unpack_by, PackOptions, Source, TreeError, UnpackOptions};
 use tree_fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
 use tree_fixture::{assert_same, hostile, quiet, run, snapshot, Disk, LOOKUPS};

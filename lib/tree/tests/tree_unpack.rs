@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
-use manifest::keep::KeepSet;
+use formats::keep::KeepSet;
 use tree::{pack, unpack, unpack_by, SkippedBecause, TreeError, UnpackOptions};
 use tree_fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
 use tree_fixture::{assert_same, hostile, keep, quiet, run, snapshot, Disk, LOOKUPS};
@@ -340,7 +340,7 @@ fn owners_become_those_of_the_new_os_but_for_what_is_kept() {
         let before = snapshot(&root.join("var/lib/mysql"));
         let options = UnpackOptions {
             threads: 2,
-            owners: manifest::accounts::NumberMap {
+            owners: formats::accounts::NumberMap {
                 users: vec![(50, 0), (101, 112)],
                 groups: vec![(50, 0), (102, 115)],
             },

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use manifest::keep::{KeepPath, KeepSet};
+use formats::keep::{KeepPath, KeepSet};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tree::{validate_keep, validate_keep_by, wipe, wipe_by, TreeError};

@@ -15,10 +15,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use manifest::keep::{KeepPath, KeepSet};
-use manifest::payload::Payload;
-use manifest::trailer::PartKind;
-use manifest::{Document, Manifest};
+use formats::keep::{KeepPath, KeepSet};
+use formats::payload::Payload;
+use formats::trailer::PartKind;
+use formats::{Document, Manifest};
 use reroot_tests::command::run;
 use reroot_tests::crafted::trailer_of;
 use reroot_tests::images::image;

@@ -8,11 +8,11 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
+use formats::confirm::{Confirm, Verdict};
+use formats::plan::Plan;
+use formats::report::Report;
+use formats::Document;
 use indicatif::{ProgressBar, ProgressStyle};
-use manifest::confirm::{Confirm, Verdict};
-use manifest::plan::Plan;
-use manifest::report::Report;
-use manifest::Document;
 use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::image;

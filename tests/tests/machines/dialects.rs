@@ -4,10 +4,11 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use manifest::network::{
-    dialect, Address, Bond, Dialect, Link, LinkKind, Network, Origin, Resolver, Route, RouteKind,
-    Rule, Stack,
+use formats::network::{
+    Address, Bond, Dialect, Link, LinkKind, Network, Origin, Resolver, Route, RouteKind, Rule,
+    Stack,
 };
+use identity::network::dialect;
 use reroot_tests::dialect_tree::{bring_up, Surroundings, Up};
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ fn route(to: &str, via: Option<&str>, link: &str) -> Route {
 }
 
 fn rule(priority: u32, from: &str, table: u32) -> Rule {
-    let from: manifest::network::Prefix = from.parse().unwrap();
+    let from: formats::network::Prefix = from.parse().unwrap();
     Rule {
         ipv6: from.ip.is_ipv6(),
         priority,

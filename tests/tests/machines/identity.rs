@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
-use manifest::confirm::Verdict;
+use formats::confirm::Verdict;
 use reroot_tests::evidence;
 use reroot_tests::images::{image, trixie_with};
 use reroot_tests::outside;

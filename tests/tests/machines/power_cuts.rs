@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
-use manifest::trailer::PartKind;
+use formats::trailer::PartKind;
 use reroot_tests::confirmed;
 use reroot_tests::crafted::trailer_of;
 use reroot_tests::evidence::{self, Evidence};

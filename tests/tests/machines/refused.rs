@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use manifest::trailer::{PartKind, TRAILER_SIZE};
+use formats::trailer::{PartKind, TRAILER_SIZE};
 use reroot_tests::crafted::trailer_of;
 use reroot_tests::disk::Disk;
 use reroot_tests::images::image;

@@ -1,12 +1,12 @@
 //! For every check a machine or an image that it is there to refuse.
 
-use manifest::facts::{
+use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OutsideLinks, Root, Swap,
 };
-use manifest::identity::DeviceFacts;
-use manifest::keep::KeepPath;
-use manifest::manifest::Manifest;
-use manifest::payload::DirectoryLink;
+use formats::identity::DeviceFacts;
+use formats::keep::KeepPath;
+use formats::manifest::Manifest;
+use formats::payload::DirectoryLink;
 
 use super::plain::{accounts, link, measure, wireguard, MIB};
 

@@ -1,9 +1,10 @@
 //! The checks of entries: one that cannot be taken is refused only where it was asked for.
 
-use manifest::entry::{Entry, KexecCall};
-use manifest::facts::{Facts, InitSystem};
-use manifest::plan::PayloadAt;
-use manifest::resolve::{self, Choices};
+use formats::entry::{Entry, KexecCall};
+use formats::facts::{Facts, InitSystem};
+use formats::plan::PayloadAt;
+use plan::resolve;
+use plan::resolve::Choices;
 
 use super::plain::{image, machine, MIB, SIZES};
 use super::{run, Context};

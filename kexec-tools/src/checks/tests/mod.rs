@@ -4,11 +4,11 @@ mod cases;
 mod entries;
 mod plain;
 
-use manifest::asked_again;
-use manifest::facts::{Facts, Firmware, Memory};
-use manifest::manifest::Manifest;
-use manifest::plan::PayloadAt;
-use manifest::resolve::Choices;
+use formats::facts::{Facts, Firmware, Memory};
+use formats::manifest::Manifest;
+use formats::plan::PayloadAt;
+use plan::asked_again;
+use plan::resolve::Choices;
 
 use self::cases::{bind, mounted, CASES};
 use self::plain::{image, machine, MIB, SIZES};

@@ -1,22 +1,22 @@
 //! A plain machine and a plain image, against which nothing speaks.
 
-use manifest::accounts::{Accounts, Group, Owners, User};
-use manifest::ext4_features::Ext4Features;
-use manifest::facts::{
+use formats::accounts::{Accounts, Group, Owners, User};
+use formats::facts::Ext4Features;
+use formats::facts::{
     Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
     Root, RootIdentity,
 };
-use manifest::identity::{NewIdentity, OldIdentity};
-use manifest::keep::KeepPath;
-use manifest::manifest::{Boot, Initramfs, Kernel, Loader, Manifest};
-use manifest::measure::Measure;
-use manifest::network::{
+use formats::identity::{NewIdentity, OldIdentity};
+use formats::keep::KeepPath;
+use formats::manifest::{Boot, Initramfs, Kernel, Loader, Manifest};
+use formats::measure::Measure;
+use formats::network::{
     Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Origin, Resolver, Stack,
 };
-use manifest::payload::{DirectoryLink, Frame, Payload};
-use manifest::resolve::PartSizes;
-use manifest::tools::Tools;
-use manifest::Digest;
+use formats::payload::{DirectoryLink, Frame, Payload};
+use formats::tools::Tools;
+use formats::Digest;
+use plan::resolve::PartSizes;
 
 pub(super) const MIB: u64 = 1 << 20;
 /// 2026-11-23.

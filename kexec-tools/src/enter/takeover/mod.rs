@@ -13,7 +13,7 @@ mod stops;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use manifest::plan::Plan;
+use formats::plan::Plan;
 
 use crate::image::Image;
 

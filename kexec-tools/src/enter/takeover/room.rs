@@ -12,10 +12,10 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use cpio::newc;
 use flate2::read::MultiGzDecoder;
-use manifest::plan::{PayloadAt, Plan};
-use manifest::staged;
-use manifest::trailer::PartKind;
-use manifest::Digest;
+use formats::plan::{PayloadAt, Plan};
+use formats::staged;
+use formats::trailer::PartKind;
+use formats::Digest;
 use rustix::fs::{makedev, mknodat, FileType, Mode, CWD};
 use rustix::mount::{
     mount, mount_change, unmount, MountFlags, MountPropagationFlags, UnmountFlags,

@@ -5,7 +5,7 @@
 //! The boot block is the partition's first 1024 bytes, which ext4 never uses. GRUB's core image for
 //! this time ([`CORE_CONFIG`]) reads its commands from there.
 
-use manifest::staged::{Staged, StagedFile};
+use formats::staged::{Staged, StagedFile};
 
 /// Bytes of the boot block.
 pub const SIZE: usize = 1024;
@@ -87,7 +87,7 @@ pub fn may_be_replaced(block: &[u8], grub_in_gap: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use manifest::Digest;
+    use formats::Digest;
 
     fn staged() -> Staged {
         let file = |offset, length| StagedFile {

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use manifest::ext4_features::Ext4Features;
-use manifest::facts::{Bind, Condition, Root};
+use formats::facts::Ext4Features;
+use formats::facts::{Bind, Condition, Root};
 
 use crate::processes::Process;
 use bootpath::{other_loader, secure_boot};

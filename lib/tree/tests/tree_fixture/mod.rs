@@ -17,8 +17,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use manifest::keep::{KeepPath, KeepSet};
-use manifest::Digest;
+use formats::keep::{KeepPath, KeepSet};
+use formats::Digest;
 use tree::Lookup;
 
 /// Both ways to look names up; everything destructive is tested with each.

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use manifest::keep::KeepSet;
-use manifest::payload::{Frame, Payload};
-use manifest::Digest;
+use formats::keep::KeepSet;
+use formats::payload::{Frame, Payload};
+use formats::Digest;
 use tree::{pack, unpack, PackOptions, Source, UnpackOptions};
 
 use super::{quiet, snapshot, Seen};

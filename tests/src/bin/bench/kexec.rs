@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
+use formats::trailer::PartKind;
 use kexec_loader::initrd::{member, trailer};
-use manifest::trailer::PartKind;
 use reroot_tests::bare::{initramfs, stripped, Bare, File};
 use reroot_tests::command::{run, stdout_of};
 use reroot_tests::crafted::trailer_of;

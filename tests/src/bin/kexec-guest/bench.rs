@@ -55,7 +55,7 @@ pub fn enter(name: &str) -> Result<()> {
 fn own() -> Result<()> {
     let kernel = File::open(KERNEL)?;
     let initrd = File::open(INITRD)?;
-    manifest::Digest::of_reader(&mut &initrd, &|_| ()).context("digest")?;
+    formats::Digest::of_reader(&mut &initrd, &|_| ()).context("digest")?;
     let machine = running::read()?;
     load::load(
         &kernel,

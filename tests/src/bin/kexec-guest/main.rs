@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
+use formats::entry::KexecCall;
 use kexec_loader::address::{PhysAddr, Span};
 use kexec_loader::errors;
 use kexec_loader::errors::Then;
@@ -20,7 +21,6 @@ use kexec_loader::load;
 use kexec_loader::load::{LoadError, Part};
 use kexec_loader::memory_map::{Kind, MemoryMap, Region};
 use kexec_loader::{initrd, running};
-use manifest::kexec_call::KexecCall;
 use rustix::mount::{mount, MountFlags};
 use rustix::system::{reboot, RebootCommand};
 

@@ -1,0 +1,231 @@
+//! What the launcher read about a machine, as values. Nothing in here was decided yet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::Accounts;
+use crate::identity::OldIdentity;
+use crate::keep::KeepPath;
+use crate::measure::Measure;
+use crate::network::{Gateway, Network};
+use crate::Document;
+
+mod condition;
+pub use condition::{Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Swap};
+
+/// Everything that `plan` and the checks look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// `uname -n`.
+    pub hostname: String,
+    /// `uname -m`.
+    pub architecture: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// The old OS.
+    pub os: OsRelease,
+    /// What runs as PID 1.
+    pub init: InitSystem,
+    /// Whether the machine was started by UEFI or by a BIOS.
+    pub firmware: Firmware,
+    /// Virtualisation in which this kernel is a guest that cannot be reinstalled: `lxc`, `docker`…
+    pub container: Option<String>,
+    /// Memory.
+    pub memory: Memory,
+    /// Kernel command line of the old OS.
+    pub cmdline: String,
+    /// Active consoles, in the kernel's order (`/sys/class/tty/console/active`).
+    pub consoles: Vec<String>,
+    /// State of kexec.
+    pub kexec: Kexec,
+    /// Whether the boot loader can be made to start something else once, or why not.
+    pub boot_entry: Result<(), String>,
+    /// Whether PID 1 may be traced.
+    pub ptrace: Ptrace,
+    /// The root filesystem; `None` where it is not a plain partition on a plain disk.
+    pub root: Option<Root>,
+    /// Why `root` is `None`.
+    pub root_unknown: Option<String>,
+    /// Other mounted filesystems with a device or a server behind them.
+    pub mounts: Vec<Mount>,
+    /// Swap areas in use, by path.
+    pub swaps: Vec<String>,
+    /// Each path that is to be kept, looked at on the machine.
+    pub kept: Vec<Kept>,
+    /// The network, as the kernel has it, with the evidence of where it came from.
+    pub network: Network,
+    /// What the old OS's configuration says beside that, and the new OS's will not: commands, local
+    /// resolvers.
+    pub network_notes: Vec<String>,
+    /// Every gateway of it, asked.
+    pub gateways: Vec<Gateway>,
+    /// The accounts, or why they cannot be read.
+    pub accounts: Result<Accounts, String>,
+    /// Names, keys and mounts.
+    pub identity: OldIdentity,
+    /// Kernel drivers that the root disk hangs on, by module name with `_` for `-`.
+    pub root_drivers: Vec<String>,
+    /// Hardware watchdogs that are running, by name.
+    pub watchdogs: Vec<String>,
+    /// Where the image is, if that is a filesystem that will be unmounted before it is done with.
+    pub image_on: Option<String>,
+    /// Another run that is in progress, by id.
+    pub other_run: Option<String>,
+    /// The condition that the machine is in.
+    #[serde(default)]
+    pub condition: Condition,
+}
+
+impl Document for Facts {
+    const KIND: &'static str = "reroot-facts";
+    const VERSION: u32 = 1;
+}
+
+/// The parts of os-release(5) that are shown or decided on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OsRelease {
+    /// `ID`.
+    pub id: String,
+    /// `VERSION_ID`.
+    pub version_id: String,
+    /// `PRETTY_NAME`.
+    pub pretty_name: String,
+}
+
+/// What runs as PID 1 and stops services in their own order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InitSystem {
+    /// systemd is running.
+    Systemd,
+    /// sysvinit, with scripts for each run level.
+    Sysvinit,
+    /// upstart, with jobs, and sysvinit's scripts beside them.
+    Upstart,
+    /// Something else, by the name in /proc/1/comm.
+    Other(String),
+}
+
+/// How the machine was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// PC BIOS or its compatibility module.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+/// Memory in bytes, from /proc/meminfo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// `MemTotal`.
+    pub total: u64,
+    /// `MemAvailable`, or what comes nearest on kernels before 3.14.
+    pub available: u64,
+}
+
+/// State of kexec in the running kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kexec {
+    /// `kexec_load` exists, if the kernel was configured with it.
+    pub load: bool,
+    /// `kexec_file_load` exists (3.17 and later, if configured).
+    pub file_load: bool,
+    /// `kernel.kexec_load_disabled` is set; it cannot be taken back before a reboot.
+    pub disabled: bool,
+    /// The lockdown mode in force, if it is not `none`.
+    pub lockdown: Option<String>,
+}
+
+/// What decides whether PID 1 may be traced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ptrace {
+    /// `kernel.yama.ptrace_scope`, where the kernel has it.
+    pub yama_scope: Option<u32>,
+    /// The process that traces PID 1 already, by name and number.
+    pub tracer: Option<String>,
+    /// PID 1 sees another root directory or other mounts than the launcher: what differs.
+    pub other_root: Option<String>,
+    /// PID 1 is a program of another word size than the launcher.
+    pub narrow: bool,
+    /// What the kernel answered when it was asked for PID 1's memory, if that was a refusal: it
+    /// decides as it does for ptrace, security modules included.
+    pub denied: Option<String>,
+}
+
+/// The root filesystem and the partition and disk that it is on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// How it is found again in the RAM environment.
+    pub identity: RootIdentity,
+    /// The partition's device node in the old OS, for people.
+    pub device: String,
+    /// The disk's device node in the old OS, for people.
+    pub disk: String,
+    /// A name that udev makes for the disk in every OS (`/dev/disk/by-id/…`), if there is one.
+    pub disk_by_id: Option<String>,
+    /// Filesystem type as mounted.
+    pub fstype: String,
+    /// Bytes of the filesystem.
+    pub bytes: u64,
+    /// Bytes free, root's reserve included.
+    pub bytes_free: u64,
+    /// Inodes of the filesystem.
+    pub inodes: u64,
+    /// Inodes free.
+    pub inodes_free: u64,
+    /// What the superblock says against relying on this filesystem, if anything.
+    pub errors: Option<String>,
+    /// Other block devices that look the same; the root cannot be told apart from them.
+    pub doubles: Vec<String>,
+    /// Type of the partition table: `dos`, `gpt`, or what was found instead.
+    pub table: String,
+    /// Sectors between the master boot record and the first partition.
+    pub gap_sectors: u64,
+    /// A second boot loader fits in there beside the one in use.
+    pub gap_has_room: bool,
+    /// The disk's master boot record is GRUB's, with its core image in the gap.
+    pub grub_on_disk: bool,
+    /// Other disks that have GRUB in their master boot record.
+    pub grub_elsewhere: Vec<String>,
+}
+
+/// What identifies the root filesystem: its own UUID and the place of its partition. All of it
+/// has to match, on exactly one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootIdentity {
+    /// UUID of the filesystem, as `blkid` prints it.
+    pub fs_uuid: String,
+    /// Signature of the disk's master boot record.
+    pub disk_signature: u32,
+    /// Number of the partition, from 1.
+    pub partition: u32,
+    /// First sector (512 bytes) of the partition.
+    pub start: u64,
+    /// Sectors (512 bytes) of the partition.
+    pub sectors: u64,
+}
+
+/// A mounted filesystem other than the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Where it is mounted.
+    pub target: String,
+    /// What is mounted.
+    pub source: String,
+    /// Filesystem type.
+    pub fstype: String,
+    /// It shows a part of the root filesystem a second time.
+    pub bind_of_root: bool,
+    /// The file that it is an image in, for loop devices.
+    pub backing_file: Option<String>,
+}
+
+/// A path of the keep list, as found on the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The path.
+    pub path: KeepPath,
+    /// What is there, or why it cannot be kept.
+    pub found: Result<Measure, String>,
+}

@@ -1,0 +1,122 @@
+//! The condition that a machine is in: what may be different tomorrow, and is looked at again right
+//! before services are stopped.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that the checks of a machine's condition look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    /// What the machine is to Xen, if it has to do with it: `PV`, `HVM`, `PVH`, `control domain`.
+    pub xen: Option<String>,
+    /// Secure Boot is in force; `None` where the firmware does not say.
+    pub secure_boot: Option<bool>,
+    /// A kernel is loaded that is started when this one crashes.
+    pub crash_kernel: bool,
+    /// The time of day, in seconds since 1970.
+    pub clock: u64,
+    /// The root is mounted so that nothing can be written to it.
+    pub root_read_only: bool,
+    /// Features of the root filesystem, where it is ext4.
+    pub root_features: Option<Ext4Features>,
+    /// The health of every disk, as it tells itself; the root's comes first.
+    pub disks: Vec<DiskHealth>,
+    /// The loader in the root disk's master boot record, where it is a known one other than GRUB 2.
+    pub other_loader: Option<String>,
+    /// Sectors (512 bytes) of the root disk's BIOS boot partition; `None` without one, or without a
+    /// GUID partition table.
+    pub bios_boot_sectors: Option<u64>,
+    /// Mounts that do not answer, by where they are.
+    pub silent_mounts: Vec<String>,
+    /// What is exported by NFS, as `path to clients`.
+    pub exports: Vec<String>,
+    /// Signs that a package manager is in the middle of something, or was left there.
+    pub packages: Vec<String>,
+    /// Processes that no signal can end at the moment, as `name (pid)`.
+    pub stuck: Vec<String>,
+    /// Processes of nobody's service that have files on the root open for writing.
+    pub sessions: Vec<String>,
+    /// Swap areas in use.
+    pub swaps: Vec<Swap>,
+    /// Places where a part of the root filesystem is shown a second time.
+    pub binds: Vec<Bind>,
+    /// Files in the kept trees that have names outside of them too; `None` where there were too
+    /// many to tell.
+    pub outside_links: Option<OutsideLinks>,
+    /// Mounts and swap areas with layers between them and their disks.
+    pub layers: Vec<Layer>,
+}
+
+/// A disk and what it tells about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskHealth {
+    /// Its device node.
+    pub node: String,
+    /// The root filesystem is on it.
+    pub root: bool,
+    /// What it says.
+    pub health: Health,
+}
+
+/// What a disk says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// It expects to go on.
+    Good,
+    /// It expects to fail, or has failed in part; in words.
+    Failing(String),
+    /// It does not say, and why.
+    Unread(String),
+}
+
+/// A swap area in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// The device or file.
+    pub path: String,
+    /// It is a file.
+    pub file: bool,
+    /// Bytes that are swapped out to it.
+    pub used: u64,
+}
+
+/// A part of the root filesystem that is shown at a second place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// What is shown, as a path of the root filesystem.
+    pub shows: String,
+    /// Where.
+    pub target: String,
+}
+
+/// Files in kept trees with names outside of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideLinks {
+    /// How many files.
+    pub files: u64,
+    /// One of them.
+    pub example: String,
+}
+
+/// A mount or swap area that has layers between it and its disks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Where it is mounted; `none` for swap.
+    pub target: String,
+    /// The device.
+    pub source: String,
+    /// Kinds of the layers, top first: `LVM`, `LUKS`, `multipath`, `md`, `bcache`.
+    pub kinds: Vec<String>,
+}
+
+/// The three words of features in a superblock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ext4Features {
+    /// A kernel that does not know one of these may mount the filesystem all the same.
+    pub compat: u32,
+    /// A kernel that does not know one of these must not mount it.
+    pub incompat: u32,
+    /// A kernel that does not know one of these may mount it for reading alone.
+    pub ro_compat: u32,
+}

@@ -1,0 +1,143 @@
+//! Names, keys and mounts: what a machine is known by beside its network and its people.
+
+use serde::{Deserialize, Serialize};
+
+use crate::network::NewFile;
+
+/// What the old OS has, as read from its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldIdentity {
+    /// The host name by /etc/hostname, else the kernel's.
+    pub hostname: String,
+    /// /etc/machine-id, else the one that D-Bus keeps.
+    pub machine_id: Option<String>,
+    /// The text of /etc/hosts; bytes that are no UTF-8 are U+FFFD.
+    pub hosts: String,
+    /// The text of /etc/fstab.
+    pub fstab: String,
+    /// Host keys of the ssh server.
+    pub host_keys: Vec<HostKey>,
+    /// The name of the time zone: `Europe/Madrid`; `None` is UTC or unknown.
+    pub timezone: Option<String>,
+    /// Lines of /etc/default/locale or /etc/locale.conf, without comments.
+    pub locale: Vec<String>,
+    /// cloud-init's instance id, where the old OS has cloud-init and knows one.
+    pub cloud_instance: Option<String>,
+    /// Block devices with what is on them, as far as they can be told without opening a mount.
+    pub devices: Vec<DeviceFacts>,
+    /// Files that exist of those that are carried as they are.
+    pub copied: Vec<String>,
+    /// What is in the old OS and stays behind, by kind: `("crontabs", ["/etc/cron.d/shop"])`.
+    pub left: Vec<(String, Vec<String>)>,
+    /// Paths that are kept; what is there is there in the new OS too.
+    pub kept: Vec<String>,
+    /// What else to know: files that are not carried because they are kept, or are not there.
+    pub notes: Vec<String>,
+}
+
+impl OldIdentity {
+    /// Is a path of the old OS there in the new one because it is kept?
+    pub fn keeps(&self, path: &str) -> bool {
+        self.kept.iter().any(|kept| is_below(path, kept))
+    }
+}
+
+/// Is a path another one, or below it?
+pub fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above.trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A host key of the ssh server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostKey {
+    /// The file with the private half.
+    pub path: String,
+    /// Its type, as it is called in the public half: `ssh-ed25519`, `ssh-rsa`…
+    pub kind: String,
+    /// The fingerprint, as ssh prints it: `SHA256:…`; empty where the public half is not there and
+    /// the private half does not tell it.
+    pub fingerprint: String,
+}
+
+/// A block device with a filesystem or swap space on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFacts {
+    /// Its node in the old OS.
+    pub node: String,
+    /// Other names of the node: what udev links to it, `/dev/disk/by-id/…`, `/dev/mapper/…`.
+    pub links: Vec<String>,
+    /// UUID of what is on it.
+    pub uuid: Option<String>,
+    /// Label of what is on it.
+    pub label: Option<String>,
+    /// UUID of the partition.
+    pub part_uuid: Option<String>,
+    /// Type of what is on it: `ext4`, `swap`…
+    pub fstype: Option<String>,
+}
+
+/// What the payload brings, as the builder found it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewIdentity {
+    /// Types of host keys that its ssh server takes: `ssh-ed25519`, `ssh-rsa`…; empty where it has
+    /// no server.
+    pub host_key_types: Vec<String>,
+    /// Filesystems that its kernel can mount, those that need a program of their own to mount
+    /// (nfs, cifs) only with it.
+    pub filesystems: Vec<String>,
+    /// Login shells that are there.
+    pub shells: Vec<String>,
+    /// It has the time zone database.
+    pub zones: bool,
+    /// It can make locales (`locale-gen`).
+    pub locale_gen: bool,
+    /// It has cloud-init.
+    pub cloud_init: bool,
+    /// Files and folders that the image's author wants carried from the old OS.
+    pub carry: Vec<String>,
+}
+
+impl NewIdentity {
+    /// Can its kernel mount filesystems of this type?
+    pub fn can_mount(&self, fstype: &str) -> bool {
+        self.filesystems.iter().any(|f| f == fstype)
+    }
+}
+
+/// What will be done about names, keys and mounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityPlan {
+    /// The host name.
+    pub hostname: String,
+    /// Files and folders that are copied as they are, by path.
+    pub copied: Vec<String>,
+    /// Those of them that are private host keys: they come with mode 0600, root's, without an
+    /// access control list, for the ssh server takes no others; links to them become files.
+    pub private: Vec<String>,
+    /// Files that are written.
+    pub files: Vec<NewFile>,
+    /// Lines that are added to fstab(5) of the new OS, behind the root's.
+    pub fstab: Vec<String>,
+    /// What those lines mount, for the comparison at the first boot.
+    pub mounts: Vec<PlannedMount>,
+    /// Host keys that the new OS's server shows.
+    pub host_keys: Vec<HostKey>,
+    /// What of the old OS stays behind, in words, one line a kind.
+    pub left: Vec<String>,
+    /// What to know: keys of types that are no longer taken, a locale that is not there.
+    pub notes: Vec<String>,
+}
+
+/// A mount, or swap space, of the new OS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedMount {
+    /// What is mounted, as in fstab(5): `UUID=…`, `server:/path`.
+    pub source: String,
+    /// Where; `none` for swap.
+    pub target: String,
+    /// Filesystem type.
+    pub fstype: String,
+    /// It is mounted at boot (no `noauto`), and must be there (no `nofail`).
+    pub required: bool,
+}

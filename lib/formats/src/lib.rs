@@ -1,0 +1,32 @@
+//! Every document that reroot writes or reads, as types: the image file, its manifest, the facts about
+//! a machine, the plan, the journal, the report.
+//!
+//! Nothing here decides anything or touches a file, a device or the clock. Readers refuse what they do
+//! not know and name both versions; a format and its reader live in the same file.
+
+pub mod accounts;
+pub mod confirm;
+pub mod digest;
+pub mod document;
+pub mod entry;
+pub mod facts;
+pub mod identity;
+pub mod journal;
+pub mod keep;
+pub mod manifest;
+pub mod measure;
+pub mod network;
+pub mod outcomes;
+pub mod payload;
+pub mod plan;
+pub mod rehearsal;
+pub mod report;
+pub mod staged;
+pub mod steps;
+pub mod tools;
+pub mod trailer;
+pub mod utc;
+
+pub use digest::Digest;
+pub use document::{Document, FormatError};
+pub use manifest::Manifest;

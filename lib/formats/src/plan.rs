@@ -1,0 +1,155 @@
+//! The plan of a run: everything that will be done, before it is done. [`plan::resolve`] makes
+//! it; the launcher shows it; the init executes it and trusts nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::AccountPlan;
+use crate::entry::EntryPlan;
+use crate::facts::{Firmware, OsRelease, RootIdentity};
+use crate::identity::IdentityPlan;
+use crate::keep::KeepPath;
+use crate::measure::Measure;
+use crate::network::{Dialect, Gateway, Network, Written};
+use crate::steps::{Mode, Step};
+use crate::{Digest, Document};
+
+/// A resolved plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run's id, `YYYYMMDDTHHMMSSZ-xxxx`.
+    pub run: String,
+    /// What the run is for.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The machine's name.
+    pub hostname: String,
+    /// The image's name.
+    pub image: String,
+    /// Digest of the image's manifest part: the plan is for this very image.
+    pub manifest_digest: Digest,
+    /// The old OS.
+    pub old_os: OsRelease,
+    /// The new OS.
+    pub new_os: OsRelease,
+    /// How the RAM environment is entered.
+    pub entry: EntryPlan,
+    /// Firmware of the machine.
+    pub firmware: Firmware,
+    /// Where the payload waits while the machine is being wiped.
+    pub payload_at: PayloadAt,
+    /// Why it waits there.
+    pub payload_reason: String,
+    /// The root filesystem.
+    pub root: RootIdentity,
+    /// The root's device in the old OS, for people only.
+    pub root_device: String,
+    /// The disk whose boot sectors are rewritten, as the old OS calls it, for people only.
+    pub disk: String,
+    /// The disk's name for the new OS's package configuration, where there is a stable one.
+    pub disk_by_id: Option<String>,
+    /// What is kept, as measured when the plan was made.
+    pub keep: Vec<KeptPath>,
+    /// What goes.
+    pub wiped: Amount,
+    /// What comes.
+    pub unpacked: Amount,
+    /// The network.
+    pub network: NetworkPlan,
+    /// Users and groups.
+    pub accounts: AccountPlan,
+    /// Names, keys and mounts.
+    pub identity: IdentityPlan,
+    /// Filesystems that are not touched and not mounted by the new OS either.
+    pub left_alone: Vec<String>,
+    /// Kernel parameters of the old OS that are there for the hardware; the RAM environment and the
+    /// new OS get them too.
+    pub hardware_parameters: Vec<String>,
+    /// Command line of the RAM environment's kernel.
+    pub cmdline: String,
+    /// What to know although no check refused it.
+    pub warnings: Vec<String>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Document for Plan {
+    const KIND: &'static str = "reroot-plan";
+    const VERSION: u32 = 1;
+}
+
+/// What becomes of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPlan {
+    /// What the machine had and will have: without the links that no configuration accounts for.
+    pub network: Network,
+    /// The gateways that must answer before the commit point and at the first boot, if they
+    /// answered in the old OS.
+    pub gateways: Vec<Gateway>,
+    /// Kernel drivers of the physical links, by module name with `_` for `-`.
+    pub drivers: Vec<String>,
+    /// It is brought up in the RAM environment, and the gateways are asked, before the commit
+    /// point.
+    pub proved: bool,
+    /// The dialect of the files.
+    pub dialect: Dialect,
+    /// The files.
+    pub written: Written,
+    /// Links that do not come along, with the reason.
+    pub left: Vec<String>,
+}
+
+/// Where the payload waits while the machine is being wiped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadAt {
+    /// In the initramfs, in memory. A copy waits on disk all the same, for a run that has to be
+    /// taken up again after a power cut.
+    Ram,
+    /// In the run directory on the root filesystem alone, which the wipe spares.
+    Disk,
+}
+
+/// A kept path with what it held when it was planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPath {
+    /// The path.
+    pub path: KeepPath,
+    /// Entries and bytes below it, and the digest of their metadata.
+    pub measure: Measure,
+}
+
+/// Entries and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Files, directories and everything else that has a name; for what is wiped, inodes.
+    pub entries: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// The step of that name.
+    pub fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|s| s.name == name)
+    }
+
+    /// The run's directory on the root filesystem of the old OS.
+    pub fn run_directory(&self) -> String {
+        format!("/.reroot/{}", self.run)
+    }
+
+    /// Where the run's records stay in the new OS. What is kept is never written to, so they
+    /// remain in the run's own directory if the log directory is kept.
+    pub fn record_directory(&self) -> String {
+        let logs = "/var/log/reroot";
+        let kept = self.keep.iter().any(|k| {
+            let path = k.path.as_str();
+            logs == path || logs.starts_with(&format!("{path}/"))
+        });
+        if kept {
+            self.run_directory()
+        } else {
+            format!("{logs}/{}", self.run)
+        }
+    }
+}

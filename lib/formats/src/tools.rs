@@ -1,0 +1,92 @@
+//! The programs of a payload that a machine's disks need: what they know, and which are there.
+
+use serde::{Deserialize, Serialize};
+
+/// What the builder found in the payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tools {
+    /// When the payload's kernel was made, in seconds since 1970: by its file's time.
+    pub kernel_time: u64,
+    /// Version of the package `e2fsprogs`.
+    pub e2fsprogs: Option<String>,
+    /// Version of the package that GRUB is from.
+    pub grub: Option<String>,
+    /// The incompatible features of ext4 that GRUB refuses, by the code of its `ext2.mod`.
+    pub grub_refuses: Option<u32>,
+    /// Those of [`PROGRAMS`] that are there.
+    pub programs: Vec<String>,
+}
+
+/// Programs without which the new OS cannot put a device of some kind together at boot: the kind,
+/// as in [`crate::facts::Layer`], and the program.
+pub const PROGRAMS: [(&str, &str); 4] = [
+    ("LVM", "lvm"),
+    ("md", "mdadm"),
+    ("multipath", "multipathd"),
+    ("bcache", "bcache-super-show"),
+];
+
+impl Tools {
+    /// What reads the root in the new OS.
+    pub fn readers<'a>(&'a self, kernel: &'a str) -> Readers<'a> {
+        Readers {
+            kernel,
+            e2fsprogs: self.e2fsprogs.as_deref(),
+            grub: self.grub.as_deref(),
+            grub_refuses: self.grub_refuses,
+        }
+    }
+
+    /// What the new OS lacks to put a device together that has these layers.
+    pub fn lacks(&self, kinds: &[String]) -> Vec<String> {
+        kinds
+            .iter()
+            .filter_map(|kind| {
+                match PROGRAMS.iter().find(|(k, _)| k == kind) {
+                    Some((_, program)) if self.programs.iter().any(|p| p == program) => None,
+                    Some((_, program)) => Some(format!("{kind}: the image has no {program}")),
+                    // Its key and /etc/crypttab stay behind.
+                    None => Some(format!("{kind}: the new OS is not told how to open it")),
+                }
+            })
+            .collect()
+    }
+}
+
+/// The programs of the new OS that have to read the root; `None` where the version is not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Readers<'a> {
+    /// `uname -r` of the kernel.
+    pub kernel: &'a str,
+    /// Version of the package that e2fsck is from.
+    pub e2fsprogs: Option<&'a str>,
+    /// Version of the package that GRUB is from.
+    pub grub: Option<&'a str>,
+    /// The incompatible features that this very GRUB refuses, read from its code. Distributions
+    /// give older releases newer knowledge, so this goes before the version.
+    pub grub_refuses: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_what_is_missing_for_each_layer() {
+        let tools = Tools {
+            programs: vec!["lvm".into()],
+            ..Tools::default()
+        };
+        let kinds = |kinds: &[&str]| kinds.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(tools.lacks(&kinds(&["LVM"])), [""; 0]);
+        assert_eq!(
+            tools.lacks(&kinds(&["LVM", "md"])),
+            ["md: the image has no mdadm"]
+        );
+        assert_eq!(
+            tools.lacks(&kinds(&["LUKS"])),
+            ["LUKS: the new OS is not told how to open it"]
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! A machine that is as the plan of the fixtures says.
+
+use fixtures::plan::{host_key, measure, plan};
+use formats::facts::Kept;
+use formats::keep::KeepPath;
+use formats::plan::KeptPath;
+
+use super::super::*;
+
+pub fn baseline() -> Baseline {
+    Baseline {
+        kept: vec![KeptPath {
+            path: KeepPath::parse("/home").unwrap(),
+            measure: measure(2),
+        }],
+        machine_id: Some("0123".to_owned()),
+    }
+}
+
+fn asked(address: &str, link: Option<&str>, answers: bool) -> Asked {
+    Asked {
+        address: address.parse().unwrap(),
+        link: link.map(str::to_owned),
+        answers: Ok(answers),
+    }
+}
+
+/// The machine as the plan has it, with another name for the second link.
+pub fn live() -> Live {
+    let mut network = plan().network.network;
+    network.links[1].name = "ens4".to_owned();
+    network.routes[2].link = Some("ens4".to_owned());
+    let accounts = |all: &[(&str, u32)]| {
+        let all = all
+            .iter()
+            .map(|(name, number)| ((*name).to_owned(), *number));
+        Ok(all.collect())
+    };
+    Live {
+        network: Ok(network),
+        gateways: vec![asked("192.0.2.1", Some("eth0"), true)],
+        servers: vec![asked("192.0.2.53", None, true)],
+        resolver: vec![asked("127.0.0.53", None, true)],
+        hostname: "web1".to_owned(),
+        machine_id: Some("0123".to_owned()),
+        host_keys: vec![host_key()],
+        ssh: SshPort::Greets,
+        users: accounts(&[
+            ("root", 0),
+            ("mysql", 27),
+            ("anna", 1000),
+            ("svc", 4000),
+            ("games", 5),
+        ]),
+        groups: accounts(&[("mysql", 27)]),
+        mounts: vec!["/".to_owned(), "/srv/a b".to_owned()],
+        swaps: vec!["UUID=78".to_owned()],
+        kept: Ok(KeptFound {
+            ended: true,
+            kept: vec![Kept {
+                path: KeepPath::parse("/home").unwrap(),
+                found: Ok(measure(2)),
+            }],
+        }),
+    }
+}

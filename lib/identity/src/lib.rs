@@ -1,0 +1,18 @@
+//! What a machine is known by, decided: its network, accounts, names, keys and mounts, and whether the
+//! new OS has them at its first boot.
+//!
+//! Pure: nothing here touches a file, a device or the clock. The values that are decided on, and
+//! those that come of it, are in [`formats`].
+
+pub mod accounts;
+pub mod confirm;
+pub mod network;
+
+pub mod cloud;
+pub mod fstab;
+pub mod host_keys;
+pub mod mount_options;
+mod mounts;
+pub mod names;
+pub mod plan;
+mod zones;

@@ -1,0 +1,384 @@
+//! The mounts and the swap space of the old fstab(5) that are not the root, for the new OS.
+//!
+//! A device is named by what is on it (`UUID=`), for its node may get another name. What would keep
+//! the new OS from booting is refused: a device that cannot be found, a filesystem that the kernel
+//! cannot mount, an option that nothing knows. What the old OS would not have waited for either
+//! (`noauto`, `nofail`) becomes a comment instead.
+
+use super::fstab::{self, Fields};
+use super::mount_options::{translate, Translated};
+use formats::identity::{is_below, DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
+
+/// Filesystems that the OS mounts by itself, with nothing of anybody's in them.
+const OS_OWN: [&str; 18] = [
+    "proc",
+    "sysfs",
+    "devpts",
+    "devtmpfs",
+    "usbfs",
+    "usbdevfs",
+    "securityfs",
+    "debugfs",
+    "tracefs",
+    "cgroup",
+    "cgroup2",
+    "fusectl",
+    "configfs",
+    "binfmt_misc",
+    "pstore",
+    "mqueue",
+    "rpc_pipefs",
+    "efivarfs",
+];
+
+/// Where an OS has memory mounted for itself.
+const OS_TMPFS: [&str; 8] = [
+    "/run",
+    "/var/run",
+    "/var/lock",
+    "/dev",
+    "/lib/init/rw",
+    "/dev/hugepages",
+    "/proc",
+    "/sys",
+];
+
+/// Where a mount would hide what belongs to the new OS.
+const COVERS: [&str; 13] = [
+    "/boot", "/usr", "/var", "/var/lib", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/dev",
+    "/proc", "/sys", "/run",
+];
+
+/// Filesystems that every kernel has.
+const EVERYWHERE: [&str; 4] = ["tmpfs", "ramfs", "swap", "none"];
+
+/// Tags that name a device by what is on it or around it.
+const TAGS: [&str; 5] = ["UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID"];
+
+/// What becomes of the old lines.
+#[derive(Default)]
+pub(super) struct Mounts {
+    /// Lines of the new fstab.
+    pub(super) lines: Vec<String>,
+    /// What they mount.
+    pub(super) planned: Vec<PlannedMount>,
+    /// What to know.
+    pub(super) notes: Vec<String>,
+    /// Lines that cannot be carried, with the reason.
+    pub(super) refused: Vec<String>,
+}
+
+/// What becomes of a line that has fields.
+enum Outcome {
+    /// It is carried; the text says what could not be kept of it.
+    Carried(Fields),
+    /// It goes, for this reason; nothing is lost.
+    Gone(String),
+    /// It cannot be carried, for this reason.
+    Not(String),
+}
+
+/// Decides about every line.
+pub(super) fn mounts(old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> Mounts {
+    let mut out = Mounts::default();
+    let mut seen: Vec<(usize, Fields)> = Vec::new();
+    for line in fstab::parse(&old.fstab) {
+        let place = format!("line {} of /etc/fstab ({})", line.number, shown(&line.text));
+        let fields = match line.fields {
+            Ok(fields) => fields,
+            Err(why) => {
+                out.notes.push(format!("{place} is left out: {why}"));
+                continue;
+            }
+        };
+        if fields.target == "/" || fields.fstype == "ignore" {
+            continue;
+        }
+        let at_boot = !fields.has("noauto");
+        let may_fail = ["nofail", "nobootwait", "optional"]
+            .map(|o| fields.has(o))
+            .contains(&true);
+        match decide(&fields, old, new, root_uuid) {
+            Outcome::Gone(why) => out.notes.push(format!("{place} is left out: {why}")),
+            Outcome::Not(why) if at_boot && !may_fail => {
+                out.refused.push(format!(
+                    "{place}: {why}; take the line out, or add `nofail` if the machine can do without"
+                ));
+            }
+            Outcome::Not(why) => {
+                out.notes
+                    .push(format!("{place} is carried as a comment: {why}"));
+                out.lines.push(format!("# {}", shown(&line.text)));
+            }
+            Outcome::Carried(fields) => {
+                let twin = seen.iter().find(|(_, other)| {
+                    at_boot && fields.target.starts_with('/') && other.target == fields.target
+                });
+                match twin {
+                    Some((first, other)) if other.source == fields.source => {
+                        out.notes
+                            .push(format!("{place} is left out: line {first} says the same"));
+                        continue;
+                    }
+                    Some((first, _)) => {
+                        out.refused.push(format!(
+                            "{place}: line {first} mounts something else at {}; take one of them out",
+                            fields.target
+                        ));
+                        continue;
+                    }
+                    None => {}
+                }
+                out.planned.push(PlannedMount {
+                    source: fields.source.clone(),
+                    target: fields.target.clone(),
+                    fstype: fields.fstype.clone(),
+                    required: at_boot && !fields.has("nofail"),
+                });
+                out.lines.push(fields.line());
+                if at_boot {
+                    seen.push((line.number, fields));
+                }
+            }
+        }
+    }
+    out
+}
+
+fn decide(fields: &Fields, old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> Outcome {
+    let mut fields = fields.clone();
+    if OS_OWN.contains(&fields.fstype.as_str()) {
+        return Outcome::Gone(format!("the new OS mounts {} by itself", fields.fstype));
+    }
+    let memory = ["tmpfs", "ramfs", "hugetlbfs"].contains(&fields.fstype.as_str());
+    if memory && OS_TMPFS.iter().any(|own| is_below(&fields.target, own)) {
+        return Outcome::Gone(format!("the new OS mounts {} by itself", fields.target));
+    }
+    let swap = fields.fstype == "swap";
+    if swap {
+        "none".clone_into(&mut fields.target);
+    } else if !fields.target.starts_with('/') || fields.target.split('/').any(|name| name == "..") {
+        return Outcome::Not(format!("{:?} is no place to mount at", fields.target));
+    } else if COVERS.contains(&fields.target.as_str()) {
+        return Outcome::Not(format!("it would hide the new OS's own {}", fields.target));
+    }
+    if let Some(why) = settle_source(&mut fields, old, root_uuid) {
+        return why;
+    }
+    if let Some(why) = settle_type(&fields, new) {
+        return Outcome::Not(why);
+    }
+    if let Some(file) = credentials(&fields).filter(|file| !has(old, file)) {
+        return Outcome::Not(format!(
+            "it needs {file}, which neither the keep list nor the carry list names"
+        ));
+    }
+    let mut options: Vec<String> = Vec::new();
+    for option in &fields.options {
+        match translate(&fields.fstype, option) {
+            Translated::As(text) if options.contains(&text) => {}
+            Translated::As(text) => options.push(text),
+            Translated::Dropped => {}
+            Translated::Unknown => {
+                return Outcome::Not(format!(
+                    "{} has no option `{option}` in the new OS",
+                    fields.fstype
+                ))
+            }
+        }
+    }
+    fields.options = options;
+    Outcome::Carried(fields)
+}
+
+/// Names a device by its UUID, and its filesystem by its type. Gives the outcome where the line
+/// is done with.
+fn settle_source(fields: &mut Fields, old: &OldIdentity, root_uuid: &str) -> Option<Outcome> {
+    let swap = fields.fstype == "swap";
+    if is_device(&fields.source) {
+        let device = match find(&fields.source, &old.devices) {
+            Ok(device) => device,
+            Err(why) => return Some(Outcome::Not(why)),
+        };
+        let Some(uuid) = &device.uuid else {
+            return Some(Outcome::Not(format!(
+                "what is on {} has no UUID",
+                device.node
+            )));
+        };
+        if swap && uuid.eq_ignore_ascii_case(root_uuid) {
+            return Some(Outcome::Not("it is the root filesystem".to_owned()));
+        }
+        let found = device.fstype.as_deref();
+        if fields.fstype == "auto" || fields.fstype.contains(',') {
+            match found {
+                Some(found) => found.clone_into(&mut fields.fstype),
+                None => {
+                    return Some(Outcome::Not(format!(
+                        "what is on {} is not known",
+                        device.node
+                    )))
+                }
+            }
+        } else if swap != (found == Some("swap")) && found.is_some() {
+            let found = found.unwrap_or_default();
+            return Some(Outcome::Not(format!("there is {found} on {}", device.node)));
+        }
+        fields.source = format!("UUID={uuid}");
+        return None;
+    }
+    if !fields.source.starts_with('/') || fields.source.starts_with("//") {
+        return None;
+    }
+    // A file or a directory of the old OS.
+    if old.keeps(&fields.source) || elsewhere(old, &fields.source) {
+        return None;
+    }
+    let source = &fields.source;
+    if swap {
+        return Some(Outcome::Gone(format!(
+            "the swap file {source} goes with the old OS"
+        )));
+    }
+    (fields.is_bind()
+        || fields
+            .options
+            .iter()
+            .any(|o| o == "loop" || o.starts_with("loop=")))
+    .then(|| Outcome::Not(format!("{source} is not kept")))
+}
+
+/// Why the new OS cannot mount this type.
+fn settle_type(fields: &Fields, new: &NewIdentity) -> Option<String> {
+    let fstype = fields.fstype.as_str();
+    // One driver mounts all three since 4.3.
+    let ext = ["ext2", "ext3"].contains(&fstype) && new.can_mount("ext4");
+    let nfs = fstype == "nfs4" && new.can_mount("nfs");
+    let there =
+        fields.is_bind() || EVERYWHERE.contains(&fstype) || new.can_mount(fstype) || ext || nfs;
+    (!there).then(|| format!("the new OS cannot mount {fstype:?}"))
+}
+
+/// The file with the name and the password for a share.
+fn credentials(fields: &Fields) -> Option<&str> {
+    let of = |option: &'static str| {
+        fields
+            .options
+            .iter()
+            .find_map(move |o| o.strip_prefix(option))
+    };
+    of("credentials=").or_else(|| of("cred="))
+}
+
+fn is_device(source: &str) -> bool {
+    source.starts_with("/dev/")
+        || source
+            .split_once('=')
+            .is_some_and(|(tag, _)| TAGS.contains(&tag))
+}
+
+/// The one device that a source names.
+fn find<'a>(source: &str, devices: &'a [DeviceFacts]) -> Result<&'a DeviceFacts, String> {
+    let same = |field: &Option<String>, value: &str| {
+        field
+            .as_ref()
+            .is_some_and(|f| f.eq_ignore_ascii_case(value))
+    };
+    let linked = |device: &DeviceFacts, folder: &str, value: &str| {
+        device.links.iter().any(|link| {
+            link.strip_prefix("/dev/disk/")
+                .and_then(|rest| rest.strip_prefix(folder)?.strip_prefix('/'))
+                .is_some_and(|name| name == value || udev_text(name) == value)
+        })
+    };
+    let value_of = |tag: &str, folder: &str| {
+        let path = source
+            .strip_prefix("/dev/disk/")
+            .and_then(|rest| rest.strip_prefix(folder)?.strip_prefix('/'));
+        let tagged = source
+            .split_once('=')
+            .filter(|(found, _)| *found == tag)
+            .map(|(_, value)| value.to_owned());
+        path.map(udev_text).or(tagged)
+    };
+    let found: Vec<&DeviceFacts> = if let Some(uuid) = value_of("UUID", "by-uuid") {
+        devices.iter().filter(|d| same(&d.uuid, &uuid)).collect()
+    } else if let Some(label) = value_of("LABEL", "by-label") {
+        devices
+            .iter()
+            .filter(|d| d.label.as_deref() == Some(&label))
+            .collect()
+    } else if let Some(uuid) = value_of("PARTUUID", "by-partuuid") {
+        devices
+            .iter()
+            .filter(|d| same(&d.part_uuid, &uuid))
+            .collect()
+    } else if let Some(label) = value_of("PARTLABEL", "by-partlabel") {
+        devices
+            .iter()
+            .filter(|d| linked(d, "by-partlabel", &label))
+            .collect()
+    } else if let Some(id) = value_of("ID", "by-id") {
+        devices.iter().filter(|d| linked(d, "by-id", &id)).collect()
+    } else {
+        let named = |d: &&DeviceFacts| d.node == source || d.links.iter().any(|l| l == source);
+        devices.iter().filter(named).collect()
+    };
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(format!("no device is {source}")),
+        many => {
+            let nodes: Vec<_> = many.iter().map(|d| d.node.as_str()).collect();
+            Err(format!(
+                "{source} is more than one device: {}",
+                nodes.join(", ")
+            ))
+        }
+    }
+}
+
+/// A name in /dev/disk without udev's `\x20` and the like.
+fn udev_text(name: &str) -> String {
+    let mut out = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after
+            .strip_prefix(b"x")
+            .filter(|_| first == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits.get(..2)?).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if let Some(byte) = hex {
+            out.push(byte);
+            rest = &after[3..];
+        } else {
+            out.push(first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A line as it can be shown and written behind `#`.
+fn shown(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// Is a file of the old OS there in the new one?
+fn has(old: &OldIdentity, path: &str) -> bool {
+    old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
+}
+
+/// Is a path of the old OS on a filesystem that fstab mounts, and not on the root?
+fn elsewhere(old: &OldIdentity, path: &str) -> bool {
+    fstab::parse(&old.fstab).iter().any(|line| {
+        line.fields.as_ref().is_ok_and(|f| {
+            f.target != "/"
+                && f.target.starts_with('/')
+                && f.source != path
+                && !f.is_bind()
+                && is_below(path, &f.target)
+        })
+    })
+}

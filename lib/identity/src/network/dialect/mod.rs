@@ -1,0 +1,102 @@
+//! Writing a network in the new OS's dialect. Pure: values in, files out.
+//!
+//! Links are bound by MAC address, because names differ between kernels. What is static is
+//! written; what a server gave is asked for again. Whatever a dialect cannot say is refused, and
+//! never left out in silence.
+//!
+//! The payload's own files ([`Written::removed`]) are to be removed before the new ones are
+//! written: their patterns would match those too.
+
+mod checks;
+mod ifupdown;
+mod names;
+mod netplan;
+mod network_manager;
+mod networkd;
+mod resolver;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use formats::network::{Content, Dialect, Network, NewFile, Stack, Written};
+use view::View;
+
+/// The first line of every file.
+const HEADER: &str = "# Written by reroot from the state of the old system.\n";
+
+/// Files of a payload that configure links, in whatever dialect: cloud-init's and the installer's
+/// are among them.
+const FOREIGN: [&str; 5] = [
+    "/etc/systemd/network/*.network",
+    "/etc/systemd/network/*.netdev",
+    "/etc/netplan/*.yaml",
+    "/etc/NetworkManager/system-connections/*",
+    "/etc/network/interfaces.d/*",
+];
+
+/// Writes the files for a network, or says everything that the dialect cannot express, one line
+/// each.
+pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
+    let mut draft = Draft::default();
+    let names = names::plan(network, stack, &mut draft);
+    let view = View::new(network, stack, &names, &mut draft);
+    if !draft.refusals.is_empty() {
+        return Err(draft.refusals);
+    }
+    match stack.dialect {
+        Dialect::Ifupdown => ifupdown::write(&view, &mut draft),
+        Dialect::Netplan => netplan::write(&view, &mut draft),
+        Dialect::Networkd => networkd::write(&view, &mut draft),
+        Dialect::NetworkManager => network_manager::write(&view, &mut draft),
+    }
+    resolver::write(&view, &mut draft);
+    if !draft.refusals.is_empty() {
+        return Err(draft.refusals);
+    }
+    let mut written = draft.written;
+    written.removed.extend(FOREIGN.map(str::to_owned));
+    if !written.files.iter().any(|f| f.path == names::RULES) {
+        written.removed.push(names::RULES.to_owned());
+    }
+    Ok(written)
+}
+
+/// What has been written so far, and what could not be.
+#[derive(Debug, Default)]
+struct Draft {
+    written: Written,
+    refusals: Vec<String>,
+}
+
+impl Draft {
+    fn file(&mut self, path: impl Into<String>, mode: u32, text: String) {
+        self.written.files.push(NewFile {
+            path: path.into(),
+            mode,
+            content: Content::Text(text),
+        });
+    }
+
+    fn link(&mut self, path: &str, target: &str) {
+        self.written.files.push(NewFile {
+            path: path.to_owned(),
+            mode: 0o777,
+            content: Content::Link(target.to_owned()),
+        });
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.written.notes.contains(&note) {
+            self.written.notes.push(note);
+        }
+    }
+
+    fn refuse(&mut self, refusal: impl Into<String>) {
+        let refusal = refusal.into();
+        if !self.refusals.contains(&refusal) {
+            self.refusals.push(refusal);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Entries from evidence, by table.
+
+use super::*;
+use formats::facts::{Condition, Firmware, InitSystem, Kexec, Memory, OsRelease, Ptrace};
+use formats::identity::OldIdentity;
+use formats::network::Network;
+
+fn facts() -> Facts {
+    Facts {
+        hostname: String::new(),
+        architecture: "x86_64".into(),
+        kernel: "5.10.0".into(),
+        os: OsRelease::default(),
+        init: InitSystem::Systemd,
+        firmware: Firmware::Bios,
+        container: None,
+        memory: Memory {
+            total: 0,
+            available: 0,
+        },
+        cmdline: String::new(),
+        consoles: vec![],
+        kexec: Kexec {
+            load: true,
+            file_load: true,
+            disabled: false,
+            lockdown: None,
+        },
+        ptrace: Ptrace::default(),
+        boot_entry: Ok(()),
+        root: None,
+        condition: Condition::default(),
+        root_unknown: None,
+        mounts: vec![],
+        swaps: vec![],
+        kept: vec![],
+        network: Network::default(),
+        network_notes: vec![],
+        gateways: vec![],
+        accounts: Err(String::new()),
+        identity: OldIdentity::default(),
+        root_drivers: vec![],
+        watchdogs: vec![],
+        image_on: None,
+        other_run: None,
+    }
+}
+
+type Change = fn(&mut Facts);
+
+/// What is changed on a plain machine; the entry that is then taken.
+const CASES: &[(Change, Entry)] = &[
+    (|_| (), Entry::Kexec),
+    (|f| f.ptrace.yama_scope = Some(3), Entry::Kexec),
+    (|f| f.kexec.disabled = true, Entry::Takeover),
+    // Whether the running kernel takes the signature shows while services still run.
+    (
+        |f| f.kexec.lockdown = Some("integrity".into()),
+        Entry::Kexec,
+    ),
+    (
+        |f| {
+            f.kexec.lockdown = Some("integrity".into());
+            f.kexec.file_load = false;
+        },
+        Entry::Takeover,
+    ),
+    (|f| f.condition.xen = Some("PV".into()), Entry::Takeover),
+    (
+        |f| {
+            f.condition.xen = Some("PV".into());
+            f.ptrace.yama_scope = Some(2);
+        },
+        Entry::Takeover,
+    ),
+];
+
+#[test]
+fn the_first_way_that_is_open_is_taken() {
+    for (at, (change, expected)) in CASES.iter().enumerate() {
+        let mut facts = facts();
+        change(&mut facts);
+        let plan = choose(&facts, None);
+        assert_eq!(plan.entry, *expected, "case {at}: {}", plan.reason);
+        assert_eq!(plan.call.is_some(), plan.entry == Entry::Kexec);
+        assert_eq!(no_way(&facts), None);
+    }
+}
+
+#[test]
+fn the_reason_says_why_none_before_was_taken() {
+    let mut facts = facts();
+    facts.condition.xen = Some("PV".into());
+    let reason = choose(&facts, None).reason;
+    assert_eq!(reason, "no kexec: this is a paravirtual guest of Xen");
+}
+
+#[test]
+fn what_is_asked_for_is_taken_whatever_speaks_against_it() {
+    let mut facts = facts();
+    facts.ptrace.tracer = Some("gdb (7)".into());
+    assert_eq!(choose(&facts, Some(Entry::Takeover)).entry, Entry::Takeover);
+    assert!(against(Entry::Takeover, &facts).is_some_and(|why| why.contains("gdb (7)")));
+    assert_eq!(against(Entry::Kexec, &facts), None);
+}

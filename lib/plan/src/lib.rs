@@ -1,0 +1,16 @@
+//! What will be done, decided: the entry, the steps and their deadlines, the plan from manifest and
+//! facts, and what became of earlier runs.
+//!
+//! Pure: nothing here touches a file, a device or the clock. What a machine is known by is decided in
+//! [`identity`]; the values themselves are in [`formats`].
+
+pub mod asked_again;
+pub mod entry;
+pub mod ext4_features;
+pub mod kexec_call;
+pub mod rehearsal;
+pub mod resolve;
+pub mod status;
+pub mod steps;
+pub mod svg;
+pub mod version;

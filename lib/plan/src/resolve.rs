@@ -1,0 +1,571 @@
+//! From manifest and facts to a plan: a pure function, so that `plan`, a dry run and `go` speak
+//! of the very same thing.
+
+use crate::entry;
+use crate::steps::{steps, Circumstances};
+use formats::accounts::{AccountPlan, Owners};
+use formats::entry::{CallPlan, Entry, EntryPlan, KexecCall};
+use formats::facts::{Facts, InitSystem, Memory};
+use formats::identity::IdentityPlan;
+use formats::manifest::Manifest;
+use formats::measure::Measure;
+use formats::network::{LinkKind, Network};
+use formats::plan::{Amount, KeptPath, NetworkPlan, PayloadAt, Plan};
+use formats::steps::Mode;
+use formats::Digest;
+use identity::accounts::merge;
+use identity::network::{dialect, select};
+
+const MIB: u64 = 1 << 20;
+
+/// What the kernel of the RAM environment takes for itself: its code and data, page tables,
+/// per-CPU areas, the slab. 42 MiB of `MemTotal` were in use on 6.12 with 2 CPUs and 512 MiB.
+const KERNEL_BYTES: u64 = 56 * MIB;
+/// What wiping and unpacking take: a window and a buffer for each thread, dirty pages.
+pub const WORK_BYTES: u64 = 48 * MIB;
+/// Memory that the old OS keeps to itself while the image is loaded.
+const OLD_OS_SPARE: u64 = 32 * MIB;
+/// Bytes that stay free on the root filesystem, at the least.
+const SPACE_SPARE: u64 = 64 * MIB;
+/// Inodes that stay free, at the least.
+const INODES_SPARE: u64 = 1024;
+
+/// What the operator asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Where the payload shall wait; decided by memory when absent.
+    pub payload_at: Option<PayloadAt>,
+    /// How the RAM environment shall be entered; decided by evidence when absent.
+    pub entry: Option<Entry>,
+    /// How a kernel shall be loaded; decided by evidence when absent.
+    pub kexec_call: Option<KexecCall>,
+    /// What the run is for.
+    pub mode: Mode,
+}
+
+/// The entry, and for kexec the call, by evidence or as asked for.
+pub fn entry_plan(facts: &Facts, choices: &Choices) -> EntryPlan {
+    let mut plan = entry::choose(facts, choices.entry);
+    if let (Some(call), Some(asked)) = (&mut plan.call, choices.kexec_call) {
+        *call = CallPlan::asked(asked);
+    }
+    plan
+}
+
+/// Bytes that a run keeps on the root filesystem from its preparation on: kernel, initramfs and
+/// payload, so that it can be taken up again after a power cut, and what describes it.
+pub fn staged_bytes(sizes: PartSizes) -> u64 {
+    sizes.kernel + sizes.initramfs + sizes.payload + STAGED_SPARE
+}
+
+/// Plan, facts, carried files, logs.
+const STAGED_SPARE: u64 = 16 * MIB;
+
+/// Sizes of an image's parts in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartSizes {
+    /// The kernel.
+    pub kernel: u64,
+    /// The initramfs base, as stored.
+    pub initramfs: u64,
+    /// The payload.
+    pub payload: u64,
+}
+
+/// How much memory a way of entering takes at its worst moment, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPeak {
+    /// While the old OS loads the kernel and the initramfs.
+    pub load: u64,
+    /// In the RAM environment.
+    pub ram: u64,
+}
+
+/// Memory that entering takes.
+///
+/// By `kexec_load` the kernel copies everything once, from files that it may drop from memory
+/// meanwhile, and gives the kernel all that it unpacks itself in. By `kexec_file_load` it reads the
+/// files into memory first. The new kernel then unpacks the initramfs beside the packed bytes: again both at once. A takeover unpacks
+/// it once, by streams, and what is unpacked is what the RAM environment has. Through the boot loader
+/// nothing is loaded while the old OS runs.
+pub fn memory_peak(
+    manifest: &Manifest,
+    sizes: PartSizes,
+    at: PayloadAt,
+    entry: &EntryPlan,
+) -> MemoryPeak {
+    let payload = match at {
+        PayloadAt::Ram => sizes.payload,
+        PayloadAt::Disk => 0,
+    };
+    let kernel = manifest.kernel.init_size.max(sizes.kernel);
+    let packed = sizes.initramfs + payload;
+    let unpacked = manifest.initramfs.unpacked_bytes + payload;
+    let load = match (entry.entry, &entry.call) {
+        (Entry::Boot, _) => 0,
+        (Entry::Takeover, _) => sizes.initramfs + unpacked,
+        (Entry::Kexec, Some(plan)) if plan.call == KexecCall::KexecLoad => kernel + packed,
+        (Entry::Kexec, _) => sizes.kernel + packed + kernel + packed,
+    };
+    let packed_beside = match entry.entry {
+        Entry::Takeover => 0,
+        Entry::Kexec | Entry::Boot => packed,
+    };
+    MemoryPeak {
+        load: load + OLD_OS_SPARE,
+        ram: KERNEL_BYTES + WORK_BYTES + packed_beside + unpacked,
+    }
+}
+
+/// Whether there is room for a peak: the old OS must have it to spare, the machine must have it
+/// at all.
+pub fn memory_suffices(peak: MemoryPeak, memory: Memory) -> bool {
+    peak.load <= memory.available && peak.ram <= memory.total
+}
+
+/// Where the payload will wait, and why.
+pub fn payload_at(
+    manifest: &Manifest,
+    sizes: PartSizes,
+    facts: &Facts,
+    choices: &Choices,
+) -> (PayloadAt, String) {
+    let entry = entry_plan(facts, choices);
+    if entry.entry == Entry::Boot {
+        let reason = "the boot loader loads kernel and initramfs alone".to_owned();
+        return (PayloadAt::Disk, reason);
+    }
+    if let Some(at) = choices.payload_at {
+        return (at, "asked for on the command line".to_owned());
+    }
+    let peak = memory_peak(manifest, sizes, PayloadAt::Ram, &entry);
+    let memory = facts.memory;
+    if memory_suffices(peak, memory) {
+        (
+            PayloadAt::Ram,
+            format!(
+                "memory suffices: loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
+                peak.load / MIB,
+                memory.available / MIB,
+                peak.ram / MIB,
+                memory.total / MIB
+            ),
+        )
+    } else {
+        (
+            PayloadAt::Disk,
+            format!(
+                "too little memory for it: loading would take {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
+                peak.load / MIB,
+                memory.available / MIB,
+                peak.ram / MIB,
+                memory.total / MIB
+            ),
+        )
+    }
+}
+
+/// Size of a filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Bytes.
+    pub bytes: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+/// Space on the root filesystem, in bytes and inodes: what there will be after the wipe, and
+/// what the new OS takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that the new OS takes, spare included.
+    pub bytes_needed: u64,
+    /// Bytes free once the old OS is gone.
+    pub bytes_there: u64,
+    /// Inodes that the new OS takes.
+    pub inodes_needed: u64,
+    /// Inodes free once the old OS is gone.
+    pub inodes_there: u64,
+}
+
+impl Space {
+    /// What is missing, in words; `None` where everything fits.
+    pub fn lack(&self) -> Option<String> {
+        if self.bytes_there < self.bytes_needed {
+            return Some(format!(
+                "the new OS takes {} MiB on the root filesystem, beside what is kept there are {} MiB",
+                self.bytes_needed / MIB,
+                self.bytes_there / MIB
+            ));
+        }
+        (self.inodes_there < self.inodes_needed).then(|| {
+            format!(
+                "the new OS takes {} inodes on the root filesystem, beside what is kept there are {}",
+                self.inodes_needed, self.inodes_there
+            )
+        })
+    }
+}
+
+/// Computes [`Space`]. `staged` is what the run itself keeps on the filesystem, in bytes.
+pub fn space(manifest: &Manifest, fs: Filesystem, kept: &[Measure], staged: u64) -> Space {
+    let kept_bytes: u64 = kept.iter().map(|m| m.disk_bytes).sum();
+    let kept_entries: u64 = kept.iter().map(|m| m.entries).sum();
+    Space {
+        bytes_needed: manifest.payload.disk_bytes + staged + SPACE_SPARE,
+        bytes_there: fs.bytes.saturating_sub(kept_bytes),
+        inodes_needed: manifest.payload.inodes + INODES_SPARE,
+        inodes_there: fs.inodes.saturating_sub(kept_entries),
+    }
+}
+
+/// Everything that goes into a plan beside the facts.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// The image's manifest.
+    pub manifest: &'a Manifest,
+    /// Digest of the manifest part.
+    pub manifest_digest: Digest,
+    /// Sizes of the image's parts.
+    pub sizes: PartSizes,
+    /// What the operator asked for.
+    pub choices: &'a Choices,
+    /// The run's id.
+    pub run: String,
+}
+
+/// Why there is no plan: something that the checks refuse with more words.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoPlan {
+    /// The root filesystem is not known.
+    #[error("the root filesystem is not one that can be reinstalled: {0}")]
+    Root(String),
+    /// A kept path cannot be kept.
+    #[error("{path} cannot be kept: {why}")]
+    Kept {
+        /// The path.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// Something of the machine's identity cannot be carried.
+    #[error("{what} cannot be carried: {why}")]
+    Identity {
+        /// What.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The network of the new OS, or why it cannot have the old one's.
+pub fn network(facts: &Facts, manifest: &Manifest) -> Result<NetworkPlan, Vec<String>> {
+    let stack = manifest
+        .network
+        .as_ref()
+        .ok_or_else(|| vec!["the payload has no network configuration that is known".to_owned()])?;
+    let (network, mut left) = select::select(&facts.network);
+    left.extend_from_slice(&facts.network_notes);
+    let written = dialect::write(&network, stack)?;
+    let known = |name: &str| network.links.iter().any(|l| l.name == name);
+    let mut drivers: Vec<String> = network
+        .links
+        .iter()
+        .filter_map(|l| l.driver.clone())
+        .collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    Ok(NetworkPlan {
+        gateways: facts
+            .gateways
+            .iter()
+            .filter(|g| known(&g.link))
+            .cloned()
+            .collect(),
+        drivers,
+        proved: true,
+        dialect: stack.dialect,
+        written,
+        left,
+        network,
+    })
+}
+
+/// The network as the plan has it: one whose drivers the image lacks cannot be tried.
+fn network_in_plan(
+    facts: &Facts,
+    manifest: &Manifest,
+    entry: Entry,
+    warnings: &mut Vec<String>,
+) -> Result<NetworkPlan, Vec<String>> {
+    let mut network = network(facts, manifest)?;
+    let missing = missing_network_drivers(&network, manifest);
+    // In a takeover the kernel that has the network now goes on.
+    if !missing.is_empty() && entry != Entry::Takeover {
+        network.proved = false;
+        warnings.push(format!(
+            "the network is not tried before the commit point: the image lacks {}",
+            missing.join(", ")
+        ));
+    }
+    Ok(network)
+}
+
+/// Whether a link is of some kind.
+type IsKind = fn(&LinkKind) -> bool;
+
+/// Modules for links that are no hardware.
+const LINK_MODULES: [(&str, IsKind); 3] = [
+    ("bonding", |kind| matches!(kind, LinkKind::Bond(_))),
+    ("8021q", |kind| matches!(kind, LinkKind::Vlan { .. })),
+    ("bridge", |kind| matches!(kind, LinkKind::Bridge { .. })),
+];
+
+/// Modules that bonds, VLANs and bridges of the network need, by name.
+pub fn link_modules(network: &Network) -> Vec<&'static str> {
+    LINK_MODULES
+        .iter()
+        .filter(|(_, is)| network.links.iter().any(|link| is(&link.kind)))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+/// Drivers that the network needs and the image does not have.
+pub fn missing_network_drivers(network: &NetworkPlan, manifest: &Manifest) -> Vec<String> {
+    let there = |name: &str| manifest.kernel.drivers.iter().any(|d| d == name);
+    let links = link_modules(&network.network)
+        .into_iter()
+        .map(str::to_owned);
+    network
+        .drivers
+        .iter()
+        .cloned()
+        .chain(links)
+        .filter(|name| !there(name))
+        .collect()
+}
+
+/// Every path that the new OS gets by its identity, as far as it is known.
+pub fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+    let mut paths = Vec::new();
+    if let Ok(network) = network(facts, manifest) {
+        paths.extend(network.written.files.into_iter().map(|f| f.path));
+    }
+    if let Ok(identity) = identity(facts, manifest) {
+        paths.extend(identity.files.into_iter().map(|f| f.path));
+    }
+    paths
+}
+
+/// Users and groups of the new OS, or why they cannot be merged.
+pub fn accounts(facts: &Facts, manifest: &Manifest) -> Result<AccountPlan, Vec<String>> {
+    let old = facts.accounts.as_ref().map_err(|why| vec![why.clone()])?;
+    let mut kept = Owners::default();
+    for measure in facts.kept.iter().filter_map(|k| k.found.as_ref().ok()) {
+        kept.users.extend(&measure.owners.users);
+        kept.groups.extend(&measure.owners.groups);
+    }
+    merge::merge(old, &manifest.accounts, &kept, &manifest.identity.shells)
+}
+
+/// Names, keys and mounts of the new OS, or why they cannot be carried.
+pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<String>> {
+    let root = facts
+        .root
+        .as_ref()
+        .map_or("", |r| r.identity.fs_uuid.as_str());
+    identity::plan::plan(&facts.identity, &manifest.identity, root)
+}
+
+/// Resolves a plan.
+pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
+    let manifest = inputs.manifest;
+    let root = facts
+        .root
+        .as_ref()
+        .ok_or_else(|| NoPlan::Root(facts.root_unknown.clone().unwrap_or_default()))?;
+    let keep = facts
+        .kept
+        .iter()
+        .map(|k| match &k.found {
+            Ok(measure) => Ok(KeptPath {
+                path: k.path.clone(),
+                measure: measure.clone(),
+            }),
+            Err(why) => Err(NoPlan::Kept {
+                path: k.path.to_string(),
+                why: why.clone(),
+            }),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let (payload_at, payload_reason) = payload_at(manifest, inputs.sizes, facts, inputs.choices);
+    let kept_bytes: u64 = keep.iter().map(|k| k.measure.disk_bytes).sum();
+    let kept_entries: u64 = keep.iter().map(|k| k.measure.entries).sum();
+    let used_bytes = root.bytes.saturating_sub(root.bytes_free);
+    let mut warnings = Vec::new();
+    let identity =
+        identity(facts, manifest).map_err(|why| cannot_carry("names, keys and mounts", &why))?;
+    let used_inodes = root.inodes.saturating_sub(root.inodes_free);
+    let entry = entry_plan(facts, inputs.choices);
+    warnings.extend(stop_warning(&facts.init));
+    let wiped = Amount {
+        entries: used_inodes.saturating_sub(kept_entries),
+        bytes: used_bytes.saturating_sub(kept_bytes),
+    };
+    let unpacked = Amount {
+        entries: manifest.payload.entries,
+        bytes: manifest.payload.disk_bytes,
+    };
+    let peak = memory_peak(manifest, inputs.sizes, payload_at, &entry);
+    let steps = steps(Circumstances {
+        mode: inputs.choices.mode,
+        entry: entry.entry,
+        load_before_stop: peak.load <= facts.memory.available,
+        kept: Amount {
+            entries: kept_entries,
+            bytes: kept_bytes,
+        },
+        wiped,
+        unpacked,
+    });
+    Ok(Plan {
+        run: inputs.run.clone(),
+        mode: inputs.choices.mode,
+        hostname: facts.hostname.clone(),
+        image: manifest.name.clone(),
+        manifest_digest: inputs.manifest_digest,
+        old_os: facts.os.clone(),
+        new_os: manifest.os.clone(),
+        entry: entry.clone(),
+        firmware: facts.firmware,
+        payload_at,
+        payload_reason,
+        root: root.identity.clone(),
+        root_device: root.device.clone(),
+        disk: root.disk.clone(),
+        disk_by_id: root.disk_by_id.clone(),
+        keep,
+        wiped,
+        unpacked,
+        network: network_in_plan(facts, manifest, entry.entry, &mut warnings)
+            .map_err(|why| cannot_carry("the network", &why))?,
+        accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
+        left_alone: left_alone(facts, &identity),
+        identity,
+        cmdline: ram_cmdline(
+            &facts.consoles,
+            &manifest.boot.consoles,
+            &hardware_parameters(&facts.cmdline),
+        ),
+        hardware_parameters: hardware_parameters(&facts.cmdline),
+        warnings,
+        steps,
+    })
+}
+
+/// The RAM environment's command line: the machine's own consoles first, so that the operator
+/// sees the blind phase where he sees the machine boot, then the image's.
+///
+/// `rootfstype=ramfs` keeps the initramfs off tmpfs, which would stop at half of the memory.
+/// `panic=` brings the old OS back if the kernel dies before the init could do anything.
+fn ram_cmdline(machine: &[String], image: &[String], hardware: &[String]) -> String {
+    let mut consoles: Vec<&str> = image.iter().map(String::as_str).collect();
+    for console in machine {
+        let known = |c: &&str| c.split(',').next() == Some(console);
+        match consoles.iter().position(known) {
+            // The old OS's last console is where its operator looks: it stays last.
+            Some(at) => {
+                let console = consoles.remove(at);
+                consoles.push(console);
+            }
+            None => consoles.push(console),
+        }
+    }
+    let mut words = vec!["rootfstype=ramfs".to_owned(), "panic=30".to_owned()];
+    words.extend(consoles.iter().map(|c| format!("console={c}")));
+    words.extend_from_slice(hardware);
+    words.push("loglevel=4".to_owned());
+    words.join(" ")
+}
+
+/// Kernel parameters that a machine has because of its hardware, by how they begin. Without them
+/// the next kernel may hang where this one does not.
+const HARDWARE_PARAMETERS: [&str; 23] = [
+    "acpi=",
+    "acpi_",
+    "ahci.",
+    "amd_iommu=",
+    "clocksource=",
+    "edd=",
+    "intel_iommu=",
+    "iommu=",
+    "libata.",
+    "mem=",
+    // Of virtual machines on busy hosts, whose timer may be late when it is looked for.
+    "no_timer_check",
+    "noacpi",
+    "noapic",
+    "nolapic",
+    "nomodeset",
+    "nox2apic",
+    "nvme",
+    "pci=",
+    "pcie_",
+    "processor.",
+    "rootdelay=",
+    "scsi_mod.",
+    "tsc=",
+];
+
+/// The old OS's parameters that are there for the hardware. Those with characters that a shell or
+/// GRUB reads in its own way are left out: none of them needs any.
+fn hardware_parameters(cmdline: &str) -> Vec<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:=@/".contains(c);
+    cmdline
+        .split_whitespace()
+        .filter(|word| {
+            HARDWARE_PARAMETERS
+                .iter()
+                .any(|start| word.starts_with(start))
+        })
+        .filter(|word| word.chars().all(plain))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What the run leaves as it is and the new OS does not use by itself.
+fn left_alone(facts: &Facts, identity: &IdentityPlan) -> Vec<String> {
+    let mounts = facts.mounts.iter().filter(|m| !m.bind_of_root);
+    let carried = |target: &str| identity.mounts.iter().any(|m| m.target == target);
+    mounts
+        .filter(|m| !carried(&m.target))
+        .map(|m| format!("{} ({} on {})", m.target, m.fstype, m.source))
+        .collect()
+}
+
+fn cannot_carry(what: &'static str, why: &[String]) -> NoPlan {
+    NoPlan::Identity {
+        what,
+        why: why.join("; "),
+    }
+}
+
+/// What to know about stopping services under an old init.
+fn stop_warning(init: &InitSystem) -> Option<String> {
+    match init {
+        InitSystem::Systemd | InitSystem::Sysvinit => None,
+        InitSystem::Upstart => Some(
+            "PID 1 is upstart: its jobs are stopped by the order of its list, which was tried on \
+             recorded lists only"
+                .to_owned(),
+        ),
+        InitSystem::Other(name) => Some(format!(
+            "PID 1 is {name}, which is not known: services are not stopped in an order of their \
+             own, every process gets SIGTERM and, after 10 s, SIGKILL"
+        )),
+    }
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

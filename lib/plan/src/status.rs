@@ -1,0 +1,347 @@
+//! What an earlier run did, how far it came and why it failed, from what it left: a pure function.
+
+use serde::{Deserialize, Serialize};
+
+use formats::journal::Phase;
+use formats::outcomes::{Failure, Outcomes, StepOutcome, StepResult};
+use formats::plan::Plan;
+use formats::rehearsal::Rehearsal;
+use formats::steps::{Mode, OnFailure, Place, Step};
+use formats::Document;
+
+/// What a run left, as it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The run's id.
+    pub run: String,
+    /// Where it was found.
+    pub directory: String,
+    /// Its plan.
+    pub plan: Option<Plan>,
+    /// Its steps in the old OS.
+    pub old_os: Option<Outcomes>,
+    /// Its steps in the RAM environment.
+    pub ram: Option<Outcomes>,
+    /// The report of a reinstallation.
+    pub report: Option<Finished>,
+    /// The report of a rehearsal.
+    pub rehearsal: Option<Rehearsal>,
+    /// The journal's last phase, if it is of this run.
+    pub journal: Option<Phase>,
+    /// Its worker is alive.
+    pub in_progress: bool,
+    /// Files that only a run in progress needs.
+    pub leftovers: Vec<Leftover>,
+    /// The id of the boot in which this was read.
+    pub boot: String,
+}
+
+/// As much of [`formats::report::Report`] as is looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Finished {
+    /// What the first boot found; absent until it has.
+    #[serde(default)]
+    pub confirm: Option<Confirmed>,
+}
+
+impl Document for Finished {
+    const KIND: &'static str = formats::report::Report::KIND;
+    const VERSION: u32 = formats::report::Report::VERSION;
+}
+
+/// As much of [`formats::confirm::Confirm`] as is looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// Nothing fell short.
+    pub passed: bool,
+}
+
+/// A file that only a run in progress needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// Its path.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It goes on.
+    InProgress,
+    /// The new OS is in place.
+    Done,
+    /// The rehearsal came back, and found nothing against a reinstallation.
+    Rehearsed,
+    /// The rehearsal came back, and found something.
+    RehearsedWithFindings,
+    /// It failed before the commit point: the old OS is as it was.
+    Reverted,
+    /// It ended without a word before the commit point: the old OS is as it was.
+    Interrupted,
+    /// It is behind the commit point and not done.
+    Committed,
+    /// Nothing tells.
+    Unknown,
+}
+
+impl State {
+    /// A few words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            State::InProgress => "in progress",
+            State::Done => "done: the new OS is in place",
+            State::Rehearsed => "rehearsed: nothing stands against a reinstallation",
+            State::RehearsedWithFindings => "rehearsed: something differs from the plan",
+            State::Reverted => "failed and reverted",
+            State::Interrupted => "ended without a word",
+            State::Committed => "behind the commit point and not done",
+            State::Unknown => "unknown",
+        }
+    }
+}
+
+/// A run, judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// The run's id.
+    pub run: String,
+    /// Where it was found.
+    pub directory: String,
+    /// What it was for.
+    pub mode: Option<Mode>,
+    /// The old OS.
+    pub from: Option<String>,
+    /// The new OS.
+    pub to: Option<String>,
+    /// How it stands.
+    pub state: State,
+    /// The last step that was begun, and where.
+    pub reached: Option<Reached>,
+    /// The journal's last phase.
+    pub journal: Option<Phase>,
+    /// What failed first.
+    pub first_failure: Option<Failure>,
+    /// What failed after it.
+    pub later_failures: Vec<Failure>,
+    /// What is intact.
+    pub intact: String,
+    /// What to do next.
+    pub next: String,
+    /// Files that only a run in progress needs, and that are still there.
+    pub leftovers: Vec<Leftover>,
+    /// Every step that was begun.
+    pub steps: Vec<StepOutcome>,
+}
+
+/// All runs of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The runs, the newest last.
+    pub runs: Vec<RunStatus>,
+    /// A kernel is loaded that the next reboot would enter.
+    pub kexec_loaded: bool,
+}
+
+impl Document for Status {
+    const KIND: &'static str = "reroot-status";
+    const VERSION: u32 = 1;
+}
+
+/// How far a run came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The step that was begun last.
+    pub step: String,
+    /// Where.
+    pub place: Place,
+    /// How it ended, as far as is known.
+    pub result: StepResult,
+}
+
+/// Judges one run.
+pub fn judge(evidence: &Evidence) -> RunStatus {
+    let e = evidence;
+    let steps = outcomes(e);
+    let all = [&e.old_os, &e.ram];
+    let mut failures = all.into_iter().flatten().flat_map(|o| {
+        o.first_failure
+            .iter()
+            .chain(&o.later_failures)
+            .cloned()
+            .collect::<Vec<_>>()
+    });
+    let first_failure = failures.next();
+    let later_failures = failures.collect();
+    let state = state(e, first_failure.as_ref());
+    let (intact, next) = words(e, state);
+    RunStatus {
+        run: e.run.clone(),
+        directory: e.directory.clone(),
+        mode: e.plan.as_ref().map(|p| p.mode),
+        from: e.plan.as_ref().map(|p| p.old_os.pretty_name.clone()),
+        to: e.plan.as_ref().map(|p| p.new_os.pretty_name.clone()),
+        state,
+        reached: reached(e),
+        journal: e.journal,
+        first_failure,
+        later_failures,
+        intact,
+        next,
+        leftovers: e.leftovers.clone(),
+        steps,
+    }
+}
+
+/// Every step that was begun, in both places. What the old OS could no longer write down, since its
+/// root was read-only, is known from the RAM environment's having started.
+fn outcomes(e: &Evidence) -> Vec<StepOutcome> {
+    let mut steps: Vec<StepOutcome> = e.old_os.iter().flat_map(|o| o.steps.clone()).collect();
+    if let Some(ram) = &e.ram {
+        let entered = steps.iter_mut().filter(|s| s.result == StepResult::Running);
+        entered.for_each(|s| s.result = StepResult::Done);
+        let known: Vec<String> = steps.iter().map(|s| s.name.clone()).collect();
+        let planned: Vec<&Step> = e.plan.iter().flat_map(|p| &p.steps).collect();
+        let silent = planned
+            .iter()
+            .filter(|s| s.place == Place::OldOs && !known.contains(&s.name));
+        if !known.is_empty() {
+            steps.extend(silent.map(|s| StepOutcome {
+                name: s.name.clone(),
+                begun: String::new(),
+                seconds: None,
+                attempts: 1,
+                result: StepResult::Done,
+                error: None,
+            }));
+        }
+        // The last one ends with the kernel, and was come back from.
+        let over = e.report.is_some() || e.rehearsal.is_some();
+        steps.extend(ram.steps.iter().cloned().map(|mut s| {
+            if over && s.result == StepResult::Running {
+                s.result = StepResult::Done;
+            }
+            s
+        }));
+    }
+    steps
+}
+
+fn state(e: &Evidence, failure: Option<&Failure>) -> State {
+    if e.in_progress {
+        return State::InProgress;
+    }
+    if e.report.is_some() || e.journal == Some(Phase::Done) {
+        return State::Done;
+    }
+    if e.journal.is_some() {
+        return State::Committed;
+    }
+    match (&e.rehearsal, failure) {
+        (Some(r), _) if r.passed => State::Rehearsed,
+        (Some(_), _) => State::RehearsedWithFindings,
+        (None, Some(_)) => State::Reverted,
+        (None, None) if e.old_os.is_some() || e.ram.is_some() => State::Interrupted,
+        (None, None) => State::Unknown,
+    }
+}
+
+fn reached(e: &Evidence) -> Option<Reached> {
+    let outcomes = e.ram.as_ref().filter(|o| !o.steps.is_empty());
+    let outcomes = outcomes.or(e.old_os.as_ref())?;
+    let step = outcomes.last()?;
+    Some(Reached {
+        step: step.name.clone(),
+        place: outcomes.place,
+        result: step.result,
+    })
+}
+
+fn words(e: &Evidence, state: State) -> (String, String) {
+    let untouched = "everything: the old OS and its data are as they were";
+    let command = e.plan.as_ref().map_or("go", |p| p.mode.command());
+    let (intact, next) = match state {
+        State::InProgress if begun_to_stop(e) => (
+            untouched.to_owned(),
+            "follow the machine's console; it is too late for `abort`".to_owned(),
+        ),
+        State::InProgress => (
+            untouched.to_owned(),
+            "wait, or break it off with `abort`".to_owned(),
+        ),
+        State::Done => (
+            "what was kept, as it was".to_owned(),
+            "nothing; summary.txt has the first boot's comparison with the plan".to_owned(),
+        ),
+        State::Rehearsed => (
+            untouched.to_owned(),
+            "`go` with the same wishes".to_owned(),
+        ),
+        State::RehearsedWithFindings => (
+            untouched.to_owned(),
+            "read the differences; mend what was not expected, or rehearse again".to_owned(),
+        ),
+        State::Reverted => (
+            untouched.to_owned(),
+            format!("mend the cause, then `{command}` again"),
+        ),
+        State::Interrupted if entered(e) => (
+            untouched.to_owned(),
+            "the RAM environment was to be entered, and nothing came back from it: its kernel may not \
+             run on this machine, or the power was cut; look at the console while you try again, or \
+             try another --entry"
+                .to_owned(),
+        ),
+        State::Interrupted => (
+            untouched.to_owned(),
+            format!("the power was cut or the worker was killed; `{command}` again"),
+        ),
+        // Whoever reads this may do so in the old OS: the power was cut before the boot block was
+        // written, for nothing boots it behind that.
+        State::Committed if e.journal == Some(Phase::Commit) => (
+            "what was kept, and the old OS: nothing of it was removed yet".to_owned(),
+            "reboot once: if the boot block leads to the staged image, the run is taken up again, and \
+             if this OS comes back, it does not"
+                .to_owned(),
+        ),
+        State::Committed => (
+            "what was kept; the old OS is not whole any more".to_owned(),
+            "the run is taken up again in the RAM environment; see its console".to_owned(),
+        ),
+        State::Unknown => (
+            "what this directory tells of is not known".to_owned(),
+            "read the logs in it".to_owned(),
+        ),
+    };
+    let next = if e.leftovers.is_empty() || e.in_progress || state == State::Committed {
+        next
+    } else {
+        format!("{next}; `abort` removes what is left of it")
+    };
+    (intact, next)
+}
+
+/// Whether services were being stopped when the last word was written.
+pub fn begun_to_stop(e: &Evidence) -> bool {
+    let Some(old_os) = &e.old_os else {
+        return false;
+    };
+    let Some(plan) = &e.plan else { return false };
+    old_os
+        .steps
+        .iter()
+        .filter_map(|s| plan.step(&s.name))
+        .any(|s| s.on_failure != OnFailure::Revert)
+}
+
+/// Whether the last word was that the root becomes read-only: nothing can be written from then on.
+fn entered(e: &Evidence) -> bool {
+    let last = e.old_os.as_ref().and_then(Outcomes::last);
+    last.is_some_and(|s| ["prove", "enter"].contains(&s.name.as_str()))
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;
