@@ -14,8 +14,8 @@ use manifest::Document;
 use rustix::fs::{Mode, OFlags};
 
 use super::{read_document, read_plan};
-use crate::carry::replace;
-use crate::early::STATE;
+use crate::first::early::STATE;
+use crate::run::behind::carry::replace;
 
 /// The outcome's name, in the run's directory and in memory.
 const FOUND: &str = "kept-found.json";

@@ -11,8 +11,8 @@ use manifest::plan::Plan;
 use manifest::staged;
 
 use super::units;
-use crate::carry::replace;
-use crate::commit;
+use crate::run::behind::carry::replace;
+use crate::run::commit;
 
 /// What is in the run's directory for the run and the comparison, and is no record of them.
 pub const WORKING: [&str; 3] = ["confirm", "kept.json", "kept-found.json"];

@@ -13,7 +13,7 @@ use manifest::plan::{KeptPath, Plan};
 use manifest::Document;
 
 use super::traces::at;
-use crate::carry::replace;
+use crate::run::behind::carry::replace;
 
 /// Where an administrator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";

@@ -1,0 +1,105 @@
+//! What a run leaves on the machine's root filesystem when it does not come to its end: its log and
+//! the outcomes of its steps. Before the commit point it also takes away what was staged, for the
+//! old OS has no use for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use machine::grub::one_shot;
+use manifest::outcomes;
+use manifest::plan::Plan;
+use manifest::rehearsal::{self, Rehearsal};
+use manifest::staged;
+use manifest::Document;
+use rustix::mount::{mount_remount, MountFlags};
+
+use crate::confirm::traces;
+use crate::first::early::PARTS;
+use crate::ram::console;
+use crate::root::target::{self, TARGET};
+use crate::run::behind::carry::replace;
+use crate::run::{commit, recorder};
+
+/// Leaves the log of a failed run in its directory, as far as that is possible. The failure itself
+/// has been told; a log that cannot be left is told as well.
+pub fn leave_log() {
+    if let Err(e) = try_leave(None) {
+        log::warn!("leave the log on the machine's root filesystem: {e:#}");
+    }
+}
+
+/// Leaves log and outcomes of a worker that was ended from outside.
+pub fn main(why: &str) -> ExitCode {
+    console::start();
+    match plan() {
+        Ok(plan) => recorder::note_end(&plan, why),
+        Err(e) => log::warn!("record how the run ended: {e:#}"),
+    }
+    leave_log();
+    ExitCode::SUCCESS
+}
+
+/// Leaves the report of a rehearsal.
+pub fn leave_report(report: &Rehearsal) -> Result<()> {
+    anyhow::ensure!(
+        !commit::is_passed(),
+        "a rehearsal must not pass the commit point"
+    );
+    try_leave(Some(report))
+}
+
+/// The plan that the launcher handed over.
+pub fn plan() -> Result<Plan> {
+    let path = Path::new(PARTS).join("plan.json");
+    let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    Plan::from_json(&bytes).context("read the plan")
+}
+
+fn try_leave(report: Option<&Rehearsal>) -> Result<()> {
+    let committed = commit::is_passed();
+    let directory = target::at(&plan()?.run_directory());
+    if !directory.is_dir() {
+        // The root was not found, or not mounted.
+        return Ok(());
+    }
+    if committed {
+        return write(&directory, report);
+    }
+    mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")?;
+    // The old OS boots next, and nothing of it shall differ.
+    if let Err(e) = one_shot::remove(Path::new(TARGET)) {
+        log::warn!("{:#}", anyhow::Error::new(e));
+    }
+    let left = write(&directory, report).and_then(|()| remove_staged(&directory));
+    rustix::fs::sync();
+    let closed = mount_remount(TARGET, MountFlags::RDONLY, "");
+    if let Err(e) = closed {
+        // Everything is on the disk, and PID 1 unmounts the root when this process is gone.
+        log::warn!("make the root filesystem read-only again: {e}");
+    }
+    left
+}
+
+fn write(directory: &Path, report: Option<&Rehearsal>) -> Result<()> {
+    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    // What is absent was not begun.
+    if let Ok(steps) = fs::read(recorder::path()) {
+        files.push((directory.join(outcomes::RAM), steps));
+    }
+    if let Some(report) = report {
+        files.push((directory.join(rehearsal::NAME), report.to_json().into()));
+    }
+    let log = fs::read(console::log_path()).context("read this run's log")?;
+    files.push((directory.join("init.log"), log));
+    for (path, bytes) in files {
+        replace(&path, &bytes, 0o600)?;
+    }
+    target::sync()
+}
+
+fn remove_staged(directory: &Path) -> Result<()> {
+    traces::remove_working(directory, &staged::COPIES)?;
+    target::sync()
+}

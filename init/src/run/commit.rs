@@ -1,0 +1,144 @@
+//! The commit point: one sector, the master boot record, is switched to the staged image's loader.
+//! Until then the old OS boots; from then on the staged image does, until the new OS's loader takes
+//! its place. The first write that the old OS would not survive comes after this step.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use manifest::journal::Phase;
+use rustix::mount::{mount_remount, MountFlags};
+
+use crate::first::early::STATE;
+use crate::root::target::{self, TARGET};
+use crate::run::before::take_up::{self, Start};
+use crate::run::before::verify::VerifiedImage;
+use crate::run::behind::carry::replace;
+use crate::run::behind::finish;
+use crate::run::journal_file;
+use crate::run::stage_loader::StageLoader;
+use crate::run::worker::Run;
+
+/// Proof that the commit point is passed and recorded.
+pub struct CommittedRun(pub(crate) Run);
+
+impl VerifiedImage {
+    /// Makes the root writable and commits; a run that is taken up again has done so.
+    pub fn commit(self) -> Result<CommittedRun> {
+        let VerifiedImage(mut run) = self;
+        let mut recorder = std::mem::take(&mut run.recorder);
+        recorder.once("commit", || match run.start {
+            Start::Fresh => commit(&run),
+            Start::Resumed | Start::Finished => take_up(&run),
+        })?;
+        run.recorder = recorder;
+        log::info!("COMMIT POINT PASSED: from here on only forwards");
+        Ok(CommittedRun(run))
+    }
+}
+
+fn commit(run: &Run) -> Result<()> {
+    let loader = StageLoader::plan(run)?;
+    let result = make_read_only()
+        .and_then(|()| loader.write(run))
+        .and_then(|()| make_writable())
+        .and_then(|()| leave_what_resuming_needs(run, &loader))
+        .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit));
+    if let Err(e) = result {
+        match make_read_only() {
+            Ok(()) => loader.undo(run),
+            Err(e) => log::warn!("{e:#}"),
+        }
+        return Err(e);
+    }
+    mark()?;
+    loader.switch()
+}
+
+/// The staged image's loader is in use already, unless somebody has replaced it.
+fn take_up(run: &Run) -> Result<()> {
+    if !take_up::is_stage_loader_in_use(run)? {
+        let loader = StageLoader::plan(run)?;
+        make_read_only()?;
+        loader.write(run)?;
+        loader.switch()?;
+    }
+    make_writable()
+}
+
+/// Marks a start that takes the run up, and counts it: what is known already first, for a disk that
+/// takes no writes hangs here. The root stays writable.
+pub fn count_start(run: &str) -> Result<()> {
+    mark()?;
+    let note = |times: u32| {
+        fs::write(taken_up_marker(), times.to_string())
+            .context("note how often the run was taken up")
+    };
+    let before = journal_file::latest()?.map_or(0, |record| record.taken_up);
+    note(before)?;
+    make_writable()?;
+    let times = journal_file::take_up(run)?;
+    note(times)?;
+    log::info!("this is start {} of the run", times.saturating_add(1));
+    Ok(())
+}
+
+fn taken_up_marker() -> PathBuf {
+    Path::new(STATE).join("taken-up")
+}
+
+/// How often the run was taken up behind the commit point, as far as this RAM environment knows.
+pub fn taken_up() -> u32 {
+    fs::read_to_string(taken_up_marker())
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+/// It is mounted so already, unless this is an operator's further attempt. The boot block may not be
+/// written otherwise.
+fn make_read_only() -> Result<()> {
+    mount_remount(TARGET, MountFlags::RDONLY, "").context("make the root filesystem read-only")
+}
+
+fn make_writable() -> Result<()> {
+    mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")
+}
+
+/// A run that is taken up again finds the kept paths' measures here: what it measured itself could
+/// be what an earlier start left. The boot sectors are for people.
+fn leave_what_resuming_needs(run: &Run, loader: &StageLoader) -> Result<()> {
+    let before = serde_json::to_vec(&run.before).context("note the measures")?;
+    for (name, bytes) in [
+        (BEFORE, &before[..]),
+        (finish::BOOT_SECTORS, &loader.gap_before),
+        (finish::BOOT_BLOCK, &loader.boot_block_before),
+    ] {
+        replace(&take_up::of_run(&run.plan, name), bytes, 0o600)?;
+    }
+    let directory = target::at(&run.plan.run_directory());
+    File::open(&directory)
+        .and_then(|directory| directory.sync_all())
+        .with_context(|| format!("write {} to disk", directory.display()))?;
+    target::sync()
+}
+
+/// The kept paths' measures before the wipe, in the run's directory.
+pub const BEFORE: &str = "before.json";
+
+/// Whether the commit point is passed, as far as this RAM environment knows.
+pub fn is_passed() -> bool {
+    Path::new(STATE).join("committed").exists()
+}
+
+/// How long a kernel that panics waits before it reboots, in seconds: long enough to be read. What
+/// boots then is the staged image, which takes the run up again.
+const PANIC_SECONDS: &str = "30";
+
+/// The supervisor goes by the marker, so it is set before the record is switched: of two wrong
+/// beliefs, holding an unharmed machine is the one that loses nothing.
+pub fn mark() -> Result<()> {
+    fs::write(Path::new(STATE).join("committed"), "").context("mark the commit")?;
+    fs::write("/proc/sys/kernel/panic", PANIC_SECONDS)
+        .context("have a kernel that panics boot the staged image")
+}
