@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::{read_document, read_plan};
 use crate::first::early::STATE;
-use crate::run::behind::carry::replace;
+use crate::root::replace::replace;
 
 /// The outcome's name, in the run's directory and in memory.
 const FOUND: &str = "kept-found.json";

@@ -14,7 +14,7 @@ use manifest::network::Network;
 use manifest::plan::Plan;
 
 use super::dns;
-use super::traces::at;
+use crate::root::place::at;
 
 /// How long a gateway, and the ssh server, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -26,7 +26,8 @@ use manifest::plan::Plan;
 use manifest::report::Report;
 use manifest::Document;
 
-use crate::run::behind::carry::replace;
+use crate::root::place;
+use crate::root::replace::replace;
 
 /// The exit status where something falls short, or could not be compared or recorded.
 const NEEDS_A_PERSON: u8 = 4;
@@ -142,7 +143,7 @@ fn patiently(plan: &Plan, baseline: &Baseline, kept: &Result<KeptFound, String>)
 
 /// Adds the comparison to the run's report, and writes the summary beside it.
 fn record(root: &Path, plan: &Plan, confirm: Confirm, summary: &str) -> Result<()> {
-    let directory = traces::at(root, &plan.record_directory());
+    let directory = place::at(root, &plan.record_directory());
     let path = directory.join("report.json");
     let mut report: Report = read_document(&path)?;
     report.confirm = Some(confirm);

@@ -3,4 +3,8 @@
 //!
 //! It refuses to know what a file is for. It imports no other room.
 
+pub mod place;
+pub mod remove;
+pub mod replace;
+pub mod run_directory;
 pub mod target;

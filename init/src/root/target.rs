@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};
 
+use crate::root::place;
+
 /// Where the machine's root filesystem is mounted.
 pub const TARGET: &str = "/target";
 
@@ -18,7 +20,7 @@ pub fn directory() -> Result<OwnedFd> {
 
 /// Where the RAM environment sees a path of the machine.
 pub fn at(path: &str) -> PathBuf {
-    Path::new(TARGET).join(path.trim_start_matches('/'))
+    place::at(Path::new(TARGET), path)
 }
 
 /// Writes everything to the disk; what was not reported as written does not count.

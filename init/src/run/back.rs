@@ -15,11 +15,11 @@ use manifest::staged;
 use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
-use crate::confirm::traces;
 use crate::first::early::PARTS;
 use crate::ram::console;
+use crate::root::replace::replace;
 use crate::root::target::{self, TARGET};
-use crate::run::behind::carry::replace;
+use crate::root::{remove, run_directory};
 use crate::run::{commit, recorder};
 
 /// Leaves the log of a failed run in its directory, as far as that is possible. The failure itself
@@ -59,7 +59,7 @@ pub fn plan() -> Result<Plan> {
 
 fn try_leave(report: Option<&Rehearsal>) -> Result<()> {
     let committed = commit::is_passed();
-    let directory = target::at(&plan()?.run_directory());
+    let directory = run_directory::of(&plan()?);
     if !directory.is_dir() {
         // The root was not found, or not mounted.
         return Ok(());
@@ -100,6 +100,6 @@ fn write(directory: &Path, report: Option<&Rehearsal>) -> Result<()> {
 }
 
 fn remove_staged(directory: &Path) -> Result<()> {
-    traces::remove_working(directory, &staged::COPIES)?;
+    remove::files(directory, &staged::COPIES)?;
     target::sync()
 }

@@ -2,7 +2,7 @@
 //! Until then the old OS boots; from then on the staged image does, until the new OS's loader takes
 //! its place. The first write that the old OS would not survive comes after this step.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,11 +10,11 @@ use manifest::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::first::early::STATE;
+use crate::root::replace::replace;
+use crate::root::run_directory::{self, BEFORE, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::before::take_up::{self, Start};
 use crate::run::before::verify::VerifiedImage;
-use crate::run::behind::carry::replace;
-use crate::run::behind::finish;
 use crate::run::journal_file;
 use crate::run::stage_loader::StageLoader;
 use crate::run::worker::Run;
@@ -111,20 +111,13 @@ fn leave_what_resuming_needs(run: &Run, loader: &StageLoader) -> Result<()> {
     let before = serde_json::to_vec(&run.before).context("note the measures")?;
     for (name, bytes) in [
         (BEFORE, &before[..]),
-        (finish::BOOT_SECTORS, &loader.gap_before),
-        (finish::BOOT_BLOCK, &loader.boot_block_before),
+        (BOOT_SECTORS, &loader.gap_before),
+        (BOOT_BLOCK, &loader.boot_block_before),
     ] {
-        replace(&take_up::of_run(&run.plan, name), bytes, 0o600)?;
+        replace(&run_directory::at(&run.plan, name), bytes, 0o600)?;
     }
-    let directory = target::at(&run.plan.run_directory());
-    File::open(&directory)
-        .and_then(|directory| directory.sync_all())
-        .with_context(|| format!("write {} to disk", directory.display()))?;
     target::sync()
 }
-
-/// The kept paths' measures before the wipe, in the run's directory.
-pub const BEFORE: &str = "before.json";
 
 /// Whether the commit point is passed, as far as this RAM environment knows.
 pub fn is_passed() -> bool {

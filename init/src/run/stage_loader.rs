@@ -12,8 +12,8 @@ use manifest::plan::Plan;
 use manifest::staged::{Staged, StagedFile};
 use manifest::Document;
 
+use crate::root::run_directory;
 use crate::run::before::find::MountedRoot;
-use crate::run::before::take_up;
 use crate::run::boot_sectors::{self, Disk};
 use crate::run::worker::Run;
 
@@ -93,7 +93,7 @@ pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<()> {
 }
 
 fn read(plan: &Plan) -> Result<Staged> {
-    let path = take_up::of_run(plan, Staged::FILE);
+    let path = run_directory::at(plan, Staged::FILE);
     let what = || format!("read {}", path.display());
     let staged = Staged::from_json(&std::fs::read(&path).with_context(what)?).with_context(what)?;
     ensure!(

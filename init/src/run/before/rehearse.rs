@@ -14,6 +14,7 @@ use manifest::rehearsal::{differences, Rehearsal};
 use manifest::resolve::{self, Choices, Inputs, PartSizes};
 use manifest::Document;
 
+use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
 use crate::run::back;
 use crate::run::recorder::Recorder;
@@ -96,7 +97,7 @@ fn compare(run: &Run) -> Result<Rehearsal> {
 
 /// The facts of the old OS, with everything anew that can be read here.
 fn facts_now(run: &Run) -> Result<Facts> {
-    let path = target::at(&run.plan.run_directory()).join("facts.json");
+    let path = run_directory::at(&run.plan, "facts.json");
     let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let mut facts = Facts::from_json(&bytes).context("read the facts")?;
     let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;

@@ -4,14 +4,12 @@
 //! the journal's first record and before the first write that the old OS would not survive.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
 use machine::grub::{embed, staged};
 use manifest::journal::{Phase, Record};
 use manifest::plan::Plan;
 
-use crate::root::target;
 use crate::run::before::find::MountedRoot;
 use crate::run::boot_sectors::{self, Disk};
 use crate::run::journal_file;
@@ -101,11 +99,6 @@ fn decide(
         ),
         _ => Ok(start),
     }
-}
-
-/// Where a file of the run's directory is.
-pub fn of_run(plan: &Plan, name: &str) -> PathBuf {
-    target::at(&plan.run_directory()).join(name)
 }
 
 #[cfg(test)]

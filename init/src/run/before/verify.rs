@@ -20,12 +20,12 @@ use manifest::staged;
 use manifest::Manifest;
 
 use crate::first::early::PARTS;
+use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
 use crate::run::before::checks::{self, Asked};
 use crate::run::before::find::MountedRoot;
-use crate::run::before::take_up::{self, Start};
+use crate::run::before::take_up::Start;
 use crate::run::boot_sectors::Disk;
-use crate::run::commit;
 use crate::run::progress::Progress;
 use crate::run::recorder::Recorder;
 use crate::run::stage_loader;
@@ -95,7 +95,7 @@ fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
     if start == Start::Fresh {
         return measure_kept(plan);
     }
-    let path = take_up::of_run(plan, commit::BEFORE);
+    let path = run_directory::at(plan, run_directory::BEFORE);
     let what = || format!("read {}", path.display());
     serde_json::from_slice(&std::fs::read(&path).with_context(what)?).with_context(what)
 }
@@ -140,7 +140,7 @@ fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
     let path = if in_memory.exists() {
         in_memory
     } else {
-        target::at(&plan.run_directory()).join(staged::PAYLOAD)
+        run_directory::at(plan, staged::PAYLOAD)
     };
     let file = File::open(&path).with_context(|| format!("open the payload {}", path.display()))?;
     let length = file
@@ -160,7 +160,7 @@ fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
 fn verify_staged(plan: &Plan, manifest: &Manifest, root: &MountedRoot) -> Result<()> {
     stage_loader::verify(plan, root)?;
     if Path::new(PARTS).join("payload").exists() {
-        let path = take_up::of_run(plan, staged::PAYLOAD);
+        let path = run_directory::at(plan, staged::PAYLOAD);
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
         verify_frames(&Source::new(file, 0), &manifest.payload)
             .with_context(|| format!("check {}", path.display()))?;
@@ -290,7 +290,7 @@ pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Resul
 
 /// Bytes that the run itself has in its directory.
 fn staged_bytes(plan: &Plan) -> Result<u64> {
-    let directory = target::at(&plan.run_directory());
+    let directory = run_directory::of(plan);
     let what = || format!("read {}", directory.display());
     let mut bytes = 0;
     for entry in std::fs::read_dir(&directory).with_context(what)? {

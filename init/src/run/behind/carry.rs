@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{chown, symlink, PermissionsExt};
+use std::os::unix::fs::chown;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -13,7 +13,8 @@ use manifest::accounts::{self, AccountFiles};
 use manifest::network::{Content, NewFile};
 
 use crate::first::early::PARTS;
-use crate::root::target;
+use crate::root::replace::{replace, replace_with_link};
+use crate::root::{remove, target};
 use crate::run::behind::fstab;
 use crate::run::worker::Run;
 
@@ -29,7 +30,7 @@ pub fn carry(run: &Run) -> Result<()> {
     }
     write_accounts(run)?;
     for pattern in &plan.network.written.removed {
-        remove(pattern).with_context(|| format!("remove {pattern} of the payload"))?;
+        remove_matching(pattern).with_context(|| format!("remove {pattern} of the payload"))?;
     }
     let files = plan
         .identity
@@ -106,21 +107,15 @@ fn write(file: &NewFile) -> Result<()> {
     }
     match &file.content {
         Content::Text(text) => replace(&path, text.as_bytes(), file.mode),
-        Content::Link(to) => {
-            let what = || format!("link {}", path.display());
-            let temporary = path.with_extension("reroot-new");
-            remove_if_there(&temporary).with_context(what)?;
-            symlink(to, &temporary).with_context(what)?;
-            fs::rename(&temporary, &path).with_context(what)
-        }
+        Content::Link(to) => replace_with_link(&path, to),
     }
 }
 
 /// Removes a file, or every file of an ending: `/etc/netplan/*.yaml`. Directories stay.
-fn remove(pattern: &str) -> std::io::Result<()> {
+fn remove_matching(pattern: &str) -> std::io::Result<()> {
     let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     let Some(ending) = name.strip_prefix('*') else {
-        return remove_if_there(&target::at(pattern));
+        return remove::file(&target::at(pattern));
     };
     let entries = match fs::read_dir(target::at(folder)) {
         Ok(entries) => entries,
@@ -135,13 +130,6 @@ fn remove(pattern: &str) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn remove_if_there(path: &Path) -> std::io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
 }
 
 fn write_fstab(run: &Run) -> Result<()> {
@@ -168,22 +156,4 @@ fn write_fstab(run: &Run) -> Result<()> {
             .with_context(|| format!("make the mount point {}", mount.target))?;
     }
     Ok(())
-}
-
-/// Writes a file whole: a temporary name, then a rename. What stood there is replaced, be it a
-/// link; nothing is ever written through one.
-pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let what = || format!("write {}", path.display());
-    let temporary = path.with_extension("reroot-new");
-    remove_if_there(&temporary).with_context(what)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)
-        .with_context(what)?;
-    std::io::Write::write_all(&mut file, bytes).with_context(what)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))
-        .with_context(what)?;
-    file.sync_all().with_context(what)?;
-    fs::rename(&temporary, path).with_context(what)
 }

@@ -1,7 +1,7 @@
 //! The end of a run: records into the new OS, the run's own traces away, everything on disk.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use machine::freeze;
@@ -12,20 +12,16 @@ use manifest::report::{KeptReport, Report};
 use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
-use crate::confirm::{traces, units};
+use crate::confirm::units;
 use crate::ram::console;
+use crate::root::remove;
+use crate::root::replace::replace;
+use crate::root::run_directory::{self, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
-use crate::run::behind::carry::replace;
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::boot_sectors::Disk;
 use crate::run::worker::Run;
 use crate::run::{journal_file, recorder};
-
-/// The sectors before the first partition and the boot block as the old OS had them: all that a
-/// person needs to go back. In the run's directory from the commit point on, a record in the end.
-pub const BOOT_SECTORS: &str = "boot-sectors-before.bin";
-/// See [`BOOT_SECTORS`].
-pub const BOOT_BLOCK: &str = "boot-block-before.bin";
 
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.
 const LEFT_RECORDS: [&str; 5] = [
@@ -98,7 +94,7 @@ impl BootableRoot {
         write_record(run, "report.json", report.to_json().as_bytes())?;
         write_record(run, "plan.json", run.plan.to_json().as_bytes())?;
         for name in LEFT_RECORDS {
-            if let Ok(bytes) = fs::read(target::at(&run.plan.run_directory()).join(name)) {
+            if let Ok(bytes) = fs::read(run_directory::at(&run.plan, name)) {
                 write_record(run, name, &bytes)?;
             }
         }
@@ -142,17 +138,12 @@ impl BootableRoot {
     }
 }
 
-/// Where a record of the run is.
-pub fn record_path(run: &Run, name: &str) -> PathBuf {
-    target::at(&run.plan.record_directory()).join(name)
-}
-
 /// Writes a file into the run's record directory, readable by root alone: it tells of keys and
 /// accounts.
-pub fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
+fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
     let directory = target::at(&run.plan.record_directory());
     fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
-    replace(&record_path(run, name), bytes, 0o600)
+    replace(&directory.join(name), bytes, 0o600)
 }
 
 /// Removes the directories of earlier runs, which did not come to their end.
@@ -161,7 +152,7 @@ fn remove_other_runs(base: &Path, run: &str) -> Result<()> {
     for entry in fs::read_dir(base).with_context(what)? {
         let entry = entry.with_context(what)?;
         if entry.file_name() != run && entry.file_type().with_context(what)?.is_dir() {
-            traces::remove_tree(&entry.path())?;
+            remove::tree(&entry.path())?;
         }
     }
     Ok(())

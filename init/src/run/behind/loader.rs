@@ -13,6 +13,7 @@ use machine::mbr::MBR_SIZE;
 use manifest::journal::Phase;
 
 use crate::first::early;
+use crate::root::replace::replace;
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::unpack::UnpackedRoot;
@@ -72,7 +73,7 @@ fn make_files(run: &Run) -> Result<()> {
     locales::generate(&run.plan);
     copy_modules()?;
     let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
-    carry::replace(
+    replace(
         &target::at(INSTALLED).join("load.cfg"),
         search.as_bytes(),
         0o644,
@@ -111,7 +112,7 @@ fn write_hardware_parameters(run: &Run) -> Result<()> {
     let directory = target::at("/etc/default/grub.d");
     fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
     let text = format!("GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {parameters}\"\n");
-    carry::replace(
+    replace(
         &directory.join("zz-reroot-hardware.cfg"),
         text.as_bytes(),
         0o644,
