@@ -14,7 +14,7 @@ use manifest::Document;
 use rustix::fs::{Mode, OFlags};
 
 use super::{read_document, read_plan};
-use crate::first::early::STATE;
+use crate::ram::state::{self, STATE};
 use crate::root::replace::replace;
 
 /// The outcome's name, in the run's directory and in memory.
@@ -36,11 +36,7 @@ pub fn measure(directory: &Path) -> Result<()> {
         found
     };
     fs::create_dir_all(STATE).with_context(|| format!("make {STATE}"))?;
-    replace(
-        &Path::new(STATE).join(IN_MEMORY),
-        found.to_json().as_bytes(),
-        0o600,
-    )
+    replace(&state::at(IN_MEMORY), found.to_json().as_bytes(), 0o600)
 }
 
 /// A disk that cannot be written to is no reason not to measure: memory has the outcome too.
@@ -67,7 +63,7 @@ fn measure_all(plan: &Plan) -> Result<KeptFound> {
 
 /// What the early unit found.
 pub fn outcome(directory: &Path) -> Result<KeptFound> {
-    read_document(&Path::new(STATE).join(IN_MEMORY))
+    read_document(&state::at(IN_MEMORY))
         .or_else(|_| read_document(&directory.join(FOUND)))
         .context("the early unit left nothing")
 }

@@ -1,33 +1,14 @@
-//! The mounts and device nodes that everything else needs, from a table.
+//! The mounts, links and directories that everything else needs, from tables.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::mount::{mount, MountFlags};
 
+use crate::ram::kernel_filesystems;
+use crate::ram::state::STATE;
 use crate::root::target::TARGET;
-
-/// Where the parts that the launcher handed over are.
-pub const PARTS: &str = "/reroot";
-/// Where this run's state is: it lasts as long as the RAM environment.
-pub const STATE: &str = "/run/reroot";
-
-struct MountSpec(&'static str, &'static str, MountFlags, &'static str);
-
-const QUIET: MountFlags = MountFlags::NOSUID
-    .union(MountFlags::NOEXEC)
-    .union(MountFlags::NODEV);
-
-/// Filesystem type, target, flags, options; in this order.
-#[rustfmt::skip]
-const MOUNTS: &[MountSpec] = &[
-    MountSpec("proc",     "/proc", QUIET,               ""),
-    MountSpec("sysfs",    "/sys",  QUIET,               ""),
-    MountSpec("devtmpfs", "/dev",  MountFlags::NOSUID,  "mode=0755"),
-    MountSpec("tmpfs",    "/run",  QUIET,               "mode=0755,size=16m"),
-];
 
 /// Links that programs expect in /dev.
 const LINKS: [(&str, &str); 4] = [
@@ -46,10 +27,10 @@ pub fn prepare() -> Vec<String> {
             failures.push(format!("{what}: {e}"));
         }
     };
-    for MountSpec(fstype, target, flags, options) in MOUNTS {
+    for filesystem in &kernel_filesystems::ALL {
+        let (fstype, target) = (filesystem.fstype, filesystem.target);
         note(format!("make {target}"), fs::create_dir_all(target));
-        let options = std::ffi::CString::new(*options).unwrap_or_default();
-        let result = match mount(*fstype, *target, *fstype, *flags, Some(options.as_c_str())) {
+        let result = match filesystem.mount_at(Path::new(target)) {
             // The kernel mounts devtmpfs by itself if it was built to.
             Err(Errno::BUSY) => Ok(()),
             other => other.map_err(Into::into),
@@ -65,32 +46,4 @@ pub fn prepare() -> Vec<String> {
         note(format!("make {dir}"), fs::create_dir_all(dir));
     }
     failures
-}
-
-/// Mounts the kernel's filesystems below a root, for programs that run in it.
-pub fn mount_into(root: &Path) -> std::io::Result<()> {
-    for MountSpec(fstype, target, flags, options) in MOUNTS {
-        let options = std::ffi::CString::new(*options).unwrap_or_default();
-        let place = root.join(target.trim_start_matches('/'));
-        mount(*fstype, &place, *fstype, *flags, Some(options.as_c_str()))
-            .map_err(|e| with_place(&e.into(), "mount", &place))?;
-    }
-    Ok(())
-}
-
-/// Takes away what [`mount_into`] mounted, last first.
-pub fn unmount_from(root: &Path) -> std::io::Result<()> {
-    for MountSpec(_, target, ..) in MOUNTS.iter().rev() {
-        let place = root.join(target.trim_start_matches('/'));
-        match rustix::mount::unmount(&place, rustix::mount::UnmountFlags::empty()) {
-            // Not mounted: an earlier attempt stopped half-way.
-            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
-            Err(e) => return Err(with_place(&e.into(), "unmount", &place)),
-        }
-    }
-    Ok(())
-}
-
-fn with_place(e: &std::io::Error, verb: &str, place: &Path) -> std::io::Error {
-    std::io::Error::new(e.kind(), format!("{verb} {}: {e}", place.display()))
 }

@@ -8,12 +8,20 @@ use std::time::{Duration, Instant};
 use machine::consoles;
 use rustix::fs::{fcntl_setfl, OFlags};
 
-use crate::first::supervisor::Hang;
 use crate::first::watch::Guard;
 use crate::ram::console;
 
 /// How often the hold is announced again.
 const ANNOUNCE_EVERY: Duration = Duration::from_mins(10);
+
+/// Whether something of the worker is left that the kernel does not let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hang {
+    /// Nothing is.
+    No,
+    /// It cannot be ended, nor can an orderly reboot.
+    InKernel,
+}
 
 /// Announces the hold and keeps shells running on the consoles, for ever.
 pub fn hold(why: &str, hang: Hang, guard: &mut Guard) -> ! {

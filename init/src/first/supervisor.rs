@@ -11,13 +11,13 @@ use nix::unistd::Pid;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 
+use crate::first::hold::{self, Hang};
+use crate::first::takeover;
 use crate::first::watch::Guard;
-use crate::first::{hold, takeover};
 use crate::ram::console;
+use crate::ram::current_step::Current;
+use crate::ram::{commit_point, current_step, exit_status};
 use crate::root::target::TARGET;
-use crate::run::before::take_up;
-use crate::run::recorder::{self, Current};
-use crate::run::{commit, worker};
 
 /// What becomes of the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,8 +75,8 @@ pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitC
         }
     }
     // The staged image's loader started this: there is no old OS to go back to.
-    if take_up::is_ordered() {
-        if let Err(e) = commit::mark() {
+    if commit_point::is_ordered() {
+        if let Err(e) = commit_point::mark() {
             log::error!("{e:#}");
         }
     }
@@ -98,15 +98,6 @@ pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitC
     reboot(&mut guard)
 }
 
-/// Whether something of the worker is left that the kernel does not let go of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hang {
-    /// Nothing is.
-    No,
-    /// It cannot be ended, nor can an orderly reboot.
-    InKernel,
-}
-
 /// Ends what a worker that was killed has left: a program of the new OS must not write beside a
 /// further attempt. Who is there behind this is a shell.
 fn end_others() {
@@ -119,7 +110,7 @@ fn end_others() {
 }
 
 fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
-    recorder::forget_current();
+    current_step::forget();
     let worker = Command::new("/proc/self/exe").arg("run").spawn();
     let ended = worker.and_then(|worker| wait(worker, guard));
     match ended {
@@ -127,11 +118,11 @@ fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
             if let Some(signal) = status.signal() {
                 leave_log(&format!("the worker was ended by signal {signal}"), guard);
             }
-            (verdict(status, commit::is_passed()), Hang::No)
+            (verdict(status, commit_point::is_passed()), Hang::No)
         }
         Ok(Ended::Late { why, gone }) => {
             let left = leave_log(&why, guard);
-            let verdict = late(&why, commit::is_passed(), commit::taken_up());
+            let verdict = late(&why, commit_point::is_passed(), commit_point::taken_up());
             // A disk that does not take the log takes no sync either.
             let hang = if gone && left {
                 Hang::No
@@ -142,7 +133,7 @@ fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
         }
         Err(e) => {
             log::error!("start the worker: {e}");
-            let verdict = if commit::is_passed() {
+            let verdict = if commit_point::is_passed() {
                 Verdict::Hold(format!("the worker cannot be started: {e}"))
             } else {
                 Verdict::BootOld
@@ -159,7 +150,7 @@ fn wait(mut worker: Child, guard: &mut Guard) -> std::io::Result<Ended> {
         if let Some(status) = worker.try_wait()? {
             return Ok(Ended::Status(status));
         }
-        if let Some(why) = overdue(recorder::current(), start.elapsed()) {
+        if let Some(why) = overdue(current_step::read(), start.elapsed()) {
             log::error!("{why}");
             worker.kill()?;
             let killed = Instant::now();
@@ -178,7 +169,7 @@ fn wait(mut worker: Child, guard: &mut Guard) -> std::io::Result<Ended> {
 /// Which deadline has passed, in words.
 fn overdue(current: Option<Current>, since_start: Duration) -> Option<String> {
     match current {
-        Some(Current { name, until_s }) => (recorder::seconds_since_boot() > until_s)
+        Some(Current { name, until_s }) => (current_step::seconds_since_boot() > until_s)
             .then(|| format!("{name}: not done within its deadline")),
         None => (since_start > START).then(|| "no step was begun in time".to_owned()),
     }
@@ -187,8 +178,8 @@ fn overdue(current: Option<Current>, since_start: Duration) -> Option<String> {
 /// A worker that was killed tells nothing, so the commit marker counts.
 fn verdict(status: ExitStatus, committed: bool) -> Verdict {
     match (status.code(), committed) {
-        (Some(worker::DONE), true) => Verdict::BootNew,
-        (Some(worker::REHEARSED), false) => Verdict::Rehearsed,
+        (Some(exit_status::DONE), true) => Verdict::BootNew,
+        (Some(exit_status::REHEARSED), false) => Verdict::Rehearsed,
         (_, false) => Verdict::BootOld,
         (Some(_), true) => Verdict::Hold("the run failed after the commit point".to_owned()),
         (None, true) => Verdict::Hold(format!(
@@ -320,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_deadline_passes_only_once_it_is_over() {
-        let now = recorder::seconds_since_boot();
+        let now = current_step::seconds_since_boot();
         let step = |until_s| {
             Some(Current {
                 name: "find".to_owned(),

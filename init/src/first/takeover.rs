@@ -22,22 +22,15 @@ use rustix::mount::{
 use rustix::process::{Resource, Rlimit};
 
 use crate::first::early;
-use crate::ram::console;
+use crate::ram::{console, state};
 
-/// In the RAM environment: what the launcher put there for a takeover.
-const MARK: &str = "/reroot/taken-over";
 /// Where the old root is until it is unmounted.
 const OLD: &str = "/old";
-/// In [`early::STATE`]: the run's directory in the old root, until that is unmounted.
+/// In [`state::STATE`]: the run's directory in the old root, until that is unmounted.
 const OLD_RUN: &str = "old-run";
 /// How long processes may take to vanish after SIGKILL, and the old root to be let go.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Whether this RAM environment was entered by a takeover.
-pub fn happened() -> bool {
-    Path::new(MARK).exists()
-}
 
 /// Makes the RAM environment at `room` the only thing that is there. Gives what is missing but not
 /// needed.
@@ -56,11 +49,8 @@ pub fn settle(room: &str) -> Result<Vec<String>> {
     rustix::process::chdir("/").context("go to the new root")?;
     console_as_standard();
     if let Some(run) = Path::new(room).parent() {
-        fs::write(
-            Path::new(early::STATE).join(OLD_RUN),
-            run.as_os_str().as_encoded_bytes(),
-        )
-        .context("note the run's directory")?;
+        fs::write(state::at(OLD_RUN), run.as_os_str().as_encoded_bytes())
+            .context("note the run's directory")?;
     }
     unmount_old_root()?;
     // It was the launcher's way here, and is empty.
@@ -336,8 +326,8 @@ pub fn leave_log() {
 }
 
 fn try_leave_log() -> Result<()> {
-    let run = fs::read_to_string(Path::new(early::STATE).join(OLD_RUN))
-        .context("read where the run's directory is")?;
+    let run =
+        fs::read_to_string(state::at(OLD_RUN)).context("read where the run's directory is")?;
     mount_remount(OLD, MountFlags::empty(), "").context("make the old root writable")?;
     let to = Path::new(OLD)
         .join(run.trim_start_matches('/'))

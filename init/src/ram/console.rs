@@ -15,11 +15,11 @@ use machine::{consoles, log_line};
 use rustix::fs::OFlags;
 use rustix::termios;
 
-use crate::first::early::STATE;
+use crate::ram::state;
 
 /// The log file of the RAM environment.
 pub fn log_path() -> PathBuf {
-    PathBuf::from(STATE).join("log")
+    state::at("log")
 }
 
 struct Consoles {

@@ -9,18 +9,16 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use machine::grub::one_shot;
 use manifest::outcomes;
-use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};
 use manifest::staged;
 use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
-use crate::first::early::PARTS;
-use crate::ram::console;
+use crate::ram::{commit_point, console};
 use crate::root::replace::replace;
 use crate::root::target::{self, TARGET};
 use crate::root::{remove, run_directory};
-use crate::run::{commit, recorder};
+use crate::run::{order, recorder};
 
 /// Leaves the log of a failed run in its directory, as far as that is possible. The failure itself
 /// has been told; a log that cannot be left is told as well.
@@ -33,7 +31,7 @@ pub fn leave_log() {
 /// Leaves log and outcomes of a worker that was ended from outside.
 pub fn main(why: &str) -> ExitCode {
     console::start();
-    match plan() {
+    match order::plan() {
         Ok(plan) => recorder::note_end(&plan, why),
         Err(e) => log::warn!("record how the run ended: {e:#}"),
     }
@@ -44,22 +42,15 @@ pub fn main(why: &str) -> ExitCode {
 /// Leaves the report of a rehearsal.
 pub fn leave_report(report: &Rehearsal) -> Result<()> {
     anyhow::ensure!(
-        !commit::is_passed(),
+        !commit_point::is_passed(),
         "a rehearsal must not pass the commit point"
     );
     try_leave(Some(report))
 }
 
-/// The plan that the launcher handed over.
-pub fn plan() -> Result<Plan> {
-    let path = Path::new(PARTS).join("plan.json");
-    let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    Plan::from_json(&bytes).context("read the plan")
-}
-
 fn try_leave(report: Option<&Rehearsal>) -> Result<()> {
-    let committed = commit::is_passed();
-    let directory = run_directory::of(&plan()?);
+    let committed = commit_point::is_passed();
+    let directory = run_directory::of(&order::plan()?);
     if !directory.is_dir() {
         // The root was not found, or not mounted.
         return Ok(());

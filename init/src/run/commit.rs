@@ -2,14 +2,11 @@
 //! Until then the old OS boots; from then on the staged image does, until the new OS's loader takes
 //! its place. The first write that the old OS would not survive comes after this step.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result};
 use manifest::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
-use crate::first::early::STATE;
+use crate::ram::commit_point;
 use crate::root::replace::replace;
 use crate::root::run_directory::{self, BEFORE, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
@@ -51,7 +48,7 @@ fn commit(run: &Run) -> Result<()> {
         }
         return Err(e);
     }
-    mark()?;
+    commit_point::mark()?;
     loader.switch()
 }
 
@@ -69,30 +66,14 @@ fn take_up(run: &Run) -> Result<()> {
 /// Marks a start that takes the run up, and counts it: what is known already first, for a disk that
 /// takes no writes hangs here. The root stays writable.
 pub fn count_start(run: &str) -> Result<()> {
-    mark()?;
-    let note = |times: u32| {
-        fs::write(taken_up_marker(), times.to_string())
-            .context("note how often the run was taken up")
-    };
+    commit_point::mark()?;
     let before = journal_file::latest()?.map_or(0, |record| record.taken_up);
-    note(before)?;
+    commit_point::note_taken_up(before)?;
     make_writable()?;
     let times = journal_file::take_up(run)?;
-    note(times)?;
+    commit_point::note_taken_up(times)?;
     log::info!("this is start {} of the run", times.saturating_add(1));
     Ok(())
-}
-
-fn taken_up_marker() -> PathBuf {
-    Path::new(STATE).join("taken-up")
-}
-
-/// How often the run was taken up behind the commit point, as far as this RAM environment knows.
-pub fn taken_up() -> u32 {
-    fs::read_to_string(taken_up_marker())
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
 }
 
 /// It is mounted so already, unless this is an operator's further attempt. The boot block may not be
@@ -117,21 +98,4 @@ fn leave_what_resuming_needs(run: &Run, loader: &StageLoader) -> Result<()> {
         replace(&run_directory::at(&run.plan, name), bytes, 0o600)?;
     }
     target::sync()
-}
-
-/// Whether the commit point is passed, as far as this RAM environment knows.
-pub fn is_passed() -> bool {
-    Path::new(STATE).join("committed").exists()
-}
-
-/// How long a kernel that panics waits before it reboots, in seconds: long enough to be read. What
-/// boots then is the staged image, which takes the run up again.
-const PANIC_SECONDS: &str = "30";
-
-/// The supervisor goes by the marker, so it is set before the record is switched: of two wrong
-/// beliefs, holding an unharmed machine is the one that loses nothing.
-pub fn mark() -> Result<()> {
-    fs::write(Path::new(STATE).join("committed"), "").context("mark the commit")?;
-    fs::write("/proc/sys/kernel/panic", PANIC_SECONDS)
-        .context("have a kernel that panics boot the staged image")
 }

@@ -11,6 +11,7 @@ pub mod behind;
 mod boot_sectors;
 pub mod commit;
 mod journal_file;
+mod order;
 mod progress;
 pub mod recorder;
 mod stage_loader;

@@ -3,10 +3,9 @@
 //!
 //! The order is not its to know: behind the commit point it is a chain of types. Deadlines are the
 //! supervisor's to keep, since a step that hangs cannot: it reads which step runs from a file
-//! ([`current`]).
+//! ([`current_step`]).
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,9 +14,8 @@ use manifest::outcomes;
 use manifest::plan::Plan;
 use manifest::report::PhaseTime;
 use manifest::steps::{Place, Retry, Step};
-use rustix::time::{clock_gettime, ClockId};
 
-use crate::first::early::STATE;
+use crate::ram::{current_step, state};
 
 /// The rule for a step that the plan does not name.
 const ONCE: Retry = Retry {
@@ -85,7 +83,7 @@ impl Recorder {
         self.begun = Some(name.to_owned());
         log::info!("{name}: begins");
         let planned = self.steps.iter().find(|s| s.name == name);
-        tell(name, planned.map_or(DEADLINE_S, |s| s.deadline_s));
+        current_step::tell(name, planned.map_or(DEADLINE_S, |s| s.deadline_s));
         if let Some(record) = &mut self.record {
             record.begin(name);
         }
@@ -113,7 +111,7 @@ impl Recorder {
 
 /// Where the outcomes are while the RAM environment runs.
 pub fn path() -> PathBuf {
-    Path::new(STATE).join(outcomes::RAM)
+    state::at(outcomes::RAM)
 }
 
 /// Records that a run ended in its current step by what nobody in the worker could record: a
@@ -126,67 +124,4 @@ pub fn note_end(plan: &Plan, error: &str) {
         .map_or("drivers".to_owned(), |s| s.name.clone());
     record.failed(&step, error);
     record.note_failure(&step, error);
-}
-
-/// The step that runs, and until when it may.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Current {
-    /// The step.
-    pub name: String,
-    /// By the clock of [`seconds_since_boot`].
-    pub until_s: u64,
-}
-
-/// The file that says which step runs.
-fn current_path() -> PathBuf {
-    Path::new(STATE).join("step")
-}
-
-/// Says which step runs, and for how long it may. A file that cannot be written leaves the earlier
-/// step's deadline in force: too early rather than never.
-fn tell(name: &str, deadline_s: u64) {
-    let text = format!("{} {name}\n", seconds_since_boot() + deadline_s);
-    let temporary = current_path().with_extension("new");
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, current_path()));
-    if let Err(e) = written {
-        log::warn!("tell the supervisor that {name} begins: {e}");
-    }
-}
-
-/// The step that runs, if one has begun.
-pub fn current() -> Option<Current> {
-    parse(&fs::read_to_string(current_path()).ok()?)
-}
-
-/// No step runs: those of an attempt that is over have no deadline any more.
-pub fn forget_current() {
-    // Absent is as good.
-    let _ = fs::remove_file(current_path());
-}
-
-fn parse(text: &str) -> Option<Current> {
-    let (until, name) = text.trim_end().split_once(' ')?;
-    Some(Current {
-        name: name.to_owned(),
-        until_s: until.parse().ok()?,
-    })
-}
-
-/// A clock that all processes share and nobody sets.
-pub fn seconds_since_boot() -> u64 {
-    clock_gettime(ClockId::Monotonic).tv_sec as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_told_is_understood() {
-        let told = parse("120 verify\n").unwrap();
-        assert_eq!((told.name.as_str(), told.until_s), ("verify", 120));
-        for text in ["", "verify", "x verify", "12"] {
-            assert_eq!(parse(text), None, "{text:?}");
-        }
-    }
 }

@@ -5,7 +5,6 @@
 //! `VerifiedImage → CommittedRun → WipedRoot → UnpackedRoot → BootableRoot`.
 
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -14,29 +13,14 @@ use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::plan::Plan;
 use manifest::steps::Mode;
-use manifest::{Digest, Document, Manifest};
+use manifest::Manifest;
 
-use crate::first::early::{PARTS, STATE};
-use crate::ram::console;
+use crate::ram::{commit_point, console, exit_status, state};
 use crate::run::before::take_up::{self, Start};
 use crate::run::before::{drivers, find, network, rehearse, verify};
+use crate::run::order::Order;
 use crate::run::recorder::Recorder;
 use crate::run::{back, commit};
-
-/// The worker's exit status when the new OS is in place.
-pub const DONE: i32 = 0;
-/// The worker's exit status when the rehearsal has left its report.
-pub const REHEARSED: i32 = 5;
-const NOT_COMMITTED: u8 = 3;
-const HOLD: u8 = 4;
-
-/// What the launcher handed over, read and compared with each other.
-pub struct Order {
-    /// What to do.
-    pub plan: Plan,
-    /// With which image.
-    pub manifest: Manifest,
-}
 
 /// Everything that the steps share.
 pub struct Run {
@@ -66,7 +50,7 @@ pub fn main() -> ExitCode {
         Ok(lock) => lock,
         Err(e) => {
             log::error!("another attempt is under way: {e:#}");
-            return ExitCode::from(HOLD);
+            return exit_status::code(exit_status::HOLD);
         }
     };
     let ended = attempt();
@@ -75,7 +59,7 @@ pub fn main() -> ExitCode {
 }
 
 fn lock() -> Result<std::fs::File> {
-    let file = fs::File::create(Path::new(STATE).join("lock")).context("open the lock")?;
+    let file = fs::File::create(state::at("lock")).context("open the lock")?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
         .context("take the lock")?;
     Ok(file)
@@ -87,19 +71,19 @@ fn attempt() -> ExitCode {
         Ok(Some(verified)) => verified,
         Ok(None) => {
             log::info!("the new OS and its boot loader are in place; nothing is left to be done");
-            return ExitCode::from(DONE as u8);
+            return exit_status::code(exit_status::DONE);
         }
         Err(e) => {
             log::error!("failed: {e:#}");
-            return if commit::is_passed() {
-                ExitCode::from(HOLD)
+            return if commit_point::is_passed() {
+                exit_status::code(exit_status::HOLD)
             } else {
                 log::error!("intact: everything; the old OS was not touched");
                 log::error!(
                     "next: `status` in the old OS tells of it; mend the cause, run it again"
                 );
                 back::leave_log();
-                ExitCode::from(NOT_COMMITTED)
+                exit_status::code(exit_status::NOT_COMMITTED)
             };
         }
     };
@@ -107,14 +91,14 @@ fn attempt() -> ExitCode {
         return rehearsed(verified);
     }
     match after_verification(verified) {
-        Ok(()) => ExitCode::from(DONE as u8),
+        Ok(()) => exit_status::code(exit_status::DONE),
         Err(e) => {
             log::error!("failed: {e:#}");
             back::leave_log();
-            ExitCode::from(if commit::is_passed() {
-                HOLD
+            exit_status::code(if commit_point::is_passed() {
+                exit_status::HOLD
             } else {
-                NOT_COMMITTED
+                exit_status::NOT_COMMITTED
             })
         }
     }
@@ -124,12 +108,12 @@ fn attempt() -> ExitCode {
 fn rehearsed(verified: verify::VerifiedImage) -> ExitCode {
     let mut recorder = Recorder::new(verified.plan());
     match rehearse::finish(verified.into_run(), &mut recorder) {
-        Ok(()) => ExitCode::from(REHEARSED as u8),
+        Ok(()) => exit_status::code(exit_status::REHEARSED),
         Err(e) => {
             log::error!("failed: {e:#}");
             log::error!("intact: everything; the old OS was not touched");
             back::leave_log();
-            ExitCode::from(NOT_COMMITTED)
+            exit_status::code(exit_status::NOT_COMMITTED)
         }
     }
 }
@@ -137,7 +121,7 @@ fn rehearsed(verified: verify::VerifiedImage) -> ExitCode {
 /// Only reads: the root is mounted read-only until the commit. Nothing comes of it where the run has
 /// come to its end before.
 fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage>> {
-    let order = read_order()?;
+    let order = Order::read()?;
     log::info!(
         "run {}: {} becomes {} on {}",
         order.plan.run,
@@ -153,7 +137,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
         Start::Fresh => {}
         Start::Resumed => commit::count_start(&order.plan.run)?,
         Start::Finished => {
-            commit::mark()?;
+            commit_point::mark()?;
             return Ok(None);
         }
     }
@@ -172,22 +156,4 @@ fn after_verification(verified: verify::VerifiedImage) -> Result<()> {
         .unpack()?
         .carry_and_install_loader()?
         .finish()
-}
-
-/// Reads plan and manifest; the plan must be for this very manifest.
-fn read_order() -> Result<Order> {
-    let read = |name: &str| {
-        let path = Path::new(PARTS).join(name);
-        fs::read(&path).with_context(|| format!("read {}", path.display()))
-    };
-    let plan = Plan::from_json(&read("plan.json")?).context("read the plan")?;
-    let bytes = read("manifest.json")?;
-    let manifest = Manifest::from_json(&bytes).context("read the manifest")?;
-    let found = Digest::of(&bytes);
-    anyhow::ensure!(
-        found == plan.manifest_digest,
-        "the plan is for the image with manifest {}, this one has {found}",
-        plan.manifest_digest
-    );
-    Ok(Order { plan, manifest })
 }

@@ -15,11 +15,11 @@ use manifest::measure::Measure;
 use manifest::plan::Plan;
 use manifest::Manifest;
 
+use crate::ram::commit_point;
 use crate::root::target::{self, TARGET};
 use crate::run::before::find::MountedRoot;
 use crate::run::before::take_up::Start;
 use crate::run::before::verify;
-use crate::run::commit;
 
 /// What is looked at.
 pub struct Asked<'a> {
@@ -110,7 +110,7 @@ fn no_errors_are_recorded(asked: &Asked) -> Result<()> {
         return Ok(());
     }
     let said = format!("the superblock records {} errors", found.error_count);
-    if commit::is_passed() {
+    if commit_point::is_passed() {
         log::warn!("check root-errors: {said}; going on, past the commit point");
         return Ok(());
     }

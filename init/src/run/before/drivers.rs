@@ -11,7 +11,7 @@ use manifest::Manifest;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::first::takeover;
+use crate::ram::parts;
 
 /// The modules of the initramfs, and which of them were tried.
 pub struct Drivers {
@@ -23,7 +23,7 @@ pub struct Drivers {
 impl Drivers {
     /// Loads what the manifest names and what the hardware that is visible now asks for.
     pub fn load(manifest: &Manifest) -> Result<Drivers> {
-        if takeover::happened() {
+        if parts::came_by_takeover() {
             log::info!("drivers: the running kernel has those it needs");
             return Ok(Drivers::none());
         }

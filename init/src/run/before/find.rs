@@ -10,7 +10,7 @@ use manifest::facts::RootIdentity;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
 
-use crate::first::early;
+use crate::ram::kernel_filesystems;
 use crate::root::target::TARGET;
 use crate::run::before::drivers::Drivers;
 
@@ -59,7 +59,7 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
         // Already there when the operator tries a held run again.
         Ok(()) => Ok(root),
         Err(Errno::BUSY) => {
-            early::unmount_from(Path::new(TARGET))
+            kernel_filesystems::unmount_from(Path::new(TARGET))
                 .context("clear what an earlier attempt mounted")?;
             Ok(root)
         }

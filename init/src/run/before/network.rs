@@ -14,8 +14,8 @@ use manifest::network::Gateway;
 use manifest::plan::Plan;
 use manifest::resolve;
 
+use crate::ram::commit_point;
 use crate::run::before::drivers::Drivers;
-use crate::run::commit;
 
 /// How long hardware may take to appear: drivers that load firmware take seconds.
 const HARDWARE: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ pub fn prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
     }
     match try_prove(plan, drivers) {
         // What was proved before the commit point is no reason to stop behind it.
-        Err(e) if commit::is_passed() => {
+        Err(e) if commit_point::is_passed() => {
             log::warn!("network: {e:#}; going on, for the commit point is passed");
             Ok(())
         }

@@ -3,13 +3,12 @@
 //! The master boot record decides: it is switched to the staged image's loader in one sector, behind
 //! the journal's first record and before the first write that the old OS would not survive.
 
-use std::fs;
-
 use anyhow::{bail, Context, Result};
-use machine::grub::{embed, staged};
+use machine::grub::embed;
 use manifest::journal::{Phase, Record};
 use manifest::plan::Plan;
 
+use crate::ram::commit_point;
 use crate::run::before::find::MountedRoot;
 use crate::run::boot_sectors::{self, Disk};
 use crate::run::journal_file;
@@ -35,23 +34,12 @@ pub enum LoaderInUse {
     Other,
 }
 
-/// Whether this kernel was started by the staged image's loader: known before any disk is.
-pub fn is_ordered() -> bool {
-    fs::read_to_string("/proc/cmdline").is_ok_and(|text| ordered_run(&text).is_some())
-}
-
-fn ordered_run(cmdline: &str) -> Option<&str> {
-    cmdline
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix(staged::COMMITTED)?.strip_prefix('='))
-}
-
 /// Looks at the journal and the master boot record.
 pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Start> {
     let record = journal_file::latest().context("read the journal")?;
     let in_use = loader_in_use(plan, root)?;
-    let cmdline = fs::read_to_string("/proc/cmdline").context("read /proc/cmdline")?;
-    let start = decide(record.as_ref(), &plan.run, in_use, ordered_run(&cmdline))?;
+    let ordered = commit_point::ordered_run()?;
+    let start = decide(record.as_ref(), &plan.run, in_use, ordered.as_deref())?;
     if let (Start::Resumed, Some(record)) = (start, &record) {
         log::warn!(
             "the run was broken off in phase {}; it is taken up from the wipe on",
@@ -145,12 +133,5 @@ mod tests {
             decide(Some(&commit), "r", Staged, Some("r")).unwrap(),
             Start::Resumed
         );
-    }
-
-    #[test]
-    fn the_parameter_is_found_among_others() {
-        assert_eq!(ordered_run("panic=30 reroot.committed=r-1 x"), Some("r-1"));
-        assert_eq!(ordered_run("reroot.committedly=r"), None);
-        assert_eq!(ordered_run("quiet"), None);
     }
 }

@@ -19,17 +19,18 @@ use manifest::resolve;
 use manifest::staged;
 use manifest::Manifest;
 
-use crate::first::early::PARTS;
+use crate::ram::parts;
 use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
 use crate::run::before::checks::{self, Asked};
 use crate::run::before::find::MountedRoot;
 use crate::run::before::take_up::Start;
 use crate::run::boot_sectors::Disk;
+use crate::run::order::Order;
 use crate::run::progress::Progress;
 use crate::run::recorder::Recorder;
 use crate::run::stage_loader;
-use crate::run::worker::{Order, Run};
+use crate::run::worker::Run;
 
 /// Proof that the image is whole and fits, and that every kept path is there.
 pub struct VerifiedImage(pub(crate) Run);
@@ -136,7 +137,7 @@ fn keep_set(plan: &Plan) -> Result<KeepSet> {
 /// The payload in memory where it is there, else the staged one: a run that is taken up again has
 /// only that.
 fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
-    let in_memory = Path::new(PARTS).join("payload");
+    let in_memory = parts::at("payload");
     let path = if in_memory.exists() {
         in_memory
     } else {
@@ -159,7 +160,7 @@ fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
 /// What a run that loses its power is taken up from: kernel, initramfs and payload on the disk.
 fn verify_staged(plan: &Plan, manifest: &Manifest, root: &MountedRoot) -> Result<()> {
     stage_loader::verify(plan, root)?;
-    if Path::new(PARTS).join("payload").exists() {
+    if parts::at("payload").exists() {
         let path = run_directory::at(plan, staged::PAYLOAD);
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
         verify_frames(&Source::new(file, 0), &manifest.payload)

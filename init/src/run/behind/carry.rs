@@ -12,7 +12,7 @@ use machine::tree;
 use manifest::accounts::{self, AccountFiles};
 use manifest::network::{Content, NewFile};
 
-use crate::first::early::PARTS;
+use crate::ram::parts;
 use crate::root::replace::{replace, replace_with_link};
 use crate::root::{remove, target};
 use crate::run::behind::fstab;
@@ -23,7 +23,7 @@ pub fn carry(run: &Run) -> Result<()> {
     let plan = &run.plan;
     let root = target::directory()?;
     // The old OS's files first: what is written from the plan may replace one of them.
-    let archive = part("carried.tar")?;
+    let archive = parts::read("carried.tar")?;
     tree::unpack_tar(root.as_fd(), &archive, &run.keep).context("write the carried files")?;
     for file in &plan.identity.copied {
         log::info!("carried {file}");
@@ -45,21 +45,15 @@ pub fn carry(run: &Run) -> Result<()> {
     target::sync()
 }
 
-/// A file that the launcher handed over.
-fn part(name: &str) -> Result<Vec<u8>> {
-    let path = Path::new(PARTS).join(name);
-    fs::read(&path).with_context(|| format!("read {}", path.display()))
-}
-
 /// Users and groups: the old OS's and the payload's, as the plan merges them.
 fn write_accounts(run: &Run) -> Result<()> {
     let old = AccountFiles {
-        passwd: part("accounts/passwd")?,
-        shadow: part("accounts/shadow")?,
-        group: part("accounts/group")?,
-        gshadow: part("accounts/gshadow")?,
-        subuid: part("accounts/subuid")?,
-        subgid: part("accounts/subgid")?,
+        passwd: parts::read("accounts/passwd")?,
+        shadow: parts::read("accounts/shadow")?,
+        group: parts::read("accounts/group")?,
+        gshadow: parts::read("accounts/gshadow")?,
+        subuid: parts::read("accounts/subuid")?,
+        subgid: parts::read("accounts/subgid")?,
     };
     let payload =
         machine::accounts::read(Path::new(target::TARGET)).context("read the new OS's accounts")?;

@@ -12,7 +12,7 @@ use machine::grub::embed::{self, Embedding};
 use machine::mbr::MBR_SIZE;
 use manifest::journal::Phase;
 
-use crate::first::early;
+use crate::ram::kernel_filesystems;
 use crate::root::replace::replace;
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
@@ -55,11 +55,12 @@ impl UnpackedRoot {
 
 fn install(run: &Run) -> Result<Embedding> {
     let root = Path::new(TARGET);
-    early::unmount_from(root).context("clear what an earlier attempt mounted")?;
-    early::mount_into(root).context("mount the kernel's filesystems for the new OS")?;
+    kernel_filesystems::unmount_from(root).context("clear what an earlier attempt mounted")?;
+    kernel_filesystems::mount_into(root)
+        .context("mount the kernel's filesystems for the new OS")?;
     let made = make_files(run);
     // The mounts must go whatever happened: the kept tree is measured next.
-    early::unmount_from(root).context("take the kernel's filesystems away again")?;
+    kernel_filesystems::unmount_from(root).context("take the kernel's filesystems away again")?;
     made?;
     target::sync()?;
     embed_core(run)
