@@ -29,7 +29,7 @@ enum Verdict {
     /// The same, as it was meant.
     Rehearsed,
     /// The commit point is passed, and a reset takes the run up again.
-    Resume,
+    TakeUp,
     /// The commit point is passed and the new OS is not in place.
     Hold(String),
 }
@@ -85,7 +85,7 @@ pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitC
         Verdict::BootNew => log::info!("rebooting into the new OS"),
         Verdict::BootOld => log::error!("nothing was changed; rebooting into the old OS"),
         Verdict::Rehearsed => log::info!("the rehearsal is over; rebooting into the old OS"),
-        Verdict::Resume => log::error!("rebooting, to take the run up again"),
+        Verdict::TakeUp => log::error!("rebooting, to take the run up again"),
         Verdict::Hold(why) => {
             guard.disarm();
             end_others();
@@ -199,7 +199,7 @@ fn late(why: &str, committed: bool, taken_up: u32) -> Verdict {
     if !committed {
         Verdict::BootOld
     } else if taken_up < TAKEN_UP_MOST {
-        Verdict::Resume
+        Verdict::TakeUp
     } else {
         Verdict::Hold(format!(
             "{why}; the run was taken up {taken_up} times already"
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(late("", false, 0), Verdict::BootOld);
         assert_eq!(late("", false, 9), Verdict::BootOld);
         for taken_up in 0..3 {
-            assert_eq!(late("", true, taken_up), Verdict::Resume);
+            assert_eq!(late("", true, taken_up), Verdict::TakeUp);
         }
         assert!(
             matches!(late("wipe: late", true, 3), Verdict::Hold(why) if why.starts_with("wipe: late; "))

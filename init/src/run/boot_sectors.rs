@@ -13,7 +13,7 @@ use machine::mbr::MBR_SIZE;
 use machine::{block, gap};
 use manifest::facts::RootIdentity;
 
-use crate::run::before::find::MountedRoot;
+use crate::run::data::MountedRoot;
 
 /// The staged image's loader, in the initramfs.
 const LOADER: &str = "/loader";

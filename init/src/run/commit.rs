@@ -10,23 +10,23 @@ use crate::ram::commit_point;
 use crate::root::replace::replace;
 use crate::root::run_directory::{self, BEFORE, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
-use crate::run::before::take_up::{self, Start};
+use crate::run::before::take_up;
 use crate::run::before::verify::VerifiedImage;
+use crate::run::data::{Run, Start};
 use crate::run::journal_file;
 use crate::run::stage_loader::StageLoader;
-use crate::run::worker::Run;
 
 /// Proof that the commit point is passed and recorded.
 pub struct CommittedRun(pub(crate) Run);
 
 impl VerifiedImage {
-    /// Makes the root writable and commits; a run that is taken up again has done so.
+    /// Makes the root writable and commits; a run that is taken up has done so.
     pub fn commit(self) -> Result<CommittedRun> {
         let VerifiedImage(mut run) = self;
         let mut recorder = std::mem::take(&mut run.recorder);
         recorder.once("commit", || match run.start {
             Start::Fresh => commit(&run),
-            Start::Resumed | Start::Finished => take_up(&run),
+            Start::TakenUp => take_up(&run),
         })?;
         run.recorder = recorder;
         log::info!("COMMIT POINT PASSED: from here on only forwards");
@@ -39,7 +39,7 @@ fn commit(run: &Run) -> Result<()> {
     let result = make_read_only()
         .and_then(|()| loader.write(run))
         .and_then(|()| make_writable())
-        .and_then(|()| leave_what_resuming_needs(run, &loader))
+        .and_then(|()| leave_what_taking_up_needs(run, &loader))
         .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit));
     if let Err(e) = result {
         match make_read_only() {
@@ -86,9 +86,9 @@ fn make_writable() -> Result<()> {
     mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")
 }
 
-/// A run that is taken up again finds the kept paths' measures here: what it measured itself could
+/// A run that is taken up finds the kept paths' measures here: what it measured itself could
 /// be what an earlier start left. The boot sectors are for people.
-fn leave_what_resuming_needs(run: &Run, loader: &StageLoader) -> Result<()> {
+fn leave_what_taking_up_needs(run: &Run, loader: &StageLoader) -> Result<()> {
     let before = serde_json::to_vec(&run.before).context("note the measures")?;
     for (name, bytes) in [
         (BEFORE, &before[..]),

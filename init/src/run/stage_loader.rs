@@ -13,9 +13,8 @@ use manifest::staged::{Staged, StagedFile};
 use manifest::Document;
 
 use crate::root::run_directory;
-use crate::run::before::find::MountedRoot;
 use crate::run::boot_sectors::{self, Disk};
-use crate::run::worker::Run;
+use crate::run::data::{MountedRoot, Run};
 
 /// The loader, planned for this disk, and what is where it goes.
 pub struct StageLoader {

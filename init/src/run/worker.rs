@@ -1,4 +1,4 @@
-//! The worker: one run, from the parts that the launcher handed over to a root that boots.
+//! The order of the steps: one run, from the parts that the launcher handed over to a root that boots.
 //!
 //! The destructive sequence is a chain of types. Each step consumes the proof that the one before
 //! it made, so a wrong order does not compile:
@@ -8,39 +8,15 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use machine::tree::Source;
-use manifest::keep::KeepSet;
-use manifest::measure::Measure;
-use manifest::plan::Plan;
 use manifest::steps::Mode;
-use manifest::Manifest;
 
 use crate::ram::{commit_point, console, exit_status, state};
-use crate::run::before::take_up::{self, Start};
+use crate::run::before::take_up::{self, Next};
 use crate::run::before::{drivers, find, network, rehearse, verify};
+use crate::run::data::Start;
 use crate::run::order::Order;
 use crate::run::recorder::Recorder;
 use crate::run::{back, commit};
-
-/// Everything that the steps share.
-pub struct Run {
-    /// What to do.
-    pub plan: Plan,
-    /// With which image.
-    pub manifest: Manifest,
-    /// The root filesystem, mounted at /target, and its disk.
-    pub root: find::MountedRoot,
-    /// Whether it begins here or is taken up again.
-    pub start: Start,
-    /// The payload.
-    pub payload: Source,
-    /// The plan's keep list, and what else the wipe spares.
-    pub keep: KeepSet,
-    /// Every kept path as it was before the wipe.
-    pub before: Vec<Measure>,
-    /// Times and retries.
-    pub recorder: Recorder,
-}
 
 /// Does the run. The exit status tells the supervisor how it ended.
 pub fn main() -> ExitCode {
@@ -132,14 +108,12 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     *recorder = Recorder::new(&order.plan);
     let drivers = recorder.once("drivers", || drivers::Drivers::load(&order.manifest))?;
     let root = recorder.once("find", || find::find(&order.plan.root, &drivers))?;
-    let start = take_up::look(&order.plan, &root)?;
-    match start {
-        Start::Fresh => {}
-        Start::Resumed => commit::count_start(&order.plan.run)?,
-        Start::Finished => {
-            commit_point::mark()?;
-            return Ok(None);
-        }
+    let Next::Begin(start) = take_up::look(&order.plan, &root)? else {
+        commit_point::mark()?;
+        return Ok(None);
+    };
+    if start == Start::TakenUp {
+        commit::count_start(&order.plan.run)?;
     }
     let verified = recorder.once("verify", || verify::verify(order, root, start))?;
     // What was proved before the commit point is no reason to stop behind it.

@@ -1,7 +1,7 @@
 //! Finding the root filesystem again: by filesystem UUID and partition, exactly one match, in a
 //! bounded time, never by name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -13,6 +13,7 @@ use rustix::mount::{mount, MountFlags};
 use crate::ram::kernel_filesystems;
 use crate::root::target::TARGET;
 use crate::run::before::drivers::Drivers;
+use crate::run::data::MountedRoot;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -20,16 +21,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// controller must not be missed.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// The machine's root filesystem, mounted read-only at [`TARGET`].
-#[derive(Debug)]
-pub struct MountedRoot {
-    /// The partition's device node.
-    pub device: PathBuf,
-    /// The disk's device node.
-    pub disk: PathBuf,
-}
-
-/// Finds and mounts it.
+/// Finds it and mounts it read-only.
 pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
     let start = Instant::now();
     let mut seen_at: Option<Instant> = None;

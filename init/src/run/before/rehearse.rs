@@ -17,8 +17,8 @@ use manifest::Document;
 use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
 use crate::run::back;
+use crate::run::data::Run;
 use crate::run::recorder::Recorder;
-use crate::run::worker::Run;
 
 /// How many differences the report has at most.
 const DIFFERENCES: usize = 200;

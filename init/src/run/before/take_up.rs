@@ -9,20 +9,17 @@ use manifest::journal::{Phase, Record};
 use manifest::plan::Plan;
 
 use crate::ram::commit_point;
-use crate::run::before::find::MountedRoot;
 use crate::run::boot_sectors::{self, Disk};
+use crate::run::data::{MountedRoot, Run, Start};
 use crate::run::journal_file;
-use crate::run::worker::Run;
 
-/// How this start continues.
+/// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// From the beginning: the old OS is as it was.
-    Fresh,
-    /// With the wipe: the commit point is passed.
-    Resumed,
-    /// Not at all: the new OS's boot loader is in place.
-    Finished,
+pub enum Next {
+    /// The run, as its start says.
+    Begin(Start),
+    /// Nothing: the new OS's boot loader is in place.
+    Nothing,
 }
 
 /// Which boot loader the master boot record starts.
@@ -35,18 +32,18 @@ pub enum LoaderInUse {
 }
 
 /// Looks at the journal and the master boot record.
-pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Start> {
+pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
     let record = journal_file::latest().context("read the journal")?;
     let in_use = loader_in_use(plan, root)?;
     let ordered = commit_point::ordered_run()?;
-    let start = decide(record.as_ref(), &plan.run, in_use, ordered.as_deref())?;
-    if let (Start::Resumed, Some(record)) = (start, &record) {
+    let next = decide(record.as_ref(), &plan.run, in_use, ordered.as_deref())?;
+    if let (Next::Begin(Start::TakenUp), Some(record)) = (next, &record) {
         log::warn!(
             "the run was broken off in phase {}; it is taken up from the wipe on",
             record.phase.name()
         );
     }
-    Ok(start)
+    Ok(next)
 }
 
 fn loader_in_use(plan: &Plan, root: &MountedRoot) -> Result<LoaderInUse> {
@@ -59,7 +56,7 @@ fn loader_in_use(plan: &Plan, root: &MountedRoot) -> Result<LoaderInUse> {
     })
 }
 
-/// Whether a power cut would take the run up again.
+/// Whether a power cut would have the run taken up.
 pub fn is_stage_loader_in_use(run: &Run) -> Result<bool> {
     Ok(loader_in_use(&run.plan, &run.root)? == LoaderInUse::Staged)
 }
@@ -69,23 +66,23 @@ fn decide(
     run: &str,
     in_use: LoaderInUse,
     ordered: Option<&str>,
-) -> Result<Start> {
+) -> Result<Next> {
     let phase = record.filter(|r| r.run == run).map(|r| r.phase);
-    let start = match (phase, in_use) {
+    let next = match (phase, in_use) {
         // A power cut between the journal and the record: nothing of the old OS was touched.
-        (None, _) | (Some(Phase::Commit), LoaderInUse::Other) => Start::Fresh,
+        (None, _) | (Some(Phase::Commit), LoaderInUse::Other) => Next::Begin(Start::Fresh),
         // The loader is switched to the new OS's behind everything else.
-        (Some(Phase::Done), LoaderInUse::Other) => Start::Finished,
-        (Some(_), _) => Start::Resumed,
+        (Some(Phase::Done), LoaderInUse::Other) => Next::Nothing,
+        (Some(_), _) => Next::Begin(Start::TakenUp),
     };
     match ordered {
         // The disk says otherwise than the loader that it was read by. Whether the old OS is there
         // still cannot be told, so a person has to look.
-        Some(ordered) if start == Start::Fresh || ordered != run => bail!(
+        Some(ordered) if next == Next::Begin(Start::Fresh) || ordered != run => bail!(
             "the boot loader started this run as {ordered}, behind its commit point; the journal has {:?}, the plan is of {run}",
             record.map(|r| (r.run.as_str(), r.phase))
         ),
-        _ => Ok(start),
+        _ => Ok(next),
     }
 }
 
@@ -93,6 +90,9 @@ fn decide(
 mod tests {
     use super::*;
     use LoaderInUse::{Other, Staged};
+
+    const FRESH: Next = Next::Begin(Start::Fresh);
+    const TAKEN_UP: Next = Next::Begin(Start::TakenUp);
 
     fn record(run: &str, phase: Phase) -> Record {
         Record {
@@ -106,21 +106,21 @@ mod tests {
     #[test]
     fn the_record_and_the_journal_decide_together() {
         for (phase, in_use, expected) in [
-            (Phase::Commit, Other, Start::Fresh),
-            (Phase::Commit, Staged, Start::Resumed),
-            (Phase::Wipe, Staged, Start::Resumed),
-            (Phase::Wipe, Other, Start::Resumed),
-            (Phase::Unpack, Staged, Start::Resumed),
-            (Phase::Loader, Staged, Start::Resumed),
-            (Phase::Done, Staged, Start::Resumed),
-            (Phase::Done, Other, Start::Finished),
+            (Phase::Commit, Other, FRESH),
+            (Phase::Commit, Staged, TAKEN_UP),
+            (Phase::Wipe, Staged, TAKEN_UP),
+            (Phase::Wipe, Other, TAKEN_UP),
+            (Phase::Unpack, Staged, TAKEN_UP),
+            (Phase::Loader, Staged, TAKEN_UP),
+            (Phase::Done, Staged, TAKEN_UP),
+            (Phase::Done, Other, Next::Nothing),
         ] {
             let found = decide(Some(&record("r", phase)), "r", in_use, None).unwrap();
             assert_eq!(found, expected, "{phase:?} {in_use:?}");
             let of_another = decide(Some(&record("q", phase)), "r", in_use, None).unwrap();
-            assert_eq!(of_another, Start::Fresh, "another run's {phase:?}");
+            assert_eq!(of_another, FRESH, "another run's {phase:?}");
         }
-        assert_eq!(decide(None, "r", Other, None).unwrap(), Start::Fresh);
+        assert_eq!(decide(None, "r", Other, None).unwrap(), FRESH);
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         assert!(decide(Some(&commit), "r", Staged, Some("q")).is_err());
         assert_eq!(
             decide(Some(&commit), "r", Staged, Some("r")).unwrap(),
-            Start::Resumed
+            TAKEN_UP
         );
     }
 }

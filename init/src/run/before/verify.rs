@@ -3,34 +3,26 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
 use anyhow::{bail, ensure, Context, Result};
-use machine::grub::embed;
 use machine::tree::{self, Source};
-use machine::{block, meminfo, mounts};
-use manifest::keep::KeepSet;
 use manifest::measure::Measure;
 use manifest::payload::{Frame, Payload};
 use manifest::plan::Plan;
-use manifest::resolve;
 use manifest::staged;
 use manifest::Manifest;
 
 use crate::ram::parts;
 use crate::root::run_directory;
-use crate::root::target::{self, TARGET};
-use crate::run::before::checks::{self, Asked};
-use crate::run::before::find::MountedRoot;
-use crate::run::before::take_up::Start;
-use crate::run::boot_sectors::Disk;
+use crate::root::target;
+use crate::run::before::checks::{self, Subject};
+use crate::run::data::{MountedRoot, Run, Start};
 use crate::run::order::Order;
 use crate::run::progress::Progress;
 use crate::run::recorder::Recorder;
-use crate::run::stage_loader;
-use crate::run::worker::Run;
+use crate::run::{kept, stage_loader};
 
 /// Proof that the image is whole and fits, and that every kept path is there.
 pub struct VerifiedImage(pub(crate) Run);
@@ -65,12 +57,12 @@ pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedI
     if start == Start::Fresh {
         verify_staged(&plan, &manifest, &root)?;
     }
-    let keep = keep_set(&plan)?;
+    let keep = kept::keep_set(&plan)?;
     let directory = target::directory()?;
-    ensure_plain_mount(&root)?;
+    checks::ensure_plain_mount(&root)?;
     tree::validate_keep(directory.as_fd(), &keep).context("check the kept paths")?;
     let before = baseline(&plan, start)?;
-    checks::ask(&Asked {
+    checks::check_all(&Subject {
         plan: &plan,
         manifest: &manifest,
         root: &root,
@@ -94,44 +86,11 @@ pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedI
 /// commit point is compared with the first look, not with what an earlier attempt left.
 fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
     if start == Start::Fresh {
-        return measure_kept(plan);
+        return kept::measure(plan);
     }
     let path = run_directory::at(plan, run_directory::BEFORE);
     let what = || format!("read {}", path.display());
     serde_json::from_slice(&std::fs::read(&path).with_context(what)?).with_context(what)
-}
-
-/// Measures every kept path of the plan.
-pub fn measure_kept(plan: &Plan) -> Result<Vec<Measure>> {
-    let directory = target::directory()?;
-    plan.keep
-        .iter()
-        .map(|kept| {
-            let measure = tree::measure(directory.as_fd(), &kept.path)
-                .with_context(|| format!("measure {}", kept.path))?;
-            log::info!(
-                "kept {}: {} entries, {} bytes",
-                kept.path,
-                measure.entries,
-                measure.bytes
-            );
-            Ok(measure)
-        })
-        .collect()
-}
-
-/// The keep list, and what else is not the old OS's: this run's directory, and the directory that
-/// the filesystem's own check puts lost files into.
-fn keep_set(plan: &Plan) -> Result<KeepSet> {
-    let mut keep = KeepSet::new(plan.keep.iter().map(|k| &k.path));
-    for path in ["/.reroot", "/lost+found"] {
-        if Path::new(TARGET).join(&path[1..]).is_dir() {
-            keep = keep
-                .with_internal(path)
-                .with_context(|| format!("keep {path}"))?;
-        }
-    }
-    Ok(keep)
 }
 
 /// The payload in memory where it is there, else the staged one: a run that is taken up again has
@@ -212,90 +171,4 @@ fn verify_frame(payload: &Source, frame: &Frame, buffer: &mut Vec<u8>) -> Result
         );
     }
     Ok(())
-}
-
-/// Wiping and unpacking must not run out of memory half-way.
-pub fn ensure_memory() -> Result<()> {
-    let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
-    let memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
-    let needed = resolve::WORK_BYTES;
-    log::info!(
-        "memory: {} MiB of {} MiB available",
-        memory.available >> 20,
-        memory.total >> 20
-    );
-    ensure!(
-        memory.available >= needed,
-        "wiping and unpacking take {} MiB of memory, {} MiB are available",
-        needed >> 20,
-        memory.available >> 20
-    );
-    Ok(())
-}
-
-/// The staged image's loader must fit beside the one in use, and the new OS's beside that. The old
-/// OS's kernel said so; this is the disk as it is now.
-pub fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
-    let gap = Disk::open(root)?.gap()?;
-    let has_room = match start {
-        Start::Fresh => embed::has_room(&gap),
-        Start::Resumed | Start::Finished => embed::has_room_for_one(&gap),
-    };
-    ensure!(
-        has_room,
-        "the sectors before the first partition have no room for a further boot loader"
-    );
-    Ok(())
-}
-
-/// Nothing but the root filesystem may be mounted at or below the target.
-pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
-    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
-    let here: Vec<_> = mounts
-        .iter()
-        .filter(|m| m.target.starts_with(TARGET))
-        .collect();
-    let device = mounts::at(&mounts, Path::new(TARGET))
-        .context("the root is not mounted")?
-        .device;
-    let node = block::by_number(device.0, device.1)
-        .context("look up the mounted device")?
-        .node();
-    ensure!(
-        here.len() == 1 && node == root.device,
-        "{} mounts at or below {TARGET}, of {}; expected one, of {}",
-        here.len(),
-        node.display(),
-        root.device.display()
-    );
-    Ok(())
-}
-
-/// Bytes and inodes that there will be once the old OS is gone.
-pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
-    let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
-    let space = resolve::space(
-        manifest,
-        resolve::Filesystem {
-            bytes: fs.f_blocks * fs.f_frsize,
-            inodes: fs.f_files,
-        },
-        kept,
-        staged_bytes(plan)?,
-    );
-    if let Some(lack) = space.lack() {
-        bail!("{lack}");
-    }
-    Ok(())
-}
-
-/// Bytes that the run itself has in its directory.
-fn staged_bytes(plan: &Plan) -> Result<u64> {
-    let directory = run_directory::of(plan);
-    let what = || format!("read {}", directory.display());
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(&directory).with_context(what)? {
-        bytes += entry.and_then(|e| e.metadata()).with_context(what)?.len();
-    }
-    Ok(bytes)
 }

@@ -16,7 +16,7 @@ use crate::ram::parts;
 use crate::root::replace::{replace, replace_with_link};
 use crate::root::{remove, target};
 use crate::run::behind::fstab;
-use crate::run::worker::Run;
+use crate::run::data::Run;
 
 /// Writes everything that is carried.
 pub fn carry(run: &Run) -> Result<()> {

@@ -20,7 +20,7 @@ use crate::root::run_directory::{self, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::boot_sectors::Disk;
-use crate::run::worker::Run;
+use crate::run::data::Run;
 use crate::run::{journal_file, recorder};
 
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.

@@ -13,11 +13,11 @@ use machine::mbr::{MBR_SIZE, SIGNATURE_AT};
 use manifest::measure::Measure;
 
 use crate::root::target::{self, TARGET};
-use crate::run::before::verify;
 use crate::run::behind::fstab;
 use crate::run::behind::unpack::Counts;
 use crate::run::boot_sectors::Disk;
-use crate::run::worker::Run;
+use crate::run::data::Run;
+use crate::run::kept;
 
 /// Proof that the new OS is whole and will be booted. Only this may reboot normally.
 pub struct BootableRoot {
@@ -38,7 +38,7 @@ pub fn inspect(run: &Run, loader: &Embedding) -> Result<Vec<Measure>> {
     inspect_entry(run, &entry)?;
     inspect_fstab(run)?;
     inspect_init()?;
-    let after = verify::measure_kept(&run.plan)?;
+    let after = kept::measure(&run.plan)?;
     for ((kept, before), after) in run.plan.keep.iter().zip(&run.before).zip(&after) {
         ensure!(
             before.entries == after.entries

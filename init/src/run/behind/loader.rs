@@ -19,8 +19,8 @@ use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::unpack::UnpackedRoot;
 use crate::run::behind::{carry, chroot, host_keys, inspect, locales};
 use crate::run::boot_sectors::Disk;
+use crate::run::data::Run;
 use crate::run::journal_file;
-use crate::run::worker::Run;
 
 /// GRUB's files for a PC BIOS, in the payload.
 const SOURCE: &str = "/usr/lib/grub/i386-pc";

@@ -8,9 +8,9 @@ use manifest::journal::Phase;
 
 use crate::root::target;
 use crate::run::behind::wipe::{self, WipedRoot};
+use crate::run::data::Run;
 use crate::run::journal_file;
 use crate::run::progress::Progress;
-use crate::run::worker::Run;
 
 /// Each thread takes a window and buffers, some 10 MiB, of which a machine with many processors
 /// and little memory does not have enough for all.

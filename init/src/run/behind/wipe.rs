@@ -8,9 +8,9 @@ use manifest::journal::Phase;
 
 use crate::root::target;
 use crate::run::commit::CommittedRun;
+use crate::run::data::Run;
 use crate::run::journal_file;
 use crate::run::progress::Progress;
-use crate::run::worker::Run;
 
 /// Proof that nothing but the kept paths is left.
 pub struct WipedRoot(pub(crate) Run, pub(crate) u64);
