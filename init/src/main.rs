@@ -1,11 +1,15 @@
 //! PID 1 of the RAM environment.
 //!
-//! Started by the kernel, or put in the place of an old OS's PID 1, it becomes the supervisor, which mounts what a system needs, starts a
-//! worker, and waits. The worker does the run. It may fail, be killed or run out of memory: the
-//! supervisor stays, and decides between booting the old OS again, booting the new one, and
-//! holding the machine with a rescue shell. Nothing here is ever run by the old OS.
+//! Started by the kernel, or put in the place of an old OS's PID 1, it becomes the supervisor
+//! ([`first`]), which mounts what a system needs, starts a worker, and waits. The worker does the run
+//! ([`run`]). It may fail, be killed or run out of memory: the supervisor stays, and decides between
+//! booting the old OS again, booting the new one, and holding the machine with a rescue shell. Nothing
+//! here is ever run by the old OS.
 //!
 //! A copy stays in the new OS until its first boot is confirmed ([`confirm`]).
+//!
+//! Below these three rooms are two that they share: [`ram`], the RAM environment, and [`root`], the
+//! machine's root filesystem. Files import each other in one direction only.
 
 mod confirm;
 mod first;

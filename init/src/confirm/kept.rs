@@ -13,7 +13,8 @@ use manifest::plan::Plan;
 use manifest::Document;
 use rustix::fs::{Mode, OFlags};
 
-use super::{read_document, read_plan};
+use super::documents::{read_document, read_plan};
+use super::say::say;
 use crate::ram::state::{self, STATE};
 use crate::root::replace::replace;
 
@@ -42,7 +43,7 @@ pub fn measure(directory: &Path) -> Result<()> {
 /// A disk that cannot be written to is no reason not to measure: memory has the outcome too.
 fn write(path: &Path, found: &KeptFound) {
     if let Err(e) = replace(path, found.to_json().as_bytes(), 0o600) {
-        super::say(&format!("reroot: {e:#}"));
+        say(&format!("reroot: {e:#}"));
     }
 }
 

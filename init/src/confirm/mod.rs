@@ -2,30 +2,33 @@
 //! directory for that, with two units that start it: `confirm kept DIR` early, before anything can
 //! write to what is kept, and `confirm DIR` when the network is up.
 //!
-//! It changes nothing of the machine but its own traces: a record of what it found, a line in the
+//! It refuses to mend anything: it changes nothing of the machine but its own traces: a record of what it found, a line in the
 //! message of the day, and, once nothing falls short, the run's directory goes. It never waits
-//! without an end, and nothing of the boot requires it.
+//! without an end, and nothing of the boot requires it. Of the other rooms it may import
+//! [`crate::root`] and where [`crate::ram`] has its state; what a run does is none of its business.
 
 mod dns;
+mod documents;
 mod kept;
 mod live;
+mod say;
 #[cfg(test)]
 mod tests;
-pub mod traces;
+mod traces;
 pub mod units;
 
-use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result};
 use manifest::confirm::{self, Baseline, Code, Confirm, KeptFound, Verdict};
 use manifest::plan::Plan;
 use manifest::report::Report;
 use manifest::Document;
 
+use self::documents::{read_document, read_plan};
+use self::say::{say, to_console};
 use crate::root::place;
 use crate::root::replace::replace;
 
@@ -61,7 +64,7 @@ pub fn main(directory: &str) -> ExitCode {
         Err(e) => {
             let text = format!("reroot: the first boot cannot be confirmed: {e:#}");
             say(&text);
-            traces::to_console(&text);
+            to_console(&text);
             ExitCode::from(NEEDS_A_PERSON)
         }
     }
@@ -81,7 +84,7 @@ fn compare_and_record(directory: &Path) -> Result<bool> {
     let passed = confirm.passed;
     let recorded = record(root, &plan, confirm, &summary);
     say(&summary);
-    traces::to_console(&summary);
+    to_console(&summary);
     if let Err(e) = traces::write_motd(root, &plan) {
         say(&format!("reroot: write the message of the day: {e:#}"));
     }
@@ -92,23 +95,6 @@ fn compare_and_record(directory: &Path) -> Result<bool> {
         say(&format!("reroot: confirmed run {}", plan.run));
     }
     Ok(passed)
-}
-
-/// Reads the plan; it must be that of this very directory, for the directory goes in the end.
-fn read_plan(directory: &Path) -> Result<Plan> {
-    let plan: Plan = read_document(&directory.join("plan.json"))?;
-    ensure!(
-        units::is_run_id(&plan.run) && Path::new(&plan.run_directory()) == directory,
-        "{} has the plan of run {:?}",
-        directory.display(),
-        plan.run
-    );
-    Ok(plan)
-}
-
-fn read_document<T: Document>(path: &Path) -> Result<T> {
-    let what = || format!("read {}", path.display());
-    T::from_json(&fs::read(path).with_context(what)?).with_context(what)
 }
 
 /// Looks again while something that may still come falls short.
@@ -149,10 +135,4 @@ fn record(root: &Path, plan: &Plan, confirm: Confirm, summary: &str) -> Result<(
     report.confirm = Some(confirm);
     replace(&path, report.to_json().as_bytes(), 0o600)?;
     replace(&directory.join("summary.txt"), summary.as_bytes(), 0o600)
-}
-
-/// Tells the journal. A journal that does not take it is no reason to stop.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", text.trim_end());
 }

@@ -1,8 +1,6 @@
 //! What the comparison leaves for people, and what it takes away when nothing falls short.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -28,21 +26,6 @@ const NEEDED_BY_RUN: [&str; 3] = [
 
 /// Lines of the summary that are shown at a login.
 const MOTD_LINES: usize = 12;
-
-/// Shows a text on the console. One that does not take it must not be waited for.
-pub fn to_console(text: &str) {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let console = fs::OpenOptions::new()
-        .write(true)
-        .custom_flags(flags.bits() as i32)
-        .open("/dev/console");
-    if let Ok(mut console) = console {
-        for line in text.lines() {
-            // A full or dead console loses the line; the journal has it.
-            let _ = console.write_all(format!("{line}\r\n").as_bytes());
-        }
-    }
-}
 
 /// Puts the summary's first lines into the message of the day, in the way that this OS has.
 pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {

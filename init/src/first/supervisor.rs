@@ -28,7 +28,7 @@ enum Verdict {
     BootOld,
     /// The same, as it was meant.
     Rehearsed,
-    /// The commit point is passed, and a reset takes the run up again.
+    /// The commit point is passed, and a reset takes the run up.
     TakeUp,
     /// The commit point is passed and the new OS is not in place.
     Hold(String),

@@ -2,7 +2,7 @@
 //! within its deadline. If the kernel locks up, or PID 1 hangs, the machine is reset.
 //!
 //! That leads to something that boots. Before the commit point it is the old OS. Behind it, it is the
-//! staged image, which takes the run up again: the commit point is the switch of the master boot
+//! staged image, which takes the run up: the commit point is the switch of the master boot
 //! record to it.
 
 use std::time::{Duration, Instant};

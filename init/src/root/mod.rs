@@ -1,7 +1,7 @@
 //! The machine's root filesystem: where its paths are, and files of it written whole or removed.
-//! The run sees it from the RAM environment, the confirmation as the root that it has booted.
+//! A run sees it from the RAM environment, the confirmation as the root that it was booted from.
 //!
-//! It refuses to know what a file is for. It imports no other room.
+//! It refuses to know what is in a file. It may import no other room.
 
 pub mod place;
 pub mod remove;

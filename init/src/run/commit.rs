@@ -17,7 +17,7 @@ use crate::run::journal_file;
 use crate::run::stage_loader::StageLoader;
 
 /// Proof that the commit point is passed and recorded.
-pub struct CommittedRun(pub(crate) Run);
+pub struct CommittedRun(pub(in crate::run) Run);
 
 impl VerifiedImage {
     /// Makes the root writable and commits; a run that is taken up has done so.

@@ -1,5 +1,5 @@
 //! Making the staged image what the machine boots, from the commit point until the new OS's loader
-//! is in place: a power cut then takes the run up again.
+//! is in place: after a power cut the run is then taken up.
 //!
 //! The boot block tells the loader where kernel and initramfs are, the loader goes into free sectors
 //! beside the one in use, and neither is of any effect until the master boot record is switched.

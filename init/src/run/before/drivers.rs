@@ -59,8 +59,8 @@ impl Drivers {
     /// Loads what the devices that are visible now ask for. A bus driver brings up devices that
     /// ask for more, so callers do this again while they wait for a device.
     pub fn load_for_hardware(&self) -> Result<()> {
-        let asked = modaliases(Path::new("/sys/devices"));
-        let wanted: BTreeSet<&str> = asked
+        let aliases = modaliases(Path::new("/sys/devices"));
+        let wanted: BTreeSet<&str> = aliases
             .iter()
             .flat_map(|alias| modules::modules_for(alias, &self.dependencies, &self.aliases))
             .collect();

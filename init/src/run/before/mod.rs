@@ -1,8 +1,8 @@
-//! The steps before the commit point: finding the root, proving the image, the machine and the
-//! network. A rehearsal ends here.
+//! The steps before the commit point: the root is found, and image, machine and network are proved. A
+//! rehearsal ends here.
 //!
-//! They refuse to write to the machine's disks: the root is mounted read-only. They import nothing of
-//! what is behind the commit point.
+//! They refuse to write to the machine's disks: the root is mounted read-only. They may import what is
+//! beside this room in [`crate::run`], and nothing of [`crate::run::behind`] or of the commit.
 
 pub mod checks;
 pub mod drivers;

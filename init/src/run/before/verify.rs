@@ -25,7 +25,7 @@ use crate::run::recorder::Recorder;
 use crate::run::{kept, stage_loader};
 
 /// Proof that the image is whole and fits, and that every kept path is there.
-pub struct VerifiedImage(pub(crate) Run);
+pub struct VerifiedImage(pub(in crate::run) Run);
 
 impl VerifiedImage {
     /// The plan that it was verified for.
@@ -82,7 +82,7 @@ pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedI
     }))
 }
 
-/// Every kept path as it was before anything was changed. A run that is taken up again behind the
+/// Every kept path as it was before anything was changed. A run that is taken up behind the
 /// commit point is compared with the first look, not with what an earlier attempt left.
 fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
     if start == Start::Fresh {
@@ -93,7 +93,7 @@ fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
     serde_json::from_slice(&std::fs::read(&path).with_context(what)?).with_context(what)
 }
 
-/// The payload in memory where it is there, else the staged one: a run that is taken up again has
+/// The payload in memory where it is there, else the staged one: a run that is taken up has
 /// only that.
 fn open_payload(plan: &Plan, manifest: &Manifest) -> Result<Source> {
     let in_memory = parts::at("payload");

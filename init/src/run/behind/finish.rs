@@ -34,8 +34,8 @@ const LEFT_RECORDS: [&str; 5] = [
 
 impl BootableRoot {
     /// Has the first boot confirmed, leaves the records, and puts everything into its place on the
-    /// disk. Only then the master boot record is switched: a power cut before it takes the run up
-    /// again, one behind it boots a new OS to which nothing is missing.
+    /// disk. Only then the master boot record is switched: behind a power cut before it the run
+    /// is taken up, one behind it boots a new OS to which nothing is missing.
     ///
     /// Records that cannot be written, or traces that cannot be removed, are told but do not keep
     /// the machine from booting the new OS.

@@ -21,12 +21,12 @@ use crate::run::kept;
 
 /// Proof that the new OS is whole and will be booted. Only this may reboot normally.
 pub struct BootableRoot {
-    pub(crate) run: Run,
-    pub(crate) counts: Counts,
+    pub(in crate::run) run: Run,
+    pub(in crate::run) counts: Counts,
     /// Every kept path as it is now: as it was before the wipe.
-    pub(crate) after: Vec<Measure>,
+    pub(in crate::run) after: Vec<Measure>,
     /// The boot loader: its core image is in its place, the record that starts it is not.
-    pub(crate) loader: Embedding,
+    pub(in crate::run) loader: Embedding,
 }
 
 /// Checks everything; returns the kept paths' measures.

@@ -1,11 +1,12 @@
-//! The steps behind the commit point: the old OS goes, the new one comes, gets the machine's
-//! identity and a boot loader, and is checked as a firmware would follow it.
+//! The steps behind the commit point: the old OS goes, the new one comes and gets the machine's
+//! identity and a boot loader, and what will boot is checked as a firmware would follow it.
 //!
-//! They refuse to run before the commit point: each consumes the proof that the one before it made.
+//! They refuse to run before the commit point, for each consumes the proof that the one before it
+//! made. They may import what is beside this room in [`crate::run`], each the step before it.
 
-pub mod carry;
+mod carry;
 pub mod chroot;
-pub mod finish;
+mod finish;
 mod fstab;
 mod host_keys;
 mod inspect;

@@ -17,7 +17,7 @@ use crate::run::progress::Progress;
 const THREADS_MAX: usize = 4;
 
 /// Proof that the whole payload is on the disk.
-pub struct UnpackedRoot(pub(crate) Run, pub(crate) Counts);
+pub struct UnpackedRoot(pub(in crate::run) Run, pub(in crate::run) Counts);
 
 /// What was removed and written.
 #[derive(Clone, Debug, Default)]

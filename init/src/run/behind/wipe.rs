@@ -13,7 +13,7 @@ use crate::run::journal_file;
 use crate::run::progress::Progress;
 
 /// Proof that nothing but the kept paths is left.
-pub struct WipedRoot(pub(crate) Run, pub(crate) u64);
+pub struct WipedRoot(pub(in crate::run) Run, pub(in crate::run) u64);
 
 impl CommittedRun {
     /// Wipes; repeated after a failure, since what is gone stays gone.
