@@ -13,9 +13,10 @@ use formats::plan::Plan;
 use formats::Document;
 use rustix::fs::{Mode, OFlags};
 
-use super::{read_document, read_plan};
-use crate::carry::replace;
-use crate::early::STATE;
+use super::documents::{read_document, read_plan};
+use super::say::say;
+use crate::ram::state::{self, STATE};
+use crate::root::replace::replace;
 
 /// The outcome's name, in the run's directory and in memory.
 const FOUND: &str = "kept-found.json";
@@ -36,17 +37,13 @@ pub fn measure(directory: &Path) -> Result<()> {
         found
     };
     fs::create_dir_all(STATE).with_context(|| format!("make {STATE}"))?;
-    replace(
-        &Path::new(STATE).join(IN_MEMORY),
-        found.to_json().as_bytes(),
-        0o600,
-    )
+    replace(&state::at(IN_MEMORY), found.to_json().as_bytes(), 0o600)
 }
 
 /// A disk that cannot be written to is no reason not to measure: memory has the outcome too.
 fn write(path: &Path, found: &KeptFound) {
     if let Err(e) = replace(path, found.to_json().as_bytes(), 0o600) {
-        super::say(&format!("reroot: {e:#}"));
+        say(&format!("reroot: {e:#}"));
     }
 }
 
@@ -67,7 +64,7 @@ fn measure_all(plan: &Plan) -> Result<KeptFound> {
 
 /// What the early unit found.
 pub fn outcome(directory: &Path) -> Result<KeptFound> {
-    read_document(&Path::new(STATE).join(IN_MEMORY))
+    read_document(&state::at(IN_MEMORY))
         .or_else(|_| read_document(&directory.join(FOUND)))
         .context("the early unit left nothing")
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,14 +16,17 @@ use identity::host_keys;
 use storage::mounts;
 
 use super::dns;
-use super::traces::at;
+use crate::root::place::at;
 
 /// How long a gateway, and the ssh server, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The kernel's side, with failures as text: each is told in the place of what could not be read.
 mod kernel {
-    use super::{Duration, IpAddr, Network};
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use formats::network::Network;
 
     /// The kernel's network.
     pub fn read() -> Result<Network, String> {

@@ -1,6 +1,7 @@
 //! What is left in the new OS for its first boot, and what goes, in a directory that stands for
 //! the new OS's root.
 
+use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::PathBuf;
 

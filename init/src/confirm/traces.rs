@@ -1,9 +1,7 @@
 //! What the comparison leaves for people, and what it takes away when nothing falls short.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
@@ -11,38 +9,23 @@ use formats::plan::Plan;
 use formats::staged;
 
 use super::units;
-use crate::carry::replace;
-use crate::commit;
+use crate::root::place::at;
+use crate::root::replace::replace;
+use crate::root::{remove, run_directory};
 
 /// What is in the run's directory for the run and the comparison, and is no record of them.
 pub const WORKING: [&str; 3] = ["confirm", "kept.json", "kept-found.json"];
 
 /// What only the RAM environment needed, beside what was staged, be it after a power cut. It may go
 /// when the new OS boots.
-const NEEDED_BY_RUN: [&str; 3] = [commit::BEFORE, one_shot::SAVED[0], one_shot::SAVED[1]];
+const NEEDED_BY_RUN: [&str; 3] = [
+    run_directory::BEFORE,
+    one_shot::SAVED[0],
+    one_shot::SAVED[1],
+];
 
 /// Lines of the summary that are shown at a login.
 const MOTD_LINES: usize = 12;
-
-/// Where the OS at `root` has a path.
-pub fn at(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
-}
-
-/// Shows a text on the console. One that does not take it must not be waited for.
-pub fn to_console(text: &str) {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let console = fs::OpenOptions::new()
-        .write(true)
-        .custom_flags(flags.bits() as i32)
-        .open("/dev/console");
-    if let Ok(mut console) = console {
-        for line in text.lines() {
-            // A full or dead console loses the line; the journal has it.
-            let _ = console.write_all(format!("{line}\r\n").as_bytes());
-        }
-    }
-}
 
 /// Puts the summary's first lines into the message of the day, in the way that this OS has.
 pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
@@ -74,8 +57,8 @@ pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
 /// booted, and people miss the space while they mend what falls short.
 pub fn remove_staged(root: &Path, plan: &Plan) -> Result<()> {
     let directory = at(root, &plan.run_directory());
-    remove_working(&directory, &staged::COPIES)?;
-    remove_working(&directory, &NEEDED_BY_RUN)
+    remove::files(&directory, &staged::COPIES)?;
+    remove::files(&directory, &NEEDED_BY_RUN)
 }
 
 /// Removes the units and the run's directory, or what is no record in it where the records are
@@ -85,34 +68,10 @@ pub fn remove(root: &Path, plan: &Plan) -> Result<()> {
     let directory = at(root, &plan.run_directory());
     if plan.record_directory() == plan.run_directory() {
         remove_staged(root, plan)?;
-        remove_working(&directory, &WORKING)?;
+        remove::files(&directory, &WORKING)?;
     } else {
-        remove_tree(&at(root, "/.reroot"))?;
+        remove::tree(&at(root, "/.reroot"))?;
     }
     rustix::fs::sync();
     Ok(())
-}
-
-/// Removes files of a directory, those that are there.
-pub fn remove_working(directory: &Path, names: &[&str]) -> Result<()> {
-    for name in names {
-        let path = directory.join(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(e).with_context(|| format!("remove {}", path.display()))
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Removes a tree, if it is there.
-pub fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -12,8 +12,9 @@ use formats::confirm::Baseline;
 use formats::plan::{KeptPath, Plan};
 use formats::Document;
 
-use super::traces::at;
-use crate::carry::replace;
+use crate::root::place::at;
+use crate::root::remove;
+use crate::root::replace::{replace, replace_with_link};
 
 /// Where an administrator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";
@@ -128,9 +129,7 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
         real_directory(root, &wants)?;
         let text = unit.text.replace("@RUN@", &plan.run);
         replace(&at(root, &path(unit)), text.as_bytes(), 0o644)?;
-        let link = at(root, &link(unit));
-        remove(&link)?;
-        std::os::unix::fs::symlink(path(unit), &link)
+        replace_with_link(&at(root, &link(unit)), path(unit))
             .with_context(|| format!("enable {}", unit.name))?;
     }
     Ok(())
@@ -141,7 +140,7 @@ pub fn uninstall(root: &Path, plan: &Plan) -> Result<()> {
     for unit in &UNITS {
         for path in [link(unit), path(unit)] {
             if !is_kept(plan, &path) {
-                remove(&at(root, &path))?;
+                remove_file(&at(root, &path))?;
             }
         }
     }
@@ -173,11 +172,10 @@ fn real_directory(root: &Path, path: &str) -> Result<PathBuf> {
     Ok(here)
 }
 
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Err(e).with_context(|| format!("remove {}", path.display()))
-        }
-        _ => Ok(()),
+fn remove_file(path: &Path) -> Result<()> {
+    match remove::file(path) {
+        // Nor is it there where what should hold it is no directory.
+        Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(()),
+        other => other.with_context(|| format!("remove {}", path.display())),
     }
 }

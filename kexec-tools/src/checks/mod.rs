@@ -90,7 +90,7 @@ enum Force {
 pub enum Moment {
     /// When everything is loaded, right before services are stopped. It refuses as before.
     Stop,
-    /// In the RAM environment, before the commit point. The init asks, see its `checks_again.rs`.
+    /// In the RAM environment, before the commit point. The init asks, see its `checks.rs`.
     Ram,
 }
 

@@ -1,0 +1,139 @@
+//! The first boot of the new OS, compared with the plan. This program is left in the run's
+//! directory for that, with two units that start it: `confirm kept DIR` early, before anything can
+//! write to what is kept, and `confirm DIR` when the network is up.
+//!
+//! It refuses to mend anything: it changes nothing of the machine but its own traces: a record of what it found, a line in the
+//! message of the day, and, once nothing falls short, the run's directory goes. It never waits
+//! without an end, and nothing of the boot requires it. Of the other rooms it may import
+//! [`crate::root`] and where [`crate::ram`] has its state; what a run does is none of its business.
+
+mod dns;
+mod documents;
+mod kept;
+mod live;
+mod say;
+#[cfg(test)]
+mod tests;
+mod traces;
+pub mod units;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use formats::confirm::{Baseline, Code, Confirm, KeptFound, Verdict};
+use formats::plan::Plan;
+use formats::report::Report;
+use formats::Document;
+use identity::confirm;
+
+use self::documents::{read_document, read_plan};
+use self::say::{say, to_console};
+use crate::root::place;
+use crate::root::replace::replace;
+
+/// The exit status where something falls short, or could not be compared or recorded.
+const NEEDS_A_PERSON: u8 = 4;
+/// How long it waits for addresses, routes and answers to come.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The same on a machine that takes long to boot.
+const PATIENCE_SLOW: Duration = Duration::from_mins(2);
+/// A machine that has been up for longer than this when it is compared takes long to boot.
+const SLOW_BOOT: Duration = Duration::from_mins(1);
+/// How long it waits where nothing falls short and a name server has not answered.
+const PATIENCE_UNKNOWN: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// `confirm kept DIR`: measures every kept path.
+pub fn kept(directory: &str) -> ExitCode {
+    match kept::measure(Path::new(directory)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            say(&format!("reroot: measure the kept paths: {e:#}"));
+            ExitCode::from(NEEDS_A_PERSON)
+        }
+    }
+}
+
+/// `confirm DIR`: compares, records, and cleans up if nothing falls short.
+pub fn main(directory: &str) -> ExitCode {
+    match compare_and_record(Path::new(directory)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NEEDS_A_PERSON),
+        Err(e) => {
+            let text = format!("reroot: the first boot cannot be confirmed: {e:#}");
+            say(&text);
+            to_console(&text);
+            ExitCode::from(NEEDS_A_PERSON)
+        }
+    }
+}
+
+fn compare_and_record(directory: &Path) -> Result<bool> {
+    let root = Path::new("/");
+    let plan = read_plan(directory)?;
+    // A baseline that cannot be read makes the kept paths fall short; the rest is compared.
+    let baseline = read_document::<Baseline>(&directory.join("kept.json")).unwrap_or_else(|e| {
+        say(&format!("reroot: {e:#}"));
+        Baseline::default()
+    });
+    let kept = kept::outcome(directory).map_err(|e| format!("{e:#}"));
+    let confirm = patiently(&plan, &baseline, &kept);
+    let summary = confirm::summary(&plan, &confirm);
+    let passed = confirm.passed;
+    let recorded = record(root, &plan, confirm, &summary);
+    say(&summary);
+    to_console(&summary);
+    if let Err(e) = traces::write_motd(root, &plan) {
+        say(&format!("reroot: write the message of the day: {e:#}"));
+    }
+    recorded?;
+    traces::remove_staged(root, &plan).context("remove what was staged")?;
+    if passed {
+        traces::remove(root, &plan).context("remove the run's traces")?;
+        say(&format!("reroot: confirmed run {}", plan.run));
+    }
+    Ok(passed)
+}
+
+/// Looks again while something that may still come falls short.
+fn patiently(plan: &Plan, baseline: &Baseline, kept: &Result<KeptFound, String>) -> Confirm {
+    let patience = match live::uptime() {
+        Some(up) if up > SLOW_BOOT => PATIENCE_SLOW,
+        _ => PATIENCE,
+    };
+    let start = Instant::now();
+    loop {
+        let live = live::read(plan, kept);
+        let findings = confirm::compare(plan, baseline, &live);
+        let waits = |verdict| {
+            let code = |c: Code| c.may_come();
+            findings
+                .iter()
+                .any(|f| f.verdict == verdict && code(f.code))
+        };
+        let limit = if waits(Verdict::Short) {
+            patience
+        } else if waits(Verdict::Unknown) {
+            PATIENCE_UNKNOWN
+        } else {
+            Duration::ZERO
+        };
+        if start.elapsed() >= limit {
+            return Confirm::new(findings, start.elapsed().as_secs_f64());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Adds the comparison to the run's report, and writes the summary beside it.
+fn record(root: &Path, plan: &Plan, confirm: Confirm, summary: &str) -> Result<()> {
+    let directory = place::at(root, &plan.record_directory());
+    let path = directory.join("report.json");
+    let mut report: Report = read_document(&path)?;
+    report.confirm = Some(confirm);
+    replace(&path, report.to_json().as_bytes(), 0o600)?;
+    replace(&directory.join("summary.txt"), summary.as_bytes(), 0o600)
+}

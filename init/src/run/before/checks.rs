@@ -1,0 +1,237 @@
+//! The launcher's checks, those that are made here too: this kernel has drivers of its own, and the
+//! old OS went on after `check` had looked. Only reads. `plan::asked_again` has the list
+//! that both sides are compared with.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{bail, ensure, Context, Result};
+use bootpath::grub::embed;
+use formats::keep::KeepSet;
+use formats::measure::Measure;
+use formats::plan::Plan;
+use formats::Manifest;
+use machine::meminfo;
+use plan::ext4_features;
+use plan::resolve;
+use storage::{block, ext4, mounts, root};
+
+use crate::ram::commit_point;
+use crate::root::run_directory;
+use crate::root::target::{self, TARGET};
+use crate::run::boot_sectors::Disk;
+use crate::run::data::{MountedRoot, Start};
+
+/// What is looked at.
+pub struct Subject<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The image.
+    pub manifest: &'a Manifest,
+    /// The root filesystem, mounted.
+    pub root: &'a MountedRoot,
+    /// Whether the run begins or is taken up.
+    pub start: Start,
+    /// What the wipe spares.
+    pub keep: &'a KeepSet,
+    /// Every kept path, measured.
+    pub kept: &'a [Measure],
+}
+
+type Check = fn(&Subject) -> Result<()>;
+
+/// Code and check, in the order of the launcher's table.
+const CHECKS: [(&str, Check); 11] = [
+    ("root", the_root_is_the_only_one),
+    ("root-type", the_root_is_ext4),
+    ("root-double", the_root_is_the_only_one),
+    ("root-errors", no_errors_are_recorded),
+    ("root-features", the_features_are_known),
+    ("partition-table", |a| {
+        ensure_room_for_loader(a.root, a.start)
+    }),
+    // It came up by this kernel's drivers, or it would not be found.
+    ("root-driver", the_root_is_the_only_one),
+    ("keep-mounts", |a| ensure_plain_mount(a.root)),
+    ("keep", the_kept_paths_are_there),
+    ("space", |a| ensure_space(a.plan, a.manifest, a.kept)),
+    ("memory", |_| ensure_memory()),
+];
+
+/// Codes that a later step checks, before the commit point too.
+#[cfg(test)]
+const IN_OTHER_STEPS: [(&str, &str); 1] = [("network-gateway", "network")];
+
+/// Makes all of them. The error of the first that refuses says what the check found.
+pub fn check_all(subject: &Subject) -> Result<()> {
+    for (code, check) in CHECKS {
+        check(subject).with_context(|| format!("check {code}"))?;
+    }
+    log::info!("check: {} checks agree here too", CHECKS.len());
+    Ok(())
+}
+
+fn the_root_is_the_only_one(subject: &Subject) -> Result<()> {
+    let found = root::find(&subject.plan.root).context("find the root filesystem once more")?;
+    let found = found.context("the root filesystem has gone")?;
+    ensure!(
+        found.device.node() == subject.root.device,
+        "the root filesystem is {} now, and was {}",
+        found.device.node().display(),
+        subject.root.device.display()
+    );
+    Ok(())
+}
+
+fn the_root_is_ext4(_: &Subject) -> Result<()> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let mount = mounts::at(&mounts, Path::new(TARGET)).context("the root is not mounted")?;
+    ensure!(mount.fstype == "ext4", "it is mounted as {}", mount.fstype);
+    Ok(())
+}
+
+fn superblock(subject: &Subject) -> Result<ext4::Superblock> {
+    let node = &subject.root.device;
+    let what = || format!("read the superblock of {}", node.display());
+    let mut bytes = vec![0; ext4::SUPERBLOCK_SIZE];
+    let device = File::open(node).with_context(what)?;
+    device
+        .read_exact_at(&mut bytes, ext4::SUPERBLOCK_AT)
+        .with_context(what)?;
+    ext4::parse(&bytes).with_context(|| format!("{} has no superblock of ext4", node.display()))
+}
+
+/// After the commit point there is no old OS to go back to: a person who tries a held run again
+/// has been told, and decides.
+fn no_errors_are_recorded(subject: &Subject) -> Result<()> {
+    let found = superblock(subject)?;
+    if !found.has_errors {
+        return Ok(());
+    }
+    let said = format!("the superblock records {} errors", found.error_count);
+    if commit_point::is_passed() {
+        log::warn!("check root-errors: {said}; going on, past the commit point");
+        return Ok(());
+    }
+    bail!("{said}; run e2fsck from a rescue system")
+}
+
+fn the_features_are_known(subject: &Subject) -> Result<()> {
+    let readers = subject
+        .manifest
+        .tools
+        .readers(&subject.manifest.kernel.release);
+    let unknown = ext4_features::unknown(superblock(subject)?.features, &readers);
+    ensure!(unknown.is_empty(), "{}", unknown.join("; "));
+    Ok(())
+}
+
+fn the_kept_paths_are_there(subject: &Subject) -> Result<()> {
+    let directory = target::directory()?;
+    tree::validate_keep(directory.as_fd(), subject.keep).context("check the kept paths")
+}
+
+/// Wiping and unpacking must not run out of memory half-way.
+pub fn ensure_memory() -> Result<()> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
+    let needed = resolve::WORK_BYTES;
+    log::info!(
+        "memory: {} MiB of {} MiB available",
+        memory.available >> 20,
+        memory.total >> 20
+    );
+    ensure!(
+        memory.available >= needed,
+        "wiping and unpacking take {} MiB of memory, {} MiB are available",
+        needed >> 20,
+        memory.available >> 20
+    );
+    Ok(())
+}
+
+/// The staged image's loader must fit beside the one in use, and the new OS's beside that. The old
+/// OS's kernel said so; this is the disk as it is now.
+pub fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
+    let gap = Disk::open(root)?.gap()?;
+    let has_room = match start {
+        Start::Fresh => embed::has_room(&gap),
+        Start::TakenUp => embed::has_room_for_one(&gap),
+    };
+    ensure!(
+        has_room,
+        "the sectors before the first partition have no room for a further boot loader"
+    );
+    Ok(())
+}
+
+/// Nothing but the root filesystem may be mounted at or below the target.
+pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let here: Vec<_> = mounts
+        .iter()
+        .filter(|m| m.target.starts_with(TARGET))
+        .collect();
+    let device = mounts::at(&mounts, Path::new(TARGET))
+        .context("the root is not mounted")?
+        .device;
+    let node = block::by_number(device.0, device.1)
+        .context("look up the mounted device")?
+        .node();
+    ensure!(
+        here.len() == 1 && node == root.device,
+        "{} mounts at or below {TARGET}, of {}; expected one, of {}",
+        here.len(),
+        node.display(),
+        root.device.display()
+    );
+    Ok(())
+}
+
+/// Bytes and inodes that there will be once the old OS is gone.
+pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
+    let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
+    let space = resolve::space(
+        manifest,
+        resolve::Filesystem {
+            bytes: fs.f_blocks * fs.f_frsize,
+            inodes: fs.f_files,
+        },
+        kept,
+        staged_bytes(plan)?,
+    );
+    if let Some(lack) = space.lack() {
+        bail!("{lack}");
+    }
+    Ok(())
+}
+
+/// Bytes that the run itself has in its directory.
+fn staged_bytes(plan: &Plan) -> Result<u64> {
+    let directory = run_directory::of(plan);
+    let what = || format!("read {}", directory.display());
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(&directory).with_context(what)? {
+        bytes += entry.and_then(|e| e.metadata()).with_context(what)?.len();
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use plan::asked_again;
+
+    use super::*;
+
+    #[test]
+    fn every_check_that_the_launcher_says_is_made_here_is() {
+        let made: Vec<_> = CHECKS
+            .iter()
+            .map(|(code, _)| *code)
+            .chain(IN_OTHER_STEPS.map(|(code, _)| code))
+            .collect();
+        assert_eq!(made, asked_again::IN_RAM);
+    }
+}

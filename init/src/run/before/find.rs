@@ -1,0 +1,60 @@
+//! Finding the root filesystem again: by filesystem UUID and partition, exactly one match, in a
+//! bounded time, never by name.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use formats::facts::RootIdentity;
+use rustix::io::Errno;
+use rustix::mount::{mount, MountFlags};
+use storage::root;
+
+use crate::ram::kernel_filesystems;
+use crate::root::target::TARGET;
+use crate::run::before::drivers::Drivers;
+use crate::run::data::MountedRoot;
+
+/// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long to go on looking for a second match once there is one: a clone of the disk on a slow
+/// controller must not be missed.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+
+/// Finds it and mounts it read-only.
+pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
+    let start = Instant::now();
+    let mut seen_at: Option<Instant> = None;
+    let found = loop {
+        drivers.load_for_hardware()?;
+        match root::find(identity).context("find the root filesystem")? {
+            Some(found) if seen_at.is_some_and(|t| t.elapsed() >= SECOND_LOOK) => break found,
+            Some(_) => {
+                seen_at.get_or_insert_with(Instant::now);
+            }
+            None if start.elapsed() > PATIENCE => bail!(
+                "no disk with the root filesystem {} appeared within {} s; is the driver of its controller in the image?",
+                identity.fs_uuid,
+                PATIENCE.as_secs()
+            ),
+            None => {}
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    };
+    let root = MountedRoot {
+        device: found.device.node(),
+        disk: found.disk.node(),
+    };
+    log::info!("root {} is {}", identity.fs_uuid, root.device.display());
+    let flags = MountFlags::RDONLY | MountFlags::NOATIME;
+    match mount(&root.device, TARGET, "ext4", flags, None) {
+        // Already there when the operator tries a held run again.
+        Ok(()) => Ok(root),
+        Err(Errno::BUSY) => {
+            kernel_filesystems::unmount_from(Path::new(TARGET))
+                .context("clear what an earlier attempt mounted")?;
+            Ok(root)
+        }
+        Err(e) => Err(e).with_context(|| format!("mount {} at {TARGET}", root.device.display())),
+    }
+}

@@ -1,0 +1,13 @@
+//! The steps before the commit point: the root is found, and image, machine and network are proved. A
+//! rehearsal ends here.
+//!
+//! They refuse to write to the machine's disks: the root is mounted read-only. They may import what is
+//! beside this room in [`crate::run`], and nothing of [`crate::run::behind`] or of the commit.
+
+pub mod checks;
+pub mod drivers;
+pub mod find;
+pub mod network;
+pub mod rehearse;
+pub mod take_up;
+pub mod verify;

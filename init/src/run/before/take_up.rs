@@ -1,0 +1,137 @@
+//! Whether this start is a run's first, or takes up one that lost its power behind the commit point.
+//!
+//! The master boot record decides: it is switched to the staged image's loader in one sector, behind
+//! the journal's first record and before the first write that the old OS would not survive.
+
+use anyhow::{bail, Context, Result};
+use bootpath::grub::embed;
+use formats::journal::{Phase, Record};
+use formats::plan::Plan;
+
+use crate::ram::commit_point;
+use crate::run::boot_sectors::{self, Disk};
+use crate::run::data::{MountedRoot, Run, Start};
+use crate::run::journal_file;
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The run, as its start says.
+    Begin(Start),
+    /// Nothing: the new OS's boot loader is in place.
+    Nothing,
+}
+
+/// Which boot loader the master boot record starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoaderInUse {
+    /// That of the staged image.
+    Staged,
+    /// The old OS's or the new one's.
+    Other,
+}
+
+/// Looks at the journal and the master boot record.
+pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
+    let record = journal_file::latest().context("read the journal")?;
+    let in_use = loader_in_use(plan, root)?;
+    let ordered = commit_point::ordered_run()?;
+    let next = decide(record.as_ref(), &plan.run, in_use, ordered.as_deref())?;
+    if let (Next::Begin(Start::TakenUp), Some(record)) = (next, &record) {
+        log::warn!(
+            "the run was broken off in phase {}; it is taken up from the wipe on",
+            record.phase.name()
+        );
+    }
+    Ok(next)
+}
+
+fn loader_in_use(plan: &Plan, root: &MountedRoot) -> Result<LoaderInUse> {
+    let gap = Disk::open(root)?.gap()?;
+    let core = boot_sectors::stage_core(&plan.root)?;
+    Ok(if embed::is_in_use(&gap, &core) {
+        LoaderInUse::Staged
+    } else {
+        LoaderInUse::Other
+    })
+}
+
+/// Whether a power cut would have the run taken up.
+pub fn is_stage_loader_in_use(run: &Run) -> Result<bool> {
+    Ok(loader_in_use(&run.plan, &run.root)? == LoaderInUse::Staged)
+}
+
+fn decide(
+    record: Option<&Record>,
+    run: &str,
+    in_use: LoaderInUse,
+    ordered: Option<&str>,
+) -> Result<Next> {
+    let phase = record.filter(|r| r.run == run).map(|r| r.phase);
+    let next = match (phase, in_use) {
+        // A power cut between the journal and the record: nothing of the old OS was touched.
+        (None, _) | (Some(Phase::Commit), LoaderInUse::Other) => Next::Begin(Start::Fresh),
+        // The loader is switched to the new OS's behind everything else.
+        (Some(Phase::Done), LoaderInUse::Other) => Next::Nothing,
+        (Some(_), _) => Next::Begin(Start::TakenUp),
+    };
+    match ordered {
+        // The disk says otherwise than the loader that it was read by. Whether the old OS is there
+        // still cannot be told, so a person has to look.
+        Some(ordered) if next == Next::Begin(Start::Fresh) || ordered != run => bail!(
+            "the boot loader started this run as {ordered}, behind its commit point; the journal has {:?}, the plan is of {run}",
+            record.map(|r| (r.run.as_str(), r.phase))
+        ),
+        _ => Ok(next),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use LoaderInUse::{Other, Staged};
+
+    const FRESH: Next = Next::Begin(Start::Fresh);
+    const TAKEN_UP: Next = Next::Begin(Start::TakenUp);
+
+    fn record(run: &str, phase: Phase) -> Record {
+        Record {
+            sequence: 7,
+            phase,
+            run: run.to_owned(),
+            taken_up: 0,
+        }
+    }
+
+    #[test]
+    fn the_record_and_the_journal_decide_together() {
+        for (phase, in_use, expected) in [
+            (Phase::Commit, Other, FRESH),
+            (Phase::Commit, Staged, TAKEN_UP),
+            (Phase::Wipe, Staged, TAKEN_UP),
+            (Phase::Wipe, Other, TAKEN_UP),
+            (Phase::Unpack, Staged, TAKEN_UP),
+            (Phase::Loader, Staged, TAKEN_UP),
+            (Phase::Done, Staged, TAKEN_UP),
+            (Phase::Done, Other, Next::Nothing),
+        ] {
+            let found = decide(Some(&record("r", phase)), "r", in_use, None).unwrap();
+            assert_eq!(found, expected, "{phase:?} {in_use:?}");
+            let of_another = decide(Some(&record("q", phase)), "r", in_use, None).unwrap();
+            assert_eq!(of_another, FRESH, "another run's {phase:?}");
+        }
+        assert_eq!(decide(None, "r", Other, None).unwrap(), FRESH);
+    }
+
+    #[test]
+    fn a_loader_that_says_otherwise_than_the_journal_is_not_believed() {
+        assert!(decide(None, "r", Staged, Some("r")).is_err());
+        let commit = record("r", Phase::Commit);
+        assert!(decide(Some(&commit), "r", Other, Some("r")).is_err());
+        assert!(decide(Some(&commit), "r", Staged, Some("q")).is_err());
+        assert_eq!(
+            decide(Some(&commit), "r", Staged, Some("r")).unwrap(),
+            TAKEN_UP
+        );
+    }
+}

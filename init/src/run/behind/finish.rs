@@ -1,0 +1,181 @@
+//! The end of a run: records into the new OS, the run's own traces away, everything on disk.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use formats::journal::Phase;
+use formats::outcomes;
+use formats::plan::KeptPath;
+use formats::report::{KeptReport, Report};
+use formats::Document;
+use rustix::mount::{mount_remount, MountFlags};
+use storage::freeze;
+
+use crate::confirm::units;
+use crate::ram::console;
+use crate::root::remove;
+use crate::root::replace::replace;
+use crate::root::run_directory::{self, BOOT_BLOCK, BOOT_SECTORS};
+use crate::root::target::{self, TARGET};
+use crate::run::behind::inspect::BootableRoot;
+use crate::run::boot_sectors::Disk;
+use crate::run::data::Run;
+use crate::run::{journal_file, recorder};
+
+/// Records that the launcher and the commit left in the run's directory; the wipe spares that.
+const LEFT_RECORDS: [&str; 5] = [
+    "launch.log",
+    "facts.json",
+    outcomes::OLD_OS,
+    BOOT_SECTORS,
+    BOOT_BLOCK,
+];
+
+impl BootableRoot {
+    /// Has the first boot confirmed, leaves the records, and puts everything into its place on the
+    /// disk. Only then the master boot record is switched: behind a power cut before it the run
+    /// is taken up, one behind it boots a new OS to which nothing is missing.
+    ///
+    /// Records that cannot be written, or traces that cannot be removed, are told but do not keep
+    /// the machine from booting the new OS.
+    pub fn finish(mut self) -> Result<()> {
+        self.run.recorder.begin("switch");
+        if let Err(e) = self.install_confirm() {
+            log::warn!("the first boot will not be compared with the plan: {e:#}");
+            log::warn!("remove /.reroot in the new OS by hand");
+        }
+        // Without records elsewhere the run's directory is all that tells of it, so it stays.
+        match self.leave_records() {
+            Ok(()) => remove_other_runs(&target::at("/.reroot"), &self.run.plan.run)
+                .unwrap_or_else(|e| log::warn!("remove the traces of earlier runs: {e:#}")),
+            Err(e) => log::warn!("leave the run's records: {e:#}"),
+        }
+        let mut recorder = std::mem::take(&mut self.run.recorder);
+        recorder.retrying("switch", || self.switch())?;
+        recorder.begin("reboot");
+        Ok(())
+    }
+
+    /// GRUB replays no journal. Making the root read-only empties it; where something keeps the
+    /// kernel from that, freezing does.
+    fn switch(&self) -> Result<()> {
+        mount_remount(TARGET, MountFlags::NOATIME, "")
+            .context("make the root filesystem writable")?;
+        journal_file::record(&self.run.plan.run, Phase::Done)?;
+        target::sync()?;
+        if let Err(e) = mount_remount(TARGET, MountFlags::RDONLY, "") {
+            log::warn!("make the root filesystem read-only: {e}; freezing it instead");
+            freeze::settle(Path::new(TARGET)).context("freeze and thaw the root filesystem")?;
+        }
+        Disk::open(&self.run.root)?.switch(&self.loader)
+    }
+
+    /// Has the new OS compare itself with the plan when it boots for the first time.
+    fn install_confirm(&self) -> Result<()> {
+        let run = &self.run;
+        let kept = run.plan.keep.iter().zip(&self.after);
+        let kept = kept.map(|(k, after)| KeptPath {
+            path: k.path.clone(),
+            measure: after.clone(),
+        });
+        let root = Path::new(TARGET);
+        let installed = units::install(root, &run.plan, kept.collect());
+        if installed.is_err() {
+            // Half of it would start something that is not there.
+            units::uninstall(root, &run.plan)?;
+        }
+        installed
+    }
+
+    fn leave_records(&self) -> Result<()> {
+        let report = self.report();
+        let run = &self.run;
+        write_record(run, "report.json", report.to_json().as_bytes())?;
+        write_record(run, "plan.json", run.plan.to_json().as_bytes())?;
+        for name in LEFT_RECORDS {
+            if let Ok(bytes) = fs::read(run_directory::at(&run.plan, name)) {
+                write_record(run, name, &bytes)?;
+            }
+        }
+        if let Ok(bytes) = fs::read(recorder::path()) {
+            write_record(run, outcomes::RAM, &bytes)?;
+        }
+        for phase in &report.phases {
+            log::info!("phase {}: {:.1} s", phase.name, phase.seconds);
+        }
+        log::info!(
+            "done: {} is in place, every kept path is as it was",
+            run.plan.new_os.pretty_name
+        );
+        let log = fs::read(console::log_path()).context("read this run's log")?;
+        write_record(run, "init.log", &log)
+    }
+
+    fn report(&self) -> Report {
+        let run = &self.run;
+        let kept = run.plan.keep.iter().zip(&run.before).zip(&self.after);
+        Report {
+            run: run.plan.run.clone(),
+            image: run.plan.image.clone(),
+            old_os: run.plan.old_os.clone(),
+            new_os: run.plan.new_os.clone(),
+            phases: run.recorder.phases.clone(),
+            kept: kept
+                .map(|((k, before), after)| KeptReport {
+                    path: k.path.clone(),
+                    before: before.clone(),
+                    after: after.clone(),
+                })
+                .collect(),
+            removed: self.counts.removed,
+            unpacked: self.counts.unpacked,
+            skipped: self.counts.skipped,
+            skipped_first: self.counts.skipped_first.clone(),
+            retried: run.recorder.retried.clone(),
+            confirm: None,
+        }
+    }
+}
+
+/// Writes a file into the run's record directory, readable by root alone: it tells of keys and
+/// accounts.
+fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
+    let directory = target::at(&run.plan.record_directory());
+    fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    replace(&directory.join(name), bytes, 0o600)
+}
+
+/// Removes the directories of earlier runs, which did not come to their end.
+fn remove_other_runs(base: &Path, run: &str) -> Result<()> {
+    let what = || format!("read {}", base.display());
+    for entry in fs::read_dir(base).with_context(what)? {
+        let entry = entry.with_context(what)?;
+        if entry.file_name() != run && entry.file_type().with_context(what)?.is_dir() {
+            remove::tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_runs_go_and_this_one_and_the_journal_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for run in ["a", "b", "c"] {
+            fs::create_dir_all(dir.path().join(run).join("below")).unwrap();
+        }
+        fs::write(dir.path().join("journal"), "").unwrap();
+        remove_other_runs(dir.path(), "b").unwrap();
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["b", "journal"]);
+        assert!(dir.path().join("b/below").is_dir());
+    }
+}

@@ -1,0 +1,240 @@
+//! Checking the result as a firmware, a loader and a kernel would follow it: master boot record →
+//! core image → configuration → kernel → initrd → root → fstab → init. Then the kept tree.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{bail, ensure, Context, Result};
+use bootpath::grub::config;
+use bootpath::grub::config::BootEntry;
+use bootpath::grub::embed;
+use bootpath::grub::embed::Embedding;
+use formats::measure::Measure;
+use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
+
+use crate::root::target::{self, TARGET};
+use crate::run::behind::fstab;
+use crate::run::behind::unpack::Counts;
+use crate::run::boot_sectors::Disk;
+use crate::run::data::Run;
+use crate::run::kept;
+
+/// Proof that the new OS is whole and will be booted. Only this may reboot normally.
+pub struct BootableRoot {
+    pub(in crate::run) run: Run,
+    pub(in crate::run) counts: Counts,
+    /// Every kept path as it is now: as it was before the wipe.
+    pub(in crate::run) after: Vec<Measure>,
+    /// The boot loader: its core image is in its place, the record that starts it is not.
+    pub(in crate::run) loader: Embedding,
+}
+
+/// Checks everything; returns the kept paths' measures.
+pub fn inspect(run: &Run, loader: &Embedding) -> Result<Vec<Measure>> {
+    inspect_record(run, loader)?;
+    let path = target::at("/boot/grub/grub.cfg");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let entry = config::first_entry(&text).context("grub.cfg has no entry that boots Linux")?;
+    inspect_entry(run, &entry)?;
+    inspect_fstab(run)?;
+    inspect_init()?;
+    let after = kept::measure(&run.plan)?;
+    for ((kept, before), after) in run.plan.keep.iter().zip(&run.before).zip(&after) {
+        ensure!(
+            before.entries == after.entries
+                && before.bytes == after.bytes
+                && before.digest == after.digest,
+            "{} is not as it was: before {before:?}, after {after:?}",
+            kept.path
+        );
+    }
+    Ok(after)
+}
+
+/// From the record, as it will be, to the core image, byte for byte what GRUB's tool made but for
+/// the place it was put at.
+fn inspect_record(run: &Run, loader: &Embedding) -> Result<()> {
+    let mut gap = Disk::open(&run.root)?.gap()?;
+    let table = SIGNATURE_AT..MBR_SIZE;
+    ensure!(
+        loader.record[table.clone()] == gap[table],
+        "the master boot record that was made has another partition table than the disk"
+    );
+    gap[..MBR_SIZE].copy_from_slice(&loader.record);
+    let path = target::at("/boot/grub/i386-pc/core.img");
+    let mut core = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    core.resize(core.len().next_multiple_of(MBR_SIZE), 0);
+    ensure!(
+        embed::is_in_use(&gap, &core),
+        "the master boot record would not start the core image that was made"
+    );
+    Ok(())
+}
+
+fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {
+    let kernel = read_start(&resolve_in_root(&entry.kernel)?, 0x206)?;
+    ensure!(
+        kernel.get(0x202..0x206) == Some(b"HdrS"),
+        "{} is not a Linux kernel",
+        entry.kernel
+    );
+    ensure!(
+        !entry.initrds.is_empty(),
+        "grub.cfg's first entry loads no initrd"
+    );
+    for initrd in &entry.initrds {
+        let start = read_start(&resolve_in_root(initrd)?, 6)?;
+        ensure!(
+            is_archive(&start),
+            "{initrd} is not an initrd: it begins with {start:02x?}"
+        );
+    }
+    let expected = format!("UUID={}", run.plan.root.fs_uuid);
+    ensure!(
+        entry.root() == Some(expected.as_str()),
+        "grub.cfg boots root {:?}, expected {expected}",
+        entry.root()
+    );
+    log::info!("check: GRUB boots {} with root {expected}", entry.kernel);
+    Ok(())
+}
+
+/// First bytes of what kernels unpack as an initramfs.
+const ARCHIVES: [&[u8]; 6] = [
+    b"070701",
+    &[0x1f, 0x8b],
+    &[0x28, 0xb5, 0x2f, 0xfd],
+    b"\xfd7zXZ",
+    &[0x02, 0x21, 0x4c, 0x18],
+    b"BZh",
+];
+
+fn is_archive(start: &[u8]) -> bool {
+    ARCHIVES.iter().any(|magic| start.starts_with(magic))
+}
+
+fn inspect_fstab(run: &Run) -> Result<()> {
+    let path = target::at("/etc/fstab");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let expected = format!("UUID={}", run.plan.root.fs_uuid);
+    ensure!(
+        fstab::root_device(&text) == Some(expected.as_str()),
+        "fstab does not mount {expected} at /"
+    );
+    Ok(())
+}
+
+fn inspect_init() -> Result<()> {
+    let path = resolve_in_root("/sbin/init")?;
+    let start = read_start(&path, 20)?;
+    ensure!(start.starts_with(b"\x7fELF"), "/sbin/init is not a program");
+    let mode = fs::metadata(&path)
+        .context("look at /sbin/init")?
+        .permissions()
+        .mode();
+    ensure!(mode & 0o111 != 0, "/sbin/init may not be executed");
+    Ok(())
+}
+
+fn read_start(path: &Path, length: usize) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|f| f.take(length as u64).read_to_end(&mut bytes))
+        .with_context(|| format!("read {}", path.display()))?;
+    Ok(bytes)
+}
+
+/// How many links a path may go through, as in the kernel.
+const LINKS: u32 = 40;
+
+/// Follows a path as the new OS will: links lead from the machine's root, not from ours.
+fn resolve_in_root(path: &str) -> Result<PathBuf> {
+    follow(Path::new(TARGET), path).with_context(|| format!("follow {path} in the new OS"))
+}
+
+fn follow(root: &Path, path: &str) -> Result<PathBuf> {
+    let mut todo: Vec<PathBuf> = vec![PathBuf::from(path)];
+    let mut here = root.to_owned();
+    let mut links = 0;
+    while let Some(part) = todo.pop() {
+        let mut components = part.components();
+        let Some(first) = components.next() else {
+            continue;
+        };
+        let rest = components.as_path();
+        if rest != OsStr::new("") {
+            todo.push(rest.to_owned());
+        }
+        match first {
+            Component::RootDir | Component::Prefix(_) => root.clone_into(&mut here),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if here != root {
+                    here.pop();
+                }
+            }
+            Component::Normal(name) => {
+                let next = here.join(name);
+                let kind = fs::symlink_metadata(&next)
+                    .with_context(|| format!("look at {}", next.display()))?;
+                if kind.file_type().is_symlink() {
+                    links += 1;
+                    if links > LINKS {
+                        bail!("more than {LINKS} links");
+                    }
+                    todo.push(
+                        fs::read_link(&next)
+                            .with_context(|| format!("read link {}", next.display()))?,
+                    );
+                } else {
+                    here = next;
+                }
+            }
+        }
+    }
+    Ok(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_lead_from_the_machines_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("usr/sbin")).unwrap();
+        fs::create_dir_all(root.join("usr/lib/systemd")).unwrap();
+        fs::write(root.join("usr/lib/systemd/systemd"), "x").unwrap();
+        symlink("usr/sbin", root.join("sbin")).unwrap();
+        symlink(
+            "../../../../usr/lib/systemd/systemd",
+            root.join("usr/sbin/init"),
+        )
+        .unwrap();
+        symlink("/usr/lib", root.join("lib")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        assert_eq!(
+            follow(root, "/sbin/init").unwrap(),
+            root.join("usr/lib/systemd/systemd")
+        );
+        assert_eq!(
+            follow(root, "/lib/systemd/systemd").unwrap(),
+            root.join("usr/lib/systemd/systemd")
+        );
+        assert!(follow(root, "/loop").is_err());
+        assert!(follow(root, "/absent").is_err());
+    }
+
+    #[test]
+    fn knows_initrds_by_their_first_bytes() {
+        assert!(is_archive(b"070701"));
+        assert!(is_archive(&[0x28, 0xb5, 0x2f, 0xfd, 0]));
+        assert!(!is_archive(b""));
+        assert!(!is_archive(b"<html>"));
+    }
+}

@@ -1,0 +1,101 @@
+//! The commit point: one sector, the master boot record, is switched to the staged image's loader.
+//! Until then the old OS boots; from then on the staged image does, until the new OS's loader takes
+//! its place. The first write that the old OS would not survive comes after this step.
+
+use anyhow::{Context, Result};
+use formats::journal::Phase;
+use rustix::mount::{mount_remount, MountFlags};
+
+use crate::ram::commit_point;
+use crate::root::replace::replace;
+use crate::root::run_directory::{self, BEFORE, BOOT_BLOCK, BOOT_SECTORS};
+use crate::root::target::{self, TARGET};
+use crate::run::before::take_up;
+use crate::run::before::verify::VerifiedImage;
+use crate::run::data::{Run, Start};
+use crate::run::journal_file;
+use crate::run::stage_loader::StageLoader;
+
+/// Proof that the commit point is passed and recorded.
+pub struct CommittedRun(pub(in crate::run) Run);
+
+impl VerifiedImage {
+    /// Makes the root writable and commits; a run that is taken up has done so.
+    pub fn commit(self) -> Result<CommittedRun> {
+        let VerifiedImage(mut run) = self;
+        let mut recorder = std::mem::take(&mut run.recorder);
+        recorder.once("commit", || match run.start {
+            Start::Fresh => commit(&run),
+            Start::TakenUp => take_up(&run),
+        })?;
+        run.recorder = recorder;
+        log::info!("COMMIT POINT PASSED: from here on only forwards");
+        Ok(CommittedRun(run))
+    }
+}
+
+fn commit(run: &Run) -> Result<()> {
+    let loader = StageLoader::plan(run)?;
+    let result = make_read_only()
+        .and_then(|()| loader.write(run))
+        .and_then(|()| make_writable())
+        .and_then(|()| leave_what_taking_up_needs(run, &loader))
+        .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit));
+    if let Err(e) = result {
+        match make_read_only() {
+            Ok(()) => loader.undo(run),
+            Err(e) => log::warn!("{e:#}"),
+        }
+        return Err(e);
+    }
+    commit_point::mark()?;
+    loader.switch()
+}
+
+/// The staged image's loader is in use already, unless somebody has replaced it.
+fn take_up(run: &Run) -> Result<()> {
+    if !take_up::is_stage_loader_in_use(run)? {
+        let loader = StageLoader::plan(run)?;
+        make_read_only()?;
+        loader.write(run)?;
+        loader.switch()?;
+    }
+    make_writable()
+}
+
+/// Marks a start that takes the run up, and counts it: what is known already first, for a disk that
+/// takes no writes hangs here. The root stays writable.
+pub fn count_start(run: &str) -> Result<()> {
+    commit_point::mark()?;
+    let before = journal_file::latest()?.map_or(0, |record| record.taken_up);
+    commit_point::note_taken_up(before)?;
+    make_writable()?;
+    let times = journal_file::take_up(run)?;
+    commit_point::note_taken_up(times)?;
+    log::info!("this is start {} of the run", times.saturating_add(1));
+    Ok(())
+}
+
+/// It is mounted so already, unless this is an operator's further attempt. The boot block may not be
+/// written otherwise.
+fn make_read_only() -> Result<()> {
+    mount_remount(TARGET, MountFlags::RDONLY, "").context("make the root filesystem read-only")
+}
+
+fn make_writable() -> Result<()> {
+    mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")
+}
+
+/// A run that is taken up finds the kept paths' measures here: what it measured itself could
+/// be what an earlier start left. The boot sectors are for people.
+fn leave_what_taking_up_needs(run: &Run, loader: &StageLoader) -> Result<()> {
+    let before = serde_json::to_vec(&run.before).context("note the measures")?;
+    for (name, bytes) in [
+        (BEFORE, &before[..]),
+        (BOOT_SECTORS, &loader.gap_before),
+        (BOOT_BLOCK, &loader.boot_block_before),
+    ] {
+        replace(&run_directory::at(&run.plan, name), bytes, 0o600)?;
+    }
+    target::sync()
+}

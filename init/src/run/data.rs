@@ -1,0 +1,49 @@
+//! What the steps of a run receive and hand on. Data: it knows none of them.
+
+use std::path::PathBuf;
+
+use formats::keep::KeepSet;
+use formats::measure::Measure;
+use formats::plan::Plan;
+use formats::Manifest;
+use tree::Source;
+
+use crate::run::recorder::Recorder;
+
+/// Everything that the steps share.
+pub struct Run {
+    /// What to do.
+    pub plan: Plan,
+    /// With which image.
+    pub manifest: Manifest,
+    /// The root filesystem, mounted at /target, and its disk.
+    pub root: MountedRoot,
+    /// Whether it begins here or is taken up.
+    pub start: Start,
+    /// The payload.
+    pub payload: Source,
+    /// The plan's keep list, and what else the wipe spares.
+    pub keep: KeepSet,
+    /// Every kept path as it was before the wipe.
+    pub before: Vec<Measure>,
+    /// Times and retries.
+    pub recorder: Recorder,
+}
+
+/// The machine's root filesystem, mounted at /target: read-only until the commit.
+#[derive(Debug)]
+pub struct MountedRoot {
+    /// The partition's device node.
+    pub device: PathBuf,
+    /// The disk's device node.
+    pub disk: PathBuf,
+}
+
+/// How this start goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// From the beginning: the old OS is as it was.
+    Fresh,
+    /// With the wipe: the commit point is passed.
+    TakenUp,
+}

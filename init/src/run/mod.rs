@@ -1,0 +1,20 @@
+//! A run, step by step. [`worker`] has the order of the steps and is on top; those before the commit
+//! point are in [`before`], the commit point is [`commit`], those that only go forwards are in
+//! [`behind`]. Beside them is what several of them need; [`data`] is what they receive and hand on.
+//!
+//! It refuses to decide what becomes of the machine, which is PID 1's to do. It may import
+//! [`crate::ram`], [`crate::root`], and of [`crate::confirm`] the units that it leaves in the new OS.
+
+pub mod back;
+mod before;
+pub mod behind;
+mod boot_sectors;
+mod commit;
+mod data;
+mod journal_file;
+mod kept;
+mod order;
+mod progress;
+mod recorder;
+mod stage_loader;
+pub mod worker;
