@@ -4,31 +4,12 @@
 //! It needs nothing from the old userspace to look and to plan. To stop services in their own
 //! order it asks the service manager, which knows that order.
 
-mod abort;
-mod asked_again;
-mod carried;
-mod checks;
-mod cli;
-mod engine;
-mod enter;
-mod facts;
-mod first_process;
-mod go;
-mod identity;
 mod image;
-mod initrd;
 mod log_file;
-mod network;
-mod network_files;
-mod own_checks;
-mod prove;
+mod run;
 mod run_directory;
-mod show;
-mod show_status;
-mod staging;
-mod status;
-mod stop;
-mod worker;
+mod survey;
+mod talk;
 
 use std::process::ExitCode;
 
@@ -48,7 +29,7 @@ pub enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = talk::cli::Cli::parse();
     match cli.run() {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(e) => {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 use super::*;
-use crate::checks::plain_facts;
+use crate::survey::plain_machine::machine;
 
 fn directory() -> TempDir {
     tempfile::Builder::new()
@@ -25,7 +25,7 @@ fn program(directory: &TempDir, name: &str, script: &str) {
 fn asked(directory: &TempDir, forced: &[&str]) -> Vec<(String, Verdict, Option<String>)> {
     let forced: Vec<_> = forced.iter().map(ToString::to_string).collect();
     let checks = find(&[directory.path().to_owned()]).unwrap();
-    run(&checks, &plain_facts(), Moment::Stop, &forced)
+    run(&checks, &machine(), Moment::Stop, &forced)
         .into_iter()
         .map(|f| (f.code.into_owned(), f.verdict, f.found))
         .collect()

@@ -8,7 +8,7 @@ use manifest::status::{self, Evidence, RunStatus, Status};
 use manifest::steps::Place;
 use manifest::svg;
 
-use crate::show::size;
+use crate::talk::plan::size;
 
 /// How many differences of a rehearsal are shown; the report has them all.
 const DIFFERENCES: usize = 12;

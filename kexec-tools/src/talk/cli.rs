@@ -12,10 +12,13 @@ use manifest::steps::Mode;
 use manifest::trailer::PartKind;
 use manifest::{svg, Document};
 
-use crate::asked_again::Asked;
-use crate::checks::{self, Context as CheckContext, Finding};
 use crate::image::Image;
-use crate::{abort, facts, go, own_checks, run_directory, show, status, worker, Outcome};
+use crate::run::checks_again::Asked;
+use crate::run::{abort, worker};
+use crate::survey::checks::{self, Context as CheckContext, Finding};
+use crate::survey::{earlier, facts, own_checks};
+use crate::talk::{go, plan as show};
+use crate::{run_directory, Outcome};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
@@ -214,7 +217,7 @@ impl Cli {
             Command::Go { wishes, yes } => start(&wishes, Mode::Reinstall, yes),
             Command::Rehearse { wishes, yes } => start(&wishes, Mode::Rehearse, yes),
             Command::Status { run, json, svg } => {
-                status::show(run.as_deref(), json, svg.as_deref())
+                earlier::show(run.as_deref(), json, svg.as_deref())
             }
             Command::Abort => abort::abort(),
             Command::Man => {

@@ -14,7 +14,9 @@ use manifest::accounts::Accounts;
 use manifest::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
 use manifest::keep::{KeepPath, KeepSet};
 
-use crate::{first_process, identity, network, prove, run_directory};
+use crate::run::prove;
+use crate::run_directory;
+use crate::survey::{first_process, identity, network};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -186,7 +188,7 @@ fn boot_entry(root: Option<&Root>) -> Result<(), String> {
 /// Mounted filesystems that hold somebody's data, other than the root: those that [`prove`]
 /// unmounts.
 ///
-/// [`prove`]: crate::prove
+/// [`prove`]: crate::run::prove
 fn other_mounts(mounts: &[mounts::Mount]) -> Vec<Mount> {
     let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
     mounts

@@ -19,7 +19,7 @@ use manifest::facts::Facts;
 use manifest::Document;
 use rustix::process::{kill_process_group, Pid, Signal};
 
-use crate::checks::{Finding, Verdict};
+use crate::survey::checks::{Finding, Verdict};
 
 /// Where they are unless the operator names another directory too.
 pub const DIRECTORY: &str = "/etc/reroot/checks.d";
@@ -319,5 +319,4 @@ fn first_line(said: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "own_checks_tests.rs"]
 mod tests;

@@ -12,8 +12,10 @@ use manifest::plan::Plan;
 use manifest::steps::Mode;
 use manifest::Document;
 
-use crate::cli::Survey;
-use crate::{asked_again, log_file, run_directory, show, worker, Outcome};
+use crate::run::{checks_again, worker};
+use crate::talk::cli::Survey;
+use crate::talk::plan as show;
+use crate::{log_file, run_directory, Outcome};
 
 /// Whether the operator still has to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,7 @@ fn start(plan: &Plan, survey: &Survey, directory: &Path) -> Result<std::process:
     };
     write("plan.json", plan.to_json())?;
     write("facts.json", survey.facts.to_json())?;
-    write(asked_again::NAME, survey.asked.to_json())?;
+    write(checks_again::NAME, survey.asked.to_json())?;
     write(log_file::NAME, String::new())?;
     // Its own copy of the descriptor: the file may be replaced while the run goes on.
     Command::new("/proc/self/exe")

@@ -1,5 +1,7 @@
 //! The network of the machine: what the kernel has, explained by the old OS's files.
 
+mod files;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,8 +10,6 @@ use machine::processes::Process;
 use manifest::network::old::{decide, Evidence};
 use manifest::network::{Gateway, Network};
 
-use crate::network_files;
-
 /// How long a gateway may take to answer. The kernel asks three times, a second apart.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -17,9 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// old OS's files say that no configuration of the new one will.
 pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
     let mut network = machine::network::read().context("ask the kernel")?;
-    let files = network_files::old_files();
-    let clients = network_files::running_clients(processes);
-    let evidence = Evidence::from_files(&files, &clients);
+    let found = files::old_files();
+    let clients = files::running_clients(processes);
+    let evidence = Evidence::from_files(&found, &clients);
     decide(&mut network, &evidence);
     Ok((network, evidence.notes))
 }

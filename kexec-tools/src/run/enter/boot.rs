@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::mount::{mount_remount, MountFlags};
 use rustix::system::RebootCommand;
 
-use crate::prove;
+use crate::run::prove;
 
 const ROOT: &str = "/";
 /// How often making the root read-only again is tried.

@@ -17,9 +17,9 @@ use manifest::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
 use manifest::trailer::PartKind;
 use manifest::{Digest, Document};
 
-use crate::carried;
 use crate::image::Image;
-use crate::staging;
+
+use super::{carried, on_disk};
 
 /// newc archives begin at multiples of four bytes.
 pub const ALIGNMENT: u64 = 4;
@@ -30,18 +30,18 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let order = order(plan, image)?;
     write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
     let kernel = directory.join(KERNEL);
-    staging::write_in_one_run(&kernel, image.part(PartKind::Kernel).length, &|out| {
+    on_disk::write_in_one_run(&kernel, image.part(PartKind::Kernel).length, &|out| {
         image.copy_to(PartKind::Kernel, out)
     })?;
     let base = image.part(PartKind::Initramfs).length;
     let initramfs = directory.join(INITRAMFS);
     let length = base.next_multiple_of(ALIGNMENT) + order.len() as u64;
-    staging::write_in_one_run(&initramfs, length, &|out| {
+    on_disk::write_in_one_run(&initramfs, length, &|out| {
         image.copy_to(PartKind::Initramfs, out)?;
         pad(out, base).context("write the padding")?;
         out.write_all(&order).context("write plan and manifest")
     })?;
-    staging::record(plan, &kernel, &initramfs)
+    on_disk::record(plan, &kernel, &initramfs)
 }
 
 /// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory

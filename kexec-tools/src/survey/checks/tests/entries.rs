@@ -5,7 +5,8 @@ use manifest::facts::{Facts, InitSystem};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices};
 
-use super::plain::{image, machine, MIB, SIZES};
+use crate::survey::plain_machine::{image, machine, MIB, SIZES};
+
 use super::{run, Context};
 
 type Change = fn(&mut Facts);

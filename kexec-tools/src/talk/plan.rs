@@ -7,8 +7,8 @@ use manifest::network::{Content, NewFile};
 use manifest::plan::{PayloadAt, Plan};
 use manifest::steps::{Mode, OnFailure, Place, COMMIT};
 
-use crate::checks::{Finding, Verdict};
-use crate::cli::Survey;
+use crate::survey::checks::{Finding, Verdict};
+use crate::talk::cli::Survey;
 
 /// All findings and, below them, what they come to.
 pub fn findings(survey: &Survey) -> String {

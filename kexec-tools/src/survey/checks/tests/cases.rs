@@ -8,7 +8,7 @@ use manifest::keep::KeepPath;
 use manifest::manifest::Manifest;
 use manifest::payload::DirectoryLink;
 
-use super::plain::{accounts, link, measure, wireguard, MIB};
+use crate::survey::plain_machine::{accounts, link, measure, wireguard, MIB};
 
 pub(super) fn mounted(target: &str, fstype: &str, backing_file: Option<&str>) -> Mount {
     Mount {

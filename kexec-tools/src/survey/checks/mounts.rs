@@ -2,7 +2,7 @@
 
 use manifest::resolve;
 
-use crate::prove;
+use crate::run::prove;
 
 use super::Force::{Allowed, Never, NotNeeded};
 use super::Moment::Stop;

@@ -15,7 +15,8 @@ use manifest::staged;
 use manifest::status::{self, Evidence, Finished, Leftover, Status};
 use manifest::Document;
 
-use crate::{run_directory, show_status, Outcome};
+use crate::talk::status as show_status;
+use crate::{run_directory, Outcome};
 
 /// Where the records of finished runs are.
 const RECORDS: &str = "/var/log/reroot";

@@ -11,9 +11,10 @@ use manifest::resolve::Choices;
 use manifest::Document;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{self, Finding, Moment};
 use crate::image::Image;
-use crate::{facts, own_checks, show};
+use crate::survey::checks::{self, Finding, Moment};
+use crate::survey::{facts, own_checks};
+use crate::talk::plan as show;
 
 /// What has to be known to ask again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

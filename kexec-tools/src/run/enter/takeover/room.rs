@@ -23,7 +23,8 @@ use rustix::mount::{
 };
 
 use crate::image::Image;
-use crate::{initrd, run_directory};
+use crate::run::stage::initrd;
+use crate::run_directory;
 
 /// The directory in the run's directory.
 const NAME: &str = "ram";

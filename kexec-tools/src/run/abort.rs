@@ -9,7 +9,10 @@ use manifest::staged;
 use manifest::status::{self, Evidence, State};
 use rustix::process::{kill_process, Pid, Signal};
 
-use crate::{enter, initrd, run_directory, status as read, Outcome};
+use crate::run::enter;
+use crate::run::stage::initrd;
+use crate::survey::earlier as read;
+use crate::{run_directory, Outcome};
 
 /// How long a worker may take to undo what it did: it unloads a kernel and removes files.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -173,5 +173,3 @@ fn ask(check: &'static Check, context: &Context) -> Finding {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub use tests::plain_facts;

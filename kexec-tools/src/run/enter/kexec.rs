@@ -18,7 +18,7 @@ use manifest::staged;
 use rustix::system::RebootCommand;
 
 use crate::image::Image;
-use crate::initrd;
+use crate::run::stage::initrd;
 
 /// Loads kernel and initramfs from the run's directory, by the plan's call, and by its fallback
 /// where the running kernel does not support the first after all.

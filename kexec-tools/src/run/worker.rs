@@ -17,12 +17,13 @@ use manifest::steps::{Mode, OnFailure, Place};
 use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
-use crate::engine::{Deed, Ended, Engine, Job};
-use crate::enter::FirstProcess;
 use crate::image::Image;
-use crate::{
-    asked_again, enter, first_process, initrd, log_file, prove, run_directory, stop, Outcome,
-};
+use crate::run::engine::{Deed, Ended, Engine, Job};
+use crate::run::enter::FirstProcess;
+use crate::run::stage::initrd;
+use crate::run::{checks_again, enter, prove, stop};
+use crate::survey::first_process;
+use crate::{log_file, run_directory, Outcome};
 
 /// Every step of the old OS. The order is the plan's.
 #[rustfmt::skip]
@@ -50,7 +51,7 @@ fn load(job: &Job) -> Result<()> {
 /// What may have changed since the operator agreed: a backup grows stale, another program begins to
 /// install packages.
 fn ask(job: &Job) -> Result<()> {
-    asked_again::ask(&job.plan, &job.image, &job.directory).context("check once more")
+    checks_again::ask(&job.plan, &job.image, &job.directory).context("check once more")
 }
 
 fn stop(job: &Job) -> Result<()> {

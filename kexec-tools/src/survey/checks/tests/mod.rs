@@ -2,7 +2,6 @@
 
 mod cases;
 mod entries;
-mod plain;
 
 use manifest::asked_again;
 use manifest::facts::{Facts, Firmware, Memory};
@@ -11,13 +10,9 @@ use manifest::plan::PayloadAt;
 use manifest::resolve::Choices;
 
 use self::cases::{bind, mounted, CASES};
-use self::plain::{image, machine, MIB, SIZES};
-use super::{all, may_be_forced, run, Context, Finding, Force, Moment, Verdict};
+use crate::survey::plain_machine::{image, machine, MIB, SIZES};
 
-/// A machine against which nothing speaks.
-pub fn plain_facts() -> Facts {
-    machine()
-}
+use super::{all, may_be_forced, run, Context, Finding, Force, Moment, Verdict};
 
 fn asked(
     facts: &Facts,
