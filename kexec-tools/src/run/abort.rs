@@ -1,6 +1,7 @@
-//! `abort`: breaks off a run that has not stopped services yet, and removes what earlier runs left
-//! behind: a loaded kernel, staged copies. Reports stay.
+//! Breaking off a run that has not stopped services yet, and removing what earlier runs left behind:
+//! a loaded kernel, staged copies. Reports stay.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -11,34 +12,22 @@ use rustix::process::{kill_process, Pid, Signal};
 
 use crate::run::enter;
 use crate::run::stage::initrd;
-use crate::survey::earlier as read;
-use crate::{run_directory, Outcome};
+use crate::run_directory;
+use crate::survey::earlier;
 
 /// How long a worker may take to undo what it did: it unloads a kernel and removes files.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Breaks off and cleans up.
-pub fn abort() -> Result<Outcome> {
-    let runs = read::evidence()?;
-    if let Some(run) = runs.iter().find(|e| e.in_progress) {
-        if status::begun_to_stop(run) {
-            eprintln!(
-                "refused: run {} is stopping services already; it enters the RAM environment, or boots \
-                 the old OS again",
-                run.run
-            );
-            eprintln!("intact: everything; follow the machine's console");
-            return Ok(Outcome::Refused);
-        }
-        if let Some(outcome) = break_off(run)? {
-            return Ok(outcome);
-        }
-    }
-    Ok(clean_up(&read::evidence()?))
+/// How breaking off went.
+pub enum BrokenOff {
+    /// Everything is undone.
+    Undone,
+    /// The run goes on, for it is too late, or takes too long.
+    GoesOn,
 }
 
-/// Tells the worker to undo everything, and waits until it has. Gives how it went if it did not.
-fn break_off(run: &Evidence) -> Result<Option<Outcome>> {
+/// Tells the worker of the run in progress to undo everything, and waits until it has.
+pub fn break_off() -> Result<BrokenOff> {
     let pid = run_directory::owner().context("the run's worker has not said who it is")?;
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     if !command.split(|&b| b == 0).any(|word| word == b"worker") {
@@ -48,66 +37,57 @@ fn break_off(run: &Evidence) -> Result<Option<Outcome>> {
     kill_process(pid, Signal::TERM).context("tell the worker to break off")?;
     let start = Instant::now();
     while run_directory::in_progress().is_some() {
-        let now = read::evidence()?;
+        let now = earlier::evidence()?;
         let stopping = now
             .iter()
             .any(|e| e.in_progress && status::begun_to_stop(e));
         if stopping || start.elapsed() > PATIENCE {
-            eprintln!(
-                "run {} does not break off any more; follow the console",
-                run.run
-            );
-            eprintln!("intact: everything; the commit point is not passed");
-            return Ok(Some(Outcome::NeedsAPerson));
+            return Ok(BrokenOff::GoesOn);
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    println!(
-        "run {} is broken off; the old OS goes on as it was",
-        run.run
-    );
-    Ok(None)
+    Ok(BrokenOff::Undone)
 }
 
-/// Removes what is of no use any more. A run behind the commit point needs what it staged.
-fn clean_up(runs: &[Evidence]) -> Outcome {
-    let mut outcome = Outcome::Done;
+/// What became of something that was left.
+pub enum Left {
+    /// It is gone.
+    Gone,
+    /// It could not all be removed.
+    Stays,
+    /// It is of use: its run is behind the commit point.
+    Needed,
+}
+
+/// Unloads the kernel that a run of this boot has loaded, if there is one.
+pub fn unload(runs: &[Evidence]) -> Option<Left> {
     // Somebody else may have loaded a kernel, for reasons of their own.
-    if read::kexec_loaded() && runs.iter().any(loaded_in_this_boot) {
-        enter::unload();
-        if read::kexec_loaded() {
-            outcome = Outcome::NeedsAPerson;
-        } else {
-            println!("the loaded kernel is unloaded");
-        }
+    if !(earlier::kexec_loaded() && runs.iter().any(loaded_in_this_boot)) {
+        return None;
     }
-    for run in runs.iter().filter(|e| !e.leftovers.is_empty()) {
-        let directory = std::path::Path::new(run_directory::BASE).join(&run.run);
-        if status::judge(run).state == State::Committed {
-            println!(
-                "run {} is behind the commit point: what it staged stays",
-                run.run
-            );
-            continue;
-        }
-        enter::unload();
-        initrd::remove_copies(&directory);
-        let left = staged::COPIES
-            .iter()
-            .any(|name| directory.join(name).exists());
-        if left {
-            eprintln!(
-                "what run {} left in {} cannot all be removed",
-                run.run,
-                directory.display()
-            );
-            outcome = Outcome::NeedsAPerson;
-        } else {
-            println!("what run {} left is removed", run.run);
-        }
+    enter::unload();
+    Some(if earlier::kexec_loaded() {
+        Left::Stays
+    } else {
+        Left::Gone
+    })
+}
+
+/// Removes what a run staged, if it is of no use any more. A run behind the commit point needs it.
+pub fn remove(run: &Evidence, directory: &Path) -> Left {
+    if status::judge(run).state == State::Committed {
+        return Left::Needed;
     }
-    println!("nothing is in progress; `status` tells of earlier runs");
-    outcome
+    enter::unload();
+    initrd::remove_copies(directory);
+    let left = staged::COPIES
+        .iter()
+        .any(|name| directory.join(name).exists());
+    if left {
+        Left::Stays
+    } else {
+        Left::Gone
+    }
 }
 
 /// Whether a run of this boot had begun to load.

@@ -1,10 +1,12 @@
-//! What is done in the old OS: stage, load, stop, prove, enter.
+//! What is done in the old OS, by the worker: stage, load, stop, prove, enter, and what undoes it. It
+//! asks nobody and prints nothing, but logs; it may import `survey`, and nothing of `talk`.
 
 pub mod abort;
-pub mod checks_again;
-pub mod engine;
-pub mod enter;
-pub mod prove;
-pub mod stage;
-pub mod stop;
+mod checks_again;
+mod engine;
+mod enter;
+mod prove;
+mod stage;
+pub mod start;
+mod stop;
 pub mod worker;

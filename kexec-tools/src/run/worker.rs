@@ -17,13 +17,14 @@ use manifest::steps::{Mode, OnFailure, Place};
 use manifest::Document;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
+use crate::exit::Exit;
 use crate::image::Image;
 use crate::run::engine::{Deed, Ended, Engine, Job};
 use crate::run::enter::FirstProcess;
 use crate::run::stage::initrd;
 use crate::run::{checks_again, enter, prove, stop};
 use crate::survey::first_process;
-use crate::{log_file, run_directory, Outcome};
+use crate::{log_file, run_directory};
 
 /// Every step of the old OS. The order is the plan's.
 #[rustfmt::skip]
@@ -93,7 +94,7 @@ fn enter(job: &Job) -> Result<()> {
 }
 
 /// Does the run. Returns only if it failed, and the old OS goes on.
-pub fn main(directory: &Path) -> Outcome {
+pub fn main(directory: &Path) -> Exit {
     log_file::start(directory);
     let run = directory.file_name().unwrap_or_default().to_string_lossy();
     let record = StepRecord::open(&directory.join(outcomes::OLD_OS), &run, Place::OldOs);
@@ -120,13 +121,13 @@ pub fn main(directory: &Path) -> Outcome {
             say_what_is_intact(directory, OnFailure::Revert);
         }
     }
-    Outcome::Reverted
+    Exit::Reverted
 }
 
 fn begin(directory: &Path) -> Result<(Job, std::os::fd::OwnedFd)> {
     detach()?;
     let lock = run_directory::lock()?;
-    let text = fs::read(directory.join("plan.json")).context("read the plan")?;
+    let text = fs::read(directory.join(run_directory::PLAN)).context("read the plan")?;
     let plan = Plan::from_json(&text).context("read the plan")?;
     let image = Image::open_running()?;
     let job = Job {
@@ -144,7 +145,7 @@ fn end(job: &Job, on_failure: OnFailure, ended: Ended) {
         // The other threads may hang in the kernel, and one may be freezing the root filesystem.
         (OnFailure::Revert, _) => {
             freeze::wait_until_thawed();
-            std::process::exit(Outcome::Reverted as i32)
+            std::process::exit(Exit::Reverted as i32)
         }
         (_, Ended::TooLong) => stop::boot_again_at_once(),
         _ => stop::boot_again(),
@@ -178,7 +179,7 @@ fn break_off_on_sigterm(engine: &Arc<Engine>) {
             }
             if engine.is_over() {
                 // The service manager reboots, and waits for everybody to end.
-                std::process::exit(Outcome::Reverted as i32);
+                std::process::exit(Exit::Reverted as i32);
             } else {
                 log::warn!("SIGTERM came too late: services are being stopped");
             }
@@ -200,13 +201,10 @@ fn clear_older_runs(current: &Path) {
     }
 }
 
-/// In the run's directory: the session that started the run has nothing more to wait for.
-pub const HANDED_OVER: &str = "handed-over";
-
 /// Lets the operator's session end by itself. The network goes with the services; a session that
 /// is still open then hangs until its other side gives up.
 fn hand_over(directory: &Path) -> Result<()> {
-    let path = directory.join(HANDED_OVER);
+    let path = directory.join(run_directory::HANDED_OVER);
     fs::write(&path, "").with_context(|| format!("write {}", path.display()))?;
     std::thread::sleep(Duration::from_secs(2));
     Ok(())

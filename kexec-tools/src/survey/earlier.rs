@@ -1,4 +1,4 @@
-//! `status`: what earlier runs left on this machine, read and judged. Reads only.
+//! What earlier runs left on this machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,43 +12,13 @@ use manifest::outcomes::{self, Outcomes};
 use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};
 use manifest::staged;
-use manifest::status::{self, Evidence, Finished, Leftover, Status};
+use manifest::status::{Evidence, Finished, Leftover};
 use manifest::Document;
 
-use crate::talk::status as show_status;
-use crate::{run_directory, Outcome};
+use crate::run_directory;
 
 /// Where the records of finished runs are.
-const RECORDS: &str = "/var/log/reroot";
-
-/// Shows the runs of this machine, or the one of that name.
-pub fn show(run: Option<&str>, json: bool, svg: Option<&Path>) -> Result<Outcome> {
-    let mut all = evidence()?;
-    if let Some(run) = run {
-        all.retain(|e| e.run == run);
-        if all.is_empty() {
-            bail!(
-                "there is no run {run} in {} or {RECORDS}",
-                run_directory::BASE
-            );
-        }
-    }
-    if let Some(path) = svg {
-        let newest = all.iter().rev().find(|e| e.plan.is_some());
-        let newest = newest.context("there is no run with a plan to draw")?;
-        show_status::draw(newest, path)?;
-    }
-    let status = Status {
-        runs: all.iter().map(status::judge).collect(),
-        kexec_loaded: kexec_loaded(),
-    };
-    if json {
-        print!("{}", status.to_json());
-    } else {
-        print!("{}", show_status::text(&status, &all));
-    }
-    Ok(Outcome::Done)
-}
+pub const RECORDS: &str = "/var/log/reroot";
 
 /// What every run left, the oldest first.
 pub fn evidence() -> Result<Vec<Evidence>> {
@@ -96,7 +66,7 @@ fn read_into(e: &mut Evidence, directory: &Path) {
     fn read<T: Document>(directory: &Path, name: &str) -> Option<T> {
         T::from_json(&fs::read(directory.join(name)).ok()?).ok()
     }
-    e.plan = read::<Plan>(directory, "plan.json").or(e.plan.take());
+    e.plan = read::<Plan>(directory, run_directory::PLAN).or(e.plan.take());
     e.old_os = read::<Outcomes>(directory, outcomes::OLD_OS).or(e.old_os.take());
     e.ram = read::<Outcomes>(directory, outcomes::RAM).or(e.ram.take());
     e.report = read::<Finished>(directory, "report.json").or(e.report.take());
@@ -113,7 +83,7 @@ fn read_into(e: &mut Evidence, directory: &Path) {
 }
 
 /// The run and the phase that the journal tells of.
-pub fn journal() -> Option<(String, Phase)> {
+fn journal() -> Option<(String, Phase)> {
     let bytes = fs::read(Path::new(run_directory::BASE).join("journal")).ok()?;
     journal::latest(&bytes).map(|r| (r.run, r.phase))
 }

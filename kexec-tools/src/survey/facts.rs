@@ -9,14 +9,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use machine::grub::one_shot;
-use machine::{block, condition, meminfo, mounts, os_release, processes, root, tree};
+use machine::{block, condition, meminfo, os_release, processes, root, tree};
 use manifest::accounts::Accounts;
 use manifest::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
 use manifest::keep::{KeepPath, KeepSet};
 
-use crate::run::prove;
 use crate::run_directory;
-use crate::survey::{first_process, identity, network};
+use crate::survey::{first_process, identity, mounts, network};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -25,7 +24,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
     let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
     let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let mounts = machine::mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
     let (root, root_unknown) = match root::describe() {
         Ok(root) => (Some(root), None),
@@ -36,7 +35,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         .iter()
         .map(|path| look_at(path, &mut links))
         .collect::<Result<_>>()?;
-    let mut condition = condition::read(root.as_ref(), &mounts, &processes, ask_mount);
+    let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
     condition.outside_links = links.outside();
     let (network, network_notes) = network::read(&processes).context("read the network")?;
     let root_drivers = match &root {
@@ -72,7 +71,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         mounts: other_mounts(&mounts),
         swaps: swaps(&text("/proc/swaps")?),
         kept,
-        gateways: network::ask_gateways(&network),
+        gateways: network::probe_gateways(&network),
         network,
         network_notes,
         identity: identity::read(keep, carry, &homes(&accounts)),
@@ -87,7 +86,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
 
 /// Reads again what may be different by now, cheaply: not the kept trees, not the network.
 pub fn refresh(facts: &mut Facts) -> Result<()> {
-    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let mounts = machine::mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
     let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     facts.memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
@@ -98,13 +97,13 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
         Err(e) => (None, Some(chain(&e))),
     };
     let links = facts.condition.outside_links.take();
-    facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, ask_mount);
+    facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, probe_mount);
     facts.condition.outside_links = links;
     Ok(())
 }
 
-/// This program again, to ask one mount.
-fn ask_mount(target: &Path) -> Command {
+/// This program again, to probe one mount.
+fn probe_mount(target: &Path) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg("ask-mount").arg(target);
     command
@@ -185,15 +184,13 @@ fn boot_entry(root: Option<&Root>) -> Result<(), String> {
         .map_err(|e| chain(&e))
 }
 
-/// Mounted filesystems that hold somebody's data, other than the root: those that [`prove`]
+/// Mounted filesystems that hold somebody's data, other than the root: those that a run
 /// unmounts.
-///
-/// [`prove`]: crate::run::prove
-fn other_mounts(mounts: &[mounts::Mount]) -> Vec<Mount> {
-    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+fn other_mounts(mounts: &[machine::mounts::Mount]) -> Vec<Mount> {
+    let root = machine::mounts::at(mounts, Path::new("/")).map(|m| m.device);
     mounts
         .iter()
-        .filter(|m| prove::must_be_unmounted(m, root))
+        .filter(|m| mounts::must_be_unmounted(m, root))
         .map(|m| Mount {
             target: m.target.display().to_string(),
             source: m.source.to_string_lossy().into_owned(),
@@ -224,15 +221,15 @@ fn watchdogs() -> Vec<String> {
 }
 
 /// The mount that this program runs from, if it is one that must be unmounted.
-fn image_on(mounts: &[mounts::Mount]) -> Result<Option<String>> {
+fn image_on(mounts: &[machine::mounts::Mount]) -> Result<Option<String>> {
     let device = fs::metadata("/proc/self/exe")
         .context("look at the running image")?
         .dev();
     let device = (rustix::fs::major(device), rustix::fs::minor(device));
-    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let root = machine::mounts::at(mounts, Path::new("/")).map(|m| m.device);
     Ok(mounts
         .iter()
-        .find(|m| m.device == device && Some(device) != root && prove::must_be_unmounted(m, root))
+        .find(|m| m.device == device && Some(device) != root && mounts::must_be_unmounted(m, root))
         .map(|m| m.target.display().to_string()))
 }
 

@@ -2,23 +2,21 @@
 
 use std::path::PathBuf;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use manifest::entry::{Entry, KexecCall};
 use manifest::keep::{KeepPath, KeepPathError};
 use manifest::plan::PayloadAt;
-use manifest::resolve::{self, Choices, Inputs};
+use manifest::resolve::Choices;
 use manifest::steps::Mode;
-use manifest::trailer::PartKind;
 use manifest::{svg, Document};
 
-use crate::image::Image;
-use crate::run::checks_again::Asked;
-use crate::run::{abort, worker};
-use crate::survey::checks::{self, Context as CheckContext, Finding};
-use crate::survey::{earlier, facts, own_checks};
-use crate::talk::{go, plan as show};
-use crate::{run_directory, Outcome};
+use crate::exit::Exit;
+use crate::run::worker;
+use crate::survey::finding;
+use crate::survey::take::{take, Survey};
+use crate::survey::wishes::Wishes;
+use crate::talk::{abort, findings, go, plan, status};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
@@ -38,7 +36,7 @@ enum Command {
     /// Say whether this machine may be reinstalled with this image; reads only
     Check {
         #[command(flatten)]
-        wishes: Wishes,
+        wishes: WishArguments,
         /// Print the findings as JSON
         #[arg(long)]
         json: bool,
@@ -46,7 +44,7 @@ enum Command {
     /// Show what `go` would do, exactly; reads only
     Plan {
         #[command(flatten)]
-        wishes: Wishes,
+        wishes: WishArguments,
         /// Print the plan as JSON
         #[arg(long)]
         json: bool,
@@ -57,7 +55,7 @@ enum Command {
     /// Do everything up to the commit point in the RAM environment, come back, leave a report
     Rehearse {
         #[command(flatten)]
-        wishes: Wishes,
+        wishes: WishArguments,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -65,7 +63,7 @@ enum Command {
     /// Reinstall this machine: check, stop services, enter the RAM environment
     Go {
         #[command(flatten)]
-        wishes: Wishes,
+        wishes: WishArguments,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -93,8 +91,8 @@ enum Command {
         shell: clap_complete::Shell,
     },
     /// Ask one mount whether it answers; may never return
-    #[command(hide = true)]
-    AskMount {
+    #[command(hide = true, name = "ask-mount")]
+    ProbeMount {
         /// Where it is
         target: std::path::PathBuf,
     },
@@ -108,7 +106,7 @@ enum Command {
 
 /// What the operator may decide.
 #[derive(Args, Clone, Debug)]
-pub struct Wishes {
+struct WishArguments {
     /// Keep this path too, beside the image's keep list
     #[arg(long, value_name = "PATH", value_parser = parse_keep)]
     keep: Vec<KeepPath>,
@@ -116,8 +114,8 @@ pub struct Wishes {
     #[arg(long, value_name = "PATH", value_parser = parse_keep)]
     no_keep: Vec<KeepPath>,
     /// Where the payload waits while the root is wiped
-    #[arg(long, value_enum, default_value_t = Payload::Auto)]
-    payload: Payload,
+    #[arg(long, value_enum, default_value_t = PayloadWish::Auto)]
+    payload: PayloadWish,
     /// How to enter the RAM environment
     #[arg(long, value_enum, default_value_t = EntryWish::Auto)]
     entry: EntryWish,
@@ -132,12 +130,43 @@ pub struct Wishes {
     force: Vec<String>,
 }
 
+impl WishArguments {
+    /// The wishes for a run of this mode.
+    fn of(self, mode: Mode) -> Wishes {
+        Wishes {
+            keep: self.keep,
+            no_keep: self.no_keep,
+            check_directories: self.checks,
+            forced: self.force,
+            choices: Choices {
+                payload_at: match self.payload {
+                    PayloadWish::Auto => None,
+                    PayloadWish::Ram => Some(PayloadAt::Ram),
+                    PayloadWish::Disk => Some(PayloadAt::Disk),
+                },
+                entry: match self.entry {
+                    EntryWish::Auto => None,
+                    EntryWish::Kexec => Some(Entry::Kexec),
+                    EntryWish::Takeover => Some(Entry::Takeover),
+                    EntryWish::Boot => Some(Entry::Boot),
+                },
+                kexec_call: match self.kexec_call {
+                    CallWish::Auto => None,
+                    CallWish::Load => Some(KexecCall::KexecLoad),
+                    CallWish::FileLoad => Some(KexecCall::KexecFileLoad),
+                },
+                mode,
+            },
+        }
+    }
+}
+
 fn parse_keep(text: &str) -> Result<KeepPath, KeepPathError> {
     KeepPath::parse(text)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Payload {
+enum PayloadWish {
     /// In memory if there is enough, else on disk
     Auto,
     /// In memory
@@ -168,74 +197,55 @@ enum CallWish {
     FileLoad,
 }
 
-/// Everything that was looked at, with what the checks and the plan make of it.
-pub struct Survey {
-    /// The machine.
-    pub facts: manifest::facts::Facts,
-    /// What has to be known to ask the checks again.
-    pub asked: Asked,
-    /// The checks' findings, in the order of their table; the operator's own come last.
-    pub findings: Vec<Finding>,
-    /// The plan, if there can be one.
-    pub plan: Result<manifest::plan::Plan, resolve::NoPlan>,
-}
-
-impl Survey {
-    /// Whether the machine may be reinstalled.
-    pub fn refused(&self) -> bool {
-        self.findings.iter().any(Finding::refuses) || self.plan.is_err()
-    }
-}
-
 impl Cli {
-    /// Does what was asked for.
-    pub fn run(self) -> Result<Outcome> {
+    /// Does what the command line says.
+    pub fn run(self) -> Result<Exit> {
         match self.command {
             Command::Check { wishes, json } => {
-                let survey = survey(&wishes, Mode::Reinstall)?;
+                let survey = take(&wishes.of(Mode::Reinstall))?;
                 if json {
-                    println!("{}", show::findings_json(&survey.findings));
+                    println!("{}", findings::json(&survey.findings));
                 } else {
-                    print!("{}", show::findings(&survey));
+                    print!("{}", findings::text(&survey));
                 }
-                Ok(outcome(&survey))
+                Ok(exit(&survey))
             }
             Command::Plan { wishes, json, svg } => {
-                let survey = survey(&wishes, Mode::Reinstall)?;
+                let survey = take(&wishes.of(Mode::Reinstall))?;
                 if let (Ok(plan), Some(path)) = (&survey.plan, svg) {
                     std::fs::write(&path, svg::graph(plan, &[]))
                         .with_context(|| format!("write {}", path.display()))?;
                 }
                 match &survey.plan {
                     Ok(plan) if json => print!("{}", plan.to_json()),
-                    Ok(plan) => print!("{}", show::plan(plan)),
+                    Ok(plan) => print!("{}", plan::text(plan)),
                     Err(why) => eprintln!("no plan: {why}"),
                 }
-                eprint!("{}", show::refusals(&survey.findings));
-                Ok(outcome(&survey))
+                eprint!("{}", finding::refusals(&survey.findings));
+                Ok(exit(&survey))
             }
-            Command::Go { wishes, yes } => start(&wishes, Mode::Reinstall, yes),
-            Command::Rehearse { wishes, yes } => start(&wishes, Mode::Rehearse, yes),
+            Command::Go { wishes, yes } => start(wishes, Mode::Reinstall, yes),
+            Command::Rehearse { wishes, yes } => start(wishes, Mode::Rehearse, yes),
             Command::Status { run, json, svg } => {
-                earlier::show(run.as_deref(), json, svg.as_deref())
+                status::show(run.as_deref(), json, svg.as_deref())
             }
             Command::Abort => abort::abort(),
             Command::Man => {
                 clap_mangen::Man::new(Cli::command())
                     .render(&mut std::io::stdout())
                     .context("print the manual page")?;
-                Ok(Outcome::Done)
+                Ok(Exit::Done)
             }
             Command::Completions { shell } => {
                 let mut definition = Cli::command();
                 let name = definition.get_name().to_owned();
                 clap_complete::generate(shell, &mut definition, name, &mut std::io::stdout());
-                Ok(Outcome::Done)
+                Ok(Exit::Done)
             }
-            Command::AskMount { target } => {
-                // That it answers is what was asked; with what does not matter.
+            Command::ProbeMount { target } => {
+                // That it answers is what was wanted; with what does not matter.
                 let _ = machine::condition::answers::ask(&target);
-                Ok(Outcome::Done)
+                Ok(Exit::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),
         }
@@ -243,113 +253,29 @@ impl Cli {
 }
 
 /// Starts a run, if no check refuses.
-fn start(wishes: &Wishes, mode: Mode, yes: bool) -> Result<Outcome> {
-    let survey = survey(wishes, mode)?;
+fn start(wishes: WishArguments, mode: Mode, yes: bool) -> Result<Exit> {
+    let survey = take(&wishes.of(mode))?;
     if survey.refused() {
-        eprint!("{}", show::refusals(&survey.findings));
+        eprint!("{}", finding::refusals(&survey.findings));
         eprintln!("intact: everything; nothing was changed");
-        return Ok(Outcome::Refused);
+        return Ok(Exit::Refused);
     }
     go::go(
         &survey,
         if yes {
             go::Consent::Given
         } else {
-            go::Consent::Ask
+            go::Consent::Wanted
         },
     )
 }
 
-fn outcome(survey: &Survey) -> Outcome {
+fn exit(survey: &Survey) -> Exit {
     if survey.refused() {
-        Outcome::Refused
+        Exit::Refused
     } else {
-        Outcome::Done
+        Exit::Done
     }
-}
-
-/// Reads image and machine, runs every check, and resolves the plan.
-fn survey(wishes: &Wishes, mode: Mode) -> Result<Survey> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("this needs root: it reads disks and other people's processes; run it with sudo");
-    }
-    let asked = Asked {
-        forced: wishes.force.clone(),
-        checks: wishes
-            .checks
-            .iter()
-            .map(|d| {
-                d.canonicalize()
-                    .with_context(|| format!("--checks {}", d.display()))
-            })
-            .collect::<Result<_>>()?,
-    };
-    let own = own_checks::find(&asked.checks)?;
-    let unknown = wishes
-        .force
-        .iter()
-        .find(|code| !checks::may_be_forced(code) && !own.iter().any(|o| o.code == **code));
-    if let Some(code) = unknown {
-        bail!("--force {code}: there is no check with this code that may be forced");
-    }
-    let image = Image::open_running()?;
-    image.verify()?;
-    let manifest = image.manifest().context("read the image's manifest")?;
-    let mut keep: Vec<KeepPath> = manifest.keep.clone();
-    keep.extend(wishes.keep.iter().cloned());
-    keep.retain(|path| !wishes.no_keep.contains(path));
-    keep.sort();
-    keep.dedup();
-    let facts = facts::gather(&keep, &manifest.identity.carry)?;
-    let choices = Choices {
-        payload_at: match wishes.payload {
-            Payload::Auto => None,
-            Payload::Ram => Some(PayloadAt::Ram),
-            Payload::Disk => Some(PayloadAt::Disk),
-        },
-        entry: match wishes.entry {
-            EntryWish::Auto => None,
-            EntryWish::Kexec => Some(Entry::Kexec),
-            EntryWish::Takeover => Some(Entry::Takeover),
-            EntryWish::Boot => Some(Entry::Boot),
-        },
-        kexec_call: match wishes.kexec_call {
-            CallWish::Auto => None,
-            CallWish::Load => Some(KexecCall::KexecLoad),
-            CallWish::FileLoad => Some(KexecCall::KexecFileLoad),
-        },
-        mode,
-    };
-    let sizes = image.sizes();
-    let mut findings = checks::run(&CheckContext {
-        facts: &facts,
-        manifest: &manifest,
-        sizes,
-        choices: &choices,
-        forced: &wishes.force,
-    });
-    findings.extend(own_checks::run(
-        &own,
-        &facts,
-        own_checks::Moment::Check,
-        &asked.forced,
-    ));
-    let plan = resolve::resolve(
-        &facts,
-        &Inputs {
-            manifest: &manifest,
-            manifest_digest: image.part(PartKind::Manifest).digest,
-            sizes,
-            choices: &choices,
-            run: run_directory::new_id()?,
-        },
-    );
-    Ok(Survey {
-        facts,
-        asked,
-        findings,
-        plan,
-    })
 }
 
 #[cfg(test)]

@@ -1,51 +1,45 @@
-//! `go`, on the operator's side: consent, the run's directory, and a worker that outlives the
-//! session. From then on this process only shows the worker's log.
+//! `go`, on the operator's side: consent, and then the log of the worker, which outlives the session.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use manifest::plan::Plan;
 use manifest::steps::Mode;
-use manifest::Document;
 
-use crate::run::{checks_again, worker};
-use crate::talk::cli::Survey;
-use crate::talk::plan as show;
-use crate::{log_file, run_directory, Outcome};
+use crate::exit::Exit;
+use crate::run::start;
+use crate::survey::finding;
+use crate::survey::take::Survey;
+use crate::talk::plan;
+use crate::{log_file, run_directory};
 
-/// Whether the operator still has to be asked.
+/// Whether the operator's consent is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {
     /// `--yes`.
     Given,
-    /// Ask on the terminal.
-    Ask,
+    /// To be had on the terminal.
+    Wanted,
 }
 
 /// Starts the run.
-pub fn go(survey: &Survey, consent: Consent) -> Result<Outcome> {
+pub fn go(survey: &Survey, consent: Consent) -> Result<Exit> {
     let plan = survey.plan.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
-    print!("{}", show::plan(plan));
-    eprint!("{}", show::refusals(&survey.findings));
-    if consent == Consent::Ask && !ask(plan)? {
+    print!("{}", plan::text(plan));
+    eprint!("{}", finding::refusals(&survey.findings));
+    if consent == Consent::Wanted && !consents(plan)? {
         eprintln!("not confirmed; nothing was changed");
-        return Ok(Outcome::Refused);
+        return Ok(Exit::Refused);
     }
-    let directory = run_directory::make(&plan.run)?;
-    let started = start(plan, survey, &directory);
-    if started.is_err() {
-        // Nothing but the directory exists yet.
-        let _ = fs::remove_dir_all(&directory);
-    }
-    let mut worker = started?;
+    let (mut worker, directory) = start::start(plan, survey)?;
     follow(&mut worker, &directory, plan.mode)
 }
 
-fn ask(plan: &Plan) -> Result<bool> {
+fn consents(plan: &Plan) -> Result<bool> {
     let hostname = &plan.hostname;
     if !io::stdin().is_terminal() {
         eprintln!("there is no terminal to ask on; confirm with --yes");
@@ -64,30 +58,9 @@ fn ask(plan: &Plan) -> Result<bool> {
     Ok(answer.trim() == hostname.as_str())
 }
 
-fn start(plan: &Plan, survey: &Survey, directory: &Path) -> Result<std::process::Child> {
-    let write = |name: &str, text: String| {
-        let path = directory.join(name);
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))
-    };
-    write("plan.json", plan.to_json())?;
-    write("facts.json", survey.facts.to_json())?;
-    write(checks_again::NAME, survey.asked.to_json())?;
-    write(log_file::NAME, String::new())?;
-    // Its own copy of the descriptor: the file may be replaced while the run goes on.
-    Command::new("/proc/self/exe")
-        .arg("worker")
-        .arg(directory)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("start the worker")
-}
-
 /// Shows the worker's log until it fails or begins to stop services; from then on the console is
 /// the place to look. If this session ends first, the run goes on.
-fn follow(worker: &mut std::process::Child, directory: &Path, mode: Mode) -> Result<Outcome> {
+fn follow(worker: &mut Child, directory: &Path, mode: Mode) -> Result<Exit> {
     let log = directory.join(log_file::NAME);
     eprintln!(
         "\nThe run goes on by itself from here, also if this session ends. Its log: {}",
@@ -96,12 +69,12 @@ fn follow(worker: &mut std::process::Child, directory: &Path, mode: Mode) -> Res
     let mut shown = 0;
     loop {
         let ended = worker.try_wait().context("wait for the worker")?;
-        let handed_over = directory.join(worker::HANDED_OVER).exists();
+        let handed_over = directory.join(run_directory::HANDED_OVER).exists();
         shown = show_from(&log, shown);
         if let Some(status) = ended {
             return Ok(match status.code() {
-                Some(code) if code == Outcome::Reverted as i32 => Outcome::Reverted,
-                _ => Outcome::NeedsAPerson,
+                Some(code) if code == Exit::Reverted as i32 => Exit::Reverted,
+                _ => Exit::NeedsAPerson,
             });
         }
         if handed_over {
@@ -114,7 +87,7 @@ fn follow(worker: &mut std::process::Child, directory: &Path, mode: Mode) -> Res
                     Mode::Rehearse => "The old OS boots again; then `status` says what was found.",
                 }
             );
-            return Ok(Outcome::Done);
+            return Ok(Exit::Done);
         }
         std::thread::sleep(Duration::from_millis(100));
     }

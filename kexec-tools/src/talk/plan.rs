@@ -1,4 +1,4 @@
-//! Findings and plans as people read them: plain text, meaning without colour.
+//! A plan as people read it: plain text, meaning without colour.
 
 use std::fmt::Write;
 
@@ -7,78 +7,10 @@ use manifest::network::{Content, NewFile};
 use manifest::plan::{PayloadAt, Plan};
 use manifest::steps::{Mode, OnFailure, Place, COMMIT};
 
-use crate::survey::checks::{Finding, Verdict};
-use crate::talk::cli::Survey;
+use crate::talk::figures::{duration, size};
 
-/// All findings and, below them, what they come to.
-pub fn findings(survey: &Survey) -> String {
-    let mut text = String::new();
-    let facts = &survey.facts;
-    let _ = writeln!(
-        text,
-        "{}: {} on Linux {}, {}",
-        facts.hostname, facts.os.pretty_name, facts.kernel, facts.architecture
-    );
-    for finding in &survey.findings {
-        let mark = match finding.verdict {
-            Verdict::Pass => "ok",
-            Verdict::Note => "note",
-            Verdict::Refuse => "REFUSED",
-            Verdict::Forced => "forced",
-        };
-        let _ = writeln!(text, "  {mark:8} {:16} {}", finding.code, finding.question);
-        if let Some(found) = &finding.found {
-            let _ = writeln!(text, "  {:8} {:16} found: {found}", "", "");
-        }
-        if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "  {:8} {:16} remedy: {remedy}", "", "");
-        }
-    }
-    let refused = survey.findings.iter().filter(|f| f.refuses()).count();
-    let _ = if refused == 0 {
-        writeln!(
-            text,
-            "This machine may be reinstalled. Nothing was changed."
-        )
-    } else {
-        writeln!(
-            text,
-            "{refused} of {} checks refuse. Nothing was changed.",
-            survey.findings.len()
-        )
-    };
-    text
-}
-
-/// Only what does not just pass.
-pub fn refusals(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for finding in findings.iter().filter(|f| f.verdict != Verdict::Pass) {
-        let word = match finding.verdict {
-            Verdict::Pass | Verdict::Note => "note by",
-            Verdict::Refuse => "refused by",
-            Verdict::Forced => "forced by",
-        };
-        let _ = writeln!(
-            text,
-            "{word} {}: {}",
-            finding.code,
-            finding.found.as_deref().unwrap_or_default()
-        );
-        if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "  remedy: {remedy}");
-        }
-    }
-    text
-}
-
-/// The findings as a JSON array.
-pub fn findings_json(findings: &[Finding]) -> String {
-    serde_json::to_string_pretty(findings).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"))
-}
-
-/// A plan.
-pub fn plan(plan: &Plan) -> String {
+/// The whole plan.
+pub fn text(plan: &Plan) -> String {
     let mut t = String::new();
     let what = match plan.mode {
         Mode::Reinstall => "Plan",
@@ -297,48 +229,6 @@ fn list(text: &mut String, heading: &str, items: &[String]) {
         let _ = writeln!(text, "\n{heading}");
         for item in items {
             let _ = writeln!(text, "  {item}");
-        }
-    }
-}
-
-/// Seconds for people.
-pub fn duration(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7199 => format!("{} min", seconds.div_ceil(60)),
-        _ => format!("{} h", seconds.div_ceil(3600)),
-    }
-}
-
-/// Bytes for people, in binary units.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_read_well() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1536, "1.5 KiB"),
-            (5 << 30, "5.0 GiB"),
-        ] {
-            assert_eq!(size(bytes), text);
         }
     }
 }

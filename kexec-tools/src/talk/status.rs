@@ -1,20 +1,52 @@
-//! The status of runs as people read it: plain text, meaning without colour.
+//! `status`: what earlier runs left, judged, as people read it: plain text, meaning without colour.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use manifest::status::{self, Evidence, RunStatus, Status};
 use manifest::steps::Place;
-use manifest::svg;
+use manifest::{svg, Document};
 
-use crate::talk::plan::size;
+use crate::exit::Exit;
+use crate::run_directory;
+use crate::survey::earlier::{self, RECORDS};
+use crate::talk::figures::size;
 
 /// How many differences of a rehearsal are shown; the report has them all.
 const DIFFERENCES: usize = 12;
 
+/// Shows the runs of this machine, or the one of that name.
+pub fn show(run: Option<&str>, json: bool, svg: Option<&Path>) -> Result<Exit> {
+    let mut all = earlier::evidence()?;
+    if let Some(run) = run {
+        all.retain(|e| e.run == run);
+        if all.is_empty() {
+            bail!(
+                "there is no run {run} in {} or {RECORDS}",
+                run_directory::BASE
+            );
+        }
+    }
+    if let Some(path) = svg {
+        let newest = all.iter().rev().find(|e| e.plan.is_some());
+        let newest = newest.context("there is no run with a plan to draw")?;
+        draw(newest, path)?;
+    }
+    let status = Status {
+        runs: all.iter().map(status::judge).collect(),
+        kexec_loaded: earlier::kexec_loaded(),
+    };
+    if json {
+        print!("{}", status.to_json());
+    } else {
+        print!("{}", text(&status, &all));
+    }
+    Ok(Exit::Done)
+}
+
 /// All runs.
-pub fn text(status: &Status, evidence: &[Evidence]) -> String {
+fn text(status: &Status, evidence: &[Evidence]) -> String {
     let mut t = String::new();
     if status.runs.is_empty() {
         let _ = writeln!(t, "No run has left anything on this machine.");
@@ -97,7 +129,7 @@ fn one(t: &mut String, run: &RunStatus, evidence: &Evidence) {
 }
 
 /// Draws a run's steps, with what became of them, into a file.
-pub fn draw(evidence: &Evidence, path: &Path) -> Result<()> {
+fn draw(evidence: &Evidence, path: &Path) -> Result<()> {
     let plan = evidence.plan.as_ref().context("the plan cannot be read")?;
     let outcomes = status::judge(evidence).steps;
     std::fs::write(path, svg::graph(plan, &outcomes))

@@ -1,4 +1,4 @@
-//! What the RAM environment is given, staged in the run's directory.
+//! What the RAM environment is given, staged in the run's directory: from there any entry takes it.
 
 mod carried;
 pub mod initrd;

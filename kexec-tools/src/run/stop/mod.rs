@@ -6,11 +6,11 @@
 //! reach. A run that is undone after this point boots the old OS again, of which nothing was
 //! changed.
 
+mod program;
 mod run_level;
 mod systemd;
 mod upstart;
 
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ const KILL: Duration = Duration::from_secs(10);
 pub fn stop(init: &InitSystem) -> Result<()> {
     log::info!("stop: services stop now, in their own order");
     match init {
-        InitSystem::Systemd => systemd::stop()?,
+        InitSystem::Systemd => systemd::stop(SERVICES)?,
         InitSystem::Sysvinit => run_level::stop(SERVICES)?,
         InitSystem::Upstart => {
             upstart::stop(SERVICES)?;
@@ -64,40 +64,6 @@ pub fn end_processes() -> Result<()> {
         "these processes cannot be ended: {}; a hanging disk or network mount may hold them",
         names.join(", ")
     )
-}
-
-/// Runs a program that must succeed within `patience`.
-fn run(command: &mut Command, patience: Duration) -> Result<()> {
-    let call = shown(command);
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("start {call}"))?;
-    let start = Instant::now();
-    loop {
-        match child
-            .try_wait()
-            .with_context(|| format!("wait for {call}"))?
-        {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => bail!("{call}: {status}"),
-            None if start.elapsed() > patience => {
-                let _ = child.kill();
-                let _ = child.wait();
-                bail!("{call} did not end within {} s", patience.as_secs());
-            }
-            None => std::thread::sleep(Duration::from_millis(100)),
-        }
-    }
-}
-
-/// A command's words.
-fn shown(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<_> = words.map(std::ffi::OsStr::to_string_lossy).collect();
-    words.join(" ")
 }
 
 /// Boots the old OS again, in order if systemd still can, else at once.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::run;
+use super::program;
 
 /// Where distributions have it.
 const DIRECTORIES: [&str; 2] = ["/etc/rc1.d", "/etc/rc.d/rc1.d"];
@@ -53,7 +53,7 @@ pub fn stop(patience: Duration) -> Result<()> {
             .current_dir("/")
             .env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
             .envs(ENVIRONMENT);
-        if let Err(e) = run(&mut command, left) {
+        if let Err(e) = program::succeed(&mut command, left) {
             log::warn!("stop: {e:#}");
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{run, SERVICES};
+use super::program;
 
 const UNIT: &str = "reroot-stop.target";
 const UNIT_PATH: &str = "/run/systemd/system/reroot-stop.target";
@@ -32,11 +32,11 @@ const LAST_UNITS: [&str; 8] = [
 ];
 
 /// Stops every unit.
-pub fn stop() -> Result<()> {
+pub fn stop(patience: Duration) -> Result<()> {
     fs::create_dir_all("/run/systemd/system").context("make /run/systemd/system")?;
     fs::write(UNIT_PATH, UNIT_TEXT).with_context(|| format!("write {UNIT_PATH}"))?;
-    systemctl(&["daemon-reload"], SERVICES)?;
-    systemctl(&["isolate", UNIT], SERVICES).context("stop the services")?;
+    systemctl(&["daemon-reload"], patience)?;
+    systemctl(&["isolate", UNIT], patience).context("stop the services")?;
     // In one transaction: a socket that is left alone would start its service again. Not every
     // release has every one of these, and what is left is ended with the other processes.
     let mut last = vec!["stop"];
@@ -53,7 +53,7 @@ pub fn reboot() -> bool {
 }
 
 fn systemctl(arguments: &[&str], patience: Duration) -> Result<()> {
-    run(
+    program::succeed(
         Command::new("systemctl")
             // Newer releases enter a loaded kernel when they are told to reboot.
             .env("SYSTEMCTL_SKIP_AUTO_KEXEC", "1")

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::run;
+use super::program;
 
 /// Jobs that are left: stopping them makes upstart change the run level, or takes away what the
 /// others need to stop. Their processes are ended with the rest.
@@ -47,7 +47,7 @@ pub fn stop(patience: Duration) -> Result<()> {
         let mut command = Command::new("initctl");
         command.args(["stop", &job.name]);
         // What is not stopped is ended with the other processes.
-        if let Err(e) = run(&mut command, left) {
+        if let Err(e) = program::succeed(&mut command, left) {
             log::warn!("stop: {e:#}");
         }
     }

@@ -3,9 +3,9 @@
 use manifest::ext4_features;
 use manifest::facts::{DiskHealth, Health};
 
-use super::Force::{Allowed, Never, NotNeeded};
-use super::Moment::{Ram, Stop};
-use super::{joined, Check};
+use super::check::Force::{Allowed, Never, NotNeeded};
+use super::check::Moment::{Ram, Stop};
+use super::check::{joined, Check};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[

@@ -1,12 +1,13 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use manifest::entry::Entry;
+use manifest::identity::is_below;
 use manifest::network::select;
 use manifest::resolve;
 
-use super::Force::{Allowed, Never};
-use super::Moment::Ram;
-use super::{is_below, joined, Check, Context};
+use super::check::Force::{Allowed, Never};
+use super::check::Moment::Ram;
+use super::check::{joined, Check, Context};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[

@@ -1,10 +1,11 @@
 //! The keep list: that what is named is there, and that the new OS leaves it where it is.
 
+use manifest::identity::is_below;
 use manifest::resolve;
 
-use super::Force::{Allowed, Never, NotNeeded};
-use super::Moment::{Ram, Stop};
-use super::{is_below, joined, Check};
+use super::check::Force::{Allowed, Never, NotNeeded};
+use super::check::Moment::{Ram, Stop};
+use super::check::{joined, Check};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[

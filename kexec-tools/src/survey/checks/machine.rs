@@ -4,9 +4,9 @@ use manifest::entry::{self, Entry};
 use manifest::facts::Firmware;
 use manifest::version::Version;
 
-use super::Force::{Allowed, Never, NotNeeded};
-use super::Moment::Stop;
-use super::{Check, Context};
+use super::check::Force::{Allowed, Never, NotNeeded};
+use super::check::Moment::Stop;
+use super::check::{Check, Context};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
@@ -123,7 +123,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "leave out --entry; else a kernel with kexec_load or kexec_file_load, \
                  kernel.kexec_load_disabled=0 (set at boot); under lockdown one with kexec_file_load",
-        against: |c| against_asked(c, Entry::Kexec),
+        against: |c| against_wished(c, Entry::Kexec),
     },
     Check {
         code: "takeover",
@@ -133,7 +133,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "end its tracer; run this in PID 1's own root directory and mounts; boot with \
                  kernel.yama.ptrace_scope below 3; or leave out --entry",
-        against: |c| against_asked(c, Entry::Takeover),
+        against: |c| against_wished(c, Entry::Takeover),
     },
     Check {
         code: "boot-entry",
@@ -142,7 +142,7 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[],
         remedy: "GRUB 2 with its one grub.cfg on the root filesystem; or leave out --entry",
-        against: |c| against_asked(c, Entry::Boot),
+        against: |c| against_wished(c, Entry::Boot),
     },
     Check {
         code: "watchdog",
@@ -195,8 +195,8 @@ const DAY: u64 = 86_400;
 /// 2100-01-01, in seconds since 1970. Batteries that fail also bring such dates.
 const YEAR_2100: u64 = 4_102_444_800;
 
-/// What speaks against an entry, where it was asked for.
-fn against_asked(c: &Context, entry: Entry) -> Option<String> {
+/// What speaks against an entry, where it was wished for.
+fn against_wished(c: &Context, entry: Entry) -> Option<String> {
     (c.choices.entry == Some(entry))
         .then(|| entry::against(entry, c.facts))
         .flatten()

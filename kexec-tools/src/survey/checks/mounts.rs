@@ -1,12 +1,13 @@
 //! Other filesystems: where the old OS is spread out, and what would hang or get lost.
 
+use manifest::identity::is_below;
 use manifest::resolve;
 
-use crate::run::prove;
+use crate::survey::mounts;
 
-use super::Force::{Allowed, Never, NotNeeded};
-use super::Moment::Stop;
-use super::{is_below, joined, Check};
+use super::check::Force::{Allowed, Never, NotNeeded};
+use super::check::Moment::Stop;
+use super::check::{joined, Check};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
@@ -40,7 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .facts
                 .mounts
                 .iter()
-                .filter(|m| prove::is_network(&m.fstype))
+                .filter(|m| mounts::is_network(&m.fstype))
                 .map(|m| format!("{} ({})", m.target, m.fstype))
                 .collect();
             (!from.is_empty()).then(|| from.join(", "))

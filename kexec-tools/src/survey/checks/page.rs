@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 
-use super::Force::{Allowed, Never, NotNeeded};
-use super::{Check, Moment};
+use super::check::Force::{Allowed, Never, NotNeeded};
+use super::check::{Check, Moment};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/checks.md");
 const BEGIN: &str = "<!-- from the table of checks: begin -->\n";

@@ -1,8 +1,8 @@
 //! Whether the machine is at rest: nobody is in the middle of something, nothing hangs.
 
-use super::Force::{Allowed, NotNeeded};
-use super::Moment::Stop;
-use super::{joined, Check};
+use super::check::Force::{Allowed, NotNeeded};
+use super::check::Moment::Stop;
+use super::check::{joined, Check};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[

@@ -2,9 +2,9 @@
 
 use manifest::resolve;
 
-use super::Check;
-use super::Force::Never;
-use super::Moment::Ram;
+use super::check::Check;
+use super::check::Force::Never;
+use super::check::Moment::Ram;
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[

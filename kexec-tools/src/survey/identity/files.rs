@@ -101,3 +101,9 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with(['#', ';']))
 }
+
+/// An absolute path of names, none of them `.` or `..`.
+pub fn plain(path: &str) -> bool {
+    path.strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(|n| !["", ".", ".."].contains(&n)))
+}

@@ -13,7 +13,7 @@ use std::path::Path;
 use manifest::identity::{cloud, is_below, names, OldIdentity};
 use manifest::keep::KeepPath;
 
-use files::Tree;
+use files::{plain, Tree};
 
 /// Files in a home that let somebody in.
 const AUTHORIZED: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
@@ -32,7 +32,7 @@ pub fn read(keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentit
 }
 
 /// Reads everything but the devices, from the tree below `root`.
-pub fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentity {
+fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentity {
     let tree = Tree::new(root);
     let mut old = OldIdentity {
         hostname: hostname(&tree),
@@ -152,12 +152,6 @@ fn carry_list(tree: &Tree, carry: &[String], old: &mut OldIdentity) {
             old.copied.push(path.to_owned());
         }
     }
-}
-
-/// An absolute path of names, none of them `.` or `..`.
-fn plain(path: &str) -> bool {
-    path.strip_prefix('/')
-        .is_some_and(|rest| rest.split('/').all(|n| !["", ".", ".."].contains(&n)))
 }
 
 /// Swap space in files of the root filesystem, which go with it.

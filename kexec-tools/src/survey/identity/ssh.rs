@@ -2,7 +2,7 @@
 
 use manifest::identity::{host_keys, HostKey};
 
-use super::files::{lines, Tree};
+use super::files::{lines, plain, Tree};
 
 const FOLDER: &str = "/etc/ssh";
 
@@ -78,7 +78,7 @@ fn named(tree: &Tree) -> Vec<String> {
         .filter_map(|line| {
             let (word, value) = line.split_once(|c: char| c.is_whitespace() || c == '=')?;
             let value = value.trim_matches(|c: char| c.is_whitespace() || c == '=' || c == '"');
-            (word.eq_ignore_ascii_case("HostKey") && super::plain(value)).then(|| value.to_owned())
+            (word.eq_ignore_ascii_case("HostKey") && plain(value)).then(|| value.to_owned())
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 
 use manifest::identity::names::is_zone;
 
-use super::files::Tree;
+use super::files::{lines, Tree};
 
 const DATABASE: &str = "/usr/share/zoneinfo";
 
@@ -16,7 +16,7 @@ const DEPTH: usize = 3;
 /// The name, if it can be told.
 pub fn name(tree: &Tree) -> Option<String> {
     let file = tree.text("/etc/timezone").unwrap_or_default();
-    let said = super::files::lines(&file)
+    let said = lines(&file)
         .next()
         .map(str::to_owned)
         .filter(|n| is_zone(n));

@@ -24,7 +24,7 @@ pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
     Ok((network, evidence.notes))
 }
 
-/// Every gateway, asked.
-pub fn ask_gateways(network: &Network) -> Vec<Gateway> {
+/// Every gateway, probed.
+pub fn probe_gateways(network: &Network) -> Vec<Gateway> {
     ask_all(&gateways(network), &|link| Some(link.to_owned()), PATIENCE)
 }

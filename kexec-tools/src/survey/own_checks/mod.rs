@@ -19,13 +19,13 @@ use manifest::facts::Facts;
 use manifest::Document;
 use rustix::process::{kill_process_group, Pid, Signal};
 
-use crate::survey::checks::{Finding, Verdict};
+use crate::survey::finding::{Finding, Verdict};
 
 /// Where they are unless the operator names another directory too.
-pub const DIRECTORY: &str = "/etc/reroot/checks.d";
+const DIRECTORY: &str = "/etc/reroot/checks.d";
 
 /// What codes of own checks begin with.
-pub const PREFIX: &str = "own:";
+const PREFIX: &str = "own:";
 
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -140,7 +140,12 @@ fn writable_by_others(found: &fs::Metadata) -> bool {
 }
 
 /// Asks all of them, one after another.
-pub fn run(checks: &[OwnCheck], facts: &Facts, moment: Moment, forced: &[String]) -> Vec<Finding> {
+pub fn ask_all(
+    checks: &[OwnCheck],
+    facts: &Facts,
+    moment: Moment,
+    forced: &[String],
+) -> Vec<Finding> {
     if checks.is_empty() {
         return Vec::new();
     }

@@ -22,10 +22,10 @@ fn program(directory: &TempDir, name: &str, script: &str) {
 }
 
 /// Code, verdict and what was found, of every check of a directory.
-fn asked(directory: &TempDir, forced: &[&str]) -> Vec<(String, Verdict, Option<String>)> {
+fn findings(directory: &TempDir, forced: &[&str]) -> Vec<(String, Verdict, Option<String>)> {
     let forced: Vec<_> = forced.iter().map(ToString::to_string).collect();
     let checks = find(&[directory.path().to_owned()]).unwrap();
-    run(&checks, &machine(), Moment::Stop, &forced)
+    ask_all(&checks, &machine(), Moment::Stop, &forced)
         .into_iter()
         .map(|f| (f.code.into_owned(), f.verdict, f.found))
         .collect()
@@ -46,7 +46,7 @@ fn exit_status_and_first_line_are_the_answer_in_the_order_of_names() {
     program(&checks, ".hidden", "exit 1");
     program(&checks, "old.bak", "exit 1");
     fs::write(checks.path().join("README"), "no program").unwrap();
-    let found = asked(&checks, &[]);
+    let found = findings(&checks, &[]);
     let expected = [
         ("own:10-pass", Verdict::Pass, None),
         ("own:20-note", Verdict::Note, Some("a?[31m note")),
@@ -74,7 +74,7 @@ fn only_the_one_that_is_named_is_forced() {
     let checks = directory();
     program(&checks, "a", "exit 1");
     program(&checks, "b", "exit 1");
-    let verdicts: Vec<_> = asked(&checks, &["own:a"])
+    let verdicts: Vec<_> = findings(&checks, &["own:a"])
         .into_iter()
         .map(|f| f.1)
         .collect();
@@ -89,16 +89,16 @@ fn what_others_may_change_is_not_run_and_refuses() {
     program(&checks, "open", &touch);
     let path = checks.path().join("open");
     fs::set_permissions(&path, Permissions::from_mode(0o775)).unwrap();
-    assert_eq!(asked(&checks, &[])[0].1, Verdict::Refuse);
+    assert_eq!(findings(&checks, &[])[0].1, Verdict::Refuse);
     fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     std::os::unix::fs::chown(&path, Some(1000), None).unwrap();
-    assert_eq!(asked(&checks, &[])[0].1, Verdict::Refuse);
+    assert_eq!(findings(&checks, &[])[0].1, Verdict::Refuse);
     std::os::unix::fs::chown(&path, Some(0), None).unwrap();
     fs::set_permissions(checks.path(), Permissions::from_mode(0o777)).unwrap();
-    assert_eq!(asked(&checks, &[])[0].1, Verdict::Refuse);
+    assert_eq!(findings(&checks, &[])[0].1, Verdict::Refuse);
     assert!(!mark.exists());
     fs::set_permissions(checks.path(), Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(asked(&checks, &[])[0].1, Verdict::Pass);
+    assert_eq!(findings(&checks, &[])[0].1, Verdict::Pass);
     assert!(mark.exists());
 }
 
@@ -112,7 +112,7 @@ fn it_gets_the_facts_the_moment_and_the_kept_paths_and_need_not_read_them() {
          echo \"$REROOT_MOMENT $REROOT_HOSTNAME $REROOT_KEPT $HOME\"; exit 2",
     );
     program(&checks, "says-much", "yes | head -c 3000000; exit 0");
-    let found = asked(&checks, &[]);
+    let found = findings(&checks, &[]);
     assert_eq!(found[0].2.as_deref(), Some("stop shop1 /srv"));
     assert_eq!(found[1].1, Verdict::Pass);
 }
@@ -124,7 +124,7 @@ fn what_it_leaves_running_is_ended_with_it() {
     let script = format!("sleep 1000 & echo $! >{}; exit 0", pid.display());
     program(&checks, "leaves", &script);
     let started = Instant::now();
-    assert_eq!(asked(&checks, &[])[0].1, Verdict::Pass);
+    assert_eq!(findings(&checks, &[])[0].1, Verdict::Pass);
     assert!(started.elapsed() < PATIENCE);
     let pid = fs::read_to_string(&pid).unwrap();
     let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
@@ -166,7 +166,7 @@ fn the_example_refuses_a_backup_that_is_old_or_not_there() {
             at("conf").display()
         ),
     );
-    let answer = || asked(&checks, &[]).remove(0);
+    let answer = || findings(&checks, &[]).remove(0);
     assert_eq!(answer().1, Verdict::Refuse, "nothing is configured");
 
     let stamp = at("stamp");

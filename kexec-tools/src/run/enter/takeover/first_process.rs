@@ -54,7 +54,7 @@ enum How {
 
 impl How {
     /// Asks an attached process to stop.
-    fn ask(self, pid: Pid) -> Result<()> {
+    fn request_stop(self, pid: Pid) -> Result<()> {
         match self {
             How::Seize => ptrace::interrupt(pid).context("ask it to stop (PTRACE_INTERRUPT)"),
             How::Attach => signal::kill(pid, Signal::SIGSTOP).context("send it SIGSTOP"),
@@ -237,7 +237,7 @@ impl FirstProcess {
     /// Puts it back into the very stop that it was found in. Only on the way out of such a stop the
     /// kernel goes on with a call that was interrupted, or ends it because of a signal.
     fn put_back(&mut self) -> Result<()> {
-        self.how.ask(self.pid)?;
+        self.how.request_stop(self.pid)?;
         ptrace::cont(self.pid, None).context("let it go on to its next stop")?;
         loop {
             match wait(self.pid)? {
@@ -249,7 +249,7 @@ impl FirstProcess {
                     }
                     // Any other stop makes the kernel forget that it was asked to.
                     if self.how == How::Seize {
-                        self.how.ask(self.pid)?;
+                        self.how.request_stop(self.pid)?;
                     }
                     ptrace::cont(self.pid, None).context("let it go on to its next stop")?;
                 }
@@ -294,7 +294,7 @@ fn attach(pid: Pid, how: How) -> Result<()> {
     match how {
         How::Seize => {
             ptrace::seize(pid, options).map_err(explain)?;
-            how.ask(pid)?;
+            how.request_stop(pid)?;
             wait_until_stopped(pid, how)
         }
         How::Attach => {
@@ -333,7 +333,7 @@ fn wait_until_stopped(pid: Pid, how: How) -> Result<()> {
         };
         // Any other stop makes the kernel forget that it was asked to.
         if how == How::Seize {
-            how.ask(pid)?;
+            how.request_stop(pid)?;
         }
         ptrace::cont(pid, signal).context("let it go on to its next stop")?;
     }

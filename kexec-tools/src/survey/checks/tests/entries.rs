@@ -5,14 +5,14 @@ use manifest::facts::{Facts, InitSystem};
 use manifest::plan::PayloadAt;
 use manifest::resolve::{self, Choices};
 
+use crate::survey::checks::ask_all;
+use crate::survey::checks::check::Context;
 use crate::survey::plain_machine::{image, machine, MIB, SIZES};
-
-use super::{run, Context};
 
 type Change = fn(&mut Facts);
 
-/// The code that refuses, the entry that is asked for, what is changed on a plain machine.
-pub const ASKED: &[(&str, Entry, Change)] = &[
+/// The code that refuses, the entry that is wished for, what is changed on a plain machine.
+pub const WISHED: &[(&str, Entry, Change)] = &[
     ("kexec", Entry::Kexec, |f| {
         f.kexec.load = false;
         f.kexec.file_load = false;
@@ -45,7 +45,7 @@ fn refused_with(facts: &Facts, entry: Option<Entry>) -> Vec<String> {
         entry,
         ..Choices::default()
     };
-    let findings = run(&Context {
+    let findings = ask_all(&Context {
         facts,
         manifest: &image(),
         sizes: SIZES,
@@ -58,7 +58,7 @@ fn refused_with(facts: &Facts, entry: Option<Entry>) -> Vec<String> {
 
 #[test]
 fn an_entry_that_cannot_be_taken_is_refused_only_where_it_was_asked_for() {
-    for (code, entry, change) in ASKED {
+    for (code, entry, change) in WISHED {
         let mut facts = machine();
         change(&mut facts);
         assert_eq!(refused_with(&facts, Some(*entry)), [*code]);

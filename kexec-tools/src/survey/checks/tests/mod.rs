@@ -12,9 +12,11 @@ use manifest::resolve::Choices;
 use self::cases::{bind, mounted, CASES};
 use crate::survey::plain_machine::{image, machine, MIB, SIZES};
 
-use super::{all, may_be_forced, run, Context, Finding, Force, Moment, Verdict};
+use super::check::{Context, Force, Moment};
+use super::{all, ask_all, may_be_forced};
+use crate::survey::finding::{Finding, Verdict};
 
-fn asked(
+fn findings(
     facts: &Facts,
     image: &Manifest,
     payload_at: Option<PayloadAt>,
@@ -25,7 +27,7 @@ fn asked(
         payload_at,
         ..Choices::default()
     };
-    run(&Context {
+    ask_all(&Context {
         facts,
         manifest: image,
         sizes: SIZES,
@@ -48,12 +50,15 @@ fn refused(
     payload_at: Option<PayloadAt>,
     forced: &[&str],
 ) -> Vec<String> {
-    codes(&asked(facts, image, payload_at, forced), &[Verdict::Refuse])
+    codes(
+        &findings(facts, image, payload_at, forced),
+        &[Verdict::Refuse],
+    )
 }
 
 /// Codes of the checks that do not just pass.
 fn fired(facts: &Facts, image: &Manifest) -> Vec<String> {
-    let findings = asked(facts, image, None, &[]);
+    let findings = findings(facts, image, None, &[]);
     codes(&findings, &[Verdict::Refuse, Verdict::Note])
 }
 
@@ -76,7 +81,7 @@ fn every_check_has_a_case() {
     for check in all() {
         assert!(
             CASES.iter().any(|(code, _)| *code == check.code)
-                || entries::ASKED.iter().any(|(code, ..)| *code == check.code),
+                || entries::WISHED.iter().any(|(code, ..)| *code == check.code),
             "{} never fires in a test: give it a case",
             check.code
         );
@@ -120,7 +125,7 @@ fn only_what_was_forced_is_asked_again_without_refusing() {
             choices: &choices,
             forced,
         };
-        let findings = super::run_again(&context, Moment::Stop);
+        let findings = super::ask_again(&context, Moment::Stop);
         codes(&findings, &[Verdict::Refuse])
     };
     assert_eq!(again(&[]), ["packages"], "the firmware does not change");
@@ -181,7 +186,7 @@ fn a_refusal_says_what_was_found_and_what_to_do() {
         choices: &choices,
         forced: &[],
     };
-    let findings = run(&context);
+    let findings = ask_all(&context);
     let finding = findings
         .iter()
         .find(|f| f.verdict == Verdict::Refuse)
