@@ -7,7 +7,7 @@ use manifest::plan::Plan;
 use manifest::resolve::{self, Inputs};
 use manifest::trailer::PartKind;
 
-use crate::image::Image;
+use crate::image::{Image, Verifying};
 use crate::run_directory;
 use crate::survey::checks::{self, check};
 use crate::survey::finding::Finding;
@@ -33,8 +33,9 @@ impl Survey {
     }
 }
 
-/// Reads image and machine, asks every check, and resolves the plan.
-pub fn take(wishes: &Wishes) -> Result<Survey> {
+/// Reads image and machine, asks every check, and resolves the plan. `verifying` is told how far the
+/// image's digests are compared, which is what takes long.
+pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
     if !rustix::process::geteuid().is_root() {
         bail!("this needs root: it reads disks and other people's processes; run it with sudo");
     }
@@ -58,7 +59,7 @@ pub fn take(wishes: &Wishes) -> Result<Survey> {
         bail!("--force {code}: there is no check with this code that may be forced");
     }
     let image = Image::open_running()?;
-    image.verify()?;
+    image.verify(verifying)?;
     let manifest = image.manifest().context("read the image's manifest")?;
     let mut keep: Vec<KeepPath> = manifest.keep.clone();
     keep.extend(wishes.keep.iter().cloned());

@@ -16,7 +16,7 @@ use crate::run::worker;
 use crate::survey::finding;
 use crate::survey::take::{take, Survey};
 use crate::survey::wishes::Wishes;
-use crate::talk::{abort, findings, go, plan, status};
+use crate::talk::{abort, findings, go, plan, progress, status};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
@@ -202,7 +202,7 @@ impl Cli {
     pub fn run(self) -> Result<Exit> {
         match self.command {
             Command::Check { wishes, json } => {
-                let survey = take(&wishes.of(Mode::Reinstall))?;
+                let survey = take(&wishes.of(Mode::Reinstall), &progress::verifying)?;
                 if json {
                     println!("{}", findings::json(&survey.findings));
                 } else {
@@ -211,7 +211,7 @@ impl Cli {
                 Ok(exit(&survey))
             }
             Command::Plan { wishes, json, svg } => {
-                let survey = take(&wishes.of(Mode::Reinstall))?;
+                let survey = take(&wishes.of(Mode::Reinstall), &progress::verifying)?;
                 if let (Ok(plan), Some(path)) = (&survey.plan, svg) {
                     std::fs::write(&path, svg::graph(plan, &[]))
                         .with_context(|| format!("write {}", path.display()))?;
@@ -254,7 +254,7 @@ impl Cli {
 
 /// Starts a run, if no check refuses.
 fn start(wishes: WishArguments, mode: Mode, yes: bool) -> Result<Exit> {
-    let survey = take(&wishes.of(mode))?;
+    let survey = take(&wishes.of(mode), &progress::verifying)?;
     if survey.refused() {
         eprint!("{}", finding::refusals(&survey.findings));
         eprintln!("intact: everything; nothing was changed");

@@ -7,4 +7,5 @@ mod figures;
 mod findings;
 mod go;
 mod plan;
+mod progress;
 mod status;

@@ -19,7 +19,7 @@ pub fn pack(plan: &IdentityPlan) -> Result<Vec<u8>> {
 }
 
 /// [`pack`], from the tree below a directory.
-pub fn pack_below(root: BorrowedFd<'_>, plan: &IdentityPlan) -> Result<Vec<u8>> {
+fn pack_below(root: BorrowedFd<'_>, plan: &IdentityPlan) -> Result<Vec<u8>> {
     let items: Vec<_> = plan
         .copied
         .iter()
