@@ -9,13 +9,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use machine::grub::one_shot;
-use machine::{block, condition, meminfo, os_release, processes, root, tree};
+use machine::{block, condition, meminfo, mounts, os_release, processes, root, tree};
 use manifest::accounts::Accounts;
 use manifest::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
 use manifest::keep::{KeepPath, KeepSet};
 
 use crate::run_directory;
-use crate::survey::{first_process, identity, mounts, network};
+use crate::survey::mounts::must_be_unmounted;
+use crate::survey::{first_process, identity, network};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -24,7 +25,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
     let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
     let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let mounts = machine::mounts::read().context("read /proc/self/mountinfo")?;
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
     let (root, root_unknown) = match root::describe() {
         Ok(root) => (Some(root), None),
@@ -86,7 +87,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
 
 /// Reads again what may be different by now, cheaply: not the kept trees, not the network.
 pub fn refresh(facts: &mut Facts) -> Result<()> {
-    let mounts = machine::mounts::read().context("read /proc/self/mountinfo")?;
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
     let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     facts.memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
@@ -186,11 +187,11 @@ fn boot_entry(root: Option<&Root>) -> Result<(), String> {
 
 /// Mounted filesystems that hold somebody's data, other than the root: those that a run
 /// unmounts.
-fn other_mounts(mounts: &[machine::mounts::Mount]) -> Vec<Mount> {
-    let root = machine::mounts::at(mounts, Path::new("/")).map(|m| m.device);
+fn other_mounts(mounts: &[mounts::Mount]) -> Vec<Mount> {
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
     mounts
         .iter()
-        .filter(|m| mounts::must_be_unmounted(m, root))
+        .filter(|m| must_be_unmounted(m, root))
         .map(|m| Mount {
             target: m.target.display().to_string(),
             source: m.source.to_string_lossy().into_owned(),
@@ -221,15 +222,15 @@ fn watchdogs() -> Vec<String> {
 }
 
 /// The mount that this program runs from, if it is one that must be unmounted.
-fn image_on(mounts: &[machine::mounts::Mount]) -> Result<Option<String>> {
+fn image_on(mounts: &[mounts::Mount]) -> Result<Option<String>> {
     let device = fs::metadata("/proc/self/exe")
         .context("look at the running image")?
         .dev();
     let device = (rustix::fs::major(device), rustix::fs::minor(device));
-    let root = machine::mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
     Ok(mounts
         .iter()
-        .find(|m| m.device == device && Some(device) != root && mounts::must_be_unmounted(m, root))
+        .find(|m| m.device == device && Some(device) != root && must_be_unmounted(m, root))
         .map(|m| m.target.display().to_string()))
 }
 
