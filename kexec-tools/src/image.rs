@@ -1,13 +1,24 @@
 //! The image that this program is the head of, found through /proc/self/exe.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use anyhow::{bail, Context, Result};
 use formats::trailer::{Part, PartKind, Trailer, TRAILER_SIZE};
 use formats::{Digest, Document, Manifest};
 use plan::resolve::PartSizes;
+
+/// How far the comparison of digests is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verifying {
+    /// So many percent are compared.
+    Percent(u64),
+    /// A part is damaged; that ends it.
+    Damaged,
+    /// All is compared.
+    Whole,
+}
 
 /// An image with a trailer that was read and is consistent.
 pub struct Image {
@@ -46,24 +57,22 @@ impl Image {
     }
 
     /// Compares the digest of every part. A damaged image must be found before anything is done.
-    pub fn verify(&self) -> Result<()> {
+    pub fn verify(&self, tell: &dyn Fn(Verifying)) -> Result<()> {
         let total: u64 = PartKind::ALL.iter().map(|&k| self.part(k).length).sum();
-        let terminal = io::stderr().is_terminal();
         let done = std::cell::Cell::new(0_u64);
         for kind in PartKind::ALL {
             let part = self.part(kind);
             let progress = |n: u64| {
+                let percent = |bytes: u64| bytes * 100 / total.max(1);
                 let before = done.replace(done.get() + n);
-                if terminal && before * 100 / total != done.get() * 100 / total {
-                    eprint!("\rverifying the image: {}%", done.get() * 100 / total);
+                if percent(before) != percent(done.get()) {
+                    tell(Verifying::Percent(percent(done.get())));
                 }
             };
             let found = Digest::of_reader(&mut self.reader(kind)?, &progress)
                 .with_context(|| format!("read the image's {}", kind.name()))?;
             if found != part.digest {
-                if terminal {
-                    eprintln!();
-                }
+                tell(Verifying::Damaged);
                 bail!(
                     "the image is damaged: its {} has digest {found}, expected {}; copy it again",
                     kind.name(),
@@ -71,9 +80,7 @@ impl Image {
                 );
             }
         }
-        if terminal {
-            eprint!("\r\x1b[K");
-        }
+        tell(Verifying::Whole);
         Ok(())
     }
 

@@ -3,58 +3,33 @@
 //!
 //! It needs nothing from the old userspace to look and to plan. To stop services in their own
 //! order it asks the service manager, which knows that order.
+//!
+//! Three rooms, and an import leads down only: [`talk`] may use [`run`] and [`survey`], [`run`] may
+//! use [`survey`]. Below them, in files of their own beside this one, is what all three need: the
+//! image, the run's directory, the log, the exit status.
 
-mod abort;
-mod asked_again;
-mod carried;
-mod checks;
-mod cli;
-mod engine;
-mod enter;
-mod facts;
-mod first_process;
-mod go;
-mod identity;
+mod exit;
 mod image;
-mod initrd;
 mod log_file;
-mod network;
-mod network_files;
-mod own_checks;
-mod prove;
+mod run;
 mod run_directory;
-mod show;
-mod show_status;
-mod staging;
-mod status;
-mod stop;
-mod worker;
+mod survey;
+mod talk;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// How a call ended; the number is the exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// What was asked for is done.
-    Done = 0,
-    /// A check refused, or the operator did; nothing was changed.
-    Refused = 1,
-    /// Something failed and was undone; nothing was changed.
-    Reverted = 3,
-    /// Something failed and could not be undone.
-    NeedsAPerson = 4,
-}
+use exit::Exit;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = talk::cli::Cli::parse();
     match cli.run() {
-        Ok(outcome) => ExitCode::from(outcome as u8),
+        Ok(exit) => ExitCode::from(exit as u8),
         Err(e) => {
             eprintln!("error: {e:#}");
             eprintln!("intact: everything; nothing was changed");
-            ExitCode::from(Outcome::Refused as u8)
+            ExitCode::from(Exit::Refused as u8)
         }
     }
 }

@@ -14,6 +14,15 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 /// Holds every run's directory, the lock and the journal.
 pub const BASE: &str = "/.reroot";
 
+/// In a run's directory: the plan.
+pub const PLAN: &str = "plan.json";
+/// In a run's directory: the facts that the plan was made from.
+pub const FACTS: &str = "facts.json";
+/// In a run's directory: the wishes that checks are asked again with.
+pub const CHECK_WISHES: &str = "asked.json";
+/// In a run's directory: the session that started the run has nothing more to wait for.
+pub const HANDED_OVER: &str = "handed-over";
+
 /// A new run id: the time in UTC, so that runs sort, and four digits that make it unique.
 pub fn new_id() -> Result<String> {
     let now = SystemTime::now()

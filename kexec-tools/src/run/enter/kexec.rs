@@ -1,0 +1,134 @@
+//! kexec: load, and later enter. By `kexec_load(2)` with a loader of our own, or by
+//! `kexec_file_load(2)`, as the plan says.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{ensure, Context, Result};
+use formats::entry::CallPlan;
+use formats::entry::{EntryPlan, KexecCall};
+use formats::plan::{PayloadAt, Plan};
+use formats::staged;
+use kexec_loader::errors;
+use kexec_loader::load;
+use kexec_loader::load::LoadError;
+use kexec_loader::running;
+use machine::meminfo;
+use plan::resolve::memory_peak;
+use rustix::system::RebootCommand;
+
+use crate::image::Image;
+use crate::run::stage::initrd;
+
+/// Loads kernel and initramfs from the run's directory, by the plan's call, and by its fallback
+/// where the running kernel does not support the first after all.
+pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
+    let call = plan.entry.call.as_ref();
+    let call = call.context("the plan does not say how the kernel is loaded")?;
+    let first = by(call.call, plan, image, directory);
+    let (Err(error), Some(fallback)) = (&first, call.fallback) else {
+        return first;
+    };
+    let refused = error.downcast_ref::<LoadError>();
+    if !refused.is_some_and(|error| error.other_may_do(call.call)) {
+        return first;
+    }
+    if let Err(short) = room_for(fallback, plan, image) {
+        return first.context(short);
+    }
+    log::warn!("load: {error:#}; trying {}", fallback.name());
+    by(fallback, plan, image, directory)
+}
+
+/// Whether there is memory for a call that was not planned with: services run, and none of them may
+/// lose its memory to an attempt.
+fn room_for(call: KexecCall, plan: &Plan, image: &Image) -> Result<()> {
+    let entry = EntryPlan {
+        call: Some(CallPlan::asked(call)),
+        ..plan.entry.clone()
+    };
+    let peak = memory_peak(&image.manifest()?, image.sizes(), plan.payload_at, &entry);
+    let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let memory = meminfo::parse(&text).context("understand /proc/meminfo")?;
+    ensure!(
+        peak.load <= memory.available,
+        "{} is not tried instead: it takes {} MiB of memory, {} MiB are available; try --payload disk",
+        call.name(),
+        peak.load >> 20,
+        memory.available >> 20
+    );
+    Ok(())
+}
+
+fn by(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
+    log::info!("load: handing kernel and initramfs to {}", call.name());
+    let loaded = match call {
+        KexecCall::KexecLoad => by_own_loader(plan, image, directory)?,
+        KexecCall::KexecFileLoad => by_file(plan, image, directory)?,
+    };
+    loaded.map_err(|error| explained(call, error))?;
+    log::info!("load: done");
+    Ok(())
+}
+
+/// Nothing is copied: the files stay where they are, in the page cache, until the kernel takes them.
+fn by_own_loader(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<(), LoadError>> {
+    let kernel = open(&directory.join(staged::KERNEL))?;
+    let parts = initrd::parts(plan.payload_at, image, directory)?;
+    let loaded = running::read()
+        .map_err(LoadError::from)
+        .and_then(|machine| load::load(&kernel, &parts, plan.cmdline.as_bytes(), &machine));
+    if let Ok(layout) = &loaded {
+        for segment in &layout.segments {
+            log::debug!("load: segment at {}", segment.memory);
+        }
+    }
+    Ok(loaded.map(|_| ()))
+}
+
+fn by_file(plan: &Plan, image: &Image, directory: &Path) -> Result<Result<(), LoadError>> {
+    let kernel = open(&directory.join(staged::KERNEL))?;
+    let initramfs = match plan.payload_at {
+        PayloadAt::Disk => open(&directory.join(staged::INITRAMFS))?,
+        PayloadAt::Ram => {
+            initrd::compose_with_payload(image, directory)?;
+            open(&directory.join(staged::WITH_PAYLOAD))?
+        }
+    };
+    let cmdline = CString::new(plan.cmdline.as_str()).context("the command line holds a NUL")?;
+    Ok(load::file_load(&kernel, &initramfs, &cmdline))
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("open {}", path.display()))
+}
+
+/// The error with what it means; the error itself stays in the chain.
+fn explained(call: KexecCall, error: LoadError) -> anyhow::Error {
+    let row = error.answer().and_then(|e| errors::explain(call, e));
+    let text = match row {
+        Some(row) if row.then == errors::Then::Final => format!("{}; this is final", row.text),
+        Some(row) => row.text.to_owned(),
+        None => format!("load the RAM environment by {}", call.name()),
+    };
+    anyhow::Error::new(error).context(text)
+}
+
+/// Takes the loaded kernel back.
+pub fn unload() {
+    if let Err(e) = load::unload() {
+        log::error!(
+            "unload the RAM environment: {e}; THE NEXT REBOOT MAY ENTER IT: run `kexec -u`, or cut the power instead of rebooting"
+        );
+    }
+}
+
+/// Enters the loaded kernel. Returns the reason if that failed.
+pub fn enter() -> anyhow::Error {
+    match rustix::system::reboot(RebootCommand::Kexec) {
+        Ok(()) => anyhow::anyhow!("kexec returned although it succeeded"),
+        Err(e) => anyhow::Error::new(e)
+            .context("enter the RAM environment (reboot with LINUX_REBOOT_CMD_KEXEC)"),
+    }
+}

@@ -1,0 +1,198 @@
+//! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
+
+use formats::facts::{DiskHealth, Health};
+use plan::ext4_features;
+
+use super::check::Force::{Allowed, Never, NotNeeded};
+use super::check::Moment::{Ram, Stop};
+use super::check::{joined, Check};
+
+/// In the order in which a person would ask.
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        code: "root",
+        question: "Is the root a plain partition that can be found again?",
+        reads: "/proc/self/mountinfo, sysfs, the first sector of the root's disk",
+        force: Never,
+        again: &[Ram],
+        remedy: "this release takes an ext4 root on a primary partition of a plain disk",
+        against: |c| {
+            c.facts.root.is_none().then(|| c.facts.root_unknown.clone().unwrap_or_default())
+        },
+    },
+    Check {
+        code: "root-type",
+        question: "Is the root filesystem ext4?",
+        reads: "/proc/self/mountinfo",
+        force: Never,
+        again: &[Ram],
+        remedy: "convert the root to ext4, or wait for a release that knows this filesystem",
+        against: |c| {
+            let fstype = &c.facts.root.as_ref()?.fstype;
+            (fstype != "ext4").then(|| format!("it is {fstype}"))
+        },
+    },
+    Check {
+        code: "root-read-only",
+        question: "Can the root be written to?",
+        reads: "/proc/self/mountinfo",
+        force: Never,
+        again: &[Stop],
+        remedy: "see why in the kernel's log (an error on the disk?), mend it, and mount it writable",
+        against: |c| {
+            let read_only = c.facts.condition.root_read_only;
+            read_only.then(|| "it is mounted read-only".to_owned())
+        },
+    },
+    Check {
+        code: "root-double",
+        question: "Is the root filesystem the only one with its UUID?",
+        reads: "the superblock of every block device",
+        force: Never,
+        again: &[Ram],
+        remedy: "detach the copy, or give it a new UUID with `tune2fs -U random`",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            (!root.doubles.is_empty())
+                .then(|| format!("{} has it too: {}", root.doubles.join(" and "), root.identity.fs_uuid))
+        },
+    },
+    Check {
+        code: "root-errors",
+        question: "Is the root filesystem free of recorded errors?",
+        reads: "the root's superblock",
+        force: Never,
+        again: &[Stop, Ram],
+        remedy: "run e2fsck on it from a rescue system",
+        against: |c| c.facts.root.as_ref()?.errors.clone(),
+    },
+    Check {
+        code: "root-features",
+        question: "Do the new OS's kernel, e2fsck and GRUB know the root filesystem's features?",
+        reads: "the root's superblock, the image's manifest",
+        force: Never,
+        again: &[Ram],
+        remedy: "use an image with newer programs, or take the feature off with `tune2fs -O ^FEATURE` from a rescue system",
+        against: |c| {
+            let features = c.facts.condition.root_features?;
+            let readers = c.manifest.tools.readers(&c.manifest.kernel.release);
+            joined(&ext4_features::unknown(features, &readers))
+        },
+    },
+    Check {
+        code: "disk",
+        question: "Does the root's disk expect to live?",
+        reads: "SMART RETURN STATUS, SCSI log page 2Fh, or the NVMe health log",
+        force: Allowed,
+        again: &[Stop],
+        remedy: "replace it first; a disk that fails in the middle leaves neither OS",
+        against: |c| {
+            let failing = c.facts.condition.disks.iter().filter(|d| d.root);
+            joined(&failing.filter_map(failing_disk).collect::<Vec<_>>())
+        },
+    },
+    Check {
+        code: "disk-other",
+        question: "Do the other disks expect to live?",
+        reads: "the same of every other disk",
+        force: NotNeeded,
+        again: &[],
+        remedy: "nothing that reroot does needs them; replace them all the same",
+        against: |c| {
+            let failing = c.facts.condition.disks.iter().filter(|d| !d.root);
+            joined(&failing.filter_map(failing_disk).collect::<Vec<_>>())
+        },
+    },
+    Check {
+        code: "disk-unread",
+        question: "Does the root's disk say how it is?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "ask its controller with the maker's own program",
+        against: |c| {
+            let unread = c.facts.condition.disks.iter().filter(|d| d.root);
+            let unread = unread.filter_map(|d| match &d.health {
+                Health::Unread(why) => Some(format!("{}: {why}", d.node)),
+                _ => None,
+            });
+            joined(&unread.collect::<Vec<_>>())
+        },
+    },
+    Check {
+        code: "partition-table",
+        question: "Does the disk have a master boot record with room for the run's loaders?",
+        reads: "the disk's first sectors",
+        force: Never,
+        again: &[Ram],
+        remedy: "this release takes disks with an MBR and some 600 unused sectors before the first partition",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            if root.table != "dos" {
+                let room = match c.facts.condition.bios_boot_sectors {
+                    Some(sectors) => format!(", its BIOS boot partition has {sectors} sectors"),
+                    None if root.table == "gpt" => " without a BIOS boot partition".to_owned(),
+                    None => String::new(),
+                };
+                return Some(format!("{} has a {} partition table{room}", root.disk, root.table));
+            }
+            (!root.gap_has_room).then(|| {
+                format!(
+                    "the {} sectors before the first partition have no room for two loaders beside the one in use",
+                    root.gap_sectors
+                )
+            })
+        },
+    },
+    Check {
+        code: "boot-loader",
+        question: "Is the boot loader in use one that is known, GRUB 2?",
+        reads: "the first sectors of the root's disk",
+        force: Allowed,
+        again: &[],
+        remedy: "force it if the root's disk is the one that the firmware starts: GRUB 2 takes the other loader's place, \
+                 and a power cut before that leaves a machine that only a rescue system starts",
+        against: |c| {
+            let other = c.facts.condition.other_loader.as_ref()?;
+            Some(format!("{} has {other}", c.facts.root.as_ref()?.disk))
+        },
+    },
+    Check {
+        code: "boot-disk",
+        question: "Does the firmware start the root's own disk?",
+        reads: "the first sectors of every disk",
+        force: Allowed,
+        again: &[],
+        remedy: "force it if you know that the firmware starts this disk, for the loader goes there",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            // A check of its own says more about another loader.
+            if !root.grub_on_disk && c.facts.condition.other_loader.is_none() {
+                return Some(format!("{} does not have GRUB in its gap", root.disk));
+            }
+            (!root.grub_elsewhere.is_empty())
+                .then(|| format!("GRUB is on {} too", root.grub_elsewhere.join(" and ")))
+        },
+    },
+    Check {
+        code: "root-driver",
+        question: "Does the image have the drivers of the root disk?",
+        reads: "drivers in sysfs, the image's manifest",
+        force: Allowed,
+        again: &[Ram],
+        remedy: "add the driver's class to `drivers` in image.toml and build again",
+        against: |c| {
+            // For a takeover too: after a power cut the image's kernel has to find the root.
+            let has = |d: &&String| !c.manifest.kernel.drivers.contains(*d);
+            let missing: Vec<_> = c.facts.root_drivers.iter().filter(has).cloned().collect();
+            (!missing.is_empty()).then(|| format!("not in the image: {}", missing.join(", ")))
+        },
+    },
+];
+
+fn failing_disk(disk: &DiskHealth) -> Option<String> {
+    match &disk.health {
+        Health::Failing(what) => Some(format!("{}: {what}", disk.node)),
+        Health::Good | Health::Unread(_) => None,
+    }
+}

@@ -1,0 +1,155 @@
+//! The checks of what a machine is known by: its network, its people, its names and mounts.
+
+use formats::entry::Entry;
+use formats::identity::is_below;
+use identity::network::select;
+use plan::resolve;
+
+use super::check::Force::{Allowed, Never};
+use super::check::Moment::Ram;
+use super::check::{joined, Check, Context};
+
+/// In the order in which a person would ask.
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        code: "network-stack",
+        question: "Does the new OS have a network configuration that is known?",
+        reads: "the image's manifest",
+        force: Never,
+        again: &[],
+        remedy: "have the image install and enable ifupdown, netplan, systemd-networkd or NetworkManager",
+        against: |c| {
+            c.manifest
+                .network
+                .is_none()
+                .then(|| "none of the four was found in the payload".to_owned())
+        },
+    },
+    Check {
+        code: "network-dialect",
+        question: "Can the new OS be told all of the network?",
+        reads: "netlink, sysfs, the old OS's network files",
+        force: Never,
+        again: &[],
+        remedy: "use an image with another network configuration, or simplify this machine's first",
+        against: |c| {
+            c.manifest.network.as_ref()?;
+            // A check of its own says more about these.
+            if unfit(c, "network-macs").is_some() {
+                return None;
+            }
+            joined(&resolve::network(c.facts, c.manifest).err()?)
+        },
+    },
+    Check {
+        code: "network-unsaid",
+        question: "Is the network without anything that this release cannot read?",
+        reads: "netlink",
+        force: Allowed,
+        again: &[],
+        remedy: "force it if the new OS does not need that; it will not come along",
+        against: |c| unfit(c, "network-unsaid"),
+    },
+    Check {
+        code: "network-macs",
+        question: "Can the network interfaces be told apart?",
+        reads: "netlink",
+        force: Never,
+        again: &[],
+        remedy: "give one of them another MAC address, or take it away",
+        against: |c| unfit(c, "network-macs"),
+    },
+    Check {
+        code: "network-dns",
+        question: "Are the name servers known?",
+        reads: "/etc/resolv.conf and what it comes from",
+        force: Allowed,
+        again: &[],
+        remedy: "name them in /etc/resolv.conf, or force it and configure them in the new OS",
+        against: |c| unfit(c, "network-dns"),
+    },
+    Check {
+        code: "network-kind",
+        question: "Are addresses and routes on links of kinds that come along?",
+        reads: "netlink",
+        force: Allowed,
+        again: &[],
+        remedy: "force it if you will configure that link in the new OS yourself",
+        against: |c| unfit(c, "network-kind"),
+    },
+    Check {
+        code: "network-driver",
+        question: "Does the image have the drivers of the network?",
+        reads: "drivers in sysfs, the image's manifest",
+        force: Allowed,
+        again: &[],
+        remedy: "add a class of network drivers to `drivers` in image.toml; forced, the network is not \
+                 tried before the commit point",
+        against: |c| {
+            if resolve::entry_plan(c.facts, c.choices).entry == Entry::Takeover {
+                // The kernel that drives the network now goes on.
+                return None;
+            }
+            let network = resolve::network(c.facts, c.manifest).ok()?;
+            let missing = resolve::missing_network_drivers(&network, c.manifest);
+            (!missing.is_empty()).then(|| format!("not in the image: {}", missing.join(", ")))
+        },
+    },
+    Check {
+        code: "network-gateway",
+        question: "Does a gateway answer?",
+        reads: "an ARP or neighbour request to every gateway",
+        force: Allowed,
+        again: &[Ram],
+        remedy: "force it if no gateway ever answers ARP here; the network is then only brought up, not proved",
+        against: |c| {
+            let gateways = &c.facts.gateways;
+            let all: Vec<_> = gateways.iter().map(|g| format!("{} on {}", g.address, g.link)).collect();
+            (!gateways.is_empty() && gateways.iter().all(|g| !g.answers))
+                .then(|| format!("none answers: {}", all.join(", ")))
+        },
+    },
+    Check {
+        code: "accounts",
+        question: "Can users and groups be merged?",
+        reads: "/etc/passwd, group, shadow, gshadow, subuid, subgid, login.defs",
+        force: Never,
+        again: &[],
+        remedy: "mend the file and line named (`vipw`, `vigr`, `pwck`, `grpck`)",
+        against: |c| joined(&resolve::accounts(c.facts, c.manifest).err()?),
+    },
+    Check {
+        code: "identity",
+        question: "Can names, keys and mounts be carried?",
+        reads: "/etc/fstab, hosts, hostname, host keys, block devices",
+        force: Never,
+        again: &[],
+        remedy: "mend the file and line named, or take the line out",
+        against: |c| joined(&resolve::identity(c.facts, c.manifest).err()?),
+    },
+    Check {
+        code: "identity-keep",
+        question: "Is nothing that the new OS gets written below a kept path?",
+        reads: "the keep list, what the plan writes",
+        force: Never,
+        again: &[],
+        remedy: "leave that path out with --no-keep, or keep what is below it",
+        against: |c| {
+            let files = resolve::written(c.facts, c.manifest);
+            let below: Vec<_> = files
+                .into_iter()
+                .filter(|file| c.facts.kept.iter().any(|k| is_below(file, k.path.as_str())))
+                .collect();
+            (!below.is_empty()).then(|| below.join(", "))
+        },
+    },
+];
+
+fn unfit(c: &Context, code: &str) -> Option<String> {
+    let found = select::unfit(&c.facts.network).into_iter();
+    let of_code: Vec<_> = found
+        .filter(|(of, _)| *of == code)
+        .map(|(_, what)| what)
+        .collect();
+    joined(&of_code)
+}

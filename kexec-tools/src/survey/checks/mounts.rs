@@ -1,0 +1,174 @@
+//! Other filesystems: where the old OS is spread out, and what would hang or get lost.
+
+use formats::identity::is_below;
+use plan::resolve;
+
+use crate::survey::mounts;
+
+use super::check::Force::{Allowed, Never, NotNeeded};
+use super::check::Moment::Stop;
+use super::check::{joined, Check};
+
+/// In the order in which a person would ask.
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        code: "separate-mounts",
+        question: "Is the old OS on one filesystem?",
+        reads: "/proc/self/mountinfo",
+        force: Never,
+        again: &[],
+        remedy: "this release takes machines with /boot, /usr and /var on the root filesystem",
+        against: |c| {
+            let apart: Vec<_> = c
+                .facts
+                .mounts
+                .iter()
+                .filter(|m| OS_DIRECTORIES.contains(&m.target.as_str()))
+                .map(|m| format!("{} is on {}", m.target, m.source))
+                .collect();
+            (!apart.is_empty()).then(|| apart.join(", "))
+        },
+    },
+    Check {
+        code: "network-mounts",
+        question: "Is nothing mounted from a server?",
+        reads: "/proc/self/mountinfo",
+        force: Never,
+        again: &[Stop],
+        remedy: "unmount it: once the network is down it would hang",
+        against: |c| {
+            let from: Vec<_> = c
+                .facts
+                .mounts
+                .iter()
+                .filter(|m| mounts::is_network(&m.fstype))
+                .map(|m| format!("{} ({})", m.target, m.fstype))
+                .collect();
+            (!from.is_empty()).then(|| from.join(", "))
+        },
+    },
+    Check {
+        code: "mounts-silent",
+        question: "Do all mounts answer?",
+        reads: "statvfs(2) of every mount with a device or a server, by a child, for 5 seconds",
+        force: Never,
+        again: &[Stop],
+        remedy: "unmount it, by force if need be: `umount -f -l PATH`",
+        against: |c| {
+            joined(&c.facts.condition.silent_mounts)
+        },
+    },
+    Check {
+        code: "nfs-exports",
+        question: "Is nothing exported by NFS?",
+        reads: "/proc/fs/nfsd/exports, /var/lib/nfs/etab",
+        force: Allowed,
+        again: &[Stop],
+        remedy: "take the clients off and run `exportfs -ua`; force it if they may wait: /etc/exports does not come along",
+        against: |c| {
+            joined(&c.facts.condition.exports)
+        },
+    },
+    Check {
+        code: "loop-mounts",
+        question: "Is no mounted filesystem an image in a file that will be wiped?",
+        reads: "/proc/self/mountinfo, /sys/dev/block/*/loop/backing_file",
+        force: Never,
+        again: &[Stop],
+        remedy: "keep the file with --keep, or unmount it if it may go",
+        against: |c| {
+            let lost: Vec<_> = c
+                .facts
+                .mounts
+                .iter()
+                // Read-only by nature: snaps and the like come with their OS.
+                .filter(|m| m.fstype != "squashfs")
+                .filter_map(|m| Some((&m.target, m.backing_file.as_ref()?)))
+                .filter(|(_, file)| !c.facts.kept.iter().any(|k| is_below(file, k.path.as_str())))
+                .map(|(target, file)| format!("{target} is in {file}"))
+                .collect();
+            (!lost.is_empty()).then(|| lost.join(", "))
+        },
+    },
+    Check {
+        code: "mount-layers",
+        question: "Can the new OS put together what its mounts are on?",
+        reads: "sysfs, the image's manifest",
+        force: Never,
+        again: &[],
+        remedy: "have the image install the program named, or mark the mount `nofail` in /etc/fstab",
+        against: |c| {
+            let identity = resolve::identity(c.facts, c.manifest).ok()?;
+            let needed = |target: &str| {
+                identity.mounts.iter().any(|m| m.target == target && m.required)
+            };
+            let lacking: Vec<_> = c
+                .facts
+                .condition
+                .layers
+                .iter()
+                .filter(|layer| needed(&layer.target))
+                .flat_map(|layer| {
+                    let lacks = c.manifest.tools.lacks(&layer.kinds).into_iter();
+                    lacks.map(|lack| format!("{} ({}) is on {lack}", layer.target, layer.source))
+                })
+                .collect();
+            joined(&lacking)
+        },
+    },
+    Check {
+        code: "swap",
+        question: "Is there memory for what is swapped out?",
+        reads: "/proc/swaps, /proc/meminfo",
+        force: Allowed,
+        again: &[],
+        remedy: "stop what takes memory, or `swapoff -a` now and see; force it if what is swapped out goes with its services",
+        against: |c| {
+            let used: u64 = c.facts.condition.swaps.iter().map(|s| s.used).sum();
+            let available = c.facts.memory.available;
+            (used > available).then(|| {
+                format!("{} MiB are swapped out, {} MiB are available", used >> 20, available >> 20)
+            })
+        },
+    },
+    Check {
+        code: "swap-file",
+        question: "Is no file swapped to?",
+        reads: "/proc/swaps",
+        force: NotNeeded,
+        again: &[],
+        remedy: "nothing: it goes with the old OS, or stays below a kept path as an ordinary file; give the new OS its own",
+        against: |c| {
+            let files = c.facts.condition.swaps.iter().filter(|s| s.file);
+            joined(&files.map(|s| s.path.clone()).collect::<Vec<_>>())
+        },
+    },
+    Check {
+        code: "image-place",
+        question: "Is the image where it stays readable until it is loaded?",
+        reads: "/proc/self/mountinfo, where the image is",
+        force: Never,
+        again: &[],
+        remedy: "copy it to the root filesystem and run it there",
+        against: |c| {
+            let on = c.facts.image_on.as_ref()?;
+            Some(format!("it is on {on}, which is unmounted first"))
+        },
+    },
+];
+
+/// Directories without which the old OS cannot be wiped or the new one not be started.
+const OS_DIRECTORIES: [&str; 12] = [
+    "/boot",
+    "/usr",
+    "/var",
+    "/etc",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/root",
+    "/var/lib",
+    "/usr/local",
+];

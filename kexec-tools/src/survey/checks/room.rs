@@ -1,0 +1,74 @@
+//! Room: bytes and inodes on the root filesystem, and memory.
+
+use plan::resolve;
+
+use super::check::Check;
+use super::check::Force::Never;
+use super::check::Moment::Ram;
+
+/// In the order in which a person would ask.
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        code: "space",
+        question: "Will the new OS fit beside what is kept?",
+        reads: "statvfs(2), the kept trees, the image's manifest",
+        force: Never,
+        again: &[Ram],
+        remedy: "free space on the root filesystem, or keep less",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            let kept: Vec<_> = c
+                .facts
+                .kept
+                .iter()
+                .filter_map(|k| k.found.clone().ok())
+                .collect();
+            let fs = resolve::Filesystem {
+                bytes: root.bytes,
+                inodes: root.inodes,
+            };
+            resolve::space(c.manifest, fs, &kept, resolve::staged_bytes(c.sizes)).lack()
+        },
+    },
+    Check {
+        code: "space-now",
+        question: "Is there room for the image's parts while it is being loaded?",
+        reads: "statvfs(2)",
+        force: Never,
+        again: &[],
+        remedy: "free that much on the root filesystem",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            let needed = resolve::staged_bytes(c.sizes);
+            (root.bytes_free < needed).then(|| {
+                format!(
+                    "{} MiB are free, loading takes {} MiB",
+                    root.bytes_free >> 20,
+                    needed >> 20
+                )
+            })
+        },
+    },
+    Check {
+        code: "memory",
+        question: "Is there enough memory to load and to run the RAM environment?",
+        reads: "/proc/meminfo, the image's sizes",
+        force: Never,
+        again: &[Ram],
+        remedy: "stop services that take memory, use --payload disk, or add memory",
+        against: |c| {
+            let (at, _) = resolve::payload_at(c.manifest, c.sizes, c.facts, c.choices);
+            let entry = resolve::entry_plan(c.facts, c.choices);
+            let peak = resolve::memory_peak(c.manifest, c.sizes, at, &entry);
+            (!resolve::memory_suffices(peak, c.facts.memory)).then(|| {
+                format!(
+                    "loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
+                    peak.load >> 20,
+                    c.facts.memory.available >> 20,
+                    peak.ram >> 20,
+                    c.facts.memory.total >> 20
+                )
+            })
+        },
+    },
+];

@@ -1,0 +1,236 @@
+//! For every check a machine or an image that it is there to refuse.
+
+use formats::facts::{
+    Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OutsideLinks, Root, Swap,
+};
+use formats::identity::DeviceFacts;
+use formats::keep::KeepPath;
+use formats::manifest::Manifest;
+use formats::payload::DirectoryLink;
+
+use crate::survey::plain_machine::{accounts, link, measure, wireguard, MIB};
+
+pub(super) fn mounted(target: &str, fstype: &str, backing_file: Option<&str>) -> Mount {
+    Mount {
+        target: target.into(),
+        source: "/dev/vdc1".into(),
+        fstype: fstype.into(),
+        bind_of_root: false,
+        backing_file: backing_file.map(str::to_owned),
+    }
+}
+
+pub(super) type Change = fn(&mut Facts, &mut Manifest);
+
+pub(super) fn root(facts: &mut Facts) -> &mut Root {
+    facts.root.as_mut().unwrap()
+}
+
+pub(super) fn xen(facts: &mut Facts, kind: &str) {
+    facts.condition.xen = Some(kind.into());
+}
+
+pub(super) fn disk(facts: &mut Facts, root: bool, health: Health) {
+    facts.condition.disks.push(DiskHealth {
+        node: "/dev/sda".into(),
+        root,
+        health,
+    });
+}
+
+pub(super) fn swap(facts: &mut Facts, file: bool, used: u64) {
+    facts.condition.swaps.push(Swap {
+        path: "/srv/swap".into(),
+        file,
+        used,
+    });
+}
+
+pub(super) fn bind(facts: &mut Facts, shows: &str, target: &str) {
+    facts.condition.binds.push(Bind {
+        shows: shows.into(),
+        target: target.into(),
+    });
+}
+
+/// For every check a machine or an image that it is there to refuse.
+pub(super) const CASES: &[(&str, Change)] = &[
+    ("architecture", |f, _| f.architecture = "aarch64".into()),
+    ("container", |f, _| f.container = Some("lxc".into())),
+    ("other-run", |f, _| {
+        f.other_run = Some("20260101T000000Z-0000".into());
+    }),
+    ("entry", |f, _| {
+        f.kexec.disabled = true;
+        f.ptrace.yama_scope = Some(3);
+        f.boot_entry = Err("no grub.cfg".into());
+    }),
+    ("entry", |f, _| {
+        f.kexec.load = false;
+        f.kexec.file_load = false;
+        f.ptrace.tracer = Some("gdb (77)".into());
+        f.boot_entry = Err("no grub.cfg".into());
+    }),
+    ("firmware", |f, _| f.firmware = Firmware::Uefi),
+    ("root", |f, _| {
+        f.root = None;
+        f.root_unknown = Some("LVM".into());
+    }),
+    ("root-type", |f, _| root(f).fstype = "ext3".into()),
+    ("root-double", |f, _| {
+        root(f).doubles = vec!["/dev/vdb1".into()];
+    }),
+    ("root-errors", |f, _| {
+        root(f).errors = Some("3 errors".into());
+    }),
+    ("partition-table", |f, _| root(f).table = "gpt".into()),
+    ("partition-table", |f, _| root(f).gap_has_room = false),
+    ("root-driver", |f, _| f.root_drivers.push("cciss".into())),
+    ("boot-disk", |f, _| root(f).grub_on_disk = false),
+    ("boot-disk", |f, _| {
+        root(f).grub_elsewhere = vec!["/dev/vdb".into()];
+    }),
+    ("watchdog", |f, _| f.watchdogs = vec!["watchdog0".into()]),
+    ("separate-mounts", |f, _| {
+        f.mounts.push(mounted("/boot", "ext2", None));
+    }),
+    ("network-mounts", |f, _| {
+        f.mounts.push(mounted("/mnt", "nfs4", None));
+    }),
+    ("loop-mounts", |f, _| {
+        f.mounts
+            .push(mounted("/data", "ext4", Some("/var/lib/vol.img")));
+    }),
+    ("image-place", |f, _| f.image_on = Some("/data".into())),
+    ("keep-mounts", |f, _| {
+        f.mounts.push(mounted("/srv/shop", "ext4", None));
+    }),
+    ("image-links", |_, i| {
+        i.payload.directory_links.push(DirectoryLink {
+            path: "/var/log".into(),
+            target: "/srv/log".into(),
+        });
+    }),
+    ("keep", |f, _| f.kept[0].found = Err("it is a link".into())),
+    ("keep-link", |f, i| {
+        f.kept[0].path = KeepPath::parse("/opt/shop/data").unwrap();
+        i.payload.directory_links = vec![DirectoryLink {
+            path: "/opt/shop".into(),
+            target: "/srv".into(),
+        }];
+    }),
+    ("space", |f, _| {
+        f.kept[0].found = Ok(measure(3900 * MIB, 10));
+    }),
+    ("space", |f, _| f.kept[0].found = Ok(measure(MIB, 249_000))),
+    ("space-now", |f, _| root(f).bytes_free = 100 * MIB),
+    ("memory", |f, _| {
+        f.memory = Memory {
+            total: 120 * MIB,
+            available: 100 * MIB,
+        }
+    }),
+    ("memory", |f, _| f.memory.available = 50 * MIB),
+    ("network-stack", |_, i| i.network = None),
+    ("network-dialect", |f, _| {
+        f.network.links[0].name = "a name that is too long".into();
+    }),
+    ("network-unsaid", |f, _| {
+        f.network.unsaid = vec!["a multipath route".into()];
+    }),
+    ("network-macs", |f, _| {
+        let mut twin = link("ens3", 3);
+        twin.name = "ens4".into();
+        twin.addresses[0].ip = [192, 0, 2, 4].into();
+        f.network.links.push(twin);
+    }),
+    ("network-dns", |f, _| {
+        f.network.dns.read_from = vec!["/etc/resolv.conf".into()];
+    }),
+    ("network-kind", |f, _| f.network.links.push(wireguard())),
+    ("network-driver", |f, _| {
+        f.network.links[0].driver = Some("tulip".into());
+    }),
+    ("network-gateway", |f, _| f.gateways[0].answers = false),
+    ("accounts", |f, _| {
+        f.accounts = Err("/etc/passwd, line 7: the number is none".into());
+    }),
+    ("accounts", |f, _| f.accounts = Ok(accounts(5))),
+    ("identity", |f, _| {
+        f.identity.fstab = "/dev/sdx9 /data ext4 defaults 0 2\n".into();
+    }),
+    ("kernel", |f, _| f.kernel = "2.6.32-754.el6".into()),
+    ("xen-host", |f, _| xen(f, "control domain")),
+    ("xen", |f, _| xen(f, "PV")),
+    ("secure-boot", |f, _| f.condition.secure_boot = Some(true)),
+    ("crash-kernel", |f, _| f.condition.crash_kernel = true),
+    ("clock", |f, _| f.condition.clock = 1_262_304_000),
+    ("clock", |f, _| f.condition.clock = 4_294_967_000),
+    ("root-read-only", |f, _| f.condition.root_read_only = true),
+    ("root-features", |f, _| {
+        f.condition.root_features.as_mut().unwrap().incompat |= 0x8000;
+    }),
+    ("root-features", |_, i| {
+        i.tools.e2fsprogs = Some("1.42.13".into());
+    }),
+    ("root-features", |_, i| i.kernel.release = "3.2.0".into()),
+    ("disk", |f, _| disk(f, true, Health::Failing("worn".into()))),
+    ("disk-other", |f, _| {
+        disk(f, false, Health::Failing("worn".into()));
+    }),
+    ("disk-unread", |f, _| {
+        disk(f, true, Health::Unread("no answer".into()));
+    }),
+    ("partition-table", |f, _| {
+        root(f).table = "gpt".into();
+        f.condition.bios_boot_sectors = Some(2048);
+    }),
+    ("boot-loader", |f, _| {
+        root(f).grub_on_disk = false;
+        f.condition.other_loader = Some("LILO".into());
+    }),
+    ("mounts-silent", |f, _| {
+        f.condition.silent_mounts = vec!["/mnt".into()];
+    }),
+    ("nfs-exports", |f, _| {
+        f.condition.exports = vec!["/srv to *".into()];
+    }),
+    ("mount-layers", |f, _| {
+        f.identity.devices = vec![DeviceFacts {
+            node: "/dev/md0".into(),
+            links: vec![],
+            uuid: Some("0a".into()),
+            label: None,
+            part_uuid: None,
+            fstype: Some("ext4".into()),
+        }];
+        f.identity.fstab = "UUID=0a /data ext4 defaults 0 2\n".into();
+        f.condition.layers = vec![Layer {
+            target: "/data".into(),
+            source: "/dev/md0".into(),
+            kinds: vec!["LVM".into(), "md".into()],
+        }];
+    }),
+    ("swap", |f, _| swap(f, false, 1600 * MIB)),
+    ("swap-file", |f, _| swap(f, true, 0)),
+    ("keep-binds", |f, _| bind(f, "/srv/shop", "/mnt/shop")),
+    ("keep-hard-links", |f, _| f.condition.outside_links = None),
+    ("keep-hard-links", |f, _| {
+        f.condition.outside_links = Some(OutsideLinks {
+            files: 2,
+            example: "inode 9 below /srv".into(),
+        });
+    }),
+    ("packages", |f, _| {
+        f.condition.packages = vec!["dpkg (9) runs".into()];
+    }),
+    ("processes", |f, _| {
+        f.condition.stuck = vec!["touch (9)".into()];
+    }),
+    ("sessions", |f, _| {
+        f.condition.sessions = vec!["vi (9) writes /etc/motd".into()];
+    }),
+    ("identity-keep", |f, _| {
+        f.kept[0].path = KeepPath::parse("/etc/systemd/network").unwrap();
+    }),
+];

@@ -1,0 +1,214 @@
+//! Every check passes on a plain machine, and each fires on the machine that it is for.
+
+mod cases;
+mod entries;
+
+use formats::facts::{Facts, Firmware, Memory};
+use formats::manifest::Manifest;
+use formats::plan::PayloadAt;
+use plan::asked_again;
+use plan::resolve::Choices;
+
+use self::cases::{bind, mounted, CASES};
+use crate::survey::plain_machine::{image, machine, MIB, SIZES};
+
+use super::check::{Context, Force, Moment};
+use super::{all, ask_all, may_be_forced};
+use crate::survey::finding::{Finding, Verdict};
+
+fn findings(
+    facts: &Facts,
+    image: &Manifest,
+    payload_at: Option<PayloadAt>,
+    forced: &[&str],
+) -> Vec<Finding> {
+    let forced: Vec<String> = forced.iter().map(ToString::to_string).collect();
+    let choices = Choices {
+        payload_at,
+        ..Choices::default()
+    };
+    ask_all(&Context {
+        facts,
+        manifest: image,
+        sizes: SIZES,
+        choices: &choices,
+        forced: &forced,
+    })
+}
+
+fn codes(findings: &[Finding], verdicts: &[Verdict]) -> Vec<String> {
+    findings
+        .iter()
+        .filter(|f| verdicts.contains(&f.verdict))
+        .map(|f| f.code.to_string())
+        .collect()
+}
+
+fn refused(
+    facts: &Facts,
+    image: &Manifest,
+    payload_at: Option<PayloadAt>,
+    forced: &[&str],
+) -> Vec<String> {
+    codes(
+        &findings(facts, image, payload_at, forced),
+        &[Verdict::Refuse],
+    )
+}
+
+/// Codes of the checks that do not just pass.
+fn fired(facts: &Facts, image: &Manifest) -> Vec<String> {
+    let findings = findings(facts, image, None, &[]);
+    codes(&findings, &[Verdict::Refuse, Verdict::Note])
+}
+
+#[test]
+fn nothing_speaks_against_a_plain_machine() {
+    assert_eq!(fired(&machine(), &image()), [""; 0]);
+}
+
+#[test]
+fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
+    for (code, change) in CASES {
+        let (mut facts, mut image) = (machine(), image());
+        change(&mut facts, &mut image);
+        assert_eq!(fired(&facts, &image), [*code]);
+    }
+}
+
+#[test]
+fn every_check_has_a_case() {
+    for check in all() {
+        assert!(
+            CASES.iter().any(|(code, _)| *code == check.code)
+                || entries::WISHED.iter().any(|(code, ..)| *code == check.code),
+            "{} never fires in a test: give it a case",
+            check.code
+        );
+    }
+}
+
+#[test]
+fn every_code_is_there_once_and_every_cell_is_filled() {
+    let mut codes: Vec<_> = all().map(|c| c.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), all().count());
+    for check in all() {
+        assert!(check.question.ends_with('?'), "{}", check.code);
+        for cell in [check.reads, check.remedy] {
+            assert!(!cell.is_empty() && !cell.ends_with('.'), "{}", check.code);
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_again_in_the_ram_environment_is_what_the_init_asks() {
+    let ram: Vec<_> = all()
+        .filter(|c| c.again.contains(&Moment::Ram))
+        .map(|c| c.code)
+        .collect();
+    assert_eq!(ram, asked_again::IN_RAM);
+}
+
+#[test]
+fn only_what_was_forced_is_asked_again_without_refusing() {
+    let mut facts = machine();
+    facts.condition.packages = vec!["dpkg (9) runs".into()];
+    facts.firmware = Firmware::Uefi;
+    let (image, choices) = (image(), Choices::default());
+    let again = |forced: &[String]| {
+        let context = Context {
+            facts: &facts,
+            manifest: &image,
+            sizes: SIZES,
+            choices: &choices,
+            forced,
+        };
+        let findings = super::ask_again(&context, Moment::Stop);
+        codes(&findings, &[Verdict::Refuse])
+    };
+    assert_eq!(again(&[]), ["packages"], "the firmware does not change");
+    assert_eq!(again(&["packages".into()]), [""; 0]);
+}
+
+#[test]
+fn a_bind_that_fstab_has_comes_back() {
+    let mut facts = machine();
+    bind(&mut facts, "/srv/shop", "/mnt/shop");
+    facts.identity.fstab = "/srv/shop /mnt/shop none bind 0 0\n".into();
+    facts.identity.kept = vec!["/srv".into()];
+    assert_eq!(fired(&facts, &image()), [""; 0]);
+    bind(&mut facts, "/opt", "/mnt/opt");
+    assert_eq!(fired(&facts, &image()), [""; 0], "nothing of it is kept");
+}
+
+#[test]
+fn only_forcible_checks_can_be_forced() {
+    for (code, change) in CASES {
+        let (mut facts, mut image) = (machine(), image());
+        change(&mut facts, &mut image);
+        let refuses = !refused(&facts, &image, None, &[code]).is_empty();
+        let never = all().any(|c| c.code == *code && c.force == Force::Never);
+        assert_eq!(refuses, never, "{code}");
+        assert!(!(never && may_be_forced(code)), "{code}");
+    }
+    assert!(!may_be_forced("no-such-check"));
+}
+
+#[test]
+fn a_payload_that_must_be_in_memory_needs_more_of_it() {
+    let mut facts = machine();
+    facts.memory = Memory {
+        total: 460 * MIB,
+        available: 400 * MIB,
+    };
+    assert_eq!(
+        refused(&facts, &image(), None, &[]),
+        [""; 0],
+        "it waits on disk"
+    );
+    assert_eq!(
+        refused(&facts, &image(), Some(PayloadAt::Ram), &[]),
+        ["memory"]
+    );
+}
+
+#[test]
+fn a_refusal_says_what_was_found_and_what_to_do() {
+    let mut facts = machine();
+    facts.firmware = Firmware::Uefi;
+    let (image, choices) = (image(), Choices::default());
+    let context = Context {
+        facts: &facts,
+        manifest: &image,
+        sizes: SIZES,
+        choices: &choices,
+        forced: &[],
+    };
+    let findings = ask_all(&context);
+    let finding = findings
+        .iter()
+        .find(|f| f.verdict == Verdict::Refuse)
+        .unwrap();
+    assert!(finding.found.is_some() && finding.remedy.is_some());
+    assert!(findings
+        .iter()
+        .filter(|f| f.verdict == Verdict::Pass)
+        .all(|f| f.remedy.is_none()));
+}
+
+#[test]
+fn a_loop_mount_in_a_kept_file_and_a_snap_are_fine() {
+    let mut facts = machine();
+    facts
+        .mounts
+        .push(mounted("/data", "ext4", Some("/srv/vol.img")));
+    facts.mounts.push(mounted(
+        "/snap/core",
+        "squashfs",
+        Some("/var/lib/snapd/core.snap"),
+    ));
+    facts.mounts.push(mounted("/srvother", "ext4", None));
+    assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+}

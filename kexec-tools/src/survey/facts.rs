@@ -1,0 +1,272 @@
+//! Reading the machine. Decides nothing: what cannot be read becomes a fact of its own, for the
+//! checks to refuse.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use bootpath::grub::one_shot;
+use formats::accounts::Accounts;
+use formats::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
+use formats::keep::{KeepPath, KeepSet};
+use machine::{condition, meminfo, os_release, processes};
+use storage::{block, mounts, root};
+
+use crate::run_directory;
+use crate::survey::mounts::must_be_unmounted;
+use crate::survey::{first_process, identity, network};
+
+/// Reads everything that plan and checks look at.
+pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
+    let accounts = accounts();
+    let uname = rustix::system::uname();
+    let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
+    let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let processes = processes::all().context("list processes")?;
+    let (root, root_unknown) = match root::describe() {
+        Ok(root) => (Some(root), None),
+        Err(e) => (None, Some(chain(&e))),
+    };
+    let mut links = tree::Links::default();
+    let kept = keep
+        .iter()
+        .map(|path| look_at(path, &mut links))
+        .collect::<Result<_>>()?;
+    let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
+    condition.outside_links = links.outside();
+    let (network, network_notes) = network::read(&processes).context("read the network")?;
+    let root_drivers = match &root {
+        Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
+            .map(|d| block::driver_modules(&d))
+            .context("look up the root's drivers")?,
+        None => Vec::new(),
+    };
+    Ok(Facts {
+        hostname: uname.nodename().to_string_lossy().into_owned(),
+        architecture: uname.machine().to_string_lossy().into_owned(),
+        kernel: uname.release().to_string_lossy().into_owned(),
+        os: os_release::parse(&os),
+        init: first_process::init_system()?,
+        firmware: if Path::new("/sys/firmware/efi").exists() {
+            Firmware::Uefi
+        } else {
+            Firmware::Bios
+        },
+        container: container(),
+        memory,
+        cmdline: text("/proc/cmdline")?.trim().to_owned(),
+        consoles: fs::read_to_string("/sys/class/tty/console/active")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        kexec: kexec(),
+        boot_entry: boot_entry(root.as_ref()),
+        ptrace: first_process::ptrace(),
+        root,
+        root_unknown,
+        mounts: other_mounts(&mounts),
+        swaps: swaps(&text("/proc/swaps")?),
+        kept,
+        gateways: network::probe_gateways(&network),
+        network,
+        network_notes,
+        identity: identity::read(keep, carry, &homes(&accounts)),
+        accounts,
+        root_drivers,
+        watchdogs: watchdogs(),
+        image_on: image_on(&mounts)?,
+        other_run: run_directory::in_progress(),
+        condition,
+    })
+}
+
+/// Reads again what may be different by now, cheaply: not the kept trees, not the network.
+pub fn refresh(facts: &mut Facts) -> Result<()> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let processes = processes::all().context("list processes")?;
+    let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    facts.memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
+    facts.mounts = other_mounts(&mounts);
+    facts.watchdogs = watchdogs();
+    (facts.root, facts.root_unknown) = match root::describe() {
+        Ok(root) => (Some(root), None),
+        Err(e) => (None, Some(chain(&e))),
+    };
+    let links = facts.condition.outside_links.take();
+    facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, probe_mount);
+    facts.condition.outside_links = links;
+    Ok(())
+}
+
+/// This program again, to probe one mount.
+fn probe_mount(target: &Path) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("ask-mount").arg(target);
+    command
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The accounts without their secrets, or why they cannot be read: a finding, not a failure.
+fn accounts() -> Result<Accounts, String> {
+    let root = Path::new("/");
+    let files = machine::accounts::read(root).map_err(|e| chain(&e))?;
+    let login_defs = machine::accounts::login_defs(root).map_err(|e| chain(&e))?;
+    ::identity::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))
+}
+
+/// Where people's own files are: homes that may not be kept, but whose keys come along.
+fn homes(accounts: &Result<Accounts, String>) -> Vec<String> {
+    let Ok(accounts) = accounts else {
+        return Vec::new();
+    };
+    let (first, last) = accounts.ranges.users;
+    let people = accounts.users.iter();
+    people
+        .filter(|user| (first..=last).contains(&user.uid) || user.password)
+        .map(|user| user.home.clone())
+        .collect()
+}
+
+fn container() -> Option<String> {
+    let environment = fs::read("/proc/1/environ").unwrap_or_default();
+    let told = environment
+        .split(|&b| b == 0)
+        .find_map(|v| v.strip_prefix(b"container="))
+        .map(|v| String::from_utf8_lossy(v).into_owned());
+    let openvz = Path::new("/proc/vz").exists() && !Path::new("/proc/bc").exists();
+    told.or_else(|| {
+        Path::new("/.dockerenv")
+            .exists()
+            .then(|| "docker".to_owned())
+    })
+    .or_else(|| openvz.then(|| "openvz".to_owned()))
+}
+
+fn kexec() -> Kexec {
+    let disabled = fs::read_to_string("/proc/sys/kernel/kexec_load_disabled");
+    // The mode in force stands in brackets: `none [integrity] confidentiality`.
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown")
+        .ok()
+        .and_then(|text| {
+            let mode = text.split('[').nth(1)?.split(']').next()?.to_owned();
+            (mode != "none").then_some(mode)
+        });
+    Kexec {
+        load: syscalls::kexec::load_exists(),
+        file_load: syscalls::kexec::file_load_exists(),
+        disabled: disabled.is_ok_and(|t| t.trim() != "0"),
+        lockdown,
+    }
+}
+
+/// Only the GRUB that is started from the root's own disk is known to read the root's grub.cfg.
+fn boot_entry(root: Option<&Root>) -> Result<(), String> {
+    let root = root.ok_or("the root is not one that can be reinstalled")?;
+    if !root.grub_on_disk {
+        return Err(format!("{} does not have GRUB 2 in its gap", root.disk));
+    }
+    one_shot::find(Path::new("/"))
+        .map(|_| ())
+        .map_err(|e| chain(&e))
+}
+
+/// Mounted filesystems that hold somebody's data, other than the root: those that a run
+/// unmounts.
+fn other_mounts(mounts: &[mounts::Mount]) -> Vec<Mount> {
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    mounts
+        .iter()
+        .filter(|m| must_be_unmounted(m, root))
+        .map(|m| Mount {
+            target: m.target.display().to_string(),
+            source: m.source.to_string_lossy().into_owned(),
+            fstype: m.fstype.clone(),
+            bind_of_root: Some(m.device) == root,
+            backing_file: backing_file(m.device),
+        })
+        .collect()
+}
+
+/// The file behind a loop device.
+fn backing_file((major, minor): (u32, u32)) -> Option<String> {
+    let path = format!("/sys/dev/block/{major}:{minor}/loop/backing_file");
+    Some(fs::read_to_string(path).ok()?.trim_end().to_owned())
+}
+
+/// Watchdogs that reset the machine unless somebody keeps them from it. Drivers that do not tell
+/// their state are taken as quiet.
+fn watchdogs() -> Vec<String> {
+    let Ok(entries) = fs::read_dir("/sys/class/watchdog") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|e| fs::read_to_string(e.path().join("state")).is_ok_and(|t| t.trim() == "active"))
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The mount that this program runs from, if it is one that must be unmounted.
+fn image_on(mounts: &[mounts::Mount]) -> Result<Option<String>> {
+    let device = fs::metadata("/proc/self/exe")
+        .context("look at the running image")?
+        .dev();
+    let device = (rustix::fs::major(device), rustix::fs::minor(device));
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    Ok(mounts
+        .iter()
+        .find(|m| m.device == device && Some(device) != root && must_be_unmounted(m, root))
+        .map(|m| m.target.display().to_string()))
+}
+
+/// The first word of every line of /proc/swaps behind the heading.
+fn swaps(text: &str) -> Vec<String> {
+    text.lines()
+        .skip(1)
+        .filter_map(|l| Some(l.split_whitespace().next()?.to_owned()))
+        .collect()
+}
+
+fn look_at(path: &KeepPath, links: &mut tree::Links) -> Result<Kept> {
+    let root = rustix::fs::open(
+        "/",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .context("open /")?;
+    let found = tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
+        .and_then(|()| tree::measure_noting_links(root.as_fd(), path, links))
+        .map_err(|e| chain(&e));
+    Ok(Kept {
+        path: path.clone(),
+        found,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_areas_are_listed_without_the_heading() {
+        let text = "Filename\tType\tSize\n/swapfile file 1 0 -2\n/dev/sda2 partition 1 0 -3\n";
+        assert_eq!(swaps(text), ["/swapfile", "/dev/sda2"]);
+        assert!(swaps("Filename\n").is_empty());
+    }
+}

@@ -1,0 +1,85 @@
+//! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names.
+
+use formats::identity::HostKey;
+use identity::host_keys;
+
+use super::files::{lines, plain, Tree};
+
+const FOLDER: &str = "/etc/ssh";
+
+/// What there is.
+#[derive(Default)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "they are keys, and two other things"
+)]
+pub struct Keys {
+    pub keys: Vec<HostKey>,
+    /// Files with public halves.
+    pub public: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// Reads every host key.
+pub fn host_keys(tree: &Tree) -> Keys {
+    let mut paths: Vec<String> = tree
+        .folder(FOLDER)
+        .into_iter()
+        .filter(|path| path.starts_with("/etc/ssh/ssh_host_") && path.ends_with("_key"))
+        .collect();
+    for path in named(tree) {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let mut keys = Keys::default();
+    for path in paths {
+        if !tree.is_file(&path) {
+            continue;
+        }
+        let public = format!("{path}.pub");
+        let from_public = tree
+            .text(&public)
+            .and_then(|t| host_keys::from_public(&path, &t));
+        let private = tree.text(&path).unwrap_or_default();
+        let from_private = host_keys::from_private(&path, &private);
+        let Some(key) = from_public.clone().or_else(|| from_private.clone()) else {
+            keys.notes.push(format!(
+                "{path} is no host key that can be read; it is not carried"
+            ));
+            continue;
+        };
+        // sshd would show what the private half says.
+        let differ =
+            |key: &HostKey| !key.fingerprint.is_empty() && Some(key) != from_public.as_ref();
+        if let Some(key) = from_private
+            .as_ref()
+            .filter(|key| from_public.is_some() && differ(key))
+        {
+            keys.notes.push(format!(
+                "{public} is not the public half of {path}; it is not carried"
+            ));
+            keys.keys.push(key.clone());
+        } else {
+            keys.public.extend(from_public.is_some().then_some(public));
+            keys.keys.push(key);
+        }
+    }
+    keys
+}
+
+/// Paths that `HostKey` lines name.
+fn named(tree: &Tree) -> Vec<String> {
+    let mut files = vec![format!("{FOLDER}/sshd_config")];
+    files.extend(tree.folder("/etc/ssh/sshd_config.d"));
+    let texts: Vec<String> = files.iter().filter_map(|path| tree.text(path)).collect();
+    texts
+        .iter()
+        .flat_map(|text| lines(text))
+        .filter_map(|line| {
+            let (word, value) = line.split_once(|c: char| c.is_whitespace() || c == '=')?;
+            let value = value.trim_matches(|c: char| c.is_whitespace() || c == '=' || c == '"');
+            (word.eq_ignore_ascii_case("HostKey") && plain(value)).then(|| value.to_owned())
+        })
+        .collect()
+}

@@ -1,0 +1,16 @@
+//! What is read and asked: the machine's facts, the checks, what earlier runs left. It changes
+//! nothing and shows nothing, and imports no other room.
+
+pub mod checks;
+pub mod earlier;
+pub mod facts;
+pub mod finding;
+pub mod first_process;
+mod identity;
+pub mod mounts;
+mod network;
+pub mod own_checks;
+#[cfg(test)]
+mod plain_machine;
+pub mod take;
+pub mod wishes;

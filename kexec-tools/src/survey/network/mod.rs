@@ -1,0 +1,30 @@
+//! The network of the machine: what the kernel has, explained by the old OS's files.
+
+mod files;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use formats::network::{Gateway, Network};
+use identity::network::old::{decide, Evidence};
+use machine::processes::Process;
+use network::{ask_all, gateways};
+
+/// How long a gateway may take to answer. The kernel asks three times, a second apart.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads it, with the evidence of where each address, route and name server came from; and what the
+/// old OS's files say that no configuration of the new one will.
+pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
+    let mut network = network::read().context("ask the kernel")?;
+    let found = files::old_files();
+    let clients = files::running_clients(processes);
+    let evidence = Evidence::from_files(&found, &clients);
+    decide(&mut network, &evidence);
+    Ok((network, evidence.notes))
+}
+
+/// Every gateway, probed.
+pub fn probe_gateways(network: &Network) -> Vec<Gateway> {
+    ask_all(&gateways(network), &|link| Some(link.to_owned()), PATIENCE)
+}

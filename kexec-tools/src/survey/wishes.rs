@@ -1,0 +1,38 @@
+//! What the operator decides, as data: the command line is turned into it, the survey and the run
+//! go by it.
+
+use std::path::PathBuf;
+
+use formats::keep::KeepPath;
+use formats::Document;
+use plan::resolve::Choices;
+use serde::{Deserialize, Serialize};
+
+/// Everything that the operator may decide.
+pub struct Wishes {
+    /// Paths to keep beside the image's keep list.
+    pub keep: Vec<KeepPath>,
+    /// Paths not to keep although the image's keep list names them.
+    pub no_keep: Vec<KeepPath>,
+    /// Directories of own checks beside the usual one, as they were named.
+    pub check_directories: Vec<PathBuf>,
+    /// Codes of checks that are forced.
+    pub forced: Vec<String>,
+    /// What the plan leaves to the operator.
+    pub choices: Choices,
+}
+
+/// The wishes that have to be known when checks are asked again: they wait in the run's directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckWishes {
+    /// Codes that the operator forces.
+    pub forced: Vec<String>,
+    /// Directories of own checks that the operator named.
+    pub checks: Vec<PathBuf>,
+}
+
+impl Document for CheckWishes {
+    // The name of older releases, which readers know.
+    const KIND: &'static str = "reroot-asked";
+    const VERSION: u32 = 1;
+}

@@ -1,0 +1,300 @@
+//! The command line on the machine. One definition gives parsing, help, man page and completions.
+
+use std::path::PathBuf;
+
+use ::plan::resolve::Choices;
+use ::plan::svg;
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use formats::entry::{Entry, KexecCall};
+use formats::keep::{KeepPath, KeepPathError};
+use formats::plan::PayloadAt;
+use formats::steps::Mode;
+use formats::Document;
+
+use crate::exit::Exit;
+use crate::run::worker;
+use crate::survey::finding;
+use crate::survey::take::{take, Survey};
+use crate::survey::wishes::Wishes;
+use crate::talk::{abort, findings, go, plan, progress, status};
+
+/// Replace the operating system of this machine, in place, from RAM, and keep its data.
+///
+/// This file is an image: a new operating system and the program that installs it. `check`, `plan`
+/// and `status` only read. Exit status: 0 done, or, of `go` and `rehearse`, begun: the run goes on by
+/// itself; 1 refused, nothing changed; 2 usage; 3 failed and reverted, nothing changed; 4 failed, needs
+/// a person.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say whether this machine may be reinstalled with this image; reads only
+    Check {
+        #[command(flatten)]
+        wishes: WishArguments,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what `go` would do, exactly; reads only
+    Plan {
+        #[command(flatten)]
+        wishes: WishArguments,
+        /// Print the plan as JSON
+        #[arg(long)]
+        json: bool,
+        /// Draw the steps into this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Do everything up to the commit point in the RAM environment, come back, leave a report
+    Rehearse {
+        #[command(flatten)]
+        wishes: WishArguments,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Reinstall this machine: check, stop services, enter the RAM environment
+    Go {
+        #[command(flatten)]
+        wishes: WishArguments,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Tell what earlier runs did, how far they came and why they failed; reads only
+    Status {
+        /// This run alone
+        run: Option<String>,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+        /// Draw the steps of the newest run, with times and outcomes, into this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Break off a run before services stop; remove what earlier runs left
+    Abort,
+    /// Print this program's manual page
+    #[command(hide = true)]
+    Man,
+    /// Print a shell's completions for this program
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Ask one mount whether it answers; may never return
+    #[command(hide = true, name = "ask-mount")]
+    ProbeMount {
+        /// Where it is
+        target: std::path::PathBuf,
+    },
+    /// Go on with a run that `go` prepared, detached from the session that started it
+    #[command(hide = true)]
+    Worker {
+        /// The run's directory
+        run: PathBuf,
+    },
+}
+
+/// What the operator may decide.
+#[derive(Args, Clone, Debug)]
+struct WishArguments {
+    /// Keep this path too, beside the image's keep list
+    #[arg(long, value_name = "PATH", value_parser = parse_keep)]
+    keep: Vec<KeepPath>,
+    /// Do not keep this path although the image's keep list names it
+    #[arg(long, value_name = "PATH", value_parser = parse_keep)]
+    no_keep: Vec<KeepPath>,
+    /// Where the payload waits while the root is wiped
+    #[arg(long, value_enum, default_value_t = PayloadWish::Auto)]
+    payload: PayloadWish,
+    /// How to enter the RAM environment
+    #[arg(long, value_enum, default_value_t = EntryWish::Auto)]
+    entry: EntryWish,
+    /// The system call that loads the RAM environment's kernel
+    #[arg(long, value_enum, default_value_t = CallWish::Auto)]
+    kexec_call: CallWish,
+    /// Ask the operator's own checks in this directory too, beside those in /etc/reroot/checks.d
+    #[arg(long, value_name = "DIR")]
+    checks: Vec<std::path::PathBuf>,
+    /// Go on although this check refuses, if it is one that may be forced
+    #[arg(long, value_name = "CODE")]
+    force: Vec<String>,
+}
+
+impl WishArguments {
+    /// The wishes for a run of this mode.
+    fn of(self, mode: Mode) -> Wishes {
+        Wishes {
+            keep: self.keep,
+            no_keep: self.no_keep,
+            check_directories: self.checks,
+            forced: self.force,
+            choices: Choices {
+                payload_at: match self.payload {
+                    PayloadWish::Auto => None,
+                    PayloadWish::Ram => Some(PayloadAt::Ram),
+                    PayloadWish::Disk => Some(PayloadAt::Disk),
+                },
+                entry: match self.entry {
+                    EntryWish::Auto => None,
+                    EntryWish::Kexec => Some(Entry::Kexec),
+                    EntryWish::Takeover => Some(Entry::Takeover),
+                    EntryWish::Boot => Some(Entry::Boot),
+                },
+                kexec_call: match self.kexec_call {
+                    CallWish::Auto => None,
+                    CallWish::Load => Some(KexecCall::KexecLoad),
+                    CallWish::FileLoad => Some(KexecCall::KexecFileLoad),
+                },
+                mode,
+            },
+        }
+    }
+}
+
+fn parse_keep(text: &str) -> Result<KeepPath, KeepPathError> {
+    KeepPath::parse(text)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PayloadWish {
+    /// In memory if there is enough, else on disk
+    Auto,
+    /// In memory
+    Ram,
+    /// In the run's directory on the root filesystem, which the wipe spares
+    Disk,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EntryWish {
+    /// By evidence: kexec where it works, else takeover, else boot
+    Auto,
+    /// Replace the running kernel
+    Kexec,
+    /// Replace PID 1 and go on with the running kernel
+    Takeover,
+    /// Reboot through the boot loader
+    Boot,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CallWish {
+    /// By evidence: `kexec_load` where it works, `kexec_file_load` under lockdown
+    Auto,
+    /// `kexec_load(2)`
+    Load,
+    /// `kexec_file_load(2)`
+    FileLoad,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub fn run(self) -> Result<Exit> {
+        match self.command {
+            Command::Check { wishes, json } => {
+                let survey = take(&wishes.of(Mode::Reinstall), &progress::verifying)?;
+                if json {
+                    println!("{}", findings::json(&survey.findings));
+                } else {
+                    print!("{}", findings::text(&survey));
+                }
+                Ok(exit(&survey))
+            }
+            Command::Plan { wishes, json, svg } => {
+                let survey = take(&wishes.of(Mode::Reinstall), &progress::verifying)?;
+                if let (Ok(plan), Some(path)) = (&survey.plan, svg) {
+                    std::fs::write(&path, svg::graph(plan, &[]))
+                        .with_context(|| format!("write {}", path.display()))?;
+                }
+                match &survey.plan {
+                    Ok(plan) if json => print!("{}", plan.to_json()),
+                    Ok(plan) => print!("{}", plan::text(plan)),
+                    Err(why) => eprintln!("no plan: {why}"),
+                }
+                eprint!("{}", finding::refusals(&survey.findings));
+                Ok(exit(&survey))
+            }
+            Command::Go { wishes, yes } => start(wishes, Mode::Reinstall, yes),
+            Command::Rehearse { wishes, yes } => start(wishes, Mode::Rehearse, yes),
+            Command::Status { run, json, svg } => {
+                status::show(run.as_deref(), json, svg.as_deref())
+            }
+            Command::Abort => abort::abort(),
+            Command::Man => {
+                clap_mangen::Man::new(Cli::command())
+                    .render(&mut std::io::stdout())
+                    .context("print the manual page")?;
+                Ok(Exit::Done)
+            }
+            Command::Completions { shell } => {
+                let mut definition = Cli::command();
+                let name = definition.get_name().to_owned();
+                clap_complete::generate(shell, &mut definition, name, &mut std::io::stdout());
+                Ok(Exit::Done)
+            }
+            Command::ProbeMount { target } => {
+                // That it answers is what was wanted; with what does not matter.
+                let _ = storage::answers::ask(&target);
+                Ok(Exit::Done)
+            }
+            Command::Worker { run } => Ok(worker::main(&run)),
+        }
+    }
+}
+
+/// Starts a run, if no check refuses.
+fn start(wishes: WishArguments, mode: Mode, yes: bool) -> Result<Exit> {
+    let survey = take(&wishes.of(mode), &progress::verifying)?;
+    if survey.refused() {
+        eprint!("{}", finding::refusals(&survey.findings));
+        eprintln!("intact: everything; nothing was changed");
+        return Ok(Exit::Refused);
+    }
+    go::go(
+        &survey,
+        if yes {
+            go::Consent::Given
+        } else {
+            go::Consent::Wanted
+        },
+    )
+}
+
+fn exit(survey: &Survey) -> Exit {
+    if survey.refused() {
+        Exit::Refused
+    } else {
+        Exit::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bad_keep_paths_are_usage_errors() {
+        for path in ["srv", "/", "/srv/../etc", "/usr", ""] {
+            let result = Cli::try_parse_from(["x", "go", "--keep", path]);
+            let error = result.err().unwrap_or_else(|| panic!("{path:?} was taken"));
+            assert_eq!(error.exit_code(), 2, "{path:?}");
+        }
+        assert!(Cli::try_parse_from(["x", "go", "--keep", "/srv/shop"]).is_ok());
+    }
+}

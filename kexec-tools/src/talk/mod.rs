@@ -1,0 +1,11 @@
+//! What is said to the operator, and heard: command line, plan, findings, status, consent. It does
+//! nothing to the machine itself, and may import the other rooms; nobody imports it but `main.rs`.
+
+mod abort;
+pub mod cli;
+mod figures;
+mod findings;
+mod go;
+mod plan;
+mod progress;
+mod status;

@@ -1,0 +1,139 @@
+//! `status`: what earlier runs left, judged, as people read it: plain text, meaning without colour.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+use formats::steps::Place;
+use formats::Document;
+use plan::status;
+use plan::status::{Evidence, RunStatus, Status};
+use plan::svg;
+
+use crate::exit::Exit;
+use crate::run_directory;
+use crate::survey::earlier::{self, RECORDS};
+use crate::talk::figures::size;
+
+/// How many differences of a rehearsal are shown; the report has them all.
+const DIFFERENCES: usize = 12;
+
+/// Shows the runs of this machine, or the one of that name.
+pub fn show(run: Option<&str>, json: bool, svg: Option<&Path>) -> Result<Exit> {
+    let mut all = earlier::evidence()?;
+    if let Some(run) = run {
+        all.retain(|e| e.run == run);
+        if all.is_empty() {
+            bail!(
+                "there is no run {run} in {} or {RECORDS}",
+                run_directory::BASE
+            );
+        }
+    }
+    if let Some(path) = svg {
+        let newest = all.iter().rev().find(|e| e.plan.is_some());
+        let newest = newest.context("there is no run with a plan to draw")?;
+        draw(newest, path)?;
+    }
+    let status = Status {
+        runs: all.iter().map(status::judge).collect(),
+        kexec_loaded: earlier::kexec_loaded(),
+    };
+    if json {
+        print!("{}", status.to_json());
+    } else {
+        print!("{}", text(&status, &all));
+    }
+    Ok(Exit::Done)
+}
+
+/// All runs.
+fn text(status: &Status, evidence: &[Evidence]) -> String {
+    let mut t = String::new();
+    if status.runs.is_empty() {
+        let _ = writeln!(t, "No run has left anything on this machine.");
+    }
+    for (run, evidence) in status.runs.iter().zip(evidence) {
+        one(&mut t, run, evidence);
+    }
+    if status.kexec_loaded {
+        let _ = writeln!(
+            t,
+            "A kernel is loaded for kexec: the next reboot may enter it."
+        );
+    }
+    t
+}
+
+fn one(t: &mut String, run: &RunStatus, evidence: &Evidence) {
+    let _ = writeln!(t, "Run {}", run.run);
+    let mut line = |name: &str, text: &str| {
+        let _ = writeln!(t, "  {name:14} {text}");
+    };
+    let what = match (run.mode, &run.from, &run.to) {
+        (Some(mode), Some(from), Some(to)) => format!("{}: {from} to {to}", mode.command()),
+        _ => "its plan cannot be read".to_owned(),
+    };
+    line("what", &what);
+    line("state", run.state.words());
+    if let Some(reached) = &run.reached {
+        line(
+            "reached",
+            &format!(
+                "{} in the {} ({})",
+                reached.step,
+                match reached.place {
+                    Place::OldOs => "old OS",
+                    Place::Ram => "RAM environment",
+                    Place::NewOs => "new OS",
+                },
+                reached.result.name()
+            ),
+        );
+    }
+    if let Some(phase) = run.journal {
+        line("journal", phase.name());
+    }
+    if let Some(failure) = &run.first_failure {
+        line("failed", &format!("{}: {}", failure.step, failure.error));
+    }
+    for failure in &run.later_failures {
+        line("and then", &format!("{}: {}", failure.step, failure.error));
+    }
+    if let Some(rehearsal) = &evidence.rehearsal {
+        for d in rehearsal.differences.iter().take(DIFFERENCES) {
+            let name = if d.expected { "differs" } else { "UNEXPECTED" };
+            line(name, &format!("{}: {}, planned {}", d.at, d.now, d.planned));
+        }
+        if rehearsal.differences.len() > DIFFERENCES {
+            let more = rehearsal.differences.len() - DIFFERENCES;
+            line("", &format!("and {more} more in rehearsal.json"));
+        }
+        rehearsal.notes.iter().for_each(|note| line("note", note));
+    }
+    if let Some(confirm) = evidence.report.as_ref().and_then(|r| r.confirm.as_ref()) {
+        let words = if confirm.passed {
+            "the first boot is as planned"
+        } else {
+            "the first boot falls short of the plan"
+        };
+        line("confirmed", words);
+    }
+    line("intact", &run.intact);
+    line("next", &run.next);
+    for left in &run.leftovers {
+        line(
+            "left over",
+            &format!("{} ({})", left.path, size(left.bytes)),
+        );
+    }
+    line("directory", &run.directory);
+}
+
+/// Draws a run's steps, with what became of them, into a file.
+fn draw(evidence: &Evidence, path: &Path) -> Result<()> {
+    let plan = evidence.plan.as_ref().context("the plan cannot be read")?;
+    let outcomes = status::judge(evidence).steps;
+    std::fs::write(path, svg::graph(plan, &outcomes))
+        .with_context(|| format!("write {}", path.display()))
+}
