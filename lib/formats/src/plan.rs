@@ -1,4 +1,4 @@
-//! The plan of a run: everything that will be done, before it is done. [`plan::resolve`] makes
+//! The plan of a run: everything that will be done, before it is done. The crate `plan` makes
 //! it; the launcher shows it; the init executes it and trusts nothing else.
 
 use serde::{Deserialize, Serialize};
