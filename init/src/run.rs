@@ -19,6 +19,7 @@ use manifest::{Digest, Document, Manifest};
 use crate::early::{PARTS, STATE};
 use crate::recorder::Recorder;
 use crate::resume::{self, Start};
+use crate::verify::PayloadIn;
 use crate::{back, commit, console, drivers, find, network, rehearse, verify};
 
 /// The worker's exit status when the new OS is in place.
@@ -48,6 +49,8 @@ pub struct Run {
     pub start: Start,
     /// The payload.
     pub payload: Source,
+    /// Where that is.
+    pub payload_in: PayloadIn,
     /// The plan's keep list, and what else the wipe spares.
     pub keep: KeepSet,
     /// Every kept path as it was before the wipe.
