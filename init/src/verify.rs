@@ -382,7 +382,9 @@ mod tests {
         let mut bytes = std::fs::read(&shadow).unwrap();
         bytes[5] ^= 0x40;
         std::fs::write(&shadow, &bytes).unwrap();
-        let error = verify_order(environment.path(), &order).unwrap_err().to_string();
+        let error = verify_order(environment.path(), &order)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("reroot/shadow is damaged"), "{error}");
         assert!(error.contains("--entry boot"), "{error}");
 

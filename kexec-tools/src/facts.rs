@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use machine::bus_masters::{self, BusMaster};
 use machine::grub::one_shot;
 use machine::{block, condition, meminfo, mounts, os_release, processes, root, tree};
 use manifest::accounts::Accounts;
@@ -169,6 +170,11 @@ fn kexec() -> Kexec {
         file_load: syscalls::kexec::file_load_exists(),
         disabled: disabled.is_ok_and(|t| t.trim() != "0"),
         lockdown,
+        unstoppable: bus_masters::find(Path::new("/sys"))
+            .into_iter()
+            .filter(BusMaster::is_bound_for_good)
+            .map(|master| master.name)
+            .collect(),
     }
 }
 

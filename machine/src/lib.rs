@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod block;
+pub mod bus_masters;
 pub mod condition;
 pub mod consoles;
 pub mod devices;

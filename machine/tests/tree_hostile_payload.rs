@@ -308,7 +308,9 @@ fn a_frame_that_changes_between_its_digest_and_its_use_is_refused() {
     let fd = File::open(&spoilt).unwrap();
     let error = unpack(fd.as_fd(), &source(), &payload, &keep, &options, &spoil).unwrap_err();
     assert!(
-        error.to_string().contains("frame 0 of the payload is damaged"),
+        error
+            .to_string()
+            .contains("frame 0 of the payload is damaged"),
         "{error}"
     );
     assert!(once.is_completed());

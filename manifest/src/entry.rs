@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Facts;
 use crate::kexec_call;
 pub use crate::kexec_call::{call, CallPlan, KexecCall};
+use crate::version::Version;
 
 /// A way into the RAM environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +105,24 @@ fn against_kexec(facts: &Facts) -> Option<String> {
         // The kernel starts another one through the hypervisor, which such guests may not.
         return Some("this is a paravirtual guest of Xen".to_owned());
     }
-    kexec_call::against(&facts.kexec)
+    kexec_call::against(&facts.kexec).or_else(|| against_bus_masters(facts))
+}
+
+/// The first kernel that takes bus mastering from every device when it is replaced.
+const CLEARS_BUS_MASTERING: Version = Version { major: 3, minor: 5 };
+
+/// Packets that arrive would go into the next kernel's memory, and what they hit nobody can know: the
+/// payload is compared with its digest, the kernel itself is not.
+fn against_bus_masters(facts: &Facts) -> Option<String> {
+    let version = Version::parse(&facts.kernel)?;
+    let first = facts.kexec.unstoppable.first()?;
+    (version < CLEARS_BUS_MASTERING).then(|| {
+        format!(
+            "Linux {}.{} leaves devices writing to memory when it is replaced, and the driver of \
+             {first} cannot be made to let go of it",
+            version.major, version.minor
+        )
+    })
 }
 
 /// What facts call a paravirtual guest of Xen.

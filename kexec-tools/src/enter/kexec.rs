@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use machine::bus_masters::{self, Stopped};
 use machine::kexec::errors;
 use machine::kexec::load::{self, LoadError};
 use machine::kexec::running;
@@ -18,7 +19,7 @@ use manifest::staged;
 use rustix::system::RebootCommand;
 
 use crate::image::Image;
-use crate::initrd;
+use crate::{initrd, status};
 
 /// Loads kernel and initramfs from the run's directory, by the plan's call, and by its fallback
 /// where the running kernel does not support the first after all.
@@ -125,9 +126,35 @@ pub fn unload() {
 
 /// Enters the loaded kernel. Returns the reason if that failed.
 pub fn enter() -> anyhow::Error {
+    if !status::kexec_loaded() {
+        return anyhow::anyhow!("no kernel is loaded any more: somebody has unloaded it");
+    }
+    // Nothing behind this may need the network, and nothing behind this may fail but the jump.
+    stop_bus_masters();
     match rustix::system::reboot(RebootCommand::Kexec) {
         Ok(()) => anyhow::anyhow!("kexec returned although it succeeded"),
         Err(e) => anyhow::Error::new(e)
             .context("enter the RAM environment (reboot with LINUX_REBOOT_CMD_KEXEC)"),
+    }
+}
+
+/// Stops what would go on writing to memory that is the next kernel's in a moment.
+fn stop_bus_masters() {
+    let masters = bus_masters::find(Path::new("/sys"));
+    for (master, stopped) in masters.iter().zip(bus_masters::stop(&masters)) {
+        let name = &master.name;
+        match stopped {
+            Stopped::Unbound => log::debug!("enter: {name} is stopped"),
+            Stopped::Silenced(why) => {
+                log::info!(
+                    "enter: {name}: bus mastering is off; its driver was not unbound: {why}"
+                );
+            }
+            // Since 3.5 the kernel does it once more by itself; before that the plan prefers another
+            // entry where it was to be seen. What is damaged nevertheless is found by its digest.
+            Stopped::No(why) => log::warn!(
+                "enter: {name} may go on writing to memory, which is the next kernel's now: {why}"
+            ),
+        }
     }
 }

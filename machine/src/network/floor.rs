@@ -41,13 +41,7 @@ enum Missing {
 use Missing::{Nothing, PassedOver, Refused, Sysfs};
 
 /// Message, where in it, number, name, version, what happens before that.
-struct Row(
-    &'static str,
-    &'static [u16],
-    &'static str,
-    Version,
-    Missing,
-);
+struct Row(&'static str, &'static [u16], &'static str, Version, Missing);
 
 /// The path of the options of a kind of link.
 const LINKINFO: u16 = 18;

@@ -16,7 +16,9 @@ use nix::sched::{unshare, CloneFlags};
 
 use super::bring_up::bring_up_with;
 use super::kernel::Kernel;
-use super::{ask, ask_all, gateways, options, sysfs, understand, BroughtUp, Dumps, NetworkError, Sysfs};
+use super::{
+    ask, ask_all, gateways, options, sysfs, understand, BroughtUp, Dumps, NetworkError, Sysfs,
+};
 
 type Job = Box<dyn FnOnce() + Send>;
 

@@ -276,8 +276,12 @@ impl Worker<'_> {
             self.entry(entry, body)
         })?;
         reader.tell();
-        let unpacked = reader.count;
-        let consumed = reader.inner.finish().into_inner();
+        let Counted {
+            inner,
+            count: unpacked,
+            ..
+        } = reader;
+        let consumed = inner.finish().into_inner();
         let found = consumed.digest().map_err(unreadable)?;
         compare(index, frame, found)?;
         self.context = Some(context);

@@ -136,7 +136,9 @@ impl FirstProcess {
     fn find_in_call(&mut self) -> Result<()> {
         for _ in 0..LOOKS {
             let shown = (self.maps)(self.pid).unwrap_or_default();
-            let shows_text = shown.iter().any(|(from, to, may)| to > from && may.contains('x'));
+            let shows_text = shown
+                .iter()
+                .any(|(from, to, may)| to > from && may.contains('x'));
             if registers::is_in_call(&self.stopped) || shows_text {
                 return Ok(());
             }

@@ -65,10 +65,7 @@ fn try_enter(directory: &Path, held: Option<FirstProcess>) -> Result<()> {
 }
 
 /// The init's path and its arguments.
-fn with_arguments(
-    directory: &Path,
-    act: impl FnOnce(&[&str; 3]) -> Result<()>,
-) -> Result<()> {
+fn with_arguments(directory: &Path, act: impl FnOnce(&[&str; 3]) -> Result<()>) -> Result<()> {
     let room = room::of(directory);
     let room = room.to_str().context("the run's directory is not UTF-8")?;
     let init = format!("{room}/init");
