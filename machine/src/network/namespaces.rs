@@ -398,8 +398,7 @@ fn a_bridge_that_was_made_without_its_options_gets_them_from_sysfs() {
 /// An answer that stays is given at once, and once.
 #[test]
 fn what_the_kernel_will_never_do_is_not_waited_for() {
-    let (machine, world) = old_machine();
-    drop(world);
+    let (machine, _world) = old_machine();
     let mut network = machine.read();
     let route = network.routes.iter_mut().find(|r| r.gateway.is_some());
     let route = route.unwrap();

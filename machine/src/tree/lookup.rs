@@ -70,14 +70,19 @@ pub(super) enum Opened {
 impl Lookup {
     /// The best that this kernel can do.
     pub fn detect(root: BorrowedFd<'_>) -> Self {
-        match openat2(root, c".", DIRECTORY) {
-            Ok(_) => Self::Kernel,
-            // ENOSYS: before 5.6. EPERM: a seccomp filter that does not know the call. Whatever
-            // else is wrong shows again, with a path, when the tree is walked.
-            Err(_) => match mount_of(root, c"") {
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => Self::MountList,
-                _ => Self::Comparison,
-            },
+        // ENOSYS: before 5.6. EPERM: a seccomp filter that does not know the call. Whatever else is
+        // wrong shows again, with a path, when the tree is walked.
+        let kernel_refuses = openat2(root, c".", DIRECTORY).is_ok();
+        Self::choose(kernel_refuses, || mount_of(root, c""))
+    }
+
+    fn choose(kernel_refuses: bool, mount: impl FnOnce() -> io::Result<u64>) -> Self {
+        if kernel_refuses {
+            return Self::Kernel;
+        }
+        match mount() {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Self::MountList,
+            _ => Self::Comparison,
         }
     }
 
@@ -202,7 +207,7 @@ fn name_itself(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
 /// one: then something is taken for a mount that is none, which keeps more, never less.
 fn is_mounted_on(fd: BorrowedFd<'_>) -> io::Result<bool> {
     let path = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-    let mounts = mounts::read()?;
+    let mounts = mounts::read_of_thread()?;
     if mounts.is_empty() {
         return Err(no_answer());
     }
@@ -275,6 +280,17 @@ fn mount_id_in(info: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_that_has_no_number_for_a_mount_is_asked_for_its_list() {
+        // As Linux 3.2 without CONFIG_FHANDLE: its fdinfo has no mount id.
+        let nothing = || mount_id_in(b"pos:\t0\nflags:\t02\n").ok_or_else(no_answer);
+        assert_eq!(Lookup::choose(false, nothing), Lookup::MountList);
+        assert_eq!(Lookup::choose(false, || Ok(27)), Lookup::Comparison);
+        assert_eq!(Lookup::choose(true, nothing), Lookup::Kernel);
+        let denied = || Err(Errno::ACCESS.into());
+        assert_eq!(Lookup::choose(false, denied), Lookup::Comparison);
+    }
 
     #[test]
     fn the_mount_id_is_found_in_fdinfo() {

@@ -256,33 +256,34 @@ impl Worker<'_> {
             Some(context) => context,
             None => context().map_err(unreadable)?,
         };
-        let stored = BufReader::with_capacity(READ, work.source.consumed(frame));
-        let mut reader = Counted {
-            inner: zstd::stream::read::Decoder::with_context(stored, &mut context),
-            count: 0,
-            told: 0,
-            progress: work.progress,
-        };
         let place = format!("frame {index} of the payload");
-        let entries = each_entry(&mut reader, &place, |entry, body| {
-            if entry.kind != Kind::Directory {
-                directories = Directories::Refused;
-            } else if directories == Directories::Refused {
-                return Err(TreeError::entry(
-                    &entry.path,
-                    "the directory comes too late",
-                ));
-            }
-            self.entry(entry, body)
-        })?;
-        reader.tell();
-        let Counted {
-            inner,
-            count: unpacked,
-            ..
-        } = reader;
-        let consumed = inner.finish().into_inner();
-        let found = consumed.digest().map_err(unreadable)?;
+        let (entries, unpacked, found) = {
+            let stored = BufReader::with_capacity(READ, work.source.consumed(frame));
+            let mut reader = Counted {
+                inner: zstd::stream::read::Decoder::with_context(stored, &mut context),
+                count: 0,
+                told: 0,
+                progress: work.progress,
+            };
+            let entries = each_entry(&mut reader, &place, |entry, body| {
+                if entry.kind != Kind::Directory {
+                    directories = Directories::Refused;
+                } else if directories == Directories::Refused {
+                    return Err(TreeError::entry(
+                        &entry.path,
+                        "the directory comes too late",
+                    ));
+                }
+                self.entry(entry, body)
+            })?;
+            reader.tell();
+            let consumed = reader.inner.finish().into_inner();
+            (
+                entries,
+                reader.count,
+                consumed.digest().map_err(unreadable)?,
+            )
+        };
         compare(index, frame, found)?;
         self.context = Some(context);
         for (what, expected, found) in [
