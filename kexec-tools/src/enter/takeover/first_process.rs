@@ -139,7 +139,7 @@ impl FirstProcess {
             let shows_text = shown
                 .iter()
                 .any(|(from, to, may)| to > from && may.contains('x'));
-            if registers::is_in_call(&self.stopped) || shows_text {
+            if shows_text || self.instruction_in_use().is_some() {
                 return Ok(());
             }
             ptrace::cont(self.pid, None).context("let it go on")?;
@@ -261,18 +261,22 @@ impl FirstProcess {
         }
     }
 
+    /// The instruction by which it is in a call. There is none behind a program's first step, although
+    /// the registers still tell of execve(2).
+    fn instruction_in_use(&self) -> Option<u64> {
+        let length = registers::SYSCALL.len() as u64;
+        let at = self.stopped.rip.wrapping_sub(length);
+        let word = ptrace::read(self.pid, at as ptrace::AddressType).ok()?;
+        let is_call = registers::is_in_call(&self.stopped)
+            && word.to_le_bytes().starts_with(&registers::SYSCALL);
+        is_call.then_some(at)
+    }
+
     /// Where in its memory a `syscall` instruction is: right behind it if it is in a call, else
     /// anywhere in what it may execute.
     fn instruction(&self) -> Result<u64> {
-        let behind = self
-            .stopped
-            .rip
-            .wrapping_sub(registers::SYSCALL.len() as u64);
-        if registers::is_in_call(&self.stopped)
-            && ptrace::read(self.pid, behind as ptrace::AddressType)
-                .is_ok_and(|word| word.to_le_bytes().starts_with(&registers::SYSCALL))
-        {
-            return Ok(behind);
+        if let Some(at) = self.instruction_in_use() {
+            return Ok(at);
         }
         let memory =
             fs::File::open(format!("/proc/{}/mem", self.pid)).context("open PID 1's memory")?;

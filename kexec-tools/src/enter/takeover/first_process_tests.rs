@@ -137,7 +137,7 @@ fn a_busy_process_whose_memory_map_is_hidden_is_found_in_a_call() {
         let mut held = FirstProcess::hold_process_by(pid_of(&child), how, zeros).unwrap();
         let argv = ["/bin/sh"];
         // Where it computed for longer than anybody waits, the trial says so.
-        if registers::is_in_call(&held.stopped) {
+        if held.instruction_in_use().is_some() {
             held.try_everything(&argv, &[]).unwrap();
         } else {
             assert!(held.try_everything(&argv, &[]).is_err());
