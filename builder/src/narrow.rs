@@ -119,7 +119,12 @@ mod tests {
         // Zeros do not count.
         let with = [&[1; 64][..], b"\nW\x003\x002\nrest"].concat();
         assert!(with_word(&with).unwrap()[FREE].ends_with(b"X32\n"));
-        let all = [&[1; 64][..], b"\nW32\nX32\nY32\nZ32\n"].concat();
+        // Put together here: this very program is an image in the test above.
+        let mut all = vec![1; 64];
+        for end in ENDS {
+            all.push(b'\n');
+            all.extend(end);
+        }
         assert_eq!(with_word(&all), None);
     }
 }
