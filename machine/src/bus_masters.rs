@@ -2,7 +2,7 @@
 //!
 //! A network card that was given buffers writes every packet that arrives into them, whoever owns
 //! that memory by then. Linux takes the right to write (bus mastering) from every PCI device at
-//! kexec since 3.5; before that only drivers with a shutdown handler do, and virtio_net, tg3 and
+//! kexec since 3.5; before that only drivers with a shutdown handler do, and `virtio_net`, tg3 and
 //! bnx2 have none there. A link that is down is not enough either. So the driver is made to let go
 //! of the device (`unbind`), which stops it in the way that the device wants, on every kernel; where
 //! that fails, bus mastering is taken from it by its configuration space.
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// A class of PCI devices (linux/pci_ids.h), by the first digits of its number.
+/// A class of PCI devices (`linux/pci_ids.h`), by the first digits of its number.
 struct Class(&'static str, &'static str);
 
 /// Those that are stopped: they write when something comes from outside, not when they are asked.

@@ -26,7 +26,7 @@ pub struct Setting {
     pub value: String,
 }
 
-fn setting(file: &'static str, value: impl ToString) -> Setting {
+fn setting(file: &'static str, value: &(impl ToString + ?Sized)) -> Setting {
     Setting {
         file,
         value: value.to_string(),
@@ -48,14 +48,14 @@ pub fn missing(wanted: &LinkKind, found: &LinkKind) -> Vec<Setting> {
             let mut settings = Vec::new();
             // While the spanning tree is on, delays below two seconds are refused.
             if !stp && *found_stp {
-                settings.push(setting("bridge/stp_state", 0));
+                settings.push(setting("bridge/stp_state", &0));
             }
             if forward_delay != found_delay {
                 let delay = forward_delay.saturating_mul(USER_HZ);
-                settings.push(setting("bridge/forward_delay", delay));
+                settings.push(setting("bridge/forward_delay", &delay));
             }
             if *stp && !found_stp {
-                settings.push(setting("bridge/stp_state", 1));
+                settings.push(setting("bridge/stp_state", &1));
             }
             settings
         }
@@ -91,18 +91,18 @@ fn bond(wanted: &Bond, found: &Bond) -> Vec<Setting> {
     if wanted.miimon != 0 {
         for (file, wanted, found) in delays {
             if wanted != found {
-                settings.push(setting(file, wanted));
+                settings.push(setting(file, &wanted));
             }
         }
     } else if wanted.arp_interval != 0 {
         if wanted.arp_interval != found.arp_interval {
-            settings.push(setting("bonding/arp_interval", wanted.arp_interval));
+            settings.push(setting("bonding/arp_interval", &wanted.arp_interval));
         }
         let new = wanted.arp_targets.iter();
         for target in new.filter(|t| !found.arp_targets.contains(t)) {
             // Probes of IPv6 came with 5.18, by which time requests could say them.
             if target.is_ipv4() {
-                settings.push(setting("bonding/arp_ip_target", format!("+{target}")));
+                settings.push(setting("bonding/arp_ip_target", &format!("+{target}")));
             }
         }
     }

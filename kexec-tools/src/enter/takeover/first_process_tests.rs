@@ -99,7 +99,8 @@ fn a_process_becomes_another_program() {
 /// A memory map as a hardened kernel shows it.
 fn zeros(_: Pid) -> Result<Vec<Mapping>> {
     let line = "00000000-00000000 rw-p 00000000 00:00 0";
-    Ok(vec![parse_mapping(line).unwrap(); 7])
+    let mapping = parse_mapping(line).context("it is no mapping")?;
+    Ok(vec![mapping; 7])
 }
 
 #[test]
