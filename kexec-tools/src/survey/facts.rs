@@ -12,6 +12,7 @@ use bootpath::grub::one_shot;
 use formats::accounts::Accounts;
 use formats::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
 use formats::keep::{KeepPath, KeepSet};
+use machine::bus_masters::{self, BusMaster};
 use machine::{condition, meminfo, os_release, processes};
 use storage::{block, mounts, root};
 
@@ -172,6 +173,11 @@ fn kexec() -> Kexec {
         file_load: syscalls::kexec::file_load_exists(),
         disabled: disabled.is_ok_and(|t| t.trim() != "0"),
         lockdown,
+        unstoppable: bus_masters::find(Path::new("/sys"))
+            .into_iter()
+            .filter(BusMaster::is_bound_for_good)
+            .map(|master| master.name)
+            .collect(),
     }
 }
 

@@ -129,6 +129,7 @@ pub(super) fn machine() -> Facts {
             file_load: true,
             disabled: false,
             lockdown: None,
+            unstoppable: vec![],
         },
         boot_entry: Ok(()),
         ptrace: Ptrace::default(),

@@ -135,6 +135,10 @@ pub struct Kexec {
     pub disabled: bool,
     /// The lockdown mode in force, if it is not `none`.
     pub lockdown: Option<String>,
+    /// Devices that write to memory by themselves (network cards) and whose driver cannot be made
+    /// to let go of them.
+    #[serde(default)]
+    pub unstoppable: Vec<String>,
 }
 
 /// What decides whether PID 1 may be traced.

@@ -2,6 +2,8 @@
 //!
 //! A boot loader that must not trust a filesystem in flux loads them by these places alone.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Document};
@@ -15,6 +17,10 @@ pub struct Staged {
     pub kernel: StagedFile,
     /// The initramfs.
     pub initramfs: StagedFile,
+    /// Digests of what the run is told (plan, manifest, carried files, accounts), by the path that
+    /// each has in the RAM environment, without a slash in front. They come there through memory
+    /// alone, and much of it is used behind the commit point.
+    pub order: BTreeMap<String, Digest>,
 }
 
 impl Document for Staged {

@@ -4,6 +4,7 @@
 //! All of it is staged in the run's directory, with the payload beside it. From there any entry
 //! takes it, and a run that lost its power takes it up again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -27,7 +28,7 @@ pub const ALIGNMENT: u64 = 4;
 /// Stages the run: kernel, initramfs and payload, each a file of its own in the run's directory,
 /// synced. They stay there until the new OS has booted, so that the run can be taken up again.
 pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
-    let order = order(plan, image)?;
+    let (order, digests) = order(plan, image)?;
     write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
     let kernel = directory.join(KERNEL);
     on_disk::write_in_one_run(&kernel, image.part(PartKind::Kernel).length, &|out| {
@@ -41,7 +42,7 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         pad(out, base).context("write the padding")?;
         out.write_all(&order).context("write plan and manifest")
     })?;
-    on_disk::record(plan, &kernel, &initramfs)
+    on_disk::record(plan, &kernel, &initramfs, digests)
 }
 
 /// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory
@@ -114,14 +115,14 @@ pub fn compose_with_payload(image: &Image, directory: &Path) -> Result<()> {
 }
 
 /// What the run is told: plan, manifest, carried files and accounts, as an archive for the
-/// initramfs.
-fn order(plan: &Plan, image: &Image) -> Result<Vec<u8>> {
+/// initramfs, and the digest of each file.
+fn order(plan: &Plan, image: &Image) -> Result<(Vec<u8>, BTreeMap<String, Digest>)> {
     let carried = carried::pack(&plan.identity)?;
     let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
     ensure_as_planned(plan, &accounts)?;
     let manifest = image.bytes(PartKind::Manifest)?;
     let plan = plan.to_json();
-    let mut out = Vec::new();
+    let (mut out, mut digests) = (Vec::new(), BTreeMap::new());
     for name in ["reroot", "reroot/accounts"] {
         directory_entry(&mut out, name).context(name)?;
     }
@@ -142,9 +143,10 @@ fn order(plan: &Plan, image: &Image) -> Result<Vec<u8>> {
             .write_all(bytes)
             .and_then(|()| member.finish().map(|_| ()))
             .context(name)?;
+        digests.insert(name.to_owned(), Digest::of(bytes));
     }
     cpio::newc::trailer(&mut out).context("end the archive")?;
-    Ok(out)
+    Ok((out, digests))
 }
 
 /// Zeros up to where a newc archive may begin.

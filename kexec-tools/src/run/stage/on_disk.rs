@@ -1,6 +1,7 @@
 //! Staging kernel and initramfs so that a boot loader can take them by their sectors alone: each in
 //! one run on the disk, written, flushed, and read back from the disk itself.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -79,11 +80,19 @@ fn try_places(
 
 /// Looks where kernel and initramfs are, compares the disk with what was written, and leaves that
 /// beside them. Then everything is put into its place, for a boot loader that replays no journal.
-pub fn record(plan: &Plan, kernel: &Path, initramfs: &Path) -> Result<()> {
+///
+/// `order` is what the initramfs tells the run, by path.
+pub fn record(
+    plan: &Plan,
+    kernel: &Path,
+    initramfs: &Path,
+    order: BTreeMap<String, Digest>,
+) -> Result<()> {
     let staged = Staged {
         run: plan.run.clone(),
         kernel: compare(plan, kernel)?,
         initramfs: compare(plan, initramfs)?,
+        order,
     };
     // Whether it can be used behind the commit point is better known now than there.
     staged::boot_block(&staged, &plan.cmdline)?;
