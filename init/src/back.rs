@@ -11,7 +11,6 @@ use machine::grub::one_shot;
 use manifest::outcomes;
 use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};
-use manifest::staged;
 use manifest::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
@@ -99,6 +98,6 @@ fn write(directory: &Path, report: Option<&Rehearsal>) -> Result<()> {
 }
 
 fn remove_staged(directory: &Path) -> Result<()> {
-    traces::remove_working(directory, &staged::COPIES)?;
+    traces::remove_copies(directory)?;
     target::sync()
 }

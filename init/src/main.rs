@@ -19,6 +19,7 @@ mod drivers;
 mod early;
 mod find;
 mod finish;
+mod flags_cleared;
 mod fstab;
 mod hold;
 mod host_keys;

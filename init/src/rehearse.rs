@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use machine::{meminfo, os_release, tree};
-use manifest::facts::{Facts, Kept};
+use manifest::facts::{Facts, Kept, Unkept, UnkeptWay};
 use manifest::keep::KeepSet;
 use manifest::plan::Plan;
 use manifest::rehearsal::{differences, Rehearsal};
@@ -136,7 +136,10 @@ fn kept(plan: &Plan, run: &Run) -> Result<Vec<Kept>> {
             path: kept.path.clone(),
             found: tree::validate_keep(root.as_fd(), &KeepSet::new([&kept.path]))
                 .map(|()| measure.clone())
-                .map_err(|e| e.to_string()),
+                .map_err(|e| Unkept {
+                    way: UnkeptWay::Unread,
+                    why: e.to_string(),
+                }),
         })
         .collect())
 }

@@ -2,6 +2,7 @@
 //! kept path, measured. Only reads.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +10,10 @@ use std::sync::Mutex;
 
 use anyhow::{bail, ensure, Context, Result};
 use machine::grub::embed;
-use machine::tree::{self, Source};
+use machine::tree::{self, Measuring, Source, Stillness, TreeError};
 use machine::{block, meminfo, mounts};
-use manifest::keep::KeepSet;
-use manifest::measure::Measure;
+use manifest::keep::{KeepPath, KeepSet, SPARED};
+use manifest::measure::{Measure, Occupied};
 use manifest::payload::{Frame, Payload};
 use manifest::plan::Plan;
 use manifest::resolve;
@@ -25,7 +26,7 @@ use crate::commit;
 use crate::early::PARTS;
 use crate::find::MountedRoot;
 use crate::progress::Progress;
-use crate::recorder::Recorder;
+use crate::recorder::{self, Recorder};
 use crate::resume::{self, Start};
 use crate::run::{Order, Run};
 use crate::stage_loader;
@@ -100,13 +101,19 @@ fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
     serde_json::from_slice(&std::fs::read(&path).with_context(what)?).with_context(what)
 }
 
-/// Measures every kept path of the plan.
+/// Measures every kept path of the plan. Nobody else is there: whatever moves is an error.
 pub fn measure_kept(plan: &Plan) -> Result<Vec<Measure>> {
     let directory = target::directory()?;
+    let tell = |_| {
+        recorder::progressed();
+        ControlFlow::Continue(())
+    };
+    let mut measuring = Measuring::new(directory.as_fd(), Stillness::Still).telling(&tell);
     plan.keep
         .iter()
         .map(|kept| {
-            let measure = tree::measure(directory.as_fd(), &kept.path)
+            let measure = measuring
+                .measure(&kept.path)
                 .with_context(|| format!("measure {}", kept.path))?;
             log::info!(
                 "kept {}: {} entries, {} bytes",
@@ -123,7 +130,7 @@ pub fn measure_kept(plan: &Plan) -> Result<Vec<Measure>> {
 /// the filesystem's own check puts lost files into.
 fn keep_set(plan: &Plan) -> Result<KeepSet> {
     let mut keep = KeepSet::new(plan.keep.iter().map(|k| &k.path));
-    for path in ["/.reroot", "/lost+found"] {
+    for path in SPARED {
         if Path::new(TARGET).join(&path[1..]).is_dir() {
             keep = keep
                 .with_internal(path)
@@ -279,8 +286,7 @@ pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Resul
             bytes: fs.f_blocks * fs.f_frsize,
             inodes: fs.f_files,
         },
-        kept,
-        staged_bytes(plan)?,
+        Occupied::by_kept(plan.keep.iter().map(|k| &k.path).zip(kept)) + spared()?,
     );
     if let Some(lack) = space.lack() {
         bail!("{lack}");
@@ -288,13 +294,19 @@ pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Resul
     Ok(())
 }
 
-/// Bytes that the run itself has in its directory.
-fn staged_bytes(plan: &Plan) -> Result<u64> {
-    let directory = target::at(&plan.run_directory());
-    let what = || format!("read {}", directory.display());
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(&directory).with_context(what)? {
-        bytes += entry.and_then(|e| e.metadata()).with_context(what)?.len();
+/// What the wipe spares beside the kept paths: this run's directory, those of earlier runs, and what
+/// the filesystem's own check has found.
+fn spared() -> Result<Occupied> {
+    let directory = target::directory()?;
+    let mut measuring = Measuring::new(directory.as_fd(), Stillness::Still);
+    let mut all = Occupied::default();
+    for path in SPARED {
+        let path = KeepPath::internal(path).with_context(|| format!("name {path}"))?;
+        match measuring.measure(&path) {
+            Ok(measure) => all = all + Occupied::by_kept([(&path, &measure)]),
+            Err(TreeError::KeepMissing { .. }) => {}
+            Err(e) => return Err(e).with_context(|| format!("measure {path}")),
+        }
     }
-    Ok(bytes)
+    Ok(all)
 }

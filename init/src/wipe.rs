@@ -7,6 +7,7 @@ use machine::tree::{self, WipeReport};
 use manifest::journal::Phase;
 
 use crate::commit::CommittedRun;
+use crate::flags_cleared::FlagsCleared;
 use crate::journal_file;
 use crate::progress::Progress;
 use crate::run::Run;
@@ -37,8 +38,12 @@ impl CommittedRun {
 pub fn once(run: &Run) -> Result<WipeReport> {
     let progress = Progress::new("wipe", run.plan.wiped.entries);
     let root = target::directory()?;
-    let report = tree::wipe(root.as_fd(), &run.keep, &|n| progress.add(n))
-        .context("wipe the root filesystem")?;
+    let cleared = FlagsCleared::begin(run)?;
+    let report = tree::wipe_noting(root.as_fd(), &run.keep, &|n| progress.add(n), &|file| {
+        cleared.note(file)
+    })
+    .context("wipe the root filesystem")?;
+    cleared.end()?;
     ensure!(
         report.skipped_mounts.is_empty(),
         "something is mounted on the root filesystem: {:?}",

@@ -89,10 +89,7 @@ fn clean_up(runs: &[Evidence]) -> Outcome {
         }
         enter::unload();
         initrd::remove_copies(&directory);
-        let left = staged::COPIES
-            .iter()
-            .any(|name| directory.join(name).exists());
-        if left {
+        if !initrd::copies(&directory).is_empty() {
             eprintln!(
                 "what run {} left in {} cannot all be removed",
                 run.run,

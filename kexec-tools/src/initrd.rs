@@ -6,14 +6,14 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use machine::kexec::initrd::{member, trailer};
 use machine::kexec::load::Part;
 use manifest::accounts::AccountFiles;
 use manifest::plan::{PayloadAt, Plan};
-use manifest::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
+use manifest::staged::{self, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
 use manifest::trailer::PartKind;
 use manifest::{Digest, Document};
 
@@ -179,17 +179,26 @@ fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
 
 /// Removes what only loading needed.
 pub fn remove_loaded(directory: &Path) {
-    remove(directory, &[WITH_PAYLOAD]);
+    remove(&[directory.join(WITH_PAYLOAD)]);
 }
 
 /// Removes everything that staging and loading have made: the run has failed.
 pub fn remove_copies(directory: &Path) {
-    remove(directory, &COPIES);
+    remove(&copies(directory));
 }
 
-fn remove(directory: &Path, names: &[&str]) {
-    for path in names.iter().map(|name| directory.join(name)) {
-        match fs::remove_file(&path) {
+/// The copies that are in a run's directory, attempts that were broken off with them.
+pub fn copies(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(staged::is_copy))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn remove(paths: &[PathBuf]) {
+    for path in paths {
+        match fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 log::warn!("remove {}: {e}", path.display());
             }

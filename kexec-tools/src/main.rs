@@ -17,6 +17,7 @@ mod go;
 mod identity;
 mod image;
 mod initrd;
+mod kept;
 mod log_file;
 mod network;
 mod network_files;

@@ -125,6 +125,7 @@ pub fn plan(plan: &Plan) -> String {
             size(m.bytes)
         );
     }
+    list(&mut t, "About the kept paths", &plan.about_kept);
     let _ = writeln!(t, "\nWiped");
     let _ = writeln!(
         t,
@@ -165,11 +166,16 @@ pub fn plan(plan: &Plan) -> String {
         };
         let _ = writeln!(
             t,
-            "  {:>2} {place:6} {:8} {} [{failure}; at most {}]",
+            "  {:>2} {place:6} {:8} {} [{failure}; at most {}{}]",
             i + 1,
             step.name,
             step.does,
-            duration(step.deadline_s)
+            duration(step.deadline_s),
+            if step.progress {
+                " without progress"
+            } else {
+                ""
+            }
         );
         if step.name == COMMIT {
             let _ = writeln!(

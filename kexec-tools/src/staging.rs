@@ -11,7 +11,7 @@ use machine::extents::{self, NotOneRun};
 use machine::grub::{embed, staged};
 use machine::{block, direct, freeze, gap};
 use manifest::plan::Plan;
-use manifest::staged::{Staged, StagedFile};
+use manifest::staged::{Staged, StagedFile, ATTEMPT};
 use manifest::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
 
@@ -43,7 +43,7 @@ fn try_places(
 ) -> Result<()> {
     let mut apart = String::new();
     for attempt in 0..ATTEMPTS {
-        let here = path.with_extension(format!("attempt-{attempt}"));
+        let here = path.with_extension(format!("{ATTEMPT}{attempt}"));
         tried.push(here.clone());
         let file = File::create(&here).with_context(|| format!("create {}", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's

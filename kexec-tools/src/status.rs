@@ -100,8 +100,7 @@ fn read_into(e: &mut Evidence, directory: &Path) {
     e.ram = read::<Outcomes>(directory, outcomes::RAM).or(e.ram.take());
     e.report = read::<Finished>(directory, "report.json").or(e.report.take());
     e.rehearsal = read::<Rehearsal>(directory, rehearsal::NAME).or(e.rehearsal.take());
-    for name in staged::COPIES {
-        let path = directory.join(name);
+    for path in initrd::copies(directory) {
         if let Ok(metadata) = fs::symlink_metadata(&path) {
             e.leftovers.push(Leftover {
                 path: path.display().to_string(),

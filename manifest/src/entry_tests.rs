@@ -5,7 +5,7 @@ use crate::facts::{Condition, Firmware, InitSystem, Kexec, Memory, OsRelease, Pt
 use crate::identity::OldIdentity;
 use crate::network::Network;
 
-fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     Facts {
         hostname: String::new(),
         architecture: "x86_64".into(),

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod asked_again;
+pub mod below_kept;
 pub mod confirm;
 pub mod digest;
 pub mod document;

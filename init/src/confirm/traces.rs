@@ -74,7 +74,7 @@ pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
 /// booted, and people miss the space while they mend what falls short.
 pub fn remove_staged(root: &Path, plan: &Plan) -> Result<()> {
     let directory = at(root, &plan.run_directory());
-    remove_working(&directory, &staged::COPIES)?;
+    remove_copies(&directory)?;
     remove_working(&directory, &NEEDED_BY_RUN)
 }
 
@@ -90,6 +90,18 @@ pub fn remove(root: &Path, plan: &Plan) -> Result<()> {
         remove_tree(&at(root, "/.reroot"))?;
     }
     rustix::fs::sync();
+    Ok(())
+}
+
+/// Removes what staging has left in a run's directory, attempts that were broken off with it.
+pub fn remove_copies(directory: &Path) -> Result<()> {
+    let what = || format!("read {}", directory.display());
+    for entry in fs::read_dir(directory).with_context(what)? {
+        let name = entry.with_context(what)?.file_name();
+        if let Some(name) = name.to_str().filter(|name| staged::is_copy(name)) {
+            remove_working(directory, &[name])?;
+        }
+    }
     Ok(())
 }
 

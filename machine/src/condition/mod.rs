@@ -20,7 +20,8 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use manifest::ext4_features::Ext4Features;
-use manifest::facts::{Bind, Condition, Root};
+use manifest::facts::{Bind, Condition, Root, WipedTargets};
+use manifest::measure::Occupied;
 
 use crate::mounts::Mount;
 use crate::processes::Process;
@@ -63,7 +64,10 @@ pub fn read(
         layers: layers::read(mounts, &areas),
         swaps,
         binds: binds(mounts),
+        // What the kept trees tell, their reader adds.
         outside_links: None,
+        wiped_targets: WipedTargets::default(),
+        spared: Occupied::default(),
     }
 }
 

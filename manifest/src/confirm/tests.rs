@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::accounts::AccountPlan;
+use crate::facts::{Unkept, UnkeptWay};
 use crate::identity::IdentityPlan;
 use crate::network::{Link, Mac, Origin, Route, RouteKind};
 use fixture::{address, baseline, bond, link, live, measure, plan};
@@ -83,6 +84,14 @@ fn routes(live: &mut Live) -> &mut Vec<Route> {
 }
 
 const SHORT: Verdict = Verdict::Short;
+const UNKNOWN: Verdict = Verdict::Unknown;
+
+fn unkept(way: UnkeptWay, why: &str) -> Result<crate::measure::Measure, Unkept> {
+    Err(Unkept {
+        way,
+        why: why.to_owned(),
+    })
+}
 const ROUTE: &str = "198.51.100.128/25 via 203.0.113.1 on bond0 metric 50 in table 100";
 const DEFAULT: &str = "default via 192.0.2.1 on eth0 onlink";
 
@@ -174,10 +183,13 @@ const CASES: &[Case] = &[
         (SHORT, Code::Kept, "/home is as it was",
             "1 entries, 3 bytes, digest 01010101, it was 2 entries, 3 bytes, digest 02020202")),
     ("a kept path cannot be measured",
-        |l| l.kept.as_mut().unwrap().kept[0].found = Err("cannot open /home".to_owned()),
+        |l| l.kept.as_mut().unwrap().kept[0].found = unkept(UnkeptWay::Unread, "cannot open /home"),
         (SHORT, Code::Kept, "/home is as it was", "cannot open /home")),
     ("the measuring was cut off", |l| l.kept = Ok(KeptFound::default()),
-        (SHORT, Code::Kept, "/home is as it was", "measuring it was cut off before its end")),
+        (UNKNOWN, Code::Kept, "/home is as it was", "measuring it was cut off before its end")),
+    ("there was no time to measure it",
+        |l| l.kept.as_mut().unwrap().kept[0].found = unkept(UnkeptWay::Unasked, "too much"),
+        (UNKNOWN, Code::Kept, "/home is as it was", "too much")),
     ("the early unit did not run", |l| l.kept = Err("no such file".to_owned()),
         (SHORT, Code::Kept, "/home is as it was", "it was not measured: no such file")),
 ];

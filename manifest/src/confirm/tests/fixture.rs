@@ -103,9 +103,11 @@ fn row(name: &str, old: Option<u32>, number: u32) -> AccountRow {
 pub fn measure(entries: u64) -> Measure {
     Measure {
         entries,
+        inodes: entries,
         bytes: 3,
         disk_bytes: 4096,
         digest: Digest([entries as u8; 32]),
+        flags: None,
         owners: Owners {
             users: BTreeSet::from([27, 1000, 4000]),
             groups: BTreeSet::from([27]),
@@ -280,6 +282,7 @@ pub fn plan() -> Plan {
             host_keys: vec![host_key()],
             ..IdentityPlan::default()
         },
+        about_kept: Vec::new(),
         left_alone: Vec::new(),
         hardware_parameters: Vec::new(),
         cmdline: String::new(),
