@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use manifest::outcomes::{Outcomes, StepResult};
-use manifest::staged;
 use manifest::status::{self, Evidence, State};
 use rustix::process::{kill_process, Pid, Signal};
 

@@ -11,11 +11,10 @@ use manifest::journal::{self, Phase};
 use manifest::outcomes::{self, Outcomes};
 use manifest::plan::Plan;
 use manifest::rehearsal::{self, Rehearsal};
-use manifest::staged;
 use manifest::status::{self, Evidence, Finished, Leftover, Status};
 use manifest::Document;
 
-use crate::{run_directory, show_status, Outcome};
+use crate::{initrd, run_directory, show_status, Outcome};
 
 /// Where the records of finished runs are.
 const RECORDS: &str = "/var/log/reroot";
