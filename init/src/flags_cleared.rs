@@ -16,7 +16,7 @@ use machine::tree::{self, Cleared};
 use rustix::fs::OFlags;
 
 use crate::run::Run;
-use crate::{resume, target};
+use crate::{recorder, resume, target};
 
 /// Its name in the run's directory.
 const NAME: &str = "flags-cleared";
@@ -34,12 +34,13 @@ impl FlagsCleared {
             path: resume::of_run(&run.plan, NAME),
             file: Mutex::new(None),
         };
-        let noted = notes.read()?;
-        if !noted.is_empty() {
+        let before = notes.read()?;
+        if !before.is_empty() {
             let root = target::directory()?;
             let kept = run.plan.keep.iter().map(|k| &k.path);
-            let restored = tree::restore_cleared(root.as_fd(), kept, &noted)
-                .context("give kept files their flags back")?;
+            let restored =
+                tree::restore_cleared(root.as_fd(), kept, &before, &|_| recorder::progressed())
+                    .context("give kept files their flags back")?;
             log::info!("wipe: {restored} kept files have their flags back");
             target::sync()?;
         }

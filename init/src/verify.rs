@@ -104,11 +104,7 @@ fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
 /// Measures every kept path of the plan. Nobody else is there: whatever moves is an error.
 pub fn measure_kept(plan: &Plan) -> Result<Vec<Measure>> {
     let directory = target::directory()?;
-    let tell = |_| {
-        recorder::progressed();
-        ControlFlow::Continue(())
-    };
-    let mut measuring = Measuring::new(directory.as_fd(), Stillness::Still).telling(&tell);
+    let mut measuring = Measuring::new(directory.as_fd(), Stillness::Still).telling(&gets_on);
     plan.keep
         .iter()
         .map(|kept| {
@@ -124,6 +120,12 @@ pub fn measure_kept(plan: &Plan) -> Result<Vec<Measure>> {
             Ok(measure)
         })
         .collect()
+}
+
+/// A measure of millions of files does not hang as long as it gets on.
+fn gets_on(_: u64) -> ControlFlow<()> {
+    recorder::progressed();
+    ControlFlow::Continue(())
 }
 
 /// The keep list, and what else is not the old OS's: this run's directory, and the directory that
@@ -298,7 +300,7 @@ pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Resul
 /// the filesystem's own check has found.
 fn spared() -> Result<Occupied> {
     let directory = target::directory()?;
-    let mut measuring = Measuring::new(directory.as_fd(), Stillness::Still);
+    let mut measuring = Measuring::new(directory.as_fd(), Stillness::Still).telling(&gets_on);
     let mut all = Occupied::default();
     for path in SPARED {
         let path = KeepPath::internal(path).with_context(|| format!("name {path}"))?;

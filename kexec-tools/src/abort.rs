@@ -88,15 +88,15 @@ fn clean_up(runs: &[Evidence]) -> Outcome {
         }
         enter::unload();
         initrd::remove_copies(&directory);
-        if !initrd::copies(&directory).is_empty() {
+        if initrd::copies(&directory).is_empty() {
+            println!("what run {} left is removed", run.run);
+        } else {
             eprintln!(
                 "what run {} left in {} cannot all be removed",
                 run.run,
                 directory.display()
             );
             outcome = Outcome::NeedsAPerson;
-        } else {
-            println!("what run {} left is removed", run.run);
         }
     }
     println!("nothing is in progress; `status` tells of earlier runs");

@@ -391,10 +391,16 @@ fn a_kept_immutable_file_is_noted_before_its_flag_is_cleared_for_a_moment() {
         // What a power cut in that moment leaves, and the run that is taken up mends.
         run("chattr", &[&format!("-{flag}"), kept.to_str().unwrap()]);
         let paths = [KeepPath::parse("/srv").unwrap()];
-        assert_eq!(restore_cleared(disk.fd(), &paths, &noted).unwrap(), 1);
+        assert_eq!(
+            restore_cleared(disk.fd(), &paths, &noted, &quiet).unwrap(),
+            1
+        );
         assert!(hostile::flags(&kept).contains(flag));
         assert!(!hostile::flags(&other).contains(flag));
         let paths = [KeepPath::parse("/srv/shop/orders").unwrap()];
-        assert_eq!(restore_cleared(disk.fd(), &paths, &noted).unwrap(), 1);
+        assert_eq!(
+            restore_cleared(disk.fd(), &paths, &noted, &quiet).unwrap(),
+            1
+        );
     }
 }

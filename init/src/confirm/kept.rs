@@ -56,7 +56,11 @@ fn write(path: &Path, found: &KeptFound) {
     }
 }
 
-fn measure_all(plan: &Plan, budget: Duration, so_far: &dyn Fn(&KeptFound)) -> Result<KeptFound> {
+pub(super) fn measure_all(
+    plan: &Plan,
+    budget: Duration,
+    so_far: &dyn Fn(&KeptFound),
+) -> Result<KeptFound> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", flags, Mode::empty()).context("open directory /")?;
     let begun = Instant::now();

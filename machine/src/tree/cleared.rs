@@ -29,15 +29,18 @@ pub struct Cleared {
 
 /// Gives files in kept trees the flags back that they were noted with, and says how many were
 /// found. A kept path that is not there, or is no directory of this filesystem, is an error.
+/// `progress` is told of each directory how many names it has.
 pub fn restore_cleared<'a>(
     root: BorrowedFd<'_>,
     kept: impl IntoIterator<Item = &'a KeepPath>,
     cleared: &[Cleared],
+    progress: &dyn Fn(u64),
 ) -> Result<u64, TreeError> {
     let lookup = Lookup::detect(root);
     let mut restore = Restore {
         flags: cleared.iter().map(|c| (c.inode, c.flags)).collect(),
         restored: 0,
+        progress,
     };
     for path in kept {
         let shown = path.as_str().as_bytes();
@@ -62,12 +65,13 @@ pub fn restore_cleared<'a>(
     Ok(restore.restored)
 }
 
-struct Restore {
+struct Restore<'p> {
     flags: BTreeMap<u64, u32>,
     restored: u64,
+    progress: &'p dyn Fn(u64),
 }
 
-impl Restore {
+impl Restore<'_> {
     fn tree(&mut self, descent: &mut Descent<Option<Names>>) -> Result<(), TreeError> {
         let mut reader = Reader::new();
         loop {
@@ -115,6 +119,7 @@ impl Restore {
                 pending.push(name);
             }
         }
+        (self.progress)(names.len() as u64);
         Ok(pending)
     }
 

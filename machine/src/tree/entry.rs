@@ -38,7 +38,7 @@ impl Inode {
     fn of_stat(stat: &Stat) -> Self {
         Self {
             number: stat.st_ino,
-            names: stat.st_nlink as u64,
+            names: stat.st_nlink,
             mode: stat.st_mode,
             user: stat.st_uid,
             group: stat.st_gid,

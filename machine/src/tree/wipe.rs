@@ -302,7 +302,7 @@ impl<'p> Wipe<'p> {
         directory.removed = false;
         directory.passes += 1;
         let node = directory.node;
-        let note = self.note;
+        let tell = self.note;
         let (mut removed, mut mounts) = (0, Names::default());
         let result = self.reader.each(dir, |name, file_type| {
             match node.map_or(Fate::Gone, |node| node.child(name.to_bytes())) {
@@ -319,7 +319,7 @@ impl<'p> Wipe<'p> {
                 directory.pending.push(name);
                 return Ok(());
             }
-            match unlink(dir, name, note).map_err(|errno| Failed::On(name.to_owned(), errno))? {
+            match unlink(dir, name, tell).map_err(|errno| Failed::On(name.to_owned(), errno))? {
                 Unlinked::Removed => removed += 1,
                 Unlinked::Missing => {}
                 Unlinked::IsDirectory => directory.pending.push(name),
