@@ -59,6 +59,10 @@ pub struct Plan {
     pub accounts: AccountPlan,
     /// Names, keys and mounts.
     pub identity: IdentityPlan,
+    /// What to know about the kept paths: what is mounted below them, and links that will lead
+    /// nowhere.
+    #[serde(default)]
+    pub about_kept: Vec<String>,
     /// Filesystems that are not touched and not mounted by the new OS either.
     pub left_alone: Vec<String>,
     /// Kernel parameters of the old OS that are there for the hardware; the RAM environment and the

@@ -5,7 +5,7 @@ use formats::facts::{Condition, Firmware, InitSystem, Kexec, Memory, OsRelease, 
 use formats::identity::OldIdentity;
 use formats::network::Network;
 
-fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     Facts {
         hostname: String::new(),
         architecture: "x86_64".into(),

@@ -7,18 +7,19 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use formats::accounts::AccountFiles;
 use formats::plan::{PayloadAt, Plan};
-use formats::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
+use formats::staged::{INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
 use formats::trailer::PartKind;
 use formats::{Digest, Document};
 use kexec_loader::initrd::{member, trailer};
 use kexec_loader::load::Part;
 
 use crate::image::Image;
+use crate::run_directory;
 
 use super::{carried, on_disk};
 
@@ -181,17 +182,17 @@ fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
 
 /// Removes what only loading needed.
 pub fn remove_loaded(directory: &Path) {
-    remove(directory, &[WITH_PAYLOAD]);
+    remove(&[directory.join(WITH_PAYLOAD)]);
 }
 
 /// Removes everything that staging and loading have made: the run has failed.
 pub fn remove_copies(directory: &Path) {
-    remove(directory, &COPIES);
+    remove(&run_directory::copies(directory));
 }
 
-fn remove(directory: &Path, names: &[&str]) {
-    for path in names.iter().map(|name| directory.join(name)) {
-        match fs::remove_file(&path) {
+fn remove(paths: &[PathBuf]) {
+    for path in paths {
+        match fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 log::warn!("remove {}: {e}", path.display());
             }

@@ -11,7 +11,7 @@ use anyhow::{bail, ensure, Context, Result};
 use bootpath::gap;
 use bootpath::grub::{embed, staged};
 use formats::plan::Plan;
-use formats::staged::{Staged, StagedFile};
+use formats::staged::{Staged, StagedFile, ATTEMPT};
 use formats::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
 use storage::extents;
@@ -46,7 +46,7 @@ fn try_places(
 ) -> Result<()> {
     let mut apart = String::new();
     for attempt in 0..ATTEMPTS {
-        let here = path.with_extension(format!("attempt-{attempt}"));
+        let here = path.with_extension(format!("{ATTEMPT}{attempt}"));
         tried.push(here.clone());
         let file = File::create(&here).with_context(|| format!("create {}", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's

@@ -43,7 +43,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/1/environ, /.dockerenv, /proc/vz",
         force: Never,
         again: &[],
-        remedy: "reinstall the host, or make a new container",
+        remedy: "make a new container and move the data over: a container has no kernel to replace",
         against: |c| c.facts.container.clone().map(|k| format!("this is a {k} container")),
     },
     Check {
