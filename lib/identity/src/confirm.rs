@@ -24,12 +24,12 @@ use formats::plan::Plan;
 pub struct Live {
     /// The kernel's network. Where addresses came from does not matter in it.
     pub network: Result<Network, String>,
-    /// The plan's gateways, asked.
-    pub gateways: Vec<Asked>,
-    /// The plan's name servers, asked.
-    pub servers: Vec<Asked>,
-    /// The name servers that the new OS's own /etc/resolv.conf names, asked.
-    pub resolver: Vec<Asked>,
+    /// The plan's gateways, probed.
+    pub gateways: Vec<Probed>,
+    /// The plan's name servers, probed.
+    pub servers: Vec<Probed>,
+    /// The name servers that the new OS's own /etc/resolv.conf names, probed.
+    pub resolver: Vec<Probed>,
     /// The kernel's host name.
     pub hostname: String,
     /// The text of /etc/machine-id.
@@ -50,9 +50,9 @@ pub struct Live {
     pub kept: Result<KeptFound, String>,
 }
 
-/// Somebody on the network who was asked.
+/// Somebody on the network who was probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct Probed {
     /// Who.
     pub address: IpAddr,
     /// On which link, by its name in the old OS, where that matters.

@@ -1,13 +1,13 @@
 //! The network of a running machine: read from the kernel, brought up again elsewhere, and its
-//! gateways asked.
+//! gateways probed.
 //!
 //! Everything goes through rtnetlink(7) and sysfs; no program of the machine is called and no
 //! configuration file is read. Where Linux 3.2 has no answer by netlink, sysfs has one.
 
-mod ask;
 mod bring_up;
 mod kernel;
 mod links;
+mod probe;
 mod read;
 mod requests;
 mod routes;
@@ -21,8 +21,8 @@ mod recorded_tests;
 
 use std::io;
 
-pub use ask::{ask, ask_all, gateways};
 pub use bring_up::{bring_up, BroughtUp};
+pub use probe::{gateways, probe, probe_all};
 pub use read::{read, understand, Dumps};
 pub use sysfs::{Hardware, Sysfs};
 

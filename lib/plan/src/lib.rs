@@ -4,7 +4,7 @@
 //! Pure: nothing here touches a file, a device or the clock. What a machine is known by is decided in
 //! [`identity`]; the values themselves are in [`formats`].
 
-pub mod asked_again;
+pub mod checks_in_ram;
 pub mod entry;
 pub mod ext4_features;
 pub mod kexec_call;

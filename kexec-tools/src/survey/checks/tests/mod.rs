@@ -6,7 +6,7 @@ mod entries;
 use formats::facts::{Facts, Firmware, Memory};
 use formats::manifest::Manifest;
 use formats::plan::PayloadAt;
-use plan::asked_again;
+use plan::checks_in_ram;
 use plan::resolve::Choices;
 
 use self::cases::{bind, mounted, CASES};
@@ -108,7 +108,7 @@ fn what_is_asked_again_in_the_ram_environment_is_what_the_init_asks() {
         .filter(|c| c.again.contains(&Moment::Ram))
         .map(|c| c.code)
         .collect();
-    assert_eq!(ram, asked_again::IN_RAM);
+    assert_eq!(ram, checks_in_ram::CODES);
 }
 
 #[test]
