@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Live, Probed};
+use super::live::{Live, Probed};
 use formats::confirm::{Code, Finding};
 use formats::network::{
     Address, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule,

@@ -1,6 +1,7 @@
 //! A machine that is as the plan of the fixtures says.
 
 use fixtures::plan::{host_key, measure, plan};
+use formats::confirm::KeptFound;
 use formats::facts::Kept;
 use formats::keep::KeepPath;
 use formats::plan::KeptPath;
