@@ -1,6 +1,6 @@
 //! The keep list: that what is named is there, and that the new OS leaves it where it is.
 
-use formats::identity::is_below;
+use formats::keep::is_below;
 use plan::resolve;
 
 use super::check::Force::{Allowed, Never, NotNeeded};
