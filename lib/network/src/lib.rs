@@ -2,7 +2,8 @@
 //! gateways probed.
 //!
 //! Everything goes through rtnetlink(7) and sysfs; no program of the machine is called and no
-//! configuration file is read. Where Linux 3.2 has no answer by netlink, sysfs has one.
+//! configuration file is read. Where Linux 3.2 has no answer by netlink, sysfs has one. Which network the
+//! new OS gets is not decided here. It may import [`formats`], and no crate that does something else.
 
 mod bring_up;
 mod kernel;
