@@ -1,7 +1,7 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
-use formats::identity::is_below;
+use formats::keep::is_below;
 use identity::network::select;
 use plan::resolve;
 
