@@ -51,6 +51,12 @@ pub enum TreeError {
         /// What is wrong with it, as a predicate.
         what: &'static str,
     },
+    /// A path is kept, is below one that is, or leads to one.
+    #[error("{path} is kept, or leads to what is kept: nothing is written, made or removed there")]
+    Kept {
+        /// The path.
+        path: String,
+    },
     /// A file was written to while it was being read.
     #[error("{path} changed while it was being packed; stop what writes to it and pack again")]
     Changed {

@@ -15,6 +15,7 @@ mod attributes;
 mod descent;
 mod error;
 mod flags;
+mod gate;
 mod header;
 pub mod in_root;
 mod links;
@@ -33,6 +34,7 @@ mod wipe;
 
 pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
 pub use error::TreeError;
+pub use gate::{Access, Directory, Gate};
 pub use links::Links;
 pub use lookup::Lookup;
 pub use measure::{measure, measure_by, measure_noting_links};
