@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use rustix::time::{clock_gettime, ClockId};
 
 use crate::ram::state;
-use crate::root::replace::replace;
 
 /// The step that runs, and until when it may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +18,18 @@ pub struct Current {
 }
 
 /// The file that says which step runs.
+const FILE: &str = "step";
+
 fn path() -> PathBuf {
-    state::at("step")
+    state::at(FILE)
 }
 
 /// Says which step runs, and for how long it may. A file that cannot be written leaves the earlier
 /// step's deadline in force: too early rather than never.
 pub fn tell(name: &str, deadline_s: u64) {
     let text = format!("{} {name}\n", seconds_since_boot() + deadline_s);
-    if let Err(e) = replace(&path(), text.as_bytes(), 0o644) {
-        let cause = e.root_cause();
-        log::warn!("tell the supervisor that {name} begins: {cause}");
+    if let Err(e) = state::write(FILE, text.as_bytes(), 0o644) {
+        log::warn!("tell the supervisor that {name} begins: {e}");
     }
 }
 

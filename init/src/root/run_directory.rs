@@ -24,3 +24,8 @@ pub fn of(plan: &Plan) -> PathBuf {
 pub fn at(plan: &Plan, name: &str) -> PathBuf {
     of(plan).join(name)
 }
+
+/// A file of it, as the machine calls it.
+pub fn path(plan: &Plan, name: &str) -> String {
+    format!("{}/{name}", plan.run_directory())
+}

@@ -7,7 +7,6 @@ use formats::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::ram::commit_point;
-use crate::root::replace::replace;
 use crate::root::run_directory::{self, BEFORE, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::before::take_up;
@@ -90,12 +89,13 @@ fn make_writable() -> Result<()> {
 /// be what an earlier start left. The boot sectors are for people.
 fn leave_what_taking_up_needs(run: &Run, loader: &StageLoader) -> Result<()> {
     let before = serde_json::to_vec(&run.before).context("note the measures")?;
+    let gate = target::gate(&run.plan)?;
     for (name, bytes) in [
         (BEFORE, &before[..]),
         (BOOT_SECTORS, &loader.gap_before),
         (BOOT_BLOCK, &loader.boot_block_before),
     ] {
-        replace(&run_directory::at(&run.plan, name), bytes, 0o600)?;
+        gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?;
     }
     target::sync()
 }

@@ -94,9 +94,8 @@ impl Gate {
         keep: impl IntoIterator<Item = &'k KeepPath>,
     ) -> Result<Self, TreeError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(root, flags, Mode::empty()).map_err(|e| {
-            TreeError::io("open directory", root.as_os_str().as_encoded_bytes(), e)
-        })?;
+        let fd = rustix::fs::open(root, flags, Mode::empty())
+            .map_err(|e| TreeError::io("open directory", root.as_os_str().as_encoded_bytes(), e))?;
         Ok(Self::new(fd, KeepSet::new(keep)))
     }
 
@@ -306,7 +305,7 @@ impl Gate {
     fn parent(&self, path: &[u8]) -> Result<(OwnedFd, CString), TreeError> {
         self.parent_if_there(path)?.ok_or_else(|| {
             let above = split(path).0;
-            TreeError::obstacle(above, "is missing or a file, where a directory must be")
+            TreeError::obstacle(above, "is no directory, or is not there")
         })
     }
 
@@ -344,7 +343,7 @@ impl Gate {
             )),
             Opened::NotDirectory => Err(TreeError::obstacle(
                 path,
-                "is a symbolic link or a file, where a directory must be",
+                "is no directory, but a symbolic link or a file",
             )),
         }
     }

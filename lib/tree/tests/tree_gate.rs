@@ -36,7 +36,11 @@ fn nothing_of_a_kept_path_is_touched_whatever_is_asked() {
         disk.file("etc/other.yaml", "not kept");
         disk.dir("srv/shop");
         let before = snapshot(&disk.path(""));
-        let gate = gate(&disk, lookup, &["/etc/netplan", "/etc/ssh/key", "/srv/shop"]);
+        let gate = gate(
+            &disk,
+            lookup,
+            &["/etc/netplan", "/etc/ssh/key", "/srv/shop"],
+        );
         assert_kept(gate.write("/etc/netplan/50.yaml", b"x", 0o644));
         assert_kept(gate.write("/etc/netplan/new", b"x", 0o644));
         assert_kept(gate.write("/etc/ssh/key", b"x", 0o644));
@@ -50,7 +54,10 @@ fn nothing_of_a_kept_path_is_touched_whatever_is_asked() {
             gate.remove_matching("/etc/netplan/*.yaml").unwrap(),
             ["/etc/netplan/50.yaml"]
         );
-        assert_eq!(gate.remove_matching("/etc/ssh/key").unwrap(), ["/etc/ssh/key"]);
+        assert_eq!(
+            gate.remove_matching("/etc/ssh/key").unwrap(),
+            ["/etc/ssh/key"]
+        );
         assert_same(&before, &snapshot(&disk.path("")));
         // What is there is there, kept or not, and beside a kept path everything is free.
         assert_eq!(
@@ -110,7 +117,8 @@ fn a_file_has_its_bytes_and_its_mode_and_nothing_stays_beside_it() {
         disk.file("etc/report.json.reroot-new", "half");
         let gate = gate(&disk, lookup, &[]);
         for (bytes, mode) in [("one", 0o600), ("another", 0o755)] {
-            gate.write("/etc/report.json", bytes.as_bytes(), mode).unwrap();
+            gate.write("/etc/report.json", bytes.as_bytes(), mode)
+                .unwrap();
             let path = disk.path("etc/report.json");
             assert_eq!(fs::read_to_string(&path).unwrap(), bytes);
             let found = path.metadata().unwrap();
@@ -121,7 +129,8 @@ fn a_file_has_its_bytes_and_its_mode_and_nothing_stays_beside_it() {
             mode: 0o640,
             group: 7,
         };
-        gate.write_unsynced("/etc/report.json", b"x", shadow).unwrap();
+        gate.write_unsynced("/etc/report.json", b"x", shadow)
+            .unwrap();
         let found = disk.path("etc/report.json").metadata().unwrap();
         assert_eq!((found.gid(), found.mode() & 0o7777), (7, 0o640));
         assert_eq!(fs::read_dir(&etc).unwrap().count(), 1);
