@@ -13,7 +13,8 @@ use crate::run::before::take_up;
 use crate::run::before::verify::VerifiedImage;
 use crate::run::data::{Run, Start};
 use crate::run::journal_file;
-use crate::run::stage_loader::StageLoader;
+use crate::run::recorder::AGAIN;
+use crate::run::stage_loader::{self, StageLoader};
 
 /// Proof that the commit point is passed and recorded.
 pub struct CommittedRun(pub(in crate::run) Run);
@@ -23,10 +24,10 @@ impl VerifiedImage {
     pub fn commit(self) -> Result<CommittedRun> {
         let VerifiedImage(mut run) = self;
         let mut recorder = std::mem::take(&mut run.recorder);
-        recorder.once("commit", || match run.start {
-            Start::Fresh => commit(&run),
-            Start::TakenUp => take_up(&run),
-        })?;
+        match run.start {
+            Start::Fresh => recorder.once("commit", || commit(&run))?,
+            Start::TakenUp => recorder.repeating("commit", AGAIN, || take_up(&run))?,
+        }
         run.recorder = recorder;
         log::info!("COMMIT POINT PASSED: from here on only forwards");
         Ok(CommittedRun(run))
@@ -51,9 +52,11 @@ fn commit(run: &Run) -> Result<()> {
     loader.switch()
 }
 
-/// The staged image's loader is in use already, unless somebody has replaced it.
+/// The staged image's loader is in use already, and the boot block leads to it, unless somebody has
+/// replaced one of them.
 fn take_up(run: &Run) -> Result<()> {
-    if !take_up::is_stage_loader_in_use(run)? {
+    let in_use = take_up::is_stage_loader_in_use(run)?;
+    if !in_use || !stage_loader::leads_to_staged(&run.plan, &run.root)? {
         let loader = StageLoader::plan(run)?;
         make_read_only()?;
         loader.write(run)?;
@@ -71,6 +74,7 @@ pub fn count_start(run: &str) -> Result<()> {
     make_writable()?;
     let times = journal_file::take_up(run)?;
     commit_point::note_taken_up(times)?;
+    commit_point::note_counted()?;
     log::info!("this is start {} of the run", times.saturating_add(1));
     Ok(())
 }

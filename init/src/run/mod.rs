@@ -17,4 +17,5 @@ mod order;
 mod progress;
 mod recorder;
 mod stage_loader;
+mod standing;
 pub mod worker;
