@@ -75,16 +75,19 @@ pub fn run(
         log::info!("{program}: {line}");
     }
     if !output.status.success() {
-        let last = said.lines().last().unwrap_or("it said nothing").to_owned();
-        let refused = said.contains(READ_ONLY) && !kept.is_empty();
-        let why = if refused {
-            ": what is kept is read-only for programs of the new OS"
-        } else {
-            ""
-        };
-        bail!("{call} in the new OS: {}: {last}{why}", output.status);
+        bail!("{call} in the new OS: {}: {}", output.status, reason(&said));
     }
     Ok(output.stdout)
+}
+
+/// Why a program failed, by its own last word, and by what it could not know.
+fn reason(said: &str) -> String {
+    let last = said.lines().last().unwrap_or("it said nothing");
+    if said.contains(READ_ONLY) {
+        format!("{last} (what is kept is read-only for programs of the new OS)")
+    } else {
+        last.to_owned()
+    }
 }
 
 /// What programs say of a kept tree that they would write to (EROFS, in the language they run in).
@@ -183,4 +186,20 @@ fn confine(root: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_would_write_to_what_is_kept_is_explained() {
+        let said = "Saving key failed: Read-only file system\nssh-keygen: giving up\n";
+        assert_eq!(
+            reason(said),
+            "ssh-keygen: giving up (what is kept is read-only for programs of the new OS)"
+        );
+        assert_eq!(reason("no such device\n"), "no such device");
+        assert_eq!(reason(""), "it said nothing");
+    }
 }
