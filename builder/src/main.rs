@@ -15,6 +15,7 @@ mod initramfs;
 mod inside;
 mod inspect;
 mod interrupt;
+mod narrow;
 mod new_identity;
 mod parts;
 mod progress;

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::plan::Plan;
-use formats::staged;
 
 use super::units;
 use crate::root::place;
@@ -56,7 +55,7 @@ pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
 /// Removes what the run itself had on the disk. Done at every boot that compares: the new OS has
 /// booted, and people miss the space while they mend what falls short.
 pub fn remove_staged(root: &Path, plan: &Plan) -> Result<()> {
-    remove_of_run(root, plan, &staged::COPIES)?;
+    run_directory::remove_copies(root, plan)?;
     remove_of_run(root, plan, &NEEDED_BY_RUN)
 }
 

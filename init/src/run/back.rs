@@ -12,7 +12,6 @@ use formats::outcomes;
 use formats::plan::Plan;
 use formats::rehearsal;
 use formats::rehearsal::Rehearsal;
-use formats::staged;
 use formats::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
@@ -93,9 +92,6 @@ fn write(plan: &Plan, report: Option<&Rehearsal>) -> Result<()> {
 }
 
 fn remove_staged(plan: &Plan) -> Result<()> {
-    let gate = target::gate(plan)?;
-    for name in staged::COPIES {
-        gate.remove(&run_directory::path(plan, name))?;
-    }
+    run_directory::remove_copies(Path::new(TARGET), plan)?;
     target::sync()
 }

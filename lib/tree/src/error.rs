@@ -57,6 +57,9 @@ pub enum TreeError {
         /// The path.
         path: String,
     },
+    /// Whoever was told of the progress had the work stop.
+    #[error("stopped before its end")]
+    Stopped,
     /// A file was written to while it was being read.
     #[error("{path} changed while it was being packed; stop what writes to it and pack again")]
     Changed {

@@ -123,7 +123,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/etc/fstab, hosts, hostname, host keys, block devices",
         force: Never,
         again: &[],
-        remedy: "mend the file and line named, or take the line out",
+        remedy: "mend the file and line named; a line that mounts something may go only if the new OS can do without it",
         against: |c| joined(&resolve::identity(c.facts, c.manifest).err()?),
     },
     Check {
@@ -132,8 +132,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the keep list, what the plan writes, the network's files, host keys",
         force: Never,
         again: &[],
-        remedy: "copy what must stay to another place, keep that with --keep, and leave this path out with \
-                 --no-keep: what is there then goes",
+        remedy: "keep what is yours below that path instead, name by name with --keep, and copy the rest elsewhere first: \
+                 what is not kept is wiped",
         against: |c| joined(&resolve::against_kept(c.facts, c.manifest)),
     },
 ];
