@@ -5,6 +5,7 @@
 
 mod apt_sources;
 mod build;
+mod checker;
 mod cli;
 mod command;
 mod drivers;

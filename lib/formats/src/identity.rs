@@ -32,6 +32,12 @@ pub struct OldIdentity {
     pub left: Vec<(String, Vec<String>)>,
     /// Paths that are kept; what is there is there in the new OS too.
     pub kept: Vec<String>,
+    /// Files that are kept and configure the network: of a new OS's own, those would be removed.
+    #[serde(default)]
+    pub kept_network: Vec<String>,
+    /// Mount points of fstab(5) that are not there, and would be below a kept path.
+    #[serde(default)]
+    pub absent_mount_points: Vec<String>,
     /// What else to know: files that are not carried because they are kept, or are not there.
     pub notes: Vec<String>,
 }

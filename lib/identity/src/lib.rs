@@ -11,6 +11,7 @@ pub mod network;
 pub mod cloud;
 pub mod fstab;
 pub mod host_keys;
+pub mod kept;
 pub mod mount_options;
 mod mounts;
 pub mod names;

@@ -362,8 +362,21 @@ pub fn missing_network_drivers(network: &NetworkPlan, manifest: &Manifest) -> Ve
         .collect()
 }
 
+/// What of the new OS's own cannot be because a kept path is in its way, one line each.
+pub fn against_kept(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+    let kept: Vec<&str> = facts.kept.iter().map(|k| k.path.as_str()).collect();
+    let links = &manifest.payload.directory_links;
+    identity::kept::against(
+        &kept,
+        &written(facts, manifest),
+        links,
+        &facts.identity,
+        &manifest.identity,
+    )
+}
+
 /// Every path that the new OS gets by its identity, as far as it is known.
-pub fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
     let mut paths = Vec::new();
     if let Ok(network) = network(facts, manifest) {
         paths.extend(network.written.files.into_iter().map(|f| f.path));

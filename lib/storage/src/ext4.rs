@@ -14,6 +14,9 @@ const STATE_ERRORS: u16 = 2;
 /// `INCOMPAT_JOURNAL_DEV`: an external journal carries the same magic but is no filesystem.
 pub(crate) const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 
+/// `INCOMPAT_RECOVER`: the journal has to be replayed.
+const INCOMPAT_RECOVER: u32 = 0x4;
+
 /// What is read from a superblock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
@@ -21,6 +24,8 @@ pub struct Superblock {
     pub uuid: String,
     /// The kernel or e2fsck recorded errors that have not been repaired.
     pub has_errors: bool,
+    /// The journal holds what was not written to its place yet.
+    pub needs_recovery: bool,
     /// Errors counted since the last e2fsck.
     pub error_count: u32,
     /// Its features.
@@ -53,6 +58,7 @@ pub fn parse(bytes: &[u8]) -> Option<Superblock> {
     Some(Superblock {
         uuid: uuid_text(&bytes[0x68..0x78]),
         has_errors: u16_at(0x3a) & STATE_ERRORS != 0,
+        needs_recovery: u32_at(0x60) & INCOMPAT_RECOVER != 0,
         error_count: u32_at(0x194),
         features,
     })

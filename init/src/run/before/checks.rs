@@ -43,12 +43,13 @@ pub struct Subject<'a> {
 type Check = fn(&Subject) -> Result<()>;
 
 /// Code and check, in the order of the launcher's table.
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("root", the_root_is_the_only_one),
     ("root-type", the_root_is_ext4),
     ("root-double", the_root_is_the_only_one),
     ("root-errors", no_errors_are_recorded),
     ("root-features", the_features_are_known),
+    ("root-journal", there_is_a_journal),
     ("partition-table", |a| {
         ensure_room_for_loader(a.root, a.start)
     }),
@@ -125,6 +126,15 @@ fn the_features_are_known(subject: &Subject) -> Result<()> {
         .readers(&subject.manifest.kernel.release);
     let unknown = ext4_features::unknown(superblock(subject)?.features, &readers);
     ensure!(unknown.is_empty(), "{}", unknown.join("; "));
+    Ok(())
+}
+
+/// Nothing repairs what a power cut does to a filesystem without one.
+fn there_is_a_journal(subject: &Subject) -> Result<()> {
+    ensure!(
+        ext4_features::has_journal(superblock(subject)?.features),
+        "it has none"
+    );
     Ok(())
 }
 

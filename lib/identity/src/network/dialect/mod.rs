@@ -24,14 +24,15 @@ use draft::Draft;
 use formats::network::{Dialect, Network, Stack, Written};
 use view::View;
 
-/// Files of a payload that configure links, in whatever dialect: cloud-init's and the installer's
+/// Files that configure links, in whatever dialect: of a payload, cloud-init's and the installer's
 /// are among them.
-const FOREIGN: [&str; 5] = [
+pub const REMOVED: [&str; 6] = [
     "/etc/systemd/network/*.network",
     "/etc/systemd/network/*.netdev",
     "/etc/netplan/*.yaml",
     "/etc/NetworkManager/system-connections/*",
     "/etc/network/interfaces.d/*",
+    names::RULES,
 ];
 
 /// Writes the files for a network, or says everything that the dialect cannot express, one line
@@ -59,9 +60,10 @@ pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
         return Err(draft.refusals);
     }
     let mut written = draft.written;
-    written.removed.extend(FOREIGN.map(str::to_owned));
-    if !written.files.iter().any(|f| f.path == names::RULES) {
-        written.removed.push(names::RULES.to_owned());
-    }
+    let ours = |path: &str| written.files.iter().any(|f| f.path == path);
+    let removed: Vec<_> = REMOVED.into_iter().filter(|path| !ours(path)).collect();
+    written
+        .removed
+        .extend(removed.into_iter().map(str::to_owned));
     Ok(written)
 }
