@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::keep::is_below;
 use crate::network::NewFile;
 
 /// What the old OS has, as read from its files.
@@ -46,12 +47,6 @@ impl OldIdentity {
     pub fn keeps(&self, path: &str) -> bool {
         self.kept.iter().any(|kept| is_below(path, kept))
     }
-}
-
-/// Is a path another one, or below it?
-pub fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above.trim_end_matches('/'))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A host key of the ssh server.

@@ -4,7 +4,8 @@
 //! Behind the commit point a kept path wins whatever happens. What the new OS cannot do without is
 //! therefore refused before, and what it can is told.
 
-use formats::identity::{is_below, NewIdentity, OldIdentity};
+use formats::identity::{NewIdentity, OldIdentity};
+use formats::keep::is_below;
 use formats::payload::DirectoryLink;
 
 /// Where the ssh server's program makes the host keys that are missing.

@@ -2,7 +2,7 @@
 //! new OS has them at its first boot.
 //!
 //! Pure: nothing here touches a file, a device or the clock. The values that are decided on, and
-//! those that come of it, are in [`formats`].
+//! those that come of it, are in [`formats`], which is all that it may import.
 
 pub mod accounts;
 pub mod confirm;

@@ -31,7 +31,7 @@ const SPACE_SPARE: u64 = 64 * MIB;
 /// Inodes that stay free, at the least.
 const INODES_SPARE: u64 = 1024;
 
-/// What the operator asked for.
+/// What the operator wishes of the plan.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
     /// Where the payload shall wait; decided by memory when absent.
@@ -44,11 +44,11 @@ pub struct Choices {
     pub mode: Mode,
 }
 
-/// The entry, and for kexec the call, by evidence or as asked for.
+/// The entry, and for kexec the call, by evidence or as wished.
 pub fn entry_plan(facts: &Facts, choices: &Choices) -> EntryPlan {
     let mut plan = entry::choose(facts, choices.entry);
-    if let (Some(call), Some(asked)) = (&mut plan.call, choices.kexec_call) {
-        *call = CallPlan::asked(asked);
+    if let (Some(call), Some(wished)) = (&mut plan.call, choices.kexec_call) {
+        *call = CallPlan::wished(wished);
     }
     plan
 }
@@ -245,7 +245,7 @@ pub struct Inputs<'a> {
     pub manifest_digest: Digest,
     /// Sizes of the image's parts.
     pub sizes: PartSizes,
-    /// What the operator asked for.
+    /// What the operator wishes of the plan.
     pub choices: &'a Choices,
     /// The run's id.
     pub run: String,

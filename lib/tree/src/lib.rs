@@ -8,6 +8,7 @@
 //!
 //! Nothing here decides what is kept, finds a root filesystem, mounts or syncs: the caller does,
 //! and it is the caller who must see a `syncfs` succeed before a result counts as durable.
+//! It may import formats and syscalls.
 
 mod acl;
 mod archive;

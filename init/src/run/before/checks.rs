@@ -1,5 +1,5 @@
 //! The launcher's checks, those that are made here too: this kernel has drivers of its own, and the
-//! old OS went on after `check` had looked. Only reads. `plan::asked_again` has the list
+//! old OS went on after `check` had looked. Only reads. `plan::checks_in_ram` has the list
 //! that both sides are compared with.
 
 use std::fs::File;
@@ -219,7 +219,7 @@ pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use plan::asked_again;
+    use plan::checks_in_ram;
 
     use super::*;
 
@@ -230,6 +230,6 @@ mod tests {
             .map(|(code, _)| *code)
             .chain(IN_OTHER_STEPS.map(|(code, _)| code))
             .collect();
-        assert_eq!(made, asked_again::IN_RAM);
+        assert_eq!(made, checks_in_ram::CODES);
     }
 }

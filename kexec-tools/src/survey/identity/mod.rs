@@ -11,7 +11,8 @@ mod zone;
 
 use std::path::Path;
 
-use formats::identity::{is_below, OldIdentity};
+use formats::identity::OldIdentity;
+use formats::keep::is_below;
 use formats::keep::KeepPath;
 use identity::{cloud, names};
 

@@ -8,6 +8,7 @@
 //! written: their patterns would match those too.
 
 mod checks;
+mod draft;
 mod ifupdown;
 mod names;
 mod netplan;
@@ -19,11 +20,9 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use formats::network::{Content, Dialect, Network, NewFile, Stack, Written};
+use draft::Draft;
+use formats::network::{Dialect, Network, Stack, Written};
 use view::View;
-
-/// The first line of every file.
-const HEADER: &str = "# Written by reroot from the state of the old system.\n";
 
 /// Files that configure links, in whatever dialect: of a payload, cloud-init's and the installer's
 /// are among them.
@@ -41,7 +40,12 @@ pub const REMOVED: [&str; 6] = [
 pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
     let mut draft = Draft::default();
     let names = names::plan(network, stack, &mut draft);
-    let view = View::new(network, stack, &names, &mut draft);
+    let mut view = View::new(network, stack, &names, &mut draft);
+    let anchor = view.anchor();
+    resolver::place(&mut view.links, network, anchor, stack, &mut draft);
+    for link in &view.links {
+        checks::check(link, network, &mut draft);
+    }
     if !draft.refusals.is_empty() {
         return Err(draft.refusals);
     }
@@ -62,43 +66,4 @@ pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
         .removed
         .extend(removed.into_iter().map(str::to_owned));
     Ok(written)
-}
-
-/// What has been written so far, and what could not be.
-#[derive(Debug, Default)]
-struct Draft {
-    written: Written,
-    refusals: Vec<String>,
-}
-
-impl Draft {
-    fn file(&mut self, path: impl Into<String>, mode: u32, text: String) {
-        self.written.files.push(NewFile {
-            path: path.into(),
-            mode,
-            content: Content::Text(text),
-        });
-    }
-
-    fn link(&mut self, path: &str, target: &str) {
-        self.written.files.push(NewFile {
-            path: path.to_owned(),
-            mode: 0o777,
-            content: Content::Link(target.to_owned()),
-        });
-    }
-
-    fn note(&mut self, note: impl Into<String>) {
-        let note = note.into();
-        if !self.written.notes.contains(&note) {
-            self.written.notes.push(note);
-        }
-    }
-
-    fn refuse(&mut self, refusal: impl Into<String>) {
-        let refusal = refusal.into();
-        if !self.refusals.contains(&refusal) {
-            self.refusals.push(refusal);
-        }
-    }
 }

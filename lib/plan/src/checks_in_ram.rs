@@ -4,7 +4,7 @@
 //! The launcher's table of checks and the init's are both compared with this list by their tests.
 
 /// Codes, in the order of the launcher's table.
-pub const IN_RAM: [&str; 13] = [
+pub const CODES: [&str; 13] = [
     "root",
     "root-type",
     "root-double",
