@@ -27,6 +27,9 @@ pub struct OldIdentity {
     pub devices: Vec<DeviceFacts>,
     /// Files that exist of those that are carried as they are.
     pub copied: Vec<String>,
+    /// Those of them that are in somebody's home, and are read as that person would read them.
+    #[serde(default)]
+    pub in_homes: Vec<InHome>,
     /// What is in the old OS and stays behind, by kind: `("crontabs", ["/etc/cron.d/shop"])`.
     pub left: Vec<(String, Vec<String>)>,
     /// Paths that are kept; what is there is there in the new OS too.
@@ -46,6 +49,34 @@ impl OldIdentity {
 pub fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above.trim_end_matches('/'))
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Somebody's home.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Home {
+    /// Where it is, by passwd(5).
+    pub path: String,
+    /// Whose it is.
+    pub uid: u32,
+    /// Their group.
+    pub gid: u32,
+}
+
+/// A file in somebody's home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InHome {
+    /// The home.
+    pub home: Home,
+    /// The file, relative to it.
+    pub name: String,
+}
+
+impl InHome {
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.home.path.trim_end_matches('/'), self.name)
+    }
 }
 
 /// A host key of the ssh server.
@@ -115,6 +146,9 @@ pub struct IdentityPlan {
     /// Those of them that are private host keys: they come with mode 0600, root's, without an
     /// access control list, for the ssh server takes no others; links to them become files.
     pub private: Vec<String>,
+    /// Those of them that are in somebody's home, and are read as that person would read them.
+    #[serde(default)]
+    pub in_homes: Vec<InHome>,
     /// Files that are written.
     pub files: Vec<NewFile>,
     /// Lines that are added to fstab(5) of the new OS, behind the root's.

@@ -16,6 +16,7 @@ mod descent;
 mod error;
 mod flags;
 mod header;
+mod home;
 pub mod in_root;
 mod links;
 mod lookup;
@@ -33,6 +34,7 @@ mod wipe;
 
 pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
 pub use error::TreeError;
+pub use home::{read_from_home, FromHome, HomeFile};
 pub use links::Links;
 pub use lookup::Lookup;
 pub use measure::{measure, measure_by, measure_noting_links};

@@ -33,9 +33,15 @@ impl Old {
     }
 
     fn gather(&self, keep: &[&str], carry: &[&str], homes: &[&str]) -> OldIdentity {
+        let homes = homes.iter().map(|path| Home {
+            path: (*path).to_owned(),
+            uid: 0,
+            gid: 0,
+        });
+        let homes: Vec<Home> = homes.collect();
         let keep: Vec<KeepPath> = keep.iter().map(|p| KeepPath::parse(p).unwrap()).collect();
         let own = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        gather(self.0.path(), &keep, &own(carry), &own(homes))
+        gather(self.0.path(), &keep, &own(carry), &homes)
     }
 }
 

@@ -308,19 +308,15 @@ fn judge(ended: Option<ExitStatus>, out: &[u8], error: &[u8]) -> Answer {
     }
 }
 
-/// The first line that has something on it, without what would upset a terminal.
+/// The first line that has something on it.
 fn first_line(said: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(said);
     let line = text.lines().map(str::trim).find(|l| !l.is_empty())?;
-    let plain: String = line
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
-    let mut end = plain.len().min(SAID_MAX);
-    while !plain.is_char_boundary(end) {
+    let mut end = line.len().min(SAID_MAX);
+    while !line.is_char_boundary(end) {
         end -= 1;
     }
-    Some(plain[..end].to_owned())
+    Some(line[..end].to_owned())
 }
 
 #[cfg(test)]

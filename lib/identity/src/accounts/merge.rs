@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::notes::notes;
 use super::shell::{self, Shell};
 use formats::accounts::{AccountPlan, AccountRow, AccountRule, Accounts, Owners};
+use formats::printable;
 
 /// The number that stands for who has none.
 const NOBODY: u32 = 65_534;
@@ -390,7 +391,7 @@ fn login_shells(plan: &mut AccountPlan, old: &Accounts, shells: &[String]) {
         .iter()
         .filter(|user| carried.contains(&*user.name))
     {
-        let (name, shell) = (&user.name, user.shell.escape_debug());
+        let (name, shell) = (&user.name, printable::line(&user.shell));
         let (note, new) = match shell::choose(&user.shell, &there) {
             Shell::Stays => continue,
             Shell::MovedTo(path) => (format!("user {name}: the shell {shell} is {path} in the new OS"), Some(path)),
