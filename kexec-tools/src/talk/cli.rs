@@ -246,7 +246,7 @@ impl Cli {
             }
             Command::ProbeMount { target } => {
                 // That it answers is what was wanted; with what does not matter.
-                let _ = storage::answers::ask(&target);
+                let _ = machine::answers::ask(&target);
                 Ok(Exit::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

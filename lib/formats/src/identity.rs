@@ -17,6 +17,10 @@ pub struct OldIdentity {
     pub fstab: String,
     /// Host keys of the ssh server.
     pub host_keys: Vec<HostKey>,
+    /// What the ssh server's configuration takes away from people, and will not be there, one setting
+    /// each: `/etc/ssh/sshd_config: Match Group sftp: ForceCommand internal-sftp`.
+    #[serde(default)]
+    pub ssh_restrictions: Vec<String>,
     /// The name of the time zone: `Europe/Madrid`; `None` is UTC or unknown.
     pub timezone: Option<String>,
     /// Lines of /etc/default/locale or /etc/locale.conf, without comments.

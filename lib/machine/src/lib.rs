@@ -5,12 +5,14 @@
 //! to a disk or decides what becomes of the machine.
 
 pub mod accounts;
+pub mod answers;
 pub mod condition;
 pub mod consoles;
 pub mod log_line;
 pub mod meminfo;
 pub mod modules;
 pub mod os_release;
+pub mod patience;
 pub mod processes;
 pub mod step_record;
 pub mod sysrq;

@@ -5,7 +5,6 @@
 //! nothing of boot loaders nor of what is in a tree of files. Parsers take bytes and are pure; thin
 //! readers feed them.
 
-pub mod answers;
 pub mod block;
 pub mod devices;
 pub mod direct;

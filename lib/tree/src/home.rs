@@ -96,7 +96,9 @@ fn read(root: &Path, wanted: HomeFile, links: Links) -> Result<Option<FromHome>,
     let home = wanted.home.trim_matches('/');
     let mut entries = Vec::new();
     let mut at = String::new();
-    let mut directory = open_place(root, "")?.ok_or("there is no root")?;
+    let Some(mut directory) = open_place(root, "")? else {
+        return Ok(None);
+    };
     for name in home.split('/').filter(|name| !name.is_empty()) {
         at = join(&at, name);
         // What leads to a home is followed as for a program of that OS.

@@ -6,11 +6,12 @@
 //! rescue shell has it.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use formats::network::Gateway;
 use formats::plan::Plan;
+use machine::patience::Patience;
 use network::{ask, bring_up, BroughtUp};
 use plan::resolve;
 
@@ -43,12 +44,12 @@ fn try_prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
     drivers
         .load_named(&resolve::link_modules(network))
         .context("load the modules for bonds, VLANs and bridges")?;
-    let deadline = Instant::now() + HARDWARE;
+    let mut patience = Patience::new(HARDWARE);
     let links = loop {
         drivers.load_for_hardware()?;
         match bring_up(network) {
             Ok(links) => break links,
-            Err(e) if Instant::now() > deadline => {
+            Err(e) if patience.is_over() => {
                 return Err(e).context("bring up the network in the RAM environment");
             }
             Err(_) => sleep(Duration::from_millis(500)),

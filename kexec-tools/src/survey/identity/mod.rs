@@ -65,6 +65,9 @@ fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[Home]) -> O
         old.copied.extend(state);
     }
     carry_list(&tree, carry, &mut old);
+    old.ssh_restrictions = ssh::restrictions(&tree, &|path| {
+        old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
+    });
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });

@@ -302,3 +302,28 @@ fn an_empty_tree_has_nothing_to_say() {
         OldIdentity::default()
     );
 }
+
+#[test]
+fn what_the_ssh_server_forbids_counts_unless_it_stays() {
+    let old = Old::with(&[
+        (
+            "/etc/ssh/sshd_config",
+            "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin no\n",
+        ),
+        (
+            "/etc/ssh/sshd_config.d/sftp.conf",
+            "Match Group sftp\n\tForceCommand internal-sftp\n",
+        ),
+    ]);
+    let all = [
+        "/etc/ssh/sshd_config.d/sftp.conf: Match Group sftp: ForceCommand internal-sftp",
+        "/etc/ssh/sshd_config: PermitRootLogin no",
+    ];
+    assert_eq!(old.gather(&[], &[], &[]).ssh_restrictions, all);
+    let carried = old.gather(&[], &["/etc/ssh/sshd_config.d"], &[]);
+    assert_eq!(carried.ssh_restrictions, all[1..]);
+    assert_eq!(
+        old.gather(&["/etc/ssh"], &[], &[]).ssh_restrictions,
+        [""; 0]
+    );
+}

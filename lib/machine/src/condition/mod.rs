@@ -16,11 +16,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use formats::facts::Ext4Features;
 use formats::facts::{Bind, Condition, Root};
 
+use crate::answers;
 use crate::processes::Process;
 use bootpath::{other_loader, secure_boot};
 use storage::mounts::Mount;
-use storage::{answers, disk_health, layers, swaps};
 use storage::{block, ext4, gpt, mbr, mounts};
+use storage::{disk_health, layers, swaps};
 
 /// Reads it. `ask` makes the command that asks one mount, [`answers::ask`].
 pub fn read(

@@ -72,6 +72,9 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.boot_entry = Err("no grub.cfg".into());
     }),
     ("firmware", |f, _| f.firmware = Firmware::Uefi),
+    ("ssh-restrictions", |f, _| {
+        f.identity.ssh_restrictions = vec!["/etc/ssh/sshd_config: PermitRootLogin no".into()];
+    }),
     ("root", |f, _| {
         f.root = None;
         f.root_unknown = Some("LVM".into());
