@@ -13,6 +13,7 @@ pub mod meminfo;
 pub mod modules;
 pub mod os_release;
 pub mod patience;
+pub mod plain_file;
 pub mod processes;
 pub mod step_record;
 pub mod sysrq;

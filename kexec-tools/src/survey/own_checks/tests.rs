@@ -1,6 +1,7 @@
 //! Own checks are run for real: programs in a directory, as an operator puts them there.
 
 use std::fs::Permissions;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tempfile::TempDir;
