@@ -58,6 +58,7 @@ pub fn text(plan: &Plan) -> String {
             size(m.bytes)
         );
     }
+    list(&mut t, "About the kept paths", &plan.about_kept);
     t.blank();
     writeln!(t, "Wiped");
     writeln!(
@@ -101,11 +102,16 @@ pub fn text(plan: &Plan) -> String {
         };
         writeln!(
             t,
-            "  {:>2} {place:6} {:8} {} [{failure}; at most {}]",
+            "  {:>2} {place:6} {:8} {} [{failure}; at most {}{}]",
             i + 1,
             step.name,
             step.does,
-            duration(step.deadline_s)
+            duration(step.deadline_s),
+            if step.progress {
+                " without progress"
+            } else {
+                ""
+            }
         );
         if step.name == COMMIT {
             writeln!(

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod answers;
+pub mod bus_masters;
 pub mod condition;
 pub mod consoles;
 pub mod log_line;

@@ -1,6 +1,7 @@
 //! Staging kernel and initramfs so that a boot loader can take them by their sectors alone: each in
 //! one run on the disk, written, flushed, and read back from the disk itself.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -10,7 +11,7 @@ use anyhow::{bail, ensure, Context, Result};
 use bootpath::gap;
 use bootpath::grub::{embed, staged};
 use formats::plan::Plan;
-use formats::staged::{Staged, StagedFile};
+use formats::staged::{Staged, StagedFile, ATTEMPT};
 use formats::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
 use storage::extents;
@@ -45,7 +46,7 @@ fn try_places(
 ) -> Result<()> {
     let mut apart = String::new();
     for attempt in 0..ATTEMPTS {
-        let here = path.with_extension(format!("attempt-{attempt}"));
+        let here = path.with_extension(format!("{ATTEMPT}{attempt}"));
         tried.push(here.clone());
         let file = File::create(&here).with_context(|| format!("create {}", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's
@@ -79,11 +80,19 @@ fn try_places(
 
 /// Looks where kernel and initramfs are, compares the disk with what was written, and leaves that
 /// beside them. Then everything is put into its place, for a boot loader that replays no journal.
-pub fn record(plan: &Plan, kernel: &Path, initramfs: &Path) -> Result<()> {
+///
+/// `order` is what the initramfs tells the run, by path.
+pub fn record(
+    plan: &Plan,
+    kernel: &Path,
+    initramfs: &Path,
+    order: BTreeMap<String, Digest>,
+) -> Result<()> {
     let staged = Staged {
         run: plan.run.clone(),
         kernel: compare(plan, kernel)?,
         initramfs: compare(plan, initramfs)?,
+        order,
     };
     // Whether it can be used behind the commit point is better known now than there.
     staged::boot_block(&staged, &plan.cmdline)?;
