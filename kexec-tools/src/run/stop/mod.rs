@@ -56,10 +56,8 @@ pub fn end_processes() -> Result<()> {
 fn end_within(term: Duration, kill: Duration) -> Result<()> {
     signal_all(Signal::TERM)?;
     let mut patience = Patience::new(term);
-    while !patience.is_over() {
-        if others()?.is_empty() {
-            return Ok(());
-        }
+    // That a look finds nobody is no proof before the kill: who forks and ends is missed by it.
+    while !patience.is_over() && !others()?.is_empty() {
         std::thread::sleep(PAUSE);
     }
     let left = kill_until_gone(kill)?;
@@ -147,7 +145,8 @@ fn signal_all(signal: Signal) -> Result<()> {
 /// Kills until nobody is left, or the time is over: gives those who are left.
 ///
 /// One signal to all is sent while nobody can fork. A list of processes is out of date before its end
-/// is reached, and a program that forks and ends over and over is never found at home.
+/// is reached, and a program that forks and ends over and over is never found at home. Who is left
+/// after that signal cannot fork any more, so that the look behind it misses nobody.
 fn kill_until_gone(limit: Duration) -> Result<Vec<Process>> {
     let mut patience = Patience::new(limit);
     loop {
