@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn a_page_has_as_many_lines_as_were_written() {
         let mut page = Page::default();
-        writeln!(page, "{}", "x\ny\n");
+        let name = "x\ny\n";
+        writeln!(page, "{name}");
         page.blank();
         writeln!(page, "b");
         assert_eq!(page.into_text(), "x\\ny\\n\n\nb\n");

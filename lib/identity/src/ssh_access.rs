@@ -1,4 +1,4 @@
-//! What the ssh server's configuration, sshd_config(5), forbids to people who may log in otherwise.
+//! What the ssh server's configuration, `sshd_config`(5), forbids to people who may log in otherwise.
 //!
 //! The accounts come along, the configuration of their server does not: somebody who may move files
 //! and nothing else would have a shell in the new OS. Only what takes something away counts here,
