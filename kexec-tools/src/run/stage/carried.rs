@@ -62,6 +62,9 @@ mod tests {
 
     const KEYS: &str = "authorized_keys";
 
+    /// Makes something of a `.ssh`.
+    type Make = fn(&Path);
+
     #[test]
     fn each_kind_is_packed_in_its_own_way() {
         let plan = IdentityPlan {
@@ -93,20 +96,20 @@ mod tests {
         fs::set_permissions(at("root"), Permissions::from_mode(0o700)).unwrap();
         fs::write(at("root/keys/authorized_keys"), "root's").unwrap();
         fs::create_dir_all(at("data/linked/.ssh")).unwrap();
-        let make: &[(&str, fn(&Path))] = &[
+        let make: &[(&str, Make)] = &[
             ("good", |ssh| fs::write(ssh.join(KEYS), "good's").unwrap()),
             ("shadow", |ssh| {
-                symlink("/etc/shadow", ssh.join(KEYS)).unwrap()
+                symlink("/etc/shadow", ssh.join(KEYS)).unwrap();
             }),
             ("relative", |ssh| {
-                symlink("../../../etc/shadow", ssh.join(KEYS)).unwrap()
+                symlink("../../../etc/shadow", ssh.join(KEYS)).unwrap();
             }),
             ("folder", |ssh| {
                 fs::remove_dir(ssh).unwrap();
                 symlink("/root/keys", ssh).unwrap();
             }),
             ("hard", |ssh| {
-                fs::hard_link(ssh.join("../../../etc/shadow"), ssh.join(KEYS)).unwrap()
+                fs::hard_link(ssh.join("../../../etc/shadow"), ssh.join(KEYS)).unwrap();
             }),
             ("pipe", |ssh| {
                 let mode = rustix::fs::Mode::from_raw_mode(0o600);
@@ -118,7 +121,7 @@ mod tests {
                 fs::File::create(ssh.join(KEYS))
                     .unwrap()
                     .set_len(1 << 40)
-                    .unwrap()
+                    .unwrap();
             }),
             ("directory", |ssh| fs::create_dir(ssh.join(KEYS)).unwrap()),
             ("anothers", |ssh| {
