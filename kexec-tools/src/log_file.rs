@@ -71,7 +71,7 @@ impl Log for LogFile {
             .custom_flags(quiet.bits() as i32)
             .open("/dev/console");
         if let Ok(mut console) = console {
-            let _ = console.write_all(line.replace('\n', "\r\n").as_bytes());
+            let _ = console.write_all(format!("{text}\r\n").as_bytes());
         }
     }
 

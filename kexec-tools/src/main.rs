@@ -19,6 +19,7 @@ mod talk;
 use std::process::ExitCode;
 
 use clap::Parser;
+use formats::printable;
 
 use exit::Exit;
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(e) => {
-            eprintln!("error: {e:#}");
+            eprintln!("error: {}", printable::line(&format!("{e:#}")));
             eprintln!("intact: everything; nothing was changed");
             ExitCode::from(Exit::Refused as u8)
         }

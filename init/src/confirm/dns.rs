@@ -4,6 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::{Duration, Instant};
 
+use machine::patience::stretched;
+
 /// How long a server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PORT: u16 = 53;
@@ -14,7 +16,7 @@ pub fn probe(server: IpAddr, scope: u32) -> Result<bool, String> {
         IpAddr::V4(ip) => SocketAddr::from((ip, PORT)),
         IpAddr::V6(ip) => SocketAddrV6::new(ip, PORT, 0, scope).into(),
     };
-    probe_at(to, PATIENCE).map_err(|e| format!("ask {server}: {e}"))
+    probe_at(to, stretched(PATIENCE)).map_err(|e| format!("ask {server}: {e}"))
 }
 
 fn probe_at(to: SocketAddr, patience: Duration) -> std::io::Result<bool> {

@@ -13,6 +13,7 @@ use formats::network::Network;
 use formats::plan::Plan;
 use identity::confirm::{link_now, Live, Probed, SshPort};
 use identity::host_keys;
+use machine::patience::stretched;
 use storage::mounts;
 
 use super::dns;
@@ -88,7 +89,7 @@ fn gateways(plan: &Plan, network: &Result<Network, String>) -> Vec<Probed> {
             address: gateway.address,
             link: Some(gateway.link.clone()),
             answers: match link_now(&plan.network, now, &gateway.link) {
-                Some(link) => kernel::probe(&link.name, gateway.address, PATIENCE),
+                Some(link) => kernel::probe(&link.name, gateway.address, stretched(PATIENCE)),
                 None => Err(format!("there is no link {}", gateway.link)),
             },
         })
@@ -132,11 +133,11 @@ fn scope(link: Option<&str>) -> u32 {
 }
 
 fn ssh(at: SocketAddr) -> SshPort {
-    let Ok(mut stream) = TcpStream::connect_timeout(&at, PATIENCE) else {
+    let Ok(mut stream) = TcpStream::connect_timeout(&at, stretched(PATIENCE)) else {
         return SshPort::Closed;
     };
     let mut greeting = [0; 4];
-    let timeout = stream.set_read_timeout(Some(PATIENCE));
+    let timeout = stream.set_read_timeout(Some(stretched(PATIENCE)));
     match timeout.and_then(|()| stream.read_exact(&mut greeting)) {
         Ok(()) if greeting == *b"SSH-" => SshPort::Greets,
         _ => SshPort::Silent,

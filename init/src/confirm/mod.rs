@@ -27,6 +27,7 @@ use formats::plan::Plan;
 use formats::report::Report;
 use formats::Document;
 use identity::confirm;
+use machine::patience::Patience;
 
 use self::documents::{read_document, read_plan};
 use self::say::{say, to_console};
@@ -42,6 +43,8 @@ const PATIENCE_SLOW: Duration = Duration::from_mins(2);
 const SLOW_BOOT: Duration = Duration::from_mins(1);
 /// How long it waits where nothing falls short and a name server has not answered.
 const PATIENCE_UNKNOWN: Duration = Duration::from_secs(10);
+/// The longest on a machine however busy: the unit of the comparison has ten minutes.
+const LONGEST: Duration = Duration::from_mins(8);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -104,6 +107,7 @@ fn patiently(plan: &Plan, baseline: &Baseline, kept: &Result<KeptFound, String>)
         _ => PATIENCE,
     };
     let start = Instant::now();
+    let (mut may_come, mut unknown) = (Patience::new(patience), Patience::new(PATIENCE_UNKNOWN));
     loop {
         let live = live::read(plan, kept);
         let findings = confirm::compare(plan, baseline, &live);
@@ -113,14 +117,14 @@ fn patiently(plan: &Plan, baseline: &Baseline, kept: &Result<KeptFound, String>)
                 .iter()
                 .any(|f| f.verdict == verdict && code(f.code))
         };
-        let limit = if waits(Verdict::Short) {
-            patience
-        } else if waits(Verdict::Unknown) {
-            PATIENCE_UNKNOWN
+        // Both run on; which of them counts may change from look to look.
+        let (over, unknown_over) = (may_come.is_over(), unknown.is_over());
+        let enough = if waits(Verdict::Short) {
+            over
         } else {
-            Duration::ZERO
+            unknown_over || !waits(Verdict::Unknown)
         };
-        if start.elapsed() >= limit {
+        if enough || start.elapsed() > LONGEST {
             return Confirm::new(findings, start.elapsed().as_secs_f64());
         }
         std::thread::sleep(PAUSE);

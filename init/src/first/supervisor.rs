@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
+use machine::patience::Patience;
 use machine::sysrq;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -154,9 +155,10 @@ fn wait(mut worker: Child, guard: &mut Guard) -> std::io::Result<Ended> {
         if let Some(why) = overdue(current_step::read(), start.elapsed()) {
             log::error!("{why}");
             worker.kill()?;
-            let killed = Instant::now();
+            let mut patience = Patience::new(VANISH);
             let mut gone = false;
-            while !gone && killed.elapsed() < VANISH {
+            while !gone && !patience.is_over() {
+                guard.all_is_well();
                 std::thread::sleep(TICK);
                 gone = worker.try_wait()?.is_some();
             }
@@ -222,9 +224,9 @@ fn leave_log(why: &str, guard: &mut Guard) -> bool {
             return true;
         }
     };
-    let start = Instant::now();
+    let mut patience = Patience::new(LEAVE);
     while matches!(child.try_wait(), Ok(None)) {
-        if start.elapsed() > LEAVE {
+        if patience.is_over() {
             log::warn!("the log cannot be left: the disk does not answer");
             let _ = child.kill();
             return false;

@@ -7,9 +7,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
+use machine::patience::Patience;
 use machine::{log_line, processes};
 use nix::sys::signal::{self, SigSet, SigmaskHow, Signal};
 use nix::unistd::Pid;
@@ -151,7 +152,7 @@ fn leave_control_groups() {
 
 /// Ends every process but this one.
 fn end_everybody() -> Result<()> {
-    let start = Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     loop {
         // All that may be signalled but PID 1. Nobody there is as good.
         let _ = signal::kill(Pid::from_raw(-1), Signal::SIGKILL);
@@ -164,7 +165,7 @@ fn end_everybody() -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        if start.elapsed() > PATIENCE {
+        if patience.is_over() {
             let names: Vec<_> = left
                 .iter()
                 .map(|p| format!("{} ({})", p.name, p.pid))
@@ -228,7 +229,7 @@ fn unmount_old_root() -> Result<()> {
     let device = mounts::at(&read_mounts()?, Path::new(OLD))
         .context("the old root is not where it was put")?
         .device;
-    let start = Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     loop {
         let left = below_old(&read_mounts()?);
         if left.is_empty() {
@@ -245,12 +246,12 @@ fn unmount_old_root() -> Result<()> {
         if held.is_empty() {
             continue;
         }
-        if start.elapsed() > PATIENCE {
+        if patience.is_over() {
             give_up_kernel_filesystems(&held)?;
         }
         std::thread::sleep(PAUSE);
     }
-    prove_free(device, start)
+    prove_free(device)
 }
 
 fn read_mounts() -> Result<Vec<Mount>> {
@@ -301,7 +302,8 @@ fn holders() -> String {
 }
 
 /// A device that is mounted anywhere cannot be opened exclusively.
-fn prove_free((major, minor): (u32, u32), start: Instant) -> Result<()> {
+fn prove_free((major, minor): (u32, u32)) -> Result<()> {
+    let mut patience = Patience::new(PATIENCE);
     let node = block::by_number(major, minor)
         .with_context(|| format!("look up the old root's device {major}:{minor}"))?
         .node();
@@ -310,7 +312,7 @@ fn prove_free((major, minor): (u32, u32), start: Instant) -> Result<()> {
         match rustix::fs::open(&node, flags, Mode::empty()) {
             Ok(_) => return Ok(()),
             // The last to let go may take a moment.
-            Err(Errno::BUSY) if start.elapsed() < 2 * PATIENCE => std::thread::sleep(PAUSE),
+            Err(Errno::BUSY) if !patience.is_over() => std::thread::sleep(PAUSE),
             Err(e) => {
                 return Err(e).with_context(|| {
                     format!("the old root's device {} is still in use", node.display())

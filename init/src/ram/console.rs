@@ -81,7 +81,7 @@ impl Log for Consoles {
     fn log(&self, record: &Record) {
         let text = log_line::text(record);
         log_line::to_kernel_log(&text);
-        let line = format!("{}\r\n", text.replace('\n', "\r\n"));
+        let line = format!("{text}\r\n");
         let mut files = self
             .files
             .lock()

@@ -52,8 +52,13 @@ pub fn ask(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     ));
     if findings.iter().any(Finding::refuses) {
         bail!(
-            "the machine is not as it was when the checks agreed\n{}",
-            finding::refusals(&findings).trim_end()
+            "the machine is not as it was when the checks agreed: {}",
+            // An error is one line.
+            finding::refusals(&findings)
+                .lines()
+                .map(str::trim)
+                .collect::<Vec<_>>()
+                .join("; ")
         );
     }
     log::info!("check: {} checks agree once more", findings.len());

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::accounts::Accounts;
 use formats::facts::{Facts, Firmware, Kexec, Mount, Root};
+use formats::identity::Home;
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, meminfo, os_release, processes};
@@ -117,7 +118,7 @@ fn accounts() -> Result<Accounts, String> {
 }
 
 /// Where people's own files are: homes that may not be kept, but whose keys come along.
-fn homes(accounts: &Result<Accounts, String>) -> Vec<String> {
+fn homes(accounts: &Result<Accounts, String>) -> Vec<Home> {
     let Ok(accounts) = accounts else {
         return Vec::new();
     };
@@ -125,7 +126,11 @@ fn homes(accounts: &Result<Accounts, String>) -> Vec<String> {
     let people = accounts.users.iter();
     people
         .filter(|user| (first..=last).contains(&user.uid) || user.password)
-        .map(|user| user.home.clone())
+        .map(|user| Home {
+            path: user.home.clone(),
+            uid: user.uid,
+            gid: user.gid,
+        })
         .collect()
 }
 

@@ -1,8 +1,8 @@
 //! What a check found: the built-in ones and the operator's own give the same.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
+use formats::printable::Page;
 use serde::Serialize;
 
 /// What a check found.
@@ -48,22 +48,22 @@ impl Finding {
 /// The findings that do not just pass, in lines: the session shows them, and a run that is refused
 /// has them as its error.
 pub fn refusals(findings: &[Finding]) -> String {
-    let mut text = String::new();
+    let mut text = Page::default();
     for finding in findings.iter().filter(|f| f.verdict != Verdict::Pass) {
         let word = match finding.verdict {
             Verdict::Pass | Verdict::Note => "note by",
             Verdict::Refuse => "refused by",
             Verdict::Forced => "forced by",
         };
-        let _ = writeln!(
+        writeln!(
             text,
             "{word} {}: {}",
             finding.code,
             finding.found.as_deref().unwrap_or_default()
         );
         if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "  remedy: {remedy}");
+            writeln!(text, "  remedy: {remedy}");
         }
     }
-    text
+    text.into_text()
 }

@@ -7,12 +7,12 @@ pub mod earlier;
 pub mod facts;
 pub mod finding;
 pub mod first_process;
-mod identity;
+pub mod identity;
 pub mod kept;
 pub mod mounts;
 mod network;
 pub mod own_checks;
 #[cfg(test)]
-mod plain_machine;
+pub mod plain_machine;
 pub mod take;
 pub mod wishes;

@@ -111,7 +111,7 @@ pub(super) fn accounts(root: u32) -> Accounts {
     }
 }
 
-pub(super) fn machine() -> Facts {
+pub(crate) fn machine() -> Facts {
     Facts {
         hostname: "shop1".into(),
         architecture: "x86_64".into(),

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use formats::entry::{Entry, KexecCall};
 use formats::keep::{KeepPath, KeepPathError};
 use formats::plan::PayloadAt;
+use formats::printable;
 use formats::steps::Mode;
 use formats::Document;
 
@@ -220,7 +221,7 @@ impl Cli {
                 match &survey.plan {
                     Ok(plan) if json => print!("{}", plan.to_json()),
                     Ok(plan) => print!("{}", plan::text(plan)),
-                    Err(why) => eprintln!("no plan: {why}"),
+                    Err(why) => eprintln!("no plan: {}", printable::line(&why.to_string())),
                 }
                 eprint!("{}", finding::refusals(&survey.findings));
                 Ok(exit(&survey))
@@ -245,7 +246,7 @@ impl Cli {
             }
             Command::ProbeMount { target } => {
                 // That it answers is what was wanted; with what does not matter.
-                let _ = storage::answers::probe(&target);
+                let _ = machine::answers::probe(&target);
                 Ok(Exit::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

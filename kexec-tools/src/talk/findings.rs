@@ -1,51 +1,98 @@
 //! What the checks found, as people and programs read it: meaning without colour.
 
-use std::fmt::Write;
+use formats::facts::Facts;
+use formats::printable::Page;
 
 use crate::survey::finding::{Finding, Verdict};
 use crate::survey::take::Survey;
 
 /// All findings and, below them, what they come to.
 pub fn text(survey: &Survey) -> String {
-    let mut text = String::new();
-    let facts = &survey.facts;
-    let _ = writeln!(
+    lines(&survey.facts, &survey.findings)
+}
+
+fn lines(facts: &Facts, findings: &[Finding]) -> String {
+    let mut text = Page::default();
+    writeln!(
         text,
         "{}: {} on Linux {}, {}",
         facts.hostname, facts.os.pretty_name, facts.kernel, facts.architecture
     );
-    for finding in &survey.findings {
+    for finding in findings {
         let mark = match finding.verdict {
             Verdict::Pass => "ok",
             Verdict::Note => "note",
             Verdict::Refuse => "REFUSED",
             Verdict::Forced => "forced",
         };
-        let _ = writeln!(text, "  {mark:8} {:16} {}", finding.code, finding.question);
+        writeln!(text, "  {mark:8} {:16} {}", finding.code, finding.question);
         if let Some(found) = &finding.found {
-            let _ = writeln!(text, "  {:8} {:16} found: {found}", "", "");
+            writeln!(text, "  {:8} {:16} found: {found}", "", "");
         }
         if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "  {:8} {:16} remedy: {remedy}", "", "");
+            writeln!(text, "  {:8} {:16} remedy: {remedy}", "", "");
         }
     }
-    let refused = survey.findings.iter().filter(|f| f.refuses()).count();
-    let _ = if refused == 0 {
+    let refused = findings.iter().filter(|f| f.refuses()).count();
+    if refused == 0 {
         writeln!(
             text,
             "This machine may be reinstalled. Nothing was changed."
-        )
+        );
     } else {
         writeln!(
             text,
             "{refused} of {} checks refuse. Nothing was changed.",
-            survey.findings.len()
-        )
-    };
-    text
+            findings.len()
+        );
+    }
+    text.into_text()
 }
 
 /// The findings as a JSON array.
 pub fn json(findings: &[Finding]) -> String {
     serde_json::to_string_pretty(findings).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survey::finding::refusals;
+    use crate::survey::plain_machine::machine;
+
+    /// What a customer may call a process: move up, clear the line, write another verdict.
+    const HOSTILE: &str =
+        "x\u{1b}[1A\u{1b}[2K\r  ok       stuck\nThis machine may be reinstalled.\u{9b}8m\u{202e}";
+
+    #[test]
+    fn a_name_cannot_repaint_a_refusal_and_programs_read_it_exactly() {
+        let findings = [Finding {
+            code: "stuck".into(),
+            question: "Can every process be ended?".into(),
+            reads: "/proc".into(),
+            verdict: Verdict::Refuse,
+            found: Some(format!("{HOSTILE} (4711)")),
+            remedy: Some("reboot".into()),
+        }];
+        let shown = "x\\u{1b}[1A\\u{1b}[2K\\r  ok       stuck\\nThis machine may be reinstalled.\\u{9b}8m\\u{202e} (4711)";
+        let mut facts = machine();
+        facts.hostname = "shop\u{1b}[8m\n".to_owned();
+        let text = lines(&facts, &findings);
+        let text: Vec<&str> = text.lines().collect();
+        assert!(text[0].starts_with("shop\\u{1b}[8m\\n: "), "{}", text[0]);
+        assert!(text[1].starts_with("  REFUSED  stuck "), "{}", text[1]);
+        assert!(
+            text[2].ends_with(&format!(" found: {shown}")),
+            "{}",
+            text[2]
+        );
+        assert_eq!(text.len(), 5);
+        let said = refusals(&findings);
+        assert_eq!(
+            said,
+            format!("refused by stuck: {shown}\n  remedy: reboot\n")
+        );
+        let read: serde_json::Value = serde_json::from_str(&json(&findings)).unwrap();
+        assert_eq!(read[0]["found"], format!("{HOSTILE} (4711)"));
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use formats::plan::Plan;
+use formats::printable;
 use formats::steps::Mode;
 
 use crate::exit::Exit;
@@ -49,7 +50,10 @@ fn consents(plan: &Plan) -> Result<bool> {
         Mode::Reinstall => "reinstall it",
         Mode::Rehearse => "rehearse: its services stop, it comes back as it is",
     };
-    eprint!("\nType the machine's name ({hostname}) to {what}: ");
+    eprint!(
+        "\nType the machine's name ({}) to {what}: ",
+        printable::line(hostname)
+    );
     io::stderr().flush().ok();
     let mut answer = String::new();
     io::stdin()
@@ -101,6 +105,7 @@ fn show_from(log: &Path, from: u64) -> u64 {
         file.read_to_end(&mut text)
     });
     // A log that cannot be read now is read the next time; a terminal that is gone does not matter.
-    let _ = io::stderr().write_all(&text);
+    let text = printable::text(&String::from_utf8_lossy(&text));
+    let _ = io::stderr().write_all(text.as_bytes());
     from + read.unwrap_or(0) as u64
 }

@@ -1,9 +1,9 @@
 //! `status`: what earlier runs left, judged, as people read it: plain text, meaning without colour.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
+use formats::printable::Page;
 use formats::steps::Place;
 use formats::Document;
 use plan::status;
@@ -49,26 +49,26 @@ pub fn show(run: Option<&str>, json: bool, svg: Option<&Path>) -> Result<Exit> {
 
 /// All runs.
 fn text(status: &Status, evidence: &[Evidence]) -> String {
-    let mut t = String::new();
+    let mut t = Page::default();
     if status.runs.is_empty() {
-        let _ = writeln!(t, "No run has left anything on this machine.");
+        writeln!(t, "No run has left anything on this machine.");
     }
     for (run, evidence) in status.runs.iter().zip(evidence) {
         one(&mut t, run, evidence);
     }
     if status.kexec_loaded {
-        let _ = writeln!(
+        writeln!(
             t,
             "A kernel is loaded for kexec: the next reboot may enter it."
         );
     }
-    t
+    t.into_text()
 }
 
-fn one(t: &mut String, run: &RunStatus, evidence: &Evidence) {
-    let _ = writeln!(t, "Run {}", run.run);
+fn one(t: &mut Page, run: &RunStatus, evidence: &Evidence) {
+    writeln!(t, "Run {}", run.run);
     let mut line = |name: &str, text: &str| {
-        let _ = writeln!(t, "  {name:14} {text}");
+        writeln!(t, "  {name:14} {text}");
     };
     let what = match (run.mode, &run.from, &run.to) {
         (Some(mode), Some(from), Some(to)) => format!("{}: {from} to {to}", mode.command()),

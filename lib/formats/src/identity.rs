@@ -18,6 +18,10 @@ pub struct OldIdentity {
     pub fstab: String,
     /// Host keys of the ssh server.
     pub host_keys: Vec<HostKey>,
+    /// What the ssh server's configuration takes away from people, and will not be there, one setting
+    /// each: `/etc/ssh/sshd_config: Match Group sftp: ForceCommand internal-sftp`.
+    #[serde(default)]
+    pub ssh_restrictions: Vec<String>,
     /// The name of the time zone: `Europe/Madrid`; `None` is UTC or unknown.
     pub timezone: Option<String>,
     /// Lines of /etc/default/locale or /etc/locale.conf, without comments.
@@ -28,6 +32,9 @@ pub struct OldIdentity {
     pub devices: Vec<DeviceFacts>,
     /// Files that exist of those that are carried as they are.
     pub copied: Vec<String>,
+    /// Those of them that are in somebody's home, and are read as that person would read them.
+    #[serde(default)]
+    pub in_homes: Vec<InHome>,
     /// What is in the old OS and stays behind, by kind: `("crontabs", ["/etc/cron.d/shop"])`.
     pub left: Vec<(String, Vec<String>)>,
     /// Paths that are kept; what is there is there in the new OS too.
@@ -46,6 +53,34 @@ impl OldIdentity {
     /// Is a path of the old OS there in the new one because it is kept?
     pub fn keeps(&self, path: &str) -> bool {
         self.kept.iter().any(|kept| is_below(path, kept))
+    }
+}
+
+/// Somebody's home.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Home {
+    /// Where it is, by passwd(5).
+    pub path: String,
+    /// Whose it is.
+    pub uid: u32,
+    /// Their group.
+    pub gid: u32,
+}
+
+/// A file in somebody's home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InHome {
+    /// The home.
+    pub home: Home,
+    /// The file, relative to it.
+    pub name: String,
+}
+
+impl InHome {
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.home.path.trim_end_matches('/'), self.name)
     }
 }
 
@@ -116,6 +151,9 @@ pub struct IdentityPlan {
     /// Those of them that are private host keys: they come with mode 0600, root's, without an
     /// access control list, for the ssh server takes no others; links to them become files.
     pub private: Vec<String>,
+    /// Those of them that are in somebody's home, and are read as that person would read them.
+    #[serde(default)]
+    pub in_homes: Vec<InHome>,
     /// Files that are written.
     pub files: Vec<NewFile>,
     /// Lines that are added to fstab(5) of the new OS, behind the root's.

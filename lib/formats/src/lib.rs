@@ -20,6 +20,7 @@ pub mod network;
 pub mod outcomes;
 pub mod payload;
 pub mod plan;
+pub mod printable;
 pub mod rehearsal;
 pub mod report;
 pub mod staged;

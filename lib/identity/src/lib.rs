@@ -16,4 +16,5 @@ pub mod mount_options;
 mod mounts;
 pub mod names;
 pub mod plan;
+pub mod ssh_access;
 mod zones;

@@ -9,6 +9,7 @@ use super::fstab::{self, Fields};
 use super::mount_options::{translate, Translated};
 use formats::identity::{DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
 use formats::keep::is_below;
+use formats::printable;
 
 /// Filesystems that the OS mounts by itself, with nothing of anybody's in them.
 const OS_OWN: [&str; 18] = [
@@ -365,9 +366,7 @@ fn udev_text(name: &str) -> String {
 
 /// A line as it can be shown and written behind `#`.
 fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    printable::line(text).into_owned()
 }
 
 /// Is a file of the old OS there in the new one?

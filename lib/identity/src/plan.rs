@@ -64,6 +64,7 @@ pub fn plan(
     };
     plan.copied
         .extend(old.copied.iter().filter(|path| ours(path)).cloned());
+    plan.in_homes.clone_from(&old.in_homes);
     plan.copied.sort();
     plan.copied.dedup();
     for file in &plan.files {
@@ -168,12 +169,7 @@ fn of_host_key(path: &str, keys: &[HostKey]) -> bool {
 
 /// A kind of things that stay behind, in a line.
 fn left(kind: &str, items: &[String]) -> String {
-    let clean = |item: &String| -> String {
-        item.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
-    };
-    let named: Vec<String> = items.iter().take(NAMED).map(clean).collect();
+    let named: Vec<&str> = items.iter().take(NAMED).map(String::as_str).collect();
     let more = match items.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),

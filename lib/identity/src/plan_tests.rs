@@ -553,9 +553,9 @@ fn what_stays_behind_is_counted_when_it_is_much() {
         ..old()
     };
     let plan = plan(&old, &new(), ROOT).unwrap();
-    assert!(plan.left[0].starts_with("cron jobs: /etc/cron.d/0 , /etc/cron.d/1 ,"));
+    assert!(plan.left[0].starts_with("cron jobs: /etc/cron.d/0\n, /etc/cron.d/1\n,"));
     assert!(
-        plan.left[0].ends_with("/etc/cron.d/19  and 3 more"),
+        plan.left[0].ends_with("/etc/cron.d/19\n and 3 more"),
         "{}",
         plan.left[0]
     );

@@ -6,6 +6,7 @@
 //! [`storage`] and [`bootpath`] beside it, and the floors below.
 
 pub mod accounts;
+pub mod answers;
 pub mod bus_masters;
 pub mod condition;
 pub mod consoles;
@@ -13,6 +14,8 @@ pub mod log_line;
 pub mod meminfo;
 pub mod modules;
 pub mod os_release;
+pub mod patience;
+pub mod plain_file;
 pub mod processes;
 pub mod step_record;
 pub mod sysrq;

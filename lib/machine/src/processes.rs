@@ -43,6 +43,28 @@ pub fn all() -> io::Result<Vec<Process>> {
     Ok(processes)
 }
 
+/// The first number of people's accounts; services have those below (Debian's, Red Hat's since 2014,
+/// systemd's).
+const FIRST_PERSON: u32 = 1000;
+/// The last: behind it are `nobody` and the numbers that systemd gives services for a while.
+const LAST_PERSON: u32 = 60_000;
+
+/// Whether a process belongs to a person and not to root or a service. What such a process calls
+/// itself proves nothing.
+#[must_use]
+pub fn is_a_persons(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status"))
+        .ok()
+        .and_then(|status| real_user(&status))
+        .is_some_and(|uid| (FIRST_PERSON..=LAST_PERSON).contains(&uid))
+}
+
+/// The number of the user who started it, in /proc/pid/status: real, effective, saved, filesystem.
+fn real_user(status: &str) -> Option<u32> {
+    let numbers = status.lines().find_map(|l| l.strip_prefix("Uid:"))?;
+    numbers.split_whitespace().next()?.parse().ok()
+}
+
 /// `PF_KTHREAD` in the flags of /proc/pid/stat.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
@@ -124,6 +146,21 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn a_persons_process_is_known_by_its_number() {
+        let mut child = std::process::Command::new("sleep");
+        let mut child = std::os::unix::process::CommandExt::uid(&mut child, 1234)
+            .arg("60")
+            .spawn()
+            .expect("start as another user: needs root");
+        let (theirs, ours) = (child.id() as i32, std::process::id() as i32);
+        let found = (is_a_persons(theirs), is_a_persons(ours));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, (true, false));
+        assert_eq!(real_user("Name:\tx\nUid:\t1001\t0\t0\t0\n"), Some(1001));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use crate::steps::COMMIT;
 use formats::outcomes::{StepOutcome, StepResult};
 use formats::plan::Plan;
+use formats::printable;
 use formats::steps::{Mode, OnFailure, Place, Step};
 
 /// Lengths in user units; the font has a fixed width, so that text fits where it was counted.
@@ -435,17 +436,18 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// Text for XML: what has a meaning there is named, what XML does not allow becomes a mark.
+/// Text for XML, on one line: what has a meaning there is named, what would steer what shows it is
+/// escaped, what XML does not allow becomes a mark.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable::line(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\t' | '\n' => out.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            '\t' => out.push(' '),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -13,6 +13,7 @@ use formats::keep::{Fate, KeepSet};
 
 use super::error::TreeError;
 use super::header::{Entry, Kind, BLOCK, END};
+use super::home::FromHome;
 use super::lookup::Lookup;
 use super::pack::{open, unchanged};
 use super::parents::{split, Parents};
@@ -30,8 +31,6 @@ pub enum Treatment {
     /// As it is: a file, a link, or a directory with everything in it. Links on the way are
     /// refused.
     AsItIs,
-    /// As the file that it leads to, links or not, with its owner, mode and attributes.
-    Through,
     /// As the file that it leads to, root's, with these permission bits and no attributes, so that
     /// no access control list lets anybody else in.
     Roots(u32),
@@ -43,13 +42,17 @@ pub fn pack_paths(root: BorrowedFd<'_>, paths: &[&str]) -> Result<Vec<u8>, TreeE
         .iter()
         .map(|path| (*path, Treatment::AsItIs))
         .collect();
-    pack_items(root, &items)
+    pack_items(root, &items, &[])
 }
 
 /// Packs the named paths below `root`, with the directories that lead to them, as one plain tar
-/// archive. Paths are relative to the root or absolute; `..` is refused. Reading extended
-/// attributes and following links needs /proc.
-pub fn pack_items(root: BorrowedFd<'_>, items: &[(&str, Treatment)]) -> Result<Vec<u8>, TreeError> {
+/// archive, and with them what was read from homes. Paths are relative to the root or absolute;
+/// `..` is refused. Reading extended attributes and following links needs /proc.
+pub fn pack_items(
+    root: BorrowedFd<'_>,
+    items: &[(&str, Treatment)],
+    from_homes: &[FromHome],
+) -> Result<Vec<u8>, TreeError> {
     let mut names: BTreeMap<Vec<u8>, Option<Treatment>> = BTreeMap::new();
     for (path, treatment) in items {
         let path = path.trim_matches('/').as_bytes();
@@ -75,13 +78,10 @@ pub fn pack_items(root: BorrowedFd<'_>, items: &[(&str, Treatment)]) -> Result<V
     let mut parents = Parents::new(lookup, root);
     let mut archive = Archive { bytes: Vec::new() };
     for (path, treatment) in &names {
-        let treatment = match treatment {
-            None if through(path) => Some(Treatment::Through),
-            other => *other,
-        };
         let real = match treatment {
+            None if through(path) => real(root, path)?,
             None | Some(Treatment::AsItIs) => path.clone(),
-            Some(Treatment::Through | Treatment::Roots(_)) => real(root, path)?,
+            Some(Treatment::Roots(_)) => real(root, path)?,
         };
         let (dir, name) = parents.of(&real)?;
         let Some(found) = look(dir, &name, &real)? else {
@@ -91,7 +91,7 @@ pub fn pack_items(root: BorrowedFd<'_>, items: &[(&str, Treatment)]) -> Result<V
         let mut entry = found.entry.clone();
         entry.path.clone_from(path);
         if let Some(Treatment::Roots(mode)) = treatment {
-            entry.mode = mode;
+            entry.mode = *mode;
             (entry.uid, entry.gid) = (0, 0);
             entry.attributes.clear();
         }
@@ -114,6 +114,9 @@ pub fn pack_items(root: BorrowedFd<'_>, items: &[(&str, Treatment)]) -> Result<V
                 archive.add(&mut parents, &entry, &found)?;
             }
         }
+    }
+    for read in from_homes {
+        archive.add_read(read, &names)?;
     }
     let mut bytes = archive.bytes;
     bytes.resize(bytes.len() + END as usize, 0);
@@ -165,6 +168,29 @@ impl Archive {
         unchanged(&file, found)?;
         // Unchanged in size and time, so this only fills the last block.
         self.bytes.resize(end.next_multiple_of(BLOCK as usize), 0);
+        Ok(())
+    }
+
+    /// Adds a file that was read already, and of the directories that lead to it those that are not
+    /// in the archive.
+    fn add_read(
+        &mut self,
+        read: &FromHome,
+        names: &BTreeMap<Vec<u8>, Option<Treatment>>,
+    ) -> Result<(), TreeError> {
+        for entry in &read.entries {
+            if names.contains_key(&entry.path) {
+                continue;
+            }
+            let header = entry.header();
+            self.bytes
+                .extend(header.map_err(|e| TreeError::io("describe", &entry.path, e))?);
+            if let Kind::File { .. } = entry.kind {
+                let end = self.bytes.len() + read.bytes.len();
+                self.bytes.extend_from_slice(&read.bytes);
+                self.bytes.resize(end.next_multiple_of(BLOCK as usize), 0);
+            }
+        }
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! What can go wrong with a tree, as operation, object and cause.
 
-use std::fmt::Write as _;
 use std::io;
 
 use thiserror::Error;
@@ -124,27 +123,11 @@ impl TreeError {
     }
 }
 
-/// A path as a person can read it on any console: an absolute path, control characters and bytes
-/// that are no UTF-8 escaped.
+/// A path as a person can read it on any console: absolute, and otherwise as
+/// [`formats::printable::name`] has it.
 pub(super) fn printable(path: &[u8]) -> String {
-    let mut text = String::with_capacity(path.len() + 1);
-    if !path.starts_with(b"/") {
-        text.push('/');
-    }
-    for chunk in path.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() || character == '\\' {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
+    let slash = if path.starts_with(b"/") { "" } else { "/" };
+    format!("{slash}{}", formats::printable::name(path))
 }
 
 #[cfg(test)]

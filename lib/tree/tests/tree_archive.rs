@@ -8,7 +8,7 @@ use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
 use formats::keep::KeepSet;
-use tree::{pack_items, pack_paths, unpack_tar, Treatment};
+use tree::{pack_items, pack_paths, read_from_home, unpack_tar, HomeFile, Treatment};
 use tree_fixture::{assert_same, keep, run, snapshot, Disk};
 
 #[test]
@@ -137,14 +137,20 @@ fn a_host_key_comes_as_the_server_wants_it() {
     disk.file("old/etc/keys/real", "another");
     symlink("/etc/keys/real", disk.path("old/etc/ssh/linked")).unwrap();
     symlink("etc", disk.path("old/config")).unwrap();
-    disk.file("old/etc/authorized", "me");
+    disk.file("old/etc/.ssh/authorized", "me");
     let old = File::open(disk.path("old")).unwrap();
     let items = [
         ("/etc/ssh/ssh_host_rsa_key", Treatment::Roots(0o600)),
         ("/etc/ssh/linked", Treatment::Roots(0o600)),
-        ("/config/authorized", Treatment::Through),
     ];
-    let archive = pack_items(old.as_fd(), &items).unwrap();
+    let keys = HomeFile {
+        home: "/config",
+        name: ".ssh/authorized",
+        uid: 0,
+        gid: 0,
+    };
+    let keys = read_from_home(&disk.path("old"), keys).unwrap().unwrap();
+    let archive = pack_items(old.as_fd(), &items, &[keys]).unwrap();
     disk.dir("new");
     let new = File::open(disk.path("new")).unwrap();
     unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap();
@@ -162,7 +168,7 @@ fn a_host_key_comes_as_the_server_wants_it() {
         .unwrap()
         .is_dir());
     assert_eq!(
-        fs::read_to_string(disk.path("new/config/authorized")).unwrap(),
+        fs::read_to_string(disk.path("new/config/.ssh/authorized")).unwrap(),
         "me"
     );
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use formats::facts::RootIdentity;
+use machine::patience::Patience;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
 use storage::{mounts, root};
@@ -24,7 +25,7 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Finds it.
 pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
-    let start = Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     let mut seen_at: Option<Instant> = None;
     let found = loop {
         drivers.load_for_hardware()?;
@@ -33,7 +34,7 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
             Some(_) => {
                 seen_at.get_or_insert_with(Instant::now);
             }
-            None if start.elapsed() > PATIENCE => bail!(
+            None if patience.is_over() => bail!(
                 "no disk with the root filesystem {} appeared within {} s; is the driver of its controller in the image?",
                 identity.fs_uuid,
                 PATIENCE.as_secs()

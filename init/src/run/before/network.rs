@@ -6,11 +6,12 @@
 //! rescue shell has it.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use formats::network::Gateway;
 use formats::plan::Plan;
+use machine::patience::Patience;
 use network::{bring_up, probe, BroughtUp};
 use plan::resolve;
 
@@ -43,7 +44,7 @@ fn try_prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
     drivers
         .load_named(&resolve::link_modules(network))
         .context("load the modules for bonds, VLANs and bridges")?;
-    let deadline = Instant::now() + HARDWARE;
+    let mut patience = Patience::new(HARDWARE);
     let mut waiting_for = None;
     let links = loop {
         drivers.load_for_hardware()?;
@@ -51,7 +52,7 @@ fn try_prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
             Ok(links) => break links,
             // Hardware may still appear; a kernel that does not know what it is asked for will not
             // learn it.
-            Err(e) if e.is_lasting() || Instant::now() > deadline => {
+            Err(e) if e.is_lasting() || patience.is_over() => {
                 return Err(e).context("bring up the network in the RAM environment");
             }
             Err(e) => {

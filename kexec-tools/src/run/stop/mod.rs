@@ -12,10 +12,11 @@ mod systemd;
 mod upstart;
 
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use formats::facts::InitSystem;
+use machine::patience::Patience;
 use machine::processes::{self, Process};
 use machine::sysrq;
 use rustix::process::{kill_process, Pid, Signal};
@@ -24,8 +25,10 @@ use rustix::process::{kill_process, Pid, Signal};
 const SERVICES: Duration = Duration::from_mins(5);
 /// How long processes get after SIGTERM.
 const TERM: Duration = Duration::from_secs(10);
-/// How long processes get to vanish after SIGKILL.
-const KILL: Duration = Duration::from_secs(10);
+/// How long processes get to vanish after SIGKILL. One that has its turn is gone in a moment; one that
+/// waits for a disk is gone when the disk answers, and disks give up after some ten seconds at most.
+const KILL: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Stops services, as this init does.
 pub fn stop(init: &InitSystem) -> Result<()> {
@@ -47,12 +50,17 @@ pub fn stop(init: &InitSystem) -> Result<()> {
 
 /// Ends every process but PID 1 and this one.
 pub fn end_processes() -> Result<()> {
+    end_within(TERM, KILL)
+}
+
+fn end_within(term: Duration, kill: Duration) -> Result<()> {
     signal_all(Signal::TERM)?;
-    if wait_until_gone(TERM)?.is_empty() {
-        return Ok(());
+    let mut patience = Patience::new(term);
+    // That a look finds nobody is no proof before the kill: who forks and ends is missed by it.
+    while !patience.is_over() && !others()?.is_empty() {
+        std::thread::sleep(PAUSE);
     }
-    signal_all(Signal::KILL)?;
-    let left = wait_until_gone(KILL)?;
+    let left = kill_until_gone(kill)?;
     if left.is_empty() {
         return Ok(());
     }
@@ -134,14 +142,24 @@ fn signal_all(signal: Signal) -> Result<()> {
     Ok(())
 }
 
-fn wait_until_gone(patience: Duration) -> Result<Vec<Process>> {
-    let start = Instant::now();
+/// Kills until nobody is left, or the time is over: gives those who are left.
+///
+/// One signal to all is sent while nobody can fork. A list of processes is out of date before its end
+/// is reached, and a program that forks and ends over and over is never found at home. Who is left
+/// after that signal cannot fork any more, so that the look behind it misses nobody.
+fn kill_until_gone(limit: Duration) -> Result<Vec<Process>> {
+    let mut patience = Patience::new(limit);
     loop {
+        // To whom it may be sent but PID 1 and this process. That nobody is there is as good.
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(-1),
+            nix::sys::signal::Signal::SIGKILL,
+        );
         let left = others()?;
-        if left.is_empty() || start.elapsed() > patience {
+        if left.is_empty() || patience.is_over() {
             return Ok(left);
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -155,5 +173,50 @@ mod tests {
         assert!(!within(Duration::from_millis(10), || std::thread::sleep(
             Duration::from_mins(10)
         )));
+    }
+
+    /// In a namespace of its own, where it may kill everybody: programs that ignore SIGTERM and are
+    /// another process at every look.
+    #[test]
+    fn nobody_outlives_the_kill_by_forking() {
+        const INSIDE: &str = "REROOT_TEST_INSIDE";
+        if std::env::var_os(INSIDE).is_some() {
+            let ended = end_within(Duration::from_millis(300), Duration::from_secs(20));
+            let left: Vec<_> = others().unwrap();
+            assert!(ended.is_ok() && left.is_empty(), "{ended:?} {left:?}");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("forks");
+        std::fs::write(&program, "trap '' TERM\nsh \"$0\" &\n").unwrap();
+        // PID 1 of the namespace takes in orphans, and stays.
+        let script = "for i in 1 2 3; do sh \"$1\" & done\n\
+            \"$2\" --exact run::stop::tests::nobody_outlives_the_kill_by_forking & test=$!\n\
+            wait $test";
+        for round in 0..5 {
+            let said = std::process::Command::new("timeout")
+                .args([
+                    "-s",
+                    "KILL",
+                    "120",
+                    "unshare",
+                    "--pid",
+                    "--fork",
+                    "--mount-proc",
+                ])
+                .args(["--kill-child", "sh", "-c", script, "sh"])
+                .arg(&program)
+                .arg(std::env::current_exe().unwrap())
+                .env(INSIDE, "1")
+                .output()
+                .expect("unshare: needs root and util-linux");
+            let text = String::from_utf8_lossy(&said.stdout);
+            assert!(
+                said.status.success(),
+                "round {round}: {}: {text}",
+                said.status
+            );
+            assert!(text.contains("1 passed"), "round {round}: {text}");
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The old OS's own programs, called with a limit of time.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
+use machine::patience::Patience;
 
-/// Runs a program that must succeed within `patience`.
-pub fn succeed(command: &mut Command, patience: Duration) -> Result<()> {
+/// Runs a program that must succeed within a time, more of it where the machine is busy.
+pub fn succeed(command: &mut Command, limit: Duration) -> Result<()> {
     let call = shown(command);
     let mut child = command
         .stdin(Stdio::null())
@@ -14,7 +15,7 @@ pub fn succeed(command: &mut Command, patience: Duration) -> Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("start {call}"))?;
-    let start = Instant::now();
+    let mut patience = Patience::new(limit);
     loop {
         match child
             .try_wait()
@@ -22,10 +23,10 @@ pub fn succeed(command: &mut Command, patience: Duration) -> Result<()> {
         {
             Some(status) if status.success() => return Ok(()),
             Some(status) => bail!("{call}: {status}"),
-            None if start.elapsed() > patience => {
+            None if patience.is_over() => {
                 let _ = child.kill();
                 let _ = child.wait();
-                bail!("{call} did not end within {} s", patience.as_secs());
+                bail!("{call} did not end within {} s", limit.as_secs());
             }
             None => std::thread::sleep(Duration::from_millis(100)),
         }

@@ -127,6 +127,19 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| joined(&resolve::identity(c.facts, c.manifest).err()?),
     },
     Check {
+        code: "ssh-restrictions",
+        question: "Does nobody get more by ssh than they had?",
+        reads: "/etc/ssh/sshd_config and what it includes, the keep list, the image's carry list",
+        force: Allowed,
+        again: &[],
+        remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d work with OpenSSH 8.2 and later), or write it into the image; force it if the new OS's own settings are enough",
+        against: |c| {
+            // Without a server nobody gets in.
+            let served = !c.manifest.identity.host_key_types.is_empty();
+            joined(&c.facts.identity.ssh_restrictions).filter(|_| served)
+        },
+    },
+    Check {
         code: "identity-keep",
         question: "Is nothing that the new OS needs written, made or removed where something is kept?",
         reads: "the keep list, what the plan writes, the network's files, host keys",

@@ -50,7 +50,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "mounts-silent",
         question: "Do all mounts answer?",
-        reads: "statvfs(2) of every mount with a device or a server, by a child, for 5 seconds",
+        reads: "statvfs(2) of every mount with a device or a server, by a child, which is silent if it sleeps in the question for 10 seconds without progress, longer on a busy machine; /proc/PID/stat and schedstat, /proc/loadavg, /proc/pressure",
         force: Never,
         again: &[Stop],
         remedy: "bring its server, network or disk back, then unmount it; `umount -f` gives up what was not written to it \

@@ -1,8 +1,11 @@
 //! Small files of an OS that lies below a directory, links resolved as that OS would.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use machine::plain_file;
+use storage::mounts;
 use tree::in_root;
 
 /// Nothing that a person writes is larger.
@@ -11,12 +14,21 @@ const LARGEST: u64 = 4 << 20;
 /// An OS's files.
 pub struct Tree {
     root: PathBuf,
+    /// Where something is mounted in it. Anybody may mount a filesystem of theirs that never answers,
+    /// and what is mounted is no part of this OS.
+    mounts: Vec<PathBuf>,
 }
 
 impl Tree {
     pub fn new(root: &Path) -> Tree {
         Tree {
             root: root.to_owned(),
+            // What cannot be read is as if nothing were mounted.
+            mounts: mounts::read()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|mount| mount.target)
+                .collect(),
         }
     }
 
@@ -43,10 +55,11 @@ impl Tree {
 
     /// The bytes of a plain file that is not too large.
     pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
-        let at = self.at(path)?;
-        let found = fs::metadata(&at).ok()?;
-        // A FIFO would be waited for.
-        (found.is_file() && found.len() <= LARGEST).then(|| fs::read(at).ok())?
+        let file = plain_file::open(&self.at(path)?).ok()?;
+        let mut bytes = Vec::new();
+        // It may grow while it is read; a part of it would say something else.
+        file.take(LARGEST + 1).read_to_end(&mut bytes).ok()?;
+        (bytes.len() as u64 <= LARGEST).then_some(bytes)
     }
 
     /// The text of a file; bytes that are no UTF-8 become U+FFFD, CRLF becomes LF.
@@ -83,7 +96,12 @@ impl Tree {
         while let Some(entries) = folders.pop().map(fs::read_dir) {
             for entry in entries.into_iter().flatten().flatten() {
                 match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    Ok(kind) if kind.is_dir() => {
+                        let path = entry.path();
+                        if !self.mounts.contains(&path) {
+                            folders.push(path);
+                        }
+                    }
                     _ => found += 1,
                 }
                 if found >= most {

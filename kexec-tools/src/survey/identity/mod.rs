@@ -11,7 +11,7 @@ mod zone;
 
 use std::path::Path;
 
-use formats::identity::OldIdentity;
+use formats::identity::{Home, InHome, OldIdentity};
 use formats::keep::is_below;
 use formats::keep::KeepPath;
 use identity::{cloud, names};
@@ -23,7 +23,7 @@ const AUTHORIZED: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 
 /// Reads this machine. `carry` is what the image's author wants carried; `homes` are those of the
 /// people who come along.
-pub fn read(keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentity {
+pub fn read(keep: &[KeepPath], carry: &[String], homes: &[Home]) -> OldIdentity {
     let mut old = gather(Path::new("/"), keep, carry, homes);
     match storage::mounts::read() {
         Ok(mounts) => {
@@ -42,7 +42,7 @@ pub fn read(keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentit
 }
 
 /// Reads everything but the devices, from the tree below `root`.
-fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentity {
+fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[Home]) -> OldIdentity {
     let tree = Tree::new(root);
     let mut old = OldIdentity {
         hostname: hostname(&tree),
@@ -62,7 +62,7 @@ fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[String]) ->
     if tree.is_file("/etc/localtime") {
         old.copied.push("/etc/localtime".to_owned());
     }
-    authorized_keys(&tree, homes, &mut old);
+    authorized_keys(root, homes, &mut old);
     if let Some(id) = old
         .cloud_instance
         .clone()
@@ -74,6 +74,9 @@ fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[String]) ->
         old.copied.extend(state);
     }
     carry_list(&tree, carry, &mut old);
+    old.ssh_restrictions = ssh::restrictions(&tree, &|path| {
+        old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
+    });
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });
@@ -124,24 +127,68 @@ fn cloud_instance(tree: &Tree) -> Option<String> {
     Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
+/// What the keys of all homes may have together: they wait in memory while the root is wiped.
+const LARGEST_TOGETHER: u64 = 64 << 20;
+
 /// Root's, and those of homes that are not kept.
-fn authorized_keys(tree: &Tree, homes: &[String], old: &mut OldIdentity) {
-    let mut homes: Vec<&str> = homes.iter().map(String::as_str).collect();
-    homes.push("/root");
-    homes.sort_unstable();
-    homes.dedup();
-    for home in homes {
-        let home = home.trim_end_matches('/');
-        if !plain(home) {
-            continue;
-        }
+fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {
+    let mut all = vec![Home {
+        path: "/root".to_owned(),
+        uid: 0,
+        gid: 0,
+    }];
+    all.extend(homes.iter().map(|home| Home {
+        path: home.path.trim_end_matches('/').to_owned(),
+        ..home.clone()
+    }));
+    // Root's come first: where there is too much of others', theirs are still there.
+    all[1..].sort();
+    all.dedup();
+    let mut together = 0;
+    for home in all.iter().filter(|home| plain(&home.path)) {
         for name in AUTHORIZED {
-            let path = format!("{home}/{name}");
-            if tree.is_file(&path) && !old.keeps(&path) {
-                old.copied.push(path);
+            let file = InHome {
+                home: home.clone(),
+                name: name.to_owned(),
+            };
+            let path = file.path();
+            if old.keeps(&path) || old.copied.contains(&path) {
+                continue;
+            }
+            match in_home(root, &file) {
+                Ok(None) => {}
+                Ok(Some(read)) => {
+                    together += read.bytes().len() as u64;
+                    if together > LARGEST_TOGETHER {
+                        let why = "the keys of all homes are too large together";
+                        old.notes.push(not_carried(&path, why));
+                        continue;
+                    }
+                    old.copied.push(path);
+                    old.in_homes.push(file);
+                }
+                Err(why) => old.notes.push(not_carried(&path, &why)),
             }
         }
     }
+}
+
+/// Reads a file in a home as its owner would.
+pub fn in_home(root: &Path, file: &InHome) -> Result<Option<tree::FromHome>, String> {
+    tree::read_from_home(
+        root,
+        tree::HomeFile {
+            home: &file.home.path,
+            name: &file.name,
+            uid: file.home.uid,
+            gid: file.home.gid,
+        },
+    )
+}
+
+/// What is told of a file that is not carried.
+pub fn not_carried(path: &str, why: &str) -> String {
+    format!("{path} is not carried: it {why}")
 }
 
 fn carry_list(tree: &Tree, carry: &[String], old: &mut OldIdentity) {

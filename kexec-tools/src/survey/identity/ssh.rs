@@ -1,7 +1,8 @@
-//! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names.
+//! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names; and
+//! what its configuration takes away from people.
 
 use formats::identity::HostKey;
-use identity::host_keys;
+use identity::{host_keys, ssh_access};
 
 use super::files::{lines, plain, Tree};
 
@@ -18,6 +19,31 @@ pub struct Keys {
     /// Files with public halves.
     pub public: Vec<String>,
     pub notes: Vec<String>,
+}
+
+/// What the server forbids and the new OS's would not. `stays` says of a path that it is kept or
+/// carried.
+pub fn restrictions(tree: &Tree, stays: &dyn Fn(&str) -> bool) -> Vec<String> {
+    ssh_access::lost(&Files { tree, stays })
+}
+
+struct Files<'a> {
+    tree: &'a Tree,
+    stays: &'a dyn Fn(&str) -> bool,
+}
+
+impl ssh_access::Files for Files<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        self.tree.text(path)
+    }
+
+    fn folder(&self, path: &str) -> Vec<String> {
+        self.tree.folder(path)
+    }
+
+    fn stays(&self, path: &str) -> bool {
+        (self.stays)(path)
+    }
 }
 
 /// Reads every host key.

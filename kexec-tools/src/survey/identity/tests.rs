@@ -33,9 +33,15 @@ impl Old {
     }
 
     fn gather(&self, keep: &[&str], carry: &[&str], homes: &[&str]) -> OldIdentity {
+        let homes = homes.iter().map(|path| Home {
+            path: (*path).to_owned(),
+            uid: 0,
+            gid: 0,
+        });
+        let homes: Vec<Home> = homes.collect();
         let keep: Vec<KeepPath> = keep.iter().map(|p| KeepPath::parse(p).unwrap()).collect();
         let own = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        gather(self.0.path(), &keep, &own(carry), &own(homes))
+        gather(self.0.path(), &keep, &own(carry), &homes)
     }
 }
 
@@ -294,5 +300,30 @@ fn an_empty_tree_has_nothing_to_say() {
     assert_eq!(
         gather(Path::new("/nonexistent"), &[], &[], &[]),
         OldIdentity::default()
+    );
+}
+
+#[test]
+fn what_the_ssh_server_forbids_counts_unless_it_stays() {
+    let old = Old::with(&[
+        (
+            "/etc/ssh/sshd_config",
+            "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin no\n",
+        ),
+        (
+            "/etc/ssh/sshd_config.d/sftp.conf",
+            "Match Group sftp\n\tForceCommand internal-sftp\n",
+        ),
+    ]);
+    let all = [
+        "/etc/ssh/sshd_config.d/sftp.conf: Match Group sftp: ForceCommand internal-sftp",
+        "/etc/ssh/sshd_config: PermitRootLogin no",
+    ];
+    assert_eq!(old.gather(&[], &[], &[]).ssh_restrictions, all);
+    let carried = old.gather(&[], &["/etc/ssh/sshd_config.d"], &[]);
+    assert_eq!(carried.ssh_restrictions, all[1..]);
+    assert_eq!(
+        old.gather(&["/etc/ssh"], &[], &[]).ssh_restrictions,
+        [""; 0]
     );
 }

@@ -1,12 +1,13 @@
 //! The old OS's files and programs that tell where its network came from, read and handed on.
 //! What they mean is decided in [`identity::network::old`].
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use identity::network::old::{glob, interfaces, OldFile, RunningClient};
-use machine::processes::Process;
+use machine::plain_file;
+use machine::processes::{self, Process};
 
 /// The most that is read of a file, in bytes. Configuration stays far below; of leases, which grow,
 /// the end is read.
@@ -175,14 +176,10 @@ fn read(root: &Path, path: &str) -> Option<OldFile> {
 
 /// The file's bytes, at most [`MOST_BYTES`] of its beginning or its end.
 fn contents(path: &Path, end: bool) -> io::Result<Vec<u8>> {
-    let kind = fs::metadata(path)?;
-    if !kind.is_file() {
-        // Opening a pipe would wait for ever; a device has no end.
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    }
-    let mut file = File::open(path)?;
-    if end && kind.len() > MOST_BYTES {
-        file.seek(SeekFrom::Start(kind.len() - MOST_BYTES))?;
+    let mut file = plain_file::open(path)?;
+    let length = file.metadata()?.len();
+    if end && length > MOST_BYTES {
+        file.seek(SeekFrom::Start(length - MOST_BYTES))?;
     }
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes)?;
@@ -194,7 +191,9 @@ fn contents(path: &Path, end: bool) -> io::Result<Vec<u8>> {
 pub fn running_clients(processes: &[Process]) -> Vec<RunningClient> {
     let links = names(Path::new("/sys/class/net"));
     let mut clients = Vec::new();
-    for process in processes.iter().filter(|p| !p.kernel) {
+    // Whoever likes may call a program of theirs so, and name a link to it.
+    let theirs = |p: &&Process| !p.kernel && !processes::is_a_persons(p.pid);
+    for process in processes.iter().filter(theirs) {
         let Some((_, name)) = CLIENTS.iter().find(|(comm, _)| *comm == process.name) else {
             continue;
         };

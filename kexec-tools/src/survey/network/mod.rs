@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use formats::network::{Gateway, Network};
 use identity::network::old::{decide, Evidence};
+use machine::patience::stretched;
 use machine::processes::Process;
 use network::{gateways, probe_all};
 
@@ -26,5 +27,9 @@ pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
 
 /// Every gateway, probed.
 pub fn probe_gateways(network: &Network) -> Vec<Gateway> {
-    probe_all(&gateways(network), &|link| Some(link.to_owned()), PATIENCE)
+    probe_all(
+        &gateways(network),
+        &|link| Some(link.to_owned()),
+        stretched(PATIENCE),
+    )
 }

@@ -1,6 +1,7 @@
 //! Own checks are run for real: programs in a directory, as an operator puts them there.
 
 use std::fs::Permissions;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tempfile::TempDir;
@@ -49,7 +50,7 @@ fn exit_status_and_first_line_are_the_answer_in_the_order_of_names() {
     let found = findings(&checks, &[]);
     let expected = [
         ("own:10-pass", Verdict::Pass, None),
-        ("own:20-note", Verdict::Note, Some("a?[31m note")),
+        ("own:20-note", Verdict::Note, Some("a\u{1b}[31m note")),
         ("own:30-refuse", Verdict::Refuse, Some("not today")),
         (
             "own:40-broken",

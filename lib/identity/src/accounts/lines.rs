@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use formats::printable;
+
 use super::AccountError;
 
 /// The largest number of a user or a group; the one above it stands for nobody in system calls.
@@ -220,7 +222,7 @@ fn read<'a, T>(
         }
         let fields: Vec<&[u8]> = line.split(|&byte| byte == b':').collect();
         if matches!(line.first(), Some(b'+' | b'-')) {
-            let name = printable(fields[0]);
+            let name = shown(fields[0]);
             skip(&format!("an entry for NIS, `{name}`"));
             continue;
         }
@@ -253,7 +255,7 @@ fn read<'a, T>(
 
 /// A name that can stand in any of the files and on a console.
 fn name<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
-    let wrong = |why: &str| Err(format!("the {what} `{}` {why}", printable(bytes)));
+    let wrong = |why: &str| Err(format!("the {what} `{}` {why}", shown(bytes)));
     let Ok(name) = std::str::from_utf8(bytes) else {
         return wrong("is not UTF-8");
     };
@@ -285,15 +287,15 @@ fn number(what: &str, bytes: &[u8]) -> Result<u32, String> {
         .and_then(|text| text.parse().ok())
         .filter(|&number| number <= LARGEST)
         .ok_or_else(|| {
-            let shown = printable(bytes);
+            let shown = shown(bytes);
             format!("the {what} `{shown}` is not a number from 0 to {LARGEST}")
         })
 }
 
 /// Bytes as they can be shown, cut where they get long.
-fn printable(bytes: &[u8]) -> String {
+fn shown(bytes: &[u8]) -> String {
     const SHOWN: usize = 64;
-    let shown = bytes[..bytes.len().min(SHOWN)].escape_ascii().to_string();
+    let shown = printable::name(&bytes[..bytes.len().min(SHOWN)]);
     if bytes.len() > SHOWN {
         shown + "…"
     } else {

@@ -35,6 +35,7 @@ use super::notes::notes;
 use super::shell::{self, Shell};
 use super::side::{brings_its_fields, Rules, Side};
 use formats::accounts::{AccountPlan, AccountRule, Accounts, Owners};
+use formats::printable;
 
 /// Merges. `kept` are the numbers that own something kept; `shells` are the payload's.
 ///
@@ -241,7 +242,7 @@ fn login_shells(plan: &mut AccountPlan, old: &Accounts, shells: &[String]) {
         .iter()
         .filter(|user| carried.contains(&*user.name))
     {
-        let (name, shell) = (&user.name, user.shell.escape_debug());
+        let (name, shell) = (&user.name, printable::line(&user.shell));
         let (note, new) = match shell::choose(&user.shell, &there) {
             Shell::Stays => continue,
             Shell::MovedTo(path) => (format!("user {name}: the shell {shell} is {path} in the new OS"), Some(path)),

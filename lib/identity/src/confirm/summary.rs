@@ -3,6 +3,7 @@
 
 use formats::confirm::{Confirm, Finding, Verdict};
 use formats::plan::Plan;
+use formats::printable;
 
 const COLUMNS: usize = 80;
 /// Where the text of a finding begins.
@@ -84,10 +85,7 @@ fn put(out: &mut String, head: &str, indent: usize, text: &str) {
     let mut empty = true;
     for word in text.split(' ') {
         // Names and messages come from files and programs; a terminal must not obey them.
-        let mut letters: Vec<char> = word
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
+        let mut letters: Vec<char> = printable::line(word).chars().collect();
         if !empty && used + 1 + letters.len() > COLUMNS {
             out.push_str(line.trim_end());
             out.push('\n');

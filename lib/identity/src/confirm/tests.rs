@@ -432,7 +432,7 @@ run 20261123T091247Z-1234: Debian GNU/Linux 11 (bullseye) became Debian
   GNU/Linux 13 (trixie)
 
 SHORT    hostname   the machine is called web1
-                    found: it is called localhost?[2J
+                    found: it is called localhost\\u{1b}[2J
 pass     address    192.0.2.7/32 on eth0
 pass     route      198.51.100.128/25 via 203.0.113.1 on bond0 metric 50 in
                     table 100

@@ -17,11 +17,12 @@ use formats::facts::Ext4Features;
 use formats::facts::{Bind, Condition, Root, WipedTargets};
 use formats::measure::Occupied;
 
+use crate::answers;
 use crate::processes::Process;
 use bootpath::{other_loader, secure_boot};
 use storage::mounts::Mount;
-use storage::{answers, disk_health, layers, swaps};
 use storage::{block, ext4, gpt, mbr, mounts};
+use storage::{disk_health, layers, swaps};
 
 /// Reads it. `probe` makes the command that probes one mount, [`answers::probe`].
 pub fn read(

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Flock, FlockType};
 
-use crate::processes::Process;
+use crate::processes::{self, Process};
 
 /// Files that a package manager locks by fcntl(2) while it works, and whose they are.
 const LOCKS: [(&str, &str); 7] = [
@@ -55,7 +55,9 @@ pub fn signs(root: &Path, processes: &[Process]) -> Vec<String> {
     }
     let workers = processes
         .iter()
-        .filter(|p| WORKERS.contains(&p.name.as_str()));
+        .filter(|p| WORKERS.contains(&p.name.as_str()))
+        // Whoever likes may call a program of theirs so; only root's changes packages.
+        .filter(|p| !processes::is_a_persons(p.pid));
     for process in workers {
         let said = format!("{} ({})", process.name, process.pid);
         if !signs.iter().any(|s| s.starts_with(&said)) {

@@ -6,21 +6,20 @@ use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
 
+use crate::patience::Patience;
 use crate::processes::{self, Process};
 
-/// A process that waits for a disk is in the same state for a moment: one that hangs is so at
-/// each of several looks, and has used no time in between.
-const LOOKS: u32 = 5;
+/// A process that waits for a disk is in the same state for a moment, and for seconds where the disk
+/// is busy or spins up. One that hangs is so at each of many looks, and had no turn in between.
+const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Processes in uninterruptible sleep through all of the time in which they were looked at, as
-/// `name (pid)`. Takes a second if there are any, else no time.
+/// `name (pid)`. Takes ten seconds if there are any, longer on a busy machine, else no time.
 pub fn stuck() -> Vec<String> {
     let mut stuck = uninterruptible();
-    for _ in 1..LOOKS {
-        if stuck.is_empty() {
-            break;
-        }
+    let mut patience = Patience::new(PATIENCE);
+    while !stuck.is_empty() && !patience.is_over() {
         thread::sleep(PAUSE);
         let now = uninterruptible();
         stuck.retain(|pid, then| now.get(pid) == Some(then));
@@ -36,6 +35,8 @@ struct Sleeper {
     name: String,
     /// Ticks of the processor that it has used.
     ticks: u64,
+    /// Its turns on a processor, on kernels that count them.
+    turns: String,
 }
 
 fn uninterruptible() -> BTreeMap<i32, Sleeper> {
@@ -47,7 +48,9 @@ fn uninterruptible() -> BTreeMap<i32, Sleeper> {
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let stat = fs::read(entry.path().join("stat")).ok()?;
-            Some((pid, sleeper(&stat)?))
+            let mut found = sleeper(&stat)?;
+            found.turns = fs::read_to_string(entry.path().join("schedstat")).unwrap_or_default();
+            Some((pid, found))
         })
         .collect()
 }
@@ -66,6 +69,7 @@ fn sleeper(stat: &[u8]) -> Option<Sleeper> {
     Some(Sleeper {
         name: String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned(),
         ticks: number(11)? + number(12)?,
+        turns: String::new(),
     })
 }
 

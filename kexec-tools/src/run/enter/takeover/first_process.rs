@@ -7,9 +7,10 @@ use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
+use machine::patience::Patience;
 use nix::errno::Errno;
 use nix::libc::user_regs_struct as Registers;
 use nix::sys::ptrace::{self, Options};
@@ -407,12 +408,12 @@ fn wait_until_stopped(pid: Pid, how: How) -> Result<()> {
 }
 
 fn wait(pid: Pid) -> Result<Stop> {
-    let start = Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     let number = rustix::process::Pid::from_raw(pid.as_raw());
     loop {
         match rustix::process::waitpid(number, WaitOptions::NOHANG | WALL) {
             Ok(Some((_, status))) => return Ok(stops::parse(status.as_raw())),
-            Ok(None) if start.elapsed() < PATIENCE => {
+            Ok(None) if !patience.is_over() => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             Ok(None) => bail!("it did not stop within {} s", PATIENCE.as_secs()),

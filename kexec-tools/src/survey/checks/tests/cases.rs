@@ -91,6 +91,10 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.boot_entry = Err("no grub.cfg".into());
     }),
     ("firmware", |f, _| f.firmware = Firmware::Uefi),
+    ("ssh-restrictions", |f, i| {
+        i.identity.host_key_types = vec!["ssh-ed25519".into()];
+        f.identity.ssh_restrictions = vec!["/etc/ssh/sshd_config: PermitRootLogin no".into()];
+    }),
     ("root", |f, _| {
         f.root = None;
         f.root_unknown = Some("LVM".into());

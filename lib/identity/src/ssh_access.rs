@@ -1,0 +1,282 @@
+//! What the ssh server's configuration, `sshd_config`(5), forbids to people who may log in otherwise.
+//!
+//! The accounts come along, the configuration of their server does not: somebody who may move files
+//! and nothing else would have a shell in the new OS. Only what takes something away counts here,
+//! and only where it takes away more than a server without any configuration does.
+
+use crate::network::old::glob;
+
+/// How deep files may include others, as in sshd itself.
+const DEEPEST: usize = 16;
+
+/// The configuration's main file.
+pub const MAIN: &str = "/etc/ssh/sshd_config";
+
+/// The files of an OS, as far as this has to see them.
+pub trait Files {
+    /// The text of a file.
+    fn text(&self, path: &str) -> Option<String>;
+    /// Paths of what is in a folder, sorted.
+    fn folder(&self, path: &str) -> Vec<String>;
+    /// Is the file there in the new OS, because it is kept or carried?
+    fn stays(&self, path: &str) -> bool;
+}
+
+/// What takes away from whom it is said, with which values it does not.
+const TAKES_AWAY: &[(&str, &[&str])] = &[
+    ("AllowGroups", &[]),
+    ("AllowUsers", &[]),
+    ("DenyGroups", &[]),
+    ("DenyUsers", &[]),
+    ("ForceCommand", &["none"]),
+    ("ChrootDirectory", &["none"]),
+    ("AuthenticationMethods", &["any"]),
+    ("PasswordAuthentication", &["yes"]),
+    ("PubkeyAuthentication", &["yes"]),
+    (
+        "PermitRootLogin",
+        &["yes", "prohibit-password", "without-password"],
+    ),
+    ("PermitTTY", &["yes"]),
+    ("PermitOpen", &["any"]),
+    ("PermitListen", &["any"]),
+    ("AllowTcpForwarding", &["yes", "all"]),
+    ("AllowStreamLocalForwarding", &["yes", "all"]),
+    ("AllowAgentForwarding", &["yes"]),
+    ("DisableForwarding", &["no"]),
+    ("ListenAddress", &["0.0.0.0", "::", "[::]", "*"]),
+    // Elsewhere than in the homes, people cannot give themselves keys.
+    (
+        "AuthorizedKeysFile",
+        &[
+            ".ssh/authorized_keys",
+            ".ssh/authorized_keys2",
+            "%h/.ssh/authorized_keys",
+            "%h/.ssh/authorized_keys2",
+        ],
+    ),
+];
+
+/// Every setting that takes something away and will not be there, as
+/// `/etc/ssh/sshd_config: Match Group sftp: ForceCommand internal-sftp`.
+pub fn lost(files: &dyn Files) -> Vec<String> {
+    let mut reader = Reader {
+        files,
+        condition: None,
+        said: Vec::new(),
+        lost: Vec::new(),
+    };
+    reader.file(MAIN, 0);
+    reader.lost
+}
+
+struct Reader<'a> {
+    files: &'a dyn Files,
+    /// What the `Match` says that the lines are below.
+    condition: Option<String>,
+    /// Keywords that were set for everybody: the first word counts.
+    said: Vec<&'static str>,
+    lost: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, path: &str, depth: usize) {
+        let Some(text) = self.files.text(path).filter(|_| depth < DEEPEST) else {
+            return;
+        };
+        for line in text.lines() {
+            let Some((keyword, values)) = parse(line) else {
+                continue;
+            };
+            if keyword.eq_ignore_ascii_case("Match") {
+                let everybody = values.len() == 1 && values[0].eq_ignore_ascii_case("all");
+                self.condition = (!everybody).then(|| values.join(" "));
+            } else if keyword.eq_ignore_ascii_case("Include") {
+                // A condition ends with the file that it is in.
+                let condition = self.condition.clone();
+                for pattern in &values {
+                    for file in self.matching(pattern) {
+                        self.file(&file, depth + 1);
+                        self.condition.clone_from(&condition);
+                    }
+                }
+            } else {
+                self.setting(path, &keyword, &values);
+            }
+        }
+    }
+
+    fn setting(&mut self, path: &str, keyword: &str, values: &[String]) {
+        let known = TAKES_AWAY
+            .iter()
+            .find(|(k, _)| k.eq_ignore_ascii_case(keyword));
+        let Some((keyword, harmless)) = known else {
+            return;
+        };
+        // Lists of names and addresses add up, everything else is what was said first.
+        let adds_up = harmless.is_empty() || *keyword == "ListenAddress";
+        if self.condition.is_none() && !adds_up {
+            if self.said.contains(keyword) {
+                return;
+            }
+            self.said.push(keyword);
+        }
+        let harmless = |value: &String| harmless.iter().any(|h| h.eq_ignore_ascii_case(value));
+        if values.iter().all(harmless) || self.files.stays(path) {
+            return;
+        }
+        let condition = match &self.condition {
+            Some(condition) => format!("Match {condition}: "),
+            None => String::new(),
+        };
+        self.lost
+            .push(format!("{path}: {condition}{keyword} {}", values.join(" ")));
+    }
+
+    /// Files that a pattern of `Include` names; it is relative to the folder of the main file.
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        let pattern = if pattern.starts_with('/') {
+            pattern.to_owned()
+        } else {
+            format!("/etc/ssh/{pattern}")
+        };
+        let mut found = vec![String::new()];
+        for part in pattern.split('/').filter(|part| !part.is_empty()) {
+            let plain = !part.contains(['*', '?', '[']);
+            let below = |above: &String| -> Vec<String> {
+                if plain {
+                    return vec![format!("{above}/{part}")];
+                }
+                let entries = self
+                    .files
+                    .folder(if above.is_empty() { "/" } else { above });
+                let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+                let fits = |path: &String| {
+                    let name = name(path);
+                    (part.starts_with('.') || !name.starts_with('.')) && glob::matches(part, &name)
+                };
+                entries.into_iter().filter(fits).collect()
+            };
+            found = found.iter().flat_map(below).collect();
+        }
+        found
+    }
+}
+
+/// A line's keyword and values: `Keyword value…`, `Keyword=value`, values in quotes or not.
+fn parse(line: &str) -> Option<(String, Vec<String>)> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let end = line.find(|c: char| c.is_whitespace() || c == '=' || c == '"');
+    let (keyword, rest) = line.split_at(end.unwrap_or(line.len()));
+    let rest = rest.trim_start();
+    let rest = rest.strip_prefix('=').unwrap_or(rest);
+    let mut values = Vec::new();
+    let (mut value, mut quoted, mut begun) = (String::new(), false, false);
+    for c in rest.chars() {
+        match c {
+            '"' => (quoted, begun) = (!quoted, true),
+            // What follows is a comment since OpenSSH 8.5, and part of a value before; with it no
+            // value is taken for harmless that is not.
+            c if c.is_whitespace() && !quoted => {
+                if begun {
+                    values.push(std::mem::take(&mut value));
+                }
+                begun = false;
+            }
+            c => {
+                value.push(c);
+                begun = true;
+            }
+        }
+    }
+    if begun {
+        values.push(value);
+    }
+    (!values.is_empty()).then(|| (keyword.to_owned(), values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Old<'a>(&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+    impl Files for Old<'_> {
+        fn text(&self, path: &str) -> Option<String> {
+            let found = self.0.iter().find(|(p, _)| *p == path);
+            found.map(|(_, text)| (*text).to_owned())
+        }
+
+        fn folder(&self, path: &str) -> Vec<String> {
+            let all = self.0.iter().map(|(p, _)| (*p).to_owned());
+            all.filter(|p| p.rsplit_once('/').is_some_and(|(above, _)| above == path))
+                .collect()
+        }
+
+        fn stays(&self, path: &str) -> bool {
+            self.1.contains(&path)
+        }
+    }
+
+    fn main_file(text: &str) -> Vec<String> {
+        lost(&Old(&[(MAIN, text)], &[]))
+    }
+
+    #[test]
+    fn what_takes_away_is_found_and_what_every_server_has_is_not() {
+        for (text, found) in [
+            ("", None),
+            // What Debian's packages wrote since 2011.
+            (
+                "Port 22\nPermitRootLogin without-password\nStrictModes yes\nPermitEmptyPasswords no\n\
+                 ChallengeResponseAuthentication no\nX11Forwarding yes\nUsePAM yes\nUseDNS no\n\
+                 Subsystem sftp /usr/lib/openssh/sftp-server\n#PasswordAuthentication no\n",
+                None,
+            ),
+            ("PermitRootLogin no", Some("PermitRootLogin no")),
+            ("permitrootlogin = forced-commands-only", Some("PermitRootLogin forced-commands-only")),
+            ("\tpasswordauthentication=\"no\"", Some("PasswordAuthentication no")),
+            ("PasswordAuthentication yes\nPasswordAuthentication no", None),
+            ("AllowUsers ann  bob@192.0.2.*", Some("AllowUsers ann bob@192.0.2.*")),
+            ("DenyGroups \"domain users\"", Some("DenyGroups domain users")),
+            ("ListenAddress 0.0.0.0\nListenAddress ::", None),
+            ("ListenAddress 192.0.2.1", Some("ListenAddress 192.0.2.1")),
+            ("AuthorizedKeysFile %h/.ssh/authorized_keys .ssh/authorized_keys2", None),
+            ("AuthorizedKeysFile /etc/ssh/keys/%u", Some("AuthorizedKeysFile /etc/ssh/keys/%u")),
+            ("AllowTcpForwarding local", Some("AllowTcpForwarding local")),
+            (
+                "Match Group sftponly\n  ForceCommand internal-sftp\n",
+                Some("Match Group sftponly: ForceCommand internal-sftp"),
+            ),
+            ("Match User x\nPasswordAuthentication yes\nMatch all\nX11Forwarding no", None),
+        ] {
+            let found: Vec<_> = found.iter().map(|f| format!("{MAIN}: {f}")).collect();
+            assert_eq!(main_file(text), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn files_are_included_as_the_server_does() {
+        let files = [
+            (MAIN, "Include /etc/ssh/sshd_config.d/*.conf more\nMatch User ann\nInclude ann\nPermitTTY no"),
+            ("/etc/ssh/sshd_config.d/10.conf", "Match Group sftp\nChrootDirectory %h\n"),
+            ("/etc/ssh/sshd_config.d/20.conf", "PasswordAuthentication no"),
+            ("/etc/ssh/sshd_config.d/.hidden.conf", "DenyUsers x"),
+            ("/etc/ssh/sshd_config.d/30.off", "DenyUsers y"),
+            ("/etc/ssh/more", "PasswordAuthentication yes\nInclude more"),
+            ("/etc/ssh/ann", "AllowAgentForwarding no"),
+        ];
+        let all = [
+            "/etc/ssh/sshd_config.d/10.conf: Match Group sftp: ChrootDirectory %h",
+            "/etc/ssh/sshd_config.d/20.conf: PasswordAuthentication no",
+            "/etc/ssh/ann: Match User ann: AllowAgentForwarding no",
+            "/etc/ssh/sshd_config: Match User ann: PermitTTY no",
+        ];
+        assert_eq!(lost(&Old(&files, &[])), all);
+        let stays = ["/etc/ssh/sshd_config.d/10.conf", "/etc/ssh/ann"];
+        assert_eq!(lost(&Old(&files, &stays)), [all[1], all[3]]);
+    }
+}
