@@ -58,6 +58,12 @@ pub fn assert_passed(machine: &Machine) -> Result<()> {
         !lines(&confirm, Verdict::Pass).is_empty(),
         "the first boot compared nothing"
     );
+    let opened = lines(&confirm, Verdict::Note);
+    ensure!(
+        opened.is_empty(),
+        "the new OS opens ports:\n{}",
+        opened.join("\n")
+    );
     for line in lines(&confirm, Verdict::Unknown) {
         println!("cannot be told: {line}");
     }

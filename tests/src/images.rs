@@ -200,6 +200,34 @@ mod tests {
         assert!(folder.path().join("hooks/host-keys").exists());
     }
 
+    /// Each folder names the hook, and the hook, run over an empty /etc/systemd of its own, closes.
+    #[test]
+    fn the_folders_ship_closed() {
+        let images = concat!(env!("CARGO_MANIFEST_DIR"), "/../images");
+        for name in ["trixie", "bookworm", "xenial"] {
+            let folder = Path::new(images).join(name);
+            let recipe = fs::read_to_string(folder.join("image.toml")).unwrap();
+            let hooks = recipe.lines().find(|line| line.starts_with("hooks = "));
+            assert!(
+                hooks.is_some_and(|h| h.contains("\"closed\"")),
+                "{name}: {hooks:?}"
+            );
+            let script =
+                "mount -t tmpfs none /etc/systemd && \"$1\" && cat /etc/systemd/resolved.conf.d/*";
+            let answer = std::process::Command::new("unshare")
+                .args(["-m", "sh", "-c", script, "sh"])
+                .arg(folder.join("hooks/closed"))
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&answer.stdout);
+            let said = String::from_utf8_lossy(&answer.stderr);
+            assert!(answer.status.success(), "{name}: needs root: {said}");
+            for line in ["[Resolve]", "LLMNR=no", "MulticastDNS=no"] {
+                assert!(text.lines().any(|l| l == line), "{name}: {text}");
+            }
+        }
+    }
+
     #[test]
     fn the_folder_that_is_added_to_has_the_lines_that_are_looked_for() {
         assert_eq!(line_end("a\nhooks = [x]\nb", "hooks = [").unwrap(), 13);

@@ -61,6 +61,7 @@ pub fn read(plan: &Plan, kept: &Result<KeptFound, String>) -> Live {
         groups: accounts("/etc/group"),
         mounts: mounted(),
         swaps: swaps(plan),
+        listening: machine::listening::read().map_err(|e| format!("read what listens: {e}")),
         kept: kept.clone(),
     }
 }

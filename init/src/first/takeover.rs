@@ -264,10 +264,10 @@ fn below_old(mounts: &[Mount]) -> Vec<Mount> {
 }
 
 /// Filesystems of the kernel's own that do not go may be held by nobody knows whom, and are of no
-/// interest: they are detached. One with a device is somebody's data, and is not.
+/// interest: they are detached. What may be somebody's data is not.
 fn give_up_kernel_filesystems(held: &[(&Mount, Errno)]) -> Result<()> {
     let mut detached = false;
-    for (mount, _) in held.iter().filter(|(m, _)| m.device.0 == 0) {
+    for (mount, _) in held.iter().filter(|(m, _)| !m.contents().is_missed()) {
         detached |= unmount(&mount.target, UnmountFlags::DETACH).is_ok();
     }
     if detached {

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use storage::mounts;
 
-use crate::survey::mounts::must_be_unmounted;
+use crate::survey::mounts::to_unmount;
 
 /// How often the root is tried. Each time systemd may have started a helper that is gone a moment
 /// later.
@@ -71,12 +71,7 @@ fn unmount_others() -> Result<()> {
     let root = mounts::at(&mounts, Path::new("/"))
         .context("nothing is mounted at /")?
         .device;
-    // The last mounted first: mounts may be on top of each other.
-    for mount in mounts
-        .iter()
-        .rev()
-        .filter(|m| must_be_unmounted(m, Some(root)))
-    {
+    for mount in to_unmount(&mounts, Some(root)) {
         unmount(&mount.target, UnmountFlags::empty())
             .with_context(|| format!("unmount {} ({})", mount.target.display(), mount.fstype))?;
     }

@@ -13,13 +13,13 @@ use formats::facts::{Facts, Firmware, Kexec, Mount, Root};
 use formats::identity::Home;
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
-use machine::{condition, meminfo, os_release, processes};
+use machine::{condition, listening, meminfo, os_release, processes};
 use storage::{block, mounts, root};
 
 use crate::run_directory;
 use crate::survey::chain::chain;
-use crate::survey::mounts::must_be_unmounted;
-use crate::survey::{first_process, identity, kept, network};
+use crate::survey::mounts::holds_data;
+use crate::survey::{first_process, identity, kept, network, written};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -44,6 +44,15 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
             .context("look up the root's drivers")?,
         None => Vec::new(),
     };
+    let identity = identity::read(keep, carry, &homes(&accounts));
+    let kept_paths = keep.iter().map(KeepPath::as_str);
+    // This image itself would be the largest thing in root's home.
+    let own = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let stays: Vec<&str> = kept_paths
+        .chain(identity.copied.iter().map(String::as_str))
+        .chain(own.to_str())
+        .collect();
+    let written = written::read(&stays, &accounts, &processes, &mounts);
     Ok(Facts {
         hostname: uname.nodename().to_string_lossy().into_owned(),
         architecture: uname.machine().to_string_lossy().into_owned(),
@@ -74,11 +83,13 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         gateways: network::probe_gateways(&network),
         network,
         network_notes,
-        identity: identity::read(keep, carry, &homes(&accounts)),
+        identity,
+        written,
         accounts,
         root_drivers,
         watchdogs: watchdogs(),
         image_on: image_on(&mounts)?,
+        listening: listening::read().map_err(|e| chain(&e)),
         other_run: run_directory::in_progress(),
         condition,
     })
@@ -91,6 +102,7 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
     let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     facts.memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
     facts.mounts = other_mounts(&mounts);
+    facts.written.open = written::open(&processes, &mounts);
     facts.watchdogs = watchdogs();
     (facts.root, facts.root_unknown) = match root::describe() {
         Ok(root) => (Some(root), None),
@@ -188,12 +200,13 @@ fn other_mounts(mounts: &[mounts::Mount]) -> Vec<Mount> {
     let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
     mounts
         .iter()
-        .filter(|m| must_be_unmounted(m, root))
+        .filter(|m| holds_data(m, root))
         .map(|m| Mount {
             target: m.target.display().to_string(),
             source: m.source.to_string_lossy().into_owned(),
             fstype: m.fstype.clone(),
             bind_of_root: Some(m.device) == root,
+            upper: m.upper.as_ref().map(|p| p.display().to_string()),
             backing_file: backing_file(m.device),
         })
         .collect()
@@ -227,7 +240,7 @@ fn image_on(mounts: &[mounts::Mount]) -> Result<Option<String>> {
     let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
     Ok(mounts
         .iter()
-        .find(|m| m.device == device && Some(device) != root && must_be_unmounted(m, root))
+        .find(|m| m.device == device && Some(device) != root && holds_data(m, root))
         .map(|m| m.target.display().to_string()))
 }
 
@@ -242,6 +255,31 @@ fn swaps(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::survey::checks::{self, check::Context};
+    use crate::survey::plain_machine::{image, machine, SIZES};
+    use plan::resolve::Choices;
+
+    #[test]
+    fn an_old_os_spread_over_a_filesystem_without_a_device_is_seen() {
+        let text =
+            b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n25 22 0:50 / /var rw - zfs tank/var rw\n";
+        let found = other_mounts(&mounts::parse(text));
+        assert_eq!(found.len(), 1);
+        assert_eq!((&*found[0].target, &*found[0].source), ("/var", "tank/var"));
+        let facts = Facts {
+            mounts: found,
+            ..machine()
+        };
+        let refusing = checks::ask_all(&Context {
+            facts: &facts,
+            manifest: &image(),
+            sizes: SIZES,
+            choices: &Choices::default(),
+            forced: &[],
+        });
+        let codes = refusing.iter().filter(|f| f.refuses()).map(|f| &*f.code);
+        assert_eq!(codes.collect::<Vec<_>>(), ["separate-mounts"]);
+    }
 
     #[test]
     fn swap_areas_are_listed_without_the_heading() {

@@ -16,3 +16,4 @@ pub mod own_checks;
 pub mod plain_machine;
 pub mod take;
 pub mod wishes;
+mod written;

@@ -4,27 +4,74 @@ use std::path::Path;
 
 use storage::mounts::Mount;
 
-/// Whether a mount other than the root holds somebody's data: a filesystem with a block device, a
-/// part of the root shown again, or one on a server.
-pub fn must_be_unmounted(mount: &Mount, root: Option<(u32, u32)>) -> bool {
-    let has_device = mount.device.0 != 0 || mount.source.to_string_lossy().starts_with("/dev/");
-    mount.target != Path::new("/")
-        && (has_device || Some(mount.device) == root || is_network(&mount.fstype))
+/// Whether a mount other than the root holds somebody's data, or shows a part of the root again.
+pub fn holds_data(mount: &Mount, root: Option<(u32, u32)>) -> bool {
+    let shows_root = Some(mount.device) == root;
+    mount.target != Path::new("/") && (shows_root || mount.contents().is_missed())
 }
 
-/// Whether a filesystem of this type is on a server.
-pub fn is_network(fstype: &str) -> bool {
-    NETWORK.contains(&fstype)
+/// What has to be unmounted, the last mounted first: what holds data, and whatever is mounted
+/// below that, for it would keep it busy.
+pub fn to_unmount(mounts: &[Mount], root: Option<(u32, u32)>) -> Vec<&Mount> {
+    let data: Vec<&Mount> = mounts.iter().filter(|m| holds_data(m, root)).collect();
+    let below = |m: &Mount| data.iter().any(|d| m.target.starts_with(&d.target));
+    mounts.iter().rev().filter(|m| below(m)).collect()
 }
 
-/// Filesystems without a device of their own that hold somebody's data all the same.
-const NETWORK: [&str; 8] = [
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "ceph",
-    "9p",
-    "fuse.sshfs",
-    "fuse.glusterfs",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: Option<(u32, u32)> = Some((253, 1));
+
+    fn targets(mounts: &[&Mount]) -> Vec<String> {
+        let targets = mounts.iter().map(|m| m.target.display().to_string());
+        targets.collect()
+    }
+
+    #[test]
+    fn everything_is_data_but_what_is_known_to_be_the_kernels_or_memory() {
+        let mounts = storage::mounts::parse(
+            b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
+              23 22 0:5 / /proc rw - proc proc rw\n\
+              24 22 0:6 / /run rw - tmpfs tmpfs rw\n\
+              25 22 0:50 / /var rw - zfs tank/var rw\n\
+              26 22 0:51 / /pool rw - fuse.mergerfs a:b rw\n\
+              27 22 0:52 / /dav rw - fuse https://dav.example/ rw\n\
+              28 22 0:53 / /scratch rw - lustre 10.0.0.1@tcp:/s rw\n\
+              29 22 0:54 / /lib/lxcfs rw - fuse.lxcfs lxcfs rw\n\
+              30 22 0:55 / /b rw - btrfs /dev/vdb rw\n\
+              31 22 253:1 /srv/shop /mnt/shop rw - ext4 /dev/vda1 rw\n\
+              32 22 0:56 / /merged rw - overlay overlay rw,lowerdir=/l,upperdir=/u\\040p,workdir=/w\n",
+        );
+        let found: Vec<_> = mounts.iter().filter(|m| holds_data(m, ROOT)).collect();
+        assert_eq!(
+            targets(&found),
+            [
+                "/var",
+                "/pool",
+                "/dav",
+                "/scratch",
+                "/b",
+                "/mnt/shop",
+                "/merged"
+            ]
+        );
+        assert_eq!(found[6].upper.as_deref(), Some(Path::new("/u p")));
+        assert_eq!(found[0].upper, None);
+    }
+
+    #[test]
+    fn what_is_mounted_below_data_goes_first() {
+        let mounts = storage::mounts::parse(
+            b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
+              23 22 0:5 / /proc rw - proc proc rw\n\
+              24 22 0:50 / /tank rw - zfs tank rw\n\
+              25 24 0:5 / /tank/chroot/proc rw - proc proc rw\n\
+              26 24 0:51 / /tank/tmp rw - tmpfs tmpfs rw\n\
+              27 22 0:52 / /tanker rw - tmpfs tmpfs rw\n",
+        );
+        let found = to_unmount(&mounts, ROOT);
+        assert_eq!(targets(&found), ["/tank/tmp", "/tank/chroot/proc", "/tank"]);
+    }
+}

@@ -4,7 +4,7 @@ use formats::accounts::{Accounts, Group, Owners, User};
 use formats::facts::Ext4Features;
 use formats::facts::{
     Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
-    Root, RootIdentity,
+    Root, RootIdentity, Written,
 };
 use formats::identity::{NewIdentity, OldIdentity};
 use formats::keep::KeepPath;
@@ -184,6 +184,8 @@ pub(crate) fn machine() -> Facts {
         root_drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
         watchdogs: vec![],
         image_on: None,
+        listening: Ok(vec![]),
+        written: Written::default(),
         other_run: None,
         condition: Condition {
             clock: NOW,

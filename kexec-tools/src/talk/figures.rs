@@ -1,43 +1,19 @@
 //! Figures as people read them.
 
+pub use formats::figures::size;
+use formats::utc::utc;
+
+/// The day of a moment in seconds since 1970: `2026-11-23`.
+pub fn day(seconds: u64) -> String {
+    let text = utc(seconds);
+    format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..8])
+}
+
 /// Seconds for people.
 pub fn duration(seconds: u64) -> String {
     match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7199 => format!("{} min", seconds.div_ceil(60)),
         _ => format!("{} h", seconds.div_ceil(3600)),
-    }
-}
-
-/// Bytes for people, in binary units.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_read_well() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1536, "1.5 KiB"),
-            (5 << 30, "5.0 GiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

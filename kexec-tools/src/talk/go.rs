@@ -10,12 +10,13 @@ use anyhow::{Context, Result};
 use formats::plan::Plan;
 use formats::printable;
 use formats::steps::Mode;
+use plan::gone::headline;
 
 use crate::exit::Exit;
 use crate::run::start;
 use crate::survey::finding;
 use crate::survey::take::Survey;
-use crate::talk::plan;
+use crate::talk::plan as plan_text;
 use crate::{log_file, run_directory};
 
 /// Whether the operator's consent is there.
@@ -30,8 +31,14 @@ pub enum Consent {
 /// Starts the run.
 pub fn go(survey: &Survey, consent: Consent) -> Result<Exit> {
     let plan = survey.plan.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
-    print!("{}", plan::text(plan));
+    print!("{}", plan_text::text(plan));
     eprint!("{}", finding::refusals(&survey.findings));
+    // The last words before the question, and where nobody is asked the last words at all.
+    if plan.mode == Mode::Reinstall {
+        if let Some(line) = headline(&plan.gone) {
+            eprintln!("\n{line}.");
+        }
+    }
     if consent == Consent::Wanted && !consents(plan)? {
         eprintln!("not confirmed; nothing was changed");
         return Ok(Exit::Refused);

@@ -1,13 +1,15 @@
 //! A plan as people read it: plain text, meaning without colour.
 
 use formats::accounts::{AccountRow, AccountRule};
+use formats::listening::Listener;
 use formats::network::{Content, NewFile};
-use formats::plan::{PayloadAt, Plan};
+use formats::plan::{Gone, PayloadAt, Plan};
 use formats::printable::Page;
 use formats::steps::{Mode, OnFailure, Place};
 use plan::steps::COMMIT;
+use std::fmt::Write as _;
 
-use crate::talk::figures::{duration, size};
+use crate::talk::figures::{day, duration, size};
 
 /// The whole plan.
 pub fn text(plan: &Plan) -> String {
@@ -68,6 +70,7 @@ pub fn text(plan: &Plan) -> String {
         plan.wiped.entries,
         size(plan.wiped.bytes)
     );
+    gone(&mut t, &plan.gone);
     t.blank();
     writeln!(t, "Unpacked");
     writeln!(
@@ -80,6 +83,7 @@ pub fn text(plan: &Plan) -> String {
     network(&mut t, plan);
     accounts(&mut t, plan);
     identity(&mut t, plan);
+    listening(&mut t, plan);
     list(
         &mut t,
         "Not touched, and not mounted by the new OS",
@@ -226,6 +230,13 @@ fn identity(t: &mut Page, plan: &Plan) {
         writeln!(t, "Written from the old OS");
         identity.files.iter().for_each(|file| new_file(t, file));
     }
+    if !identity.root_options.is_empty() {
+        let _ = writeln!(
+            t,
+            "\nOptions of the root in fstab\n  {}",
+            identity.root_options.join(",")
+        );
+    }
     list(t, "Added to fstab", &identity.fstab);
     let keys: Vec<_> = identity
         .host_keys
@@ -235,6 +246,57 @@ fn identity(t: &mut Page, plan: &Plan) {
     list(t, "Host keys", &keys);
     list(t, "In the old OS, and NOT in the new one", &identity.left);
     list(t, "About names, keys and mounts", &identity.notes);
+}
+
+/// What is written here and goes: one line a place, what is in use first.
+fn gone(t: &mut Page, gone: &Gone) {
+    if gone.places.is_empty() && gone.people.is_empty() {
+        return;
+    }
+    t.blank();
+    writeln!(t, "Written on this machine, and GONE after it");
+    for place in &gone.places {
+        let mut row = format!("  {:30}", place.path);
+        if let Some(found) = &place.found {
+            let least = if found.whole { "" } else { "more than " };
+            let _ = write!(
+                row,
+                " {:>9} files   {:>10}",
+                format!("{least}{}", found.files),
+                size(found.bytes)
+            );
+            if let Some(newest) = found.newest {
+                let _ = write!(row, ", written {}", day(newest));
+            }
+        }
+        if let Some(what) = &place.what {
+            let _ = write!(row, "; {what}");
+        }
+        if !place.writers.is_empty() {
+            let _ = write!(row, "; IN USE by {}", place.writers.join(", "));
+        }
+        writeln!(t, "{row}");
+    }
+    if gone.small > 0 {
+        writeln!(
+            t,
+            "  and {} small directories of services, {}",
+            gone.small,
+            size(gone.small_bytes)
+        );
+    }
+    list(t, "People whose home is GONE after it", &gone.people);
+}
+
+/// What is open to the outside, so that the first boot can tell what is newly so.
+fn listening(t: &mut Page, plan: &Plan) {
+    let open = plan.listening.iter().flatten();
+    let open: Vec<String> = open.map(Listener::told).collect();
+    list(
+        t,
+        "Open to the outside now; the first boot tells of every port that is newly open",
+        &open,
+    );
 }
 
 fn list(text: &mut Page, heading: &str, items: &[String]) {

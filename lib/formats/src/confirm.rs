@@ -86,10 +86,12 @@ pub enum Code {
     Swap,
     /// A kept path.
     Kept,
+    /// A port that is open to the outside.
+    Port,
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
-const CODES: [(Code, &str, bool); 17] = [
+const CODES: [(Code, &str, bool); 18] = [
     (Code::Link, "link", true),
     (Code::Address, "address", true),
     (Code::Lease, "lease", true),
@@ -107,6 +109,7 @@ const CODES: [(Code, &str, bool); 17] = [
     (Code::Mount, "mount", true),
     (Code::Swap, "swap", true),
     (Code::Kept, "kept", false),
+    (Code::Port, "port", false),
 ];
 
 impl Code {
@@ -141,6 +144,8 @@ pub enum Verdict {
     Short,
     /// It cannot be told; this alone does not make a machine fall short.
     Unknown,
+    /// It is as the plan says as far as that speaks of it, and there is something to know.
+    Note,
     /// It is as the plan says.
     Pass,
 }
@@ -169,6 +174,15 @@ impl Finding {
     pub fn unknown(code: Code, question: impl Into<String>, found: impl Into<String>) -> Finding {
         Finding {
             verdict: Verdict::Unknown,
+            found: Some(found.into()),
+            ..Finding::pass(code, question)
+        }
+    }
+
+    /// Nothing falls short, and `found` is to be known.
+    pub fn note(code: Code, question: impl Into<String>, found: impl Into<String>) -> Finding {
+        Finding {
+            verdict: Verdict::Note,
             found: Some(found.into()),
             ..Finding::pass(code, question)
         }

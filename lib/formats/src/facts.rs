@@ -5,16 +5,20 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
+use crate::filesystems::{self, Contents};
 use crate::identity::OldIdentity;
 use crate::keep::KeepPath;
+use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 use crate::Document;
 
 mod condition;
+mod written;
 pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Swap, WipedTargets,
 };
+pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
 /// Everything that `plan` and the checks look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,9 +78,20 @@ pub struct Facts {
     pub image_on: Option<String>,
     /// Another run that is in progress, by id.
     pub other_run: Option<String>,
+    /// What listens to the outside, or why that cannot be read.
+    #[serde(default = "unread")]
+    pub listening: Result<Vec<Listener>, String>,
+    /// What is written on the root filesystem beside what is kept.
+    #[serde(default)]
+    pub written: Written,
     /// The condition that the machine is in.
     #[serde(default)]
     pub condition: Condition,
+}
+
+/// Facts that are older than the question.
+fn unread() -> Result<Vec<Listener>, String> {
+    Err("it was not asked".to_owned())
 }
 
 impl Document for Facts {
@@ -225,8 +240,18 @@ pub struct Mount {
     pub fstype: String,
     /// It shows a part of the root filesystem a second time.
     pub bind_of_root: bool,
+    /// Where what is written to it goes, if it is laid over other directories.
+    #[serde(default)]
+    pub upper: Option<String>,
     /// The file that it is an image in, for loop devices.
     pub backing_file: Option<String>,
+}
+
+impl Mount {
+    /// What is in it.
+    pub fn contents(&self) -> Contents {
+        filesystems::contents(&self.fstype, &self.source)
+    }
 }
 
 /// A path of the keep list, as found on the machine.

@@ -156,6 +156,9 @@ pub struct IdentityPlan {
     pub in_homes: Vec<InHome>,
     /// Files that are written.
     pub files: Vec<NewFile>,
+    /// Options of the root's own line in fstab(5) of the new OS.
+    #[serde(default)]
+    pub root_options: Vec<String>,
     /// Lines that are added to fstab(5) of the new OS, behind the root's.
     pub fstab: Vec<String>,
     /// What those lines mount, for the comparison at the first boot.

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::AccountPlan;
 use crate::entry::EntryPlan;
-use crate::facts::{Firmware, OsRelease, RootIdentity};
+use crate::facts::{Firmware, OsRelease, RootIdentity, Weight};
 use crate::identity::IdentityPlan;
 use crate::keep::{is_below, KeepPath};
+use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
 use crate::steps::{Mode, Step};
@@ -59,6 +60,13 @@ pub struct Plan {
     pub accounts: AccountPlan,
     /// Names, keys and mounts.
     pub identity: IdentityPlan,
+    /// What is written on the machine and will be gone.
+    #[serde(default)]
+    pub gone: Gone,
+    /// What listened to the outside in the old OS, which the first boot is compared with; `None` where
+    /// it could not be read.
+    #[serde(default)]
+    pub listening: Option<Vec<Listener>>,
     /// What to know about the kept paths: what is mounted below them, and links that will lead
     /// nowhere.
     #[serde(default)]
@@ -79,6 +87,34 @@ pub struct Plan {
 impl Document for Plan {
     const KIND: &'static str = "reroot-plan";
     const VERSION: u32 = 1;
+}
+
+/// What is written on a machine and will be gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Places, what is in use first, then by size.
+    pub places: Vec<GonePlace>,
+    /// How many small directories of services are not among them.
+    pub small: u64,
+    /// Bytes in those.
+    pub small_bytes: u64,
+    /// People who are in the new OS and whose home is not, in words.
+    pub people: Vec<String>,
+}
+
+/// A place in which something is written that will be gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GonePlace {
+    /// Its path.
+    pub path: String,
+    /// What is there, where that is known.
+    pub what: Option<String>,
+    /// Every machine has it, and it goes with every reinstall.
+    pub usual: bool,
+    /// How much, outside of what is kept or carried; `None` where only open files speak of it.
+    pub found: Option<Weight>,
+    /// Who has files in it open for writing.
+    pub writers: Vec<String>,
 }
 
 /// What becomes of the network.

@@ -6,6 +6,7 @@
 mod identity;
 mod live;
 mod network;
+mod ports;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -22,5 +23,6 @@ use formats::plan::Plan;
 pub fn compare(plan: &Plan, baseline: &Baseline, live: &Live) -> Vec<Finding> {
     let mut findings = network::compare(&plan.network, live);
     identity::compare(plan, baseline, live, &mut findings);
+    findings.extend(ports::compare(plan, live));
     findings
 }

@@ -16,5 +16,6 @@ pub mod mount_options;
 mod mounts;
 pub mod names;
 pub mod plan;
+pub mod root_options;
 pub mod ssh_access;
 mod zones;

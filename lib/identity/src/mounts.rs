@@ -7,31 +7,10 @@
 
 use super::fstab::{self, Fields};
 use super::mount_options::{translate, Translated};
+use formats::filesystems::{contents, Contents};
 use formats::identity::{DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
 use formats::keep::is_below;
 use formats::printable;
-
-/// Filesystems that the OS mounts by itself, with nothing of anybody's in them.
-const OS_OWN: [&str; 18] = [
-    "proc",
-    "sysfs",
-    "devpts",
-    "devtmpfs",
-    "usbfs",
-    "usbdevfs",
-    "securityfs",
-    "debugfs",
-    "tracefs",
-    "cgroup",
-    "cgroup2",
-    "fusectl",
-    "configfs",
-    "binfmt_misc",
-    "pstore",
-    "mqueue",
-    "rpc_pipefs",
-    "efivarfs",
-];
 
 /// Where an OS has memory mounted for itself.
 const OS_TMPFS: [&str; 8] = [
@@ -149,11 +128,11 @@ pub(super) fn mounts(old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> M
 
 fn decide(fields: &Fields, old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> Outcome {
     let mut fields = fields.clone();
-    if OS_OWN.contains(&fields.fstype.as_str()) {
+    let of = contents(&fields.fstype, &fields.source);
+    if of == Contents::Kernel {
         return Outcome::Gone(format!("the new OS mounts {} by itself", fields.fstype));
     }
-    let memory = ["tmpfs", "ramfs", "hugetlbfs"].contains(&fields.fstype.as_str());
-    if memory && OS_TMPFS.iter().any(|own| is_below(&fields.target, own)) {
+    if of == Contents::Memory && OS_TMPFS.iter().any(|own| is_below(&fields.target, own)) {
         return Outcome::Gone(format!("the new OS mounts {} by itself", fields.target));
     }
     let swap = fields.fstype == "swap";

@@ -1,6 +1,7 @@
 //! What will be done about names, keys and mounts: a pure function.
 
 use super::names::{self, link, text};
+use super::root_options::root_options;
 use super::{cloud, kept, mounts};
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::network::NewFile;
@@ -44,6 +45,9 @@ pub fn plan(
     plan.files.extend(locale.files);
     plan.notes.extend(locale.notes);
 
+    let root = root_options(&old.fstab);
+    plan.root_options = root.options;
+    plan.notes.extend(root.notes);
     let mounts = mounts::mounts(old, new, root_uuid);
     plan.fstab = mounts.lines;
     plan.mounts = mounts.planned;

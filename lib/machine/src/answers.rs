@@ -20,24 +20,14 @@ use crate::patience::Patience;
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where mounts are that may be asked, and may not answer. Mounts of autofs are left alone: to ask
-/// is to mount.
+/// Where mounts are that may be probed, and may not answer: all but the kernel's own and memory. To
+/// probe a mount of autofs, which counts as the kernel's, would be to mount.
 pub fn to_probe(mounts: &[Mount]) -> Vec<PathBuf> {
     mounts
         .iter()
-        .filter(|m| m.target != Path::new("/") && m.fstype != "autofs")
-        .filter(|m| m.device.0 != 0 || asks_a_process(&m.fstype))
+        .filter(|m| m.target != Path::new("/") && m.contents().is_missed())
         .map(|m| m.target.clone())
         .collect()
-}
-
-/// Filesystems without a device whose answers come from a server or from another process.
-fn asks_a_process(fstype: &str) -> bool {
-    const SERVED: [&str; 10] = [
-        "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "lustre", "virtiofs", "fuse",
-    ];
-    // `fuseblk` has a device, and a process in front of it; `fusectl` is the kernel's own.
-    SERVED.contains(&fstype) || fstype.starts_with("fuse.") || fstype == "fuseblk"
 }
 
 /// The child's part: asks one mount. Whoever calls this may never return.
@@ -150,7 +140,7 @@ mod tests {
     use crate::patience::MOST;
 
     #[test]
-    fn devices_servers_and_fuse_are_asked_and_memory_is_not() {
+    fn devices_servers_and_fuse_are_probed_and_memory_is_not() {
         let mounts = mounts::parse(
             b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
               23 22 0:5 / /proc rw - proc proc rw\n\
@@ -159,10 +149,14 @@ mod tests {
               26 22 0:52 / /auto rw - autofs systemd-1 rw\n\
               27 22 0:53 / /run rw - tmpfs tmpfs rw\n\
               28 22 7:0 / /vol rw - ext4 /dev/loop0 rw\n\
-              29 22 0:54 / /sys/fs/fuse/connections rw - fusectl fusectl rw\n",
+              29 22 0:54 / /sys/fs/fuse/connections rw - fusectl fusectl rw\n\
+              30 22 0:55 / /tank rw - zfs tank rw\n",
         );
         let targets = to_probe(&mounts);
-        assert_eq!(targets, ["/mnt", "/ssh", "/vol"].map(PathBuf::from));
+        assert_eq!(
+            targets,
+            ["/mnt", "/ssh", "/vol", "/tank"].map(PathBuf::from)
+        );
     }
 
     #[test]

@@ -22,6 +22,14 @@ pub fn mounts(facts: &Facts, identity: &IdentityPlan) -> BelowKept {
         let Some(kept) = kept.find(|kept| is_below(&mount.target, kept)) else {
             continue;
         };
+        // Layers that are kept themselves lose nothing: containers have such, and make them anew.
+        if mount
+            .upper
+            .as_ref()
+            .is_some_and(|upper| is_below(upper, kept))
+        {
+            continue;
+        }
         let text = format!("{} ({} on {})", mount.target, mount.fstype, mount.source);
         let mut planned = identity.mounts.iter();
         match planned.find(|planned| is_same(mount, planned, facts)) {
@@ -83,12 +91,13 @@ mod tests {
 
     fn facts(case: &Case) -> Facts {
         let (target, source, backing_file) = case.mounted;
-        let mut facts = crate::entry::tests::facts();
+        let mut facts = fixtures::facts::facts();
         facts.mounts = vec![Mount {
             target: target.into(),
             source: source.into(),
             fstype: "ext4".into(),
             bind_of_root: case.shows.is_some(),
+            upper: None,
             backing_file: backing_file.map(str::to_owned),
         }];
         facts.condition.binds = case

@@ -121,4 +121,4 @@ fn against_boot(facts: &Facts) -> Option<String> {
 
 #[cfg(test)]
 #[path = "entry_tests.rs"]
-pub(crate) mod tests;
+mod tests;

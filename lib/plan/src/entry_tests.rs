@@ -1,51 +1,7 @@
 //! Entries from evidence, by table.
 
 use super::*;
-use formats::facts::{Condition, Firmware, InitSystem, Kexec, Memory, OsRelease, Ptrace};
-use formats::identity::OldIdentity;
-use formats::network::Network;
-
-pub(crate) fn facts() -> Facts {
-    Facts {
-        hostname: String::new(),
-        architecture: "x86_64".into(),
-        kernel: "5.10.0".into(),
-        os: OsRelease::default(),
-        init: InitSystem::Systemd,
-        firmware: Firmware::Bios,
-        container: None,
-        memory: Memory {
-            total: 0,
-            available: 0,
-        },
-        cmdline: String::new(),
-        consoles: vec![],
-        kexec: Kexec {
-            load: true,
-            file_load: true,
-            disabled: false,
-            lockdown: None,
-            unstoppable: vec![],
-        },
-        ptrace: Ptrace::default(),
-        boot_entry: Ok(()),
-        root: None,
-        condition: Condition::default(),
-        root_unknown: None,
-        mounts: vec![],
-        swaps: vec![],
-        kept: vec![],
-        network: Network::default(),
-        network_notes: vec![],
-        gateways: vec![],
-        accounts: Err(String::new()),
-        identity: OldIdentity::default(),
-        root_drivers: vec![],
-        watchdogs: vec![],
-        image_on: None,
-        other_run: None,
-    }
-}
+use fixtures::facts::facts;
 
 type Change = fn(&mut Facts);
 

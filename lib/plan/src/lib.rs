@@ -8,6 +8,7 @@ pub mod below_kept;
 pub mod checks_in_ram;
 pub mod entry;
 pub mod ext4_features;
+pub mod gone;
 pub mod kexec_call;
 pub mod rehearsal;
 pub mod resolve;

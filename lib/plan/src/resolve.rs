@@ -3,10 +3,12 @@
 
 use crate::below_kept;
 use crate::entry;
+use crate::gone;
 use crate::steps::{steps, Circumstances};
 use formats::accounts::{AccountPlan, Owners};
 use formats::entry::{CallPlan, Entry, EntryPlan, KexecCall};
-use formats::facts::{Facts, InitSystem, Memory};
+use formats::facts::{Facts, InitSystem, Memory, Mount};
+use formats::filesystems::Contents;
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
 use formats::measure::Occupied;
@@ -404,8 +406,29 @@ pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<
         .root
         .as_ref()
         .map_or("", |r| r.identity.fs_uuid.as_str());
-    identity::plan::plan(&facts.identity, &manifest.identity, root)
+    let mut plan = identity::plan::plan(&facts.identity, &manifest.identity, root)?;
+    plan.notes.extend(root_notes(facts));
+    Ok(plan)
 }
+
+/// What of the root's mount the filesystem and the kernel's parameters say, not fstab.
+fn root_notes(facts: &Facts) -> Vec<String> {
+    let mut notes = Vec::new();
+    let features = facts.condition.root_features;
+    if features.is_some_and(|f| f.ro_compat & RO_COMPAT_QUOTA != 0) {
+        notes.push(
+            "quotas of the root are in the filesystem itself: limits and counts stay".to_owned(),
+        );
+    }
+    let parameters = facts.cmdline.split_whitespace();
+    notes.extend(parameters.filter(|p| p.starts_with("rootflags=")).map(|p| {
+        format!("{p:?} of the kernel's parameters is not carried; the image's `[boot] cmdline` can have it")
+    }));
+    notes
+}
+
+/// `EXT4_FEATURE_RO_COMPAT_QUOTA`.
+const RO_COMPAT_QUOTA: u32 = 0x100;
 
 /// Resolves a plan.
 pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
@@ -434,9 +457,13 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     let mut warnings = Vec::new();
     let identity =
         identity(facts, manifest).map_err(|why| cannot_carry("names, keys and mounts", &why))?;
+    let accounts = accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?;
     let used_inodes = root.inodes.saturating_sub(root.inodes_free);
     let entry = entry_plan(facts, inputs.choices);
     warnings.extend(stop_warning(&facts.init));
+    warnings.extend(facts.listening.as_ref().err().map(|why| {
+        format!("the first boot cannot tell which ports are newly open: what listens now cannot be read: {why}")
+    }));
     let wiped = Amount {
         entries: used_inodes.saturating_sub(stays.inodes),
         bytes: used_bytes.saturating_sub(stays.bytes),
@@ -476,9 +503,11 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         keep,
         wiped,
         unpacked,
+        gone: gone::gone(facts, &accounts),
         network: network_in_plan(facts, manifest, entry.entry, &mut warnings)
             .map_err(|why| cannot_carry("the network", &why))?,
-        accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
+        accounts,
+        listening: facts.listening.clone().ok(),
         about_kept: about_kept(facts, &identity),
         left_alone: left_alone(facts, &identity),
         identity,
@@ -572,7 +601,10 @@ fn about_kept(facts: &Facts, identity: &IdentityPlan) -> Vec<String> {
 
 /// What the run leaves as it is and the new OS does not use by itself.
 fn left_alone(facts: &Facts, identity: &IdentityPlan) -> Vec<String> {
-    let mounts = facts.mounts.iter().filter(|m| !m.bind_of_root);
+    // What is laid over the root's directories, and software images in its files, go with them.
+    let of_root = |m: &&Mount| matches!(m.contents(), Contents::View | Contents::Image);
+    let mounts = facts.mounts.iter();
+    let mounts = mounts.filter(|m| !m.bind_of_root && !of_root(m));
     let carried = |target: &str| identity.mounts.iter().any(|m| m.target == target);
     mounts
         .filter(|m| !carried(&m.target))

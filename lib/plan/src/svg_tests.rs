@@ -62,7 +62,7 @@ fn undone() -> Vec<StepOutcome> {
 #[test]
 fn the_pictures_in_the_documents_are_what_is_drawn() {
     for (name, outcomes) in [("steps", vec![]), ("steps-undone", undone())] {
-        let path = format!("{}/../docs/{name}.svg", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/../../docs/{name}.svg", env!("CARGO_MANIFEST_DIR"));
         let drawn = graph(&plan(Mode::Reinstall), &outcomes);
         if std::env::var_os("REROOT_WRITE_PICTURE").is_some() {
             std::fs::write(&path, &drawn).unwrap();

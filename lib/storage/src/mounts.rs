@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use formats::filesystems::{self, Contents};
+
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -17,8 +19,17 @@ pub struct Mount {
     pub fstype: String,
     /// What was mounted.
     pub source: OsString,
+    /// Where what is written to it goes, if it is laid over other directories (`upperdir=`).
+    pub upper: Option<PathBuf>,
     /// It may be written to through this mount and on the filesystem as a whole.
     pub writable: bool,
+}
+
+impl Mount {
+    /// What is in it.
+    pub fn contents(&self) -> Contents {
+        filesystems::contents(&self.fstype, &self.source.to_string_lossy())
+    }
 }
 
 /// Parses mountinfo. Lines that do not have the documented shape are passed over: the kernel adds
@@ -59,6 +70,10 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let fstype = String::from_utf8_lossy(fields.next()?).into_owned();
     let source = unescape(fields.next()?);
     let super_options = fields.next()?;
+    let upper = super_options
+        .split(|&b| b == b',')
+        .find_map(|o| o.strip_prefix(b"upperdir="))
+        .map(|path| PathBuf::from(unescape(path)));
     let read_only = |options: &[u8]| options.split(|&b| b == b',').any(|o| o == b"ro");
     Some(Mount {
         device: (major.parse().ok()?, minor.parse().ok()?),
@@ -66,6 +81,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
         target: target.into(),
         fstype,
         source,
+        upper,
         writable: !read_only(options) && !read_only(super_options),
     })
 }

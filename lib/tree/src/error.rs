@@ -125,7 +125,7 @@ impl TreeError {
 
 /// A path as a person can read it on any console: absolute, and otherwise as
 /// [`formats::printable::name`] has it.
-pub(super) fn printable(path: &[u8]) -> String {
+pub fn printable(path: &[u8]) -> String {
     let slash = if path.starts_with(b"/") { "" } else { "/" };
     format!("{slash}{}", formats::printable::name(path))
 }

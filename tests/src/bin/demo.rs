@@ -237,6 +237,7 @@ fn print_report(story: &Story) {
     for (verdict, mark) in [
         (Verdict::Short, "SHORT"),
         (Verdict::Unknown, "unknown"),
+        (Verdict::Note, "note"),
         (Verdict::Pass, "pass"),
     ] {
         for line in confirmed::lines(&story.confirm, verdict) {

@@ -84,8 +84,18 @@ fn assert_new_os(machine: &Machine, codename: &str) -> Result<()> {
     // Whatever state the units are in, none has failed.
     let failed = machine.expect("systemctl --failed --no-legend --plain")?;
     ensure!(failed.trim().is_empty(), "failed units: {failed}");
+    assert_closed(machine)?;
     machine.expect("dpkg --audit")?;
     machine.expect("ls /var/log/reroot/*/report.json /var/log/reroot/*/plan.json")?;
+    Ok(())
+}
+
+/// Nothing but ssh, and the DHCP client, listens to the outside.
+fn assert_closed(machine: &Machine) -> Result<()> {
+    let open = machine.expect(
+        "ss -Hltun | awk '{ print $1, $5 }' | grep -vE ' (127\\.|\\[::1\\])|:(22|68|546)$' || true",
+    )?;
+    ensure!(open.trim().is_empty(), "open to the outside: {open}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use formats::facts::UnkeptWay;
 use formats::keep::is_below;
 use plan::below_kept::{self, BelowKept};
-use plan::resolve;
+use plan::{gone, resolve};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -30,6 +30,32 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "nothing: the run unmounts it and leaves it alone, and the new OS mounts it again; see that its backup \
                  is good all the same",
         against: |c| joined(&below_kept(c).again),
+    },
+    Check {
+        code: "data-in-use",
+        question: "Does no service write where everything is wiped?",
+        reads: "/proc/*/fd, /proc/*/maps, /proc/*/mountinfo",
+        force: Allowed,
+        again: &[Stop],
+        remedy: "keep it with --keep PATH, or copy it to another machine first; force it only where nobody will want it again",
+        against: |c| joined(&gone::in_use(c.facts)),
+    },
+    Check {
+        code: "gone",
+        question: "Is nothing written on this machine that will be gone?",
+        reads: "/proc/*/fd; sizes and times below /root, /opt, /srv, /home, /var, and of all at the top that no OS has",
+        force: NotNeeded,
+        again: &[],
+        remedy: "read that section of the plan; keep what is needed with --keep PATH, or copy it to another machine",
+        against: |c| {
+            // A check of its own says more as long as it refuses.
+            let refuses = !gone::in_use(c.facts).is_empty();
+            if refuses && !c.forced.iter().any(|code| code == "data-in-use") {
+                return None;
+            }
+            let accounts = resolve::accounts(c.facts, c.manifest).unwrap_or_default();
+            gone::headline(&gone::gone(c.facts, &accounts))
+        },
     },
     Check {
         code: "image-links",

@@ -1,9 +1,8 @@
 //! Other filesystems: where the old OS is spread out, and what would hang or get lost.
 
+use formats::filesystems::Contents;
 use formats::keep::is_below;
 use plan::resolve;
-
-use crate::survey::mounts;
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::Stop;
@@ -41,7 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .facts
                 .mounts
                 .iter()
-                .filter(|m| mounts::is_network(&m.fstype))
+                .filter(|m| m.contents() == Contents::Server)
                 .map(|m| format!("{} ({})", m.target, m.fstype))
                 .collect();
             (!from.is_empty()).then(|| from.join(", "))
@@ -50,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "mounts-silent",
         question: "Do all mounts answer?",
-        reads: "statvfs(2) of every mount with a device or a server, by a child, which is silent if it sleeps in the question for 10 seconds without progress, longer on a busy machine; /proc/PID/stat and schedstat, /proc/loadavg, /proc/pressure",
+        reads: "statvfs(2) of every mount but the kernel's and those in memory, by a child, which is silent if it sleeps in the question for 10 seconds without progress, longer on a busy machine; /proc/PID/stat and schedstat, /proc/loadavg, /proc/pressure",
         force: Never,
         again: &[Stop],
         remedy: "bring its server, network or disk back, then unmount it; `umount -f` gives up what was not written to it \
@@ -83,7 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .mounts
                 .iter()
                 // Read-only by nature: snaps and the like come with their OS.
-                .filter(|m| m.fstype != "squashfs")
+                .filter(|m| m.contents() != Contents::Image)
                 .filter_map(|m| Some((&m.target, m.backing_file.as_ref()?)))
                 .filter(|(_, file)| !c.facts.kept.iter().any(|k| is_below(file, k.path.as_str())))
                 .map(|(target, file)| format!("{target} is in {file}"))

@@ -14,7 +14,7 @@ use std::path::Path;
 use formats::identity::{Home, InHome, OldIdentity};
 use formats::keep::is_below;
 use formats::keep::KeepPath;
-use identity::{cloud, names};
+use identity::{cloud, names, root_options};
 
 use files::{plain, Tree};
 
@@ -62,6 +62,7 @@ fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[Home]) -> O
     if tree.is_file("/etc/localtime") {
         old.copied.push("/etc/localtime".to_owned());
     }
+    quota_files(&tree, &mut old);
     authorized_keys(root, homes, &mut old);
     if let Some(id) = old
         .cloud_instance
@@ -129,6 +130,24 @@ fn cloud_instance(tree: &Tree) -> Option<String> {
 
 /// What the keys of all homes may have together: they wait in memory while the root is wiped.
 const LARGEST_TOGETHER: u64 = 64 << 20;
+
+/// Files with the limits of quotas on the root. Old ones have a hole for every number that is not
+/// there, and can be larger than a disk.
+const LARGEST_QUOTA: u64 = 64 << 20;
+
+/// The limits of quotas on the root, which its options ask for.
+fn quota_files(tree: &Tree, old: &mut OldIdentity) {
+    for path in root_options::quota_files(&old.fstab) {
+        match tree.size(&path).filter(|_| tree.is_file(&path)) {
+            Some(bytes) if bytes <= LARGEST_QUOTA => old.copied.push(path),
+            Some(bytes) => old.notes.push(format!(
+                "the quotas in {path} are not carried: it is {} MiB large",
+                bytes >> 20
+            )),
+            None => {}
+        }
+    }
+}
 
 /// Root's, and those of homes that are not kept.
 fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use formats::confirm::KeptFound;
 use formats::identity::HostKey;
+use formats::listening::Listener;
 use formats::network::Network;
 
 /// The machine as it is, read in the new OS.
@@ -33,6 +34,8 @@ pub struct Live {
     pub mounts: Vec<String>,
     /// The sources of the plan's swap spaces that are in use, as the plan calls them.
     pub swaps: Vec<String>,
+    /// What listens to the outside.
+    pub listening: Result<Vec<Listener>, String>,
     /// The kept paths, as the early unit found them.
     pub kept: Result<KeptFound, String>,
 }

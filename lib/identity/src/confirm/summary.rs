@@ -1,6 +1,8 @@
 //! The comparison for people: at most 80 columns, the first line says how it went, and what falls
 //! short comes first.
 
+use std::fmt::Write;
+
 use formats::confirm::{Confirm, Finding, Verdict};
 use formats::plan::Plan;
 use formats::printable;
@@ -25,6 +27,7 @@ pub fn summary(plan: &Plan, confirm: &Confirm) -> String {
         let mark = match finding.verdict {
             Verdict::Short => "SHORT",
             Verdict::Unknown => "unknown",
+            Verdict::Note => "note",
             Verdict::Pass => "pass",
         };
         let head = format!("{mark:<8} {:<10} ", finding.code.word());
@@ -58,13 +61,16 @@ fn headline(confirm: &Confirm) -> String {
     let (short, unknown) = (count(Verdict::Short), count(Verdict::Unknown));
     let all = confirm.findings.len();
     if confirm.passed {
-        let open = match unknown {
-            0 => String::new(),
-            n => format!(", {n} cannot be told"),
-        };
+        let notes = count(Verdict::Note);
+        let mut rest = String::new();
+        for (n, what) in [(unknown, "cannot be told"), (notes, "to know of")] {
+            if n > 0 {
+                let _ = write!(rest, ", {n} {what}");
+            }
+        }
         return format!(
-            "reroot: all well: {} of {all} checks pass{open}",
-            all - unknown
+            "reroot: all well: {} of {all} checks pass{rest}",
+            all - unknown - notes
         );
     }
     let mut words: Vec<&str> = Vec::new();

@@ -11,8 +11,9 @@ use fixtures::plan::{address, bond, link, measure, plan};
 use formats::accounts::AccountPlan;
 use formats::facts::{Unkept, UnkeptWay};
 use formats::identity::IdentityPlan;
+use formats::listening::Listener;
 use formats::network::{Link, Mac, Network, Origin, Route, RouteKind};
-use live::{baseline, live};
+use live::{baseline, listener, live};
 
 fn findings_of(change: impl FnOnce(&mut Live)) -> Vec<Finding> {
     let mut live = live();
@@ -67,6 +68,10 @@ fn a_machine_that_is_as_planned_passes_every_question() {
             (Code::Mount, "UUID=56 at /srv/a\\040b/"),
             (Code::Swap, "swap on UUID=78"),
             (Code::Kept, "/home is as it was"),
+            (
+                Code::Port,
+                "no port is open to the outside that was not open before"
+            ),
         ]
     );
 }
@@ -84,6 +89,10 @@ fn links(live: &mut Live) -> &mut Vec<Link> {
 
 fn routes(live: &mut Live) -> &mut Vec<Route> {
     &mut live.network.as_mut().unwrap().routes
+}
+
+fn ports(live: &mut Live) -> &mut Vec<Listener> {
+    live.listening.as_mut().unwrap()
 }
 
 const SHORT: Verdict = Verdict::Short;
@@ -195,6 +204,15 @@ const CASES: &[Case] = &[
         (UNKNOWN, Code::Kept, "/home is as it was", "too much")),
     ("the early unit did not run", |l| l.kept = Err("no such file".to_owned()),
         (SHORT, Code::Kept, "/home is as it was", "it was not measured: no such file")),
+    ("a port is open that was not", |l| ports(l).push(listener(5355, "::", "systemd-resolve")),
+        (Verdict::Note, Code::Port, "tcp 5355 on every address (systemd-resolve) was open before",
+            "it is new with this OS; close it if nobody outside needs it")),
+    ("a port is open to more than before", |l| ports(l).push(listener(3306, "0.0.0.0", "mariadbd")),
+        (Verdict::Note, Code::Port, "tcp 3306 on every address (mariadbd) was open before",
+            "only tcp 3306 on 10.0.0.7 (mysqld)")),
+    ("what listens cannot be read", |l| l.listening = Err("no such file".to_owned()),
+        (Verdict::Unknown, Code::Port, "no port is open to the outside that was not open before",
+            "no such file")),
 ];
 
 #[test]
@@ -385,6 +403,7 @@ fn what_the_plan_does_not_speak_of_is_not_asked() {
     plan.network.gateways.clear();
     plan.accounts = AccountPlan::default();
     plan.identity = IdentityPlan::default();
+    plan.listening = None;
     assert_eq!(compare(&plan, &Baseline::default(), &live()), []);
     // A baseline that is lost is another matter.
     plan.keep = fixtures::plan::plan().keep;
@@ -442,6 +461,42 @@ next: mend what falls short, then `systemctl start reroot-confirm` or a reboot
   short.
 "
     );
+}
+
+#[test]
+fn a_port_that_is_newly_open_is_told_and_makes_nothing_fall_short() {
+    let mut findings = findings_of(|l| ports(l).push(listener(5355, "::", "systemd-resolve")));
+    findings.retain(|f| [Code::Hostname, Code::Port].contains(&f.code));
+    let confirm = Confirm::new(findings, 1.0);
+    assert!(confirm.passed);
+    let text = summary(&plan(), &confirm);
+    assert!(
+        text.starts_with("reroot: all well: 1 of 2 checks pass, 1 to know of\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nnote     port       tcp 5355 on every address (systemd-resolve)"),
+        "{text}"
+    );
+    let silent = formats::plan::Plan {
+        listening: None,
+        ..plan()
+    };
+    let asked = compare(&silent, &baseline(), &live());
+    assert!(
+        asked.iter().all(|f| f.code != Code::Port),
+        "older plans do not speak of ports"
+    );
+}
+
+#[test]
+fn what_was_open_on_every_address_may_be_open_on_one() {
+    let changed = findings_of(|l| {
+        ports(l).push(listener(3306, "10.0.0.7", "mariadbd"));
+        ports(l).push(listener(80, "10.0.0.7", "nginx"));
+        ports(l).push(listener(2222, "::", "sshd"));
+    });
+    assert_eq!(not_passed(&changed), []);
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod packages;
 mod stuck;
 mod xen;
 
+pub(crate) use stuck::{family, is_session};
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -111,14 +111,14 @@ fn written(pid: i32, device: u64, silent: &[String]) -> Option<String> {
 }
 
 /// Whether control groups are those of somebody's session: `user.slice/user-0.slice/session-3.scope`.
-fn is_session(groups: &str) -> bool {
+pub(crate) fn is_session(groups: &str) -> bool {
     groups
         .lines()
         .any(|line| line.contains("/user.slice/") && line.contains(".scope"))
 }
 
 /// A process and those that it descends from.
-fn family(pid: i32) -> Vec<i32> {
+pub(crate) fn family(pid: i32) -> Vec<i32> {
     let mut family = vec![pid];
     while let Some(parent) = family.last().and_then(|pid| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

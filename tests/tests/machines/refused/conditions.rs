@@ -129,6 +129,7 @@ pub fn conditions(machine: &mut Machine) -> Result<()> {
             ("mounts-silent", "refuse"),
             ("nfs-exports", "refuse"),
             ("swap-file", "note"),
+            ("gone", "note"),
             ("keep-binds", "refuse"),
             ("keep-hard-links", "note"),
             ("packages", "forced"),
@@ -147,7 +148,7 @@ pub fn conditions(machine: &mut Machine) -> Result<()> {
 /// the run is broken off, and nobody notices.
 fn gone_stale(machine: &Machine) -> Result<()> {
     machine.expect("echo done >/opt/backup")?;
-    expect(&asked(machine, "")?, &[])?;
+    expect(&asked(machine, "")?, &[("gone", "note")])?;
     let before = boot_id(machine)?;
     // It goes as soon as the run has begun: the worker has not loaded anything by then.
     let go = machine.ssh(&format!(
@@ -175,7 +176,7 @@ fn a_clock_that_stands(machine: &Machine) -> Result<()> {
         "date -s @$(awk 'NR == 1 { then = $1 } NR == 2 { now = $1 } NR == 3 { print int(now + $1 - then) }' \
          /root/then /root/now /proc/uptime); rm /root/then /root/now",
     )?;
-    expect(&found?, &[("clock", "refuse")])
+    expect(&found?, &[("clock", "refuse"), ("gone", "note")])
 }
 
 /// The kernel finds an error, which it writes into the superblock, and makes the root read-only.
@@ -186,6 +187,10 @@ pub fn errors_of_the_root(machine: &Machine) -> Result<()> {
     let found = asked(machine, "")?;
     expect(
         &found,
-        &[("root-read-only", "refuse"), ("root-errors", "refuse")],
+        &[
+            ("root-read-only", "refuse"),
+            ("root-errors", "refuse"),
+            ("gone", "note"),
+        ],
     )
 }

@@ -1,8 +1,8 @@
 //! For every check a machine or an image that it is there to refuse.
 
 use formats::facts::{
-    Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OutsideLinks, Root, Swap,
-    Unkept, UnkeptWay, WipedTargets,
+    Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OpenDirectory, OutsideLinks,
+    Place, Root, Swap, Unkept, UnkeptWay, Weight, WipedTargets,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -17,6 +17,7 @@ pub(super) fn mounted(target: &str, fstype: &str, backing_file: Option<&str>) ->
         source: "/dev/vdc1".into(),
         fstype: fstype.into(),
         bind_of_root: false,
+        upper: None,
         backing_file: backing_file.map(str::to_owned),
     }
 }
@@ -69,6 +70,28 @@ pub(super) fn bind(facts: &mut Facts, shows: &str, target: &str) {
     facts.condition.binds.push(Bind {
         shows: shows.into(),
         target: target.into(),
+    });
+}
+
+pub(super) fn open(facts: &mut Facts, path: &str, service: bool) {
+    place(facts, path, MIB);
+    facts.written.open.push(OpenDirectory {
+        path: path.into(),
+        files: 1,
+        writers: vec!["shop.service".into()],
+        service,
+    });
+}
+
+pub(super) fn place(facts: &mut Facts, path: &str, bytes: u64) {
+    facts.written.places.push(Place {
+        path: path.into(),
+        found: Weight {
+            files: 1,
+            bytes,
+            newest: None,
+            whole: true,
+        },
     });
 }
 
@@ -128,6 +151,10 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("keep-mounts", |f, _| {
         f.mounts.push(mounted("/srv/shop", "ext4", None));
     }),
+    ("data-in-use", |f, _| open(f, "/data/shop", true)),
+    ("data-in-use", |f, _| open(f, "/var/lib/mysql/shop", true)),
+    ("gone", |f, _| place(f, "/data", 5 * MIB)),
+    ("gone", |f, _| open(f, "/data/anna", false)),
     ("image-links", |_, i| {
         i.payload.directory_links.push(DirectoryLink {
             path: "/var/log".into(),

@@ -200,6 +200,23 @@ fn a_refusal_says_what_was_found_and_what_to_do() {
 }
 
 #[test]
+fn a_mount_without_a_device_below_a_kept_path_is_refused_unless_its_layers_are_kept() {
+    let below = |upper: Option<&str>| {
+        let mut facts = machine();
+        let mut mount = mounted("/srv/shop", "overlay", None);
+        mount.upper = upper.map(str::to_owned);
+        facts.mounts.push(mount);
+        refused(&facts, &image(), None, &[])
+    };
+    assert_eq!(below(Some("/srv/layers/7/diff")), [""; 0]);
+    assert_eq!(below(Some("/opt/layers/7/diff")), ["keep-mounts"]);
+    assert_eq!(below(None), ["keep-mounts"], "nothing says where it writes");
+    let mut facts = machine();
+    facts.mounts.push(mounted("/srv/pool", "zfs", None));
+    assert_eq!(refused(&facts, &image(), None, &[]), ["keep-mounts"]);
+}
+
+#[test]
 fn a_loop_mount_in_a_kept_file_and_a_snap_are_fine() {
     let mut facts = machine();
     facts

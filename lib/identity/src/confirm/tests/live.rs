@@ -4,6 +4,7 @@ use fixtures::plan::{host_key, measure, plan};
 use formats::confirm::KeptFound;
 use formats::facts::Kept;
 use formats::keep::KeepPath;
+use formats::listening::{Listener, Protocol};
 use formats::plan::KeptPath;
 
 use super::super::*;
@@ -23,6 +24,16 @@ fn probed(address: &str, link: Option<&str>, answers: bool) -> Probed {
         address: address.parse().unwrap(),
         link: link.map(str::to_owned),
         answers: Ok(answers),
+    }
+}
+
+/// A socket of TCP that listens.
+pub fn listener(port: u16, address: &str, process: &str) -> Listener {
+    Listener {
+        protocol: Protocol::Tcp,
+        port,
+        address: address.parse().unwrap(),
+        process: Some(process.to_owned()),
     }
 }
 
@@ -56,6 +67,10 @@ pub fn live() -> Live {
         groups: accounts(&[("mysql", 27)]),
         mounts: vec!["/".to_owned(), "/srv/a b".to_owned()],
         swaps: vec!["UUID=78".to_owned()],
+        listening: Ok(vec![
+            listener(22, "0.0.0.0", "sshd"),
+            listener(80, "::", "nginx"),
+        ]),
         kept: Ok(KeptFound {
             ended: true,
             kept: vec![Kept {
