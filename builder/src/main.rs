@@ -16,6 +16,7 @@ mod inspect;
 mod interrupt;
 mod new_identity;
 mod parts;
+mod payload_drivers;
 mod progress;
 mod recipe;
 mod requirements;

@@ -53,7 +53,61 @@ pub fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-fn write(path: &Path, bytes: impl AsRef<[u8]>) {
+/// The tree's one driver of disks, below `kernel/`.
+pub const NVME: &str = "drivers/nvme/host/nvme.ko";
+
+/// An initrd as initramfs-tools lays it out: microcode, then a compressed archive, with these modules.
+pub fn initrd(modules: &[&str]) -> Vec<u8> {
+    let mut bytes = archive(&["kernel/x86/microcode/GenuineIntel.bin".to_owned()]);
+    let mut names = vec!["init".to_owned()];
+    names.extend(
+        modules
+            .iter()
+            .map(|module| format!("usr/lib/modules/{KERNEL}/kernel/{module}")),
+    );
+    bytes.extend(gzip(&archive(&names)));
+    bytes
+}
+
+fn archive(names: &[String]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for name in names {
+        let entry = cpio::newc::Builder::new(name).mode(0o100_644);
+        entry.write(&mut out, 0).finish().unwrap();
+    }
+    cpio::newc::trailer(&mut out).unwrap();
+    out
+}
+
+/// A module that names firmware.
+pub fn module_with_firmware(names: &[&str]) -> Vec<u8> {
+    const STRINGS: &[u8] = b"\0.shstrtab\0.modinfo\0";
+    let modinfo: String = names
+        .iter()
+        .map(|name| format!("firmware={name}\0"))
+        .collect();
+    let mut bytes = elf(62);
+    bytes.extend_from_slice(STRINGS);
+    bytes.extend_from_slice(modinfo.as_bytes());
+    let table = bytes.len() as u64;
+    bytes[40..48].copy_from_slice(&table.to_le_bytes());
+    bytes[58..64].copy_from_slice(&[64, 0, 3, 0, 1, 0]);
+    for (name, offset, length) in [
+        (0u32, 0, 0),
+        (1, 64, STRINGS.len()),
+        (11, 64 + STRINGS.len(), modinfo.len()),
+    ] {
+        let mut header = [0; 64];
+        header[..4].copy_from_slice(&name.to_le_bytes());
+        header[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(length as u64).to_le_bytes());
+        bytes.extend_from_slice(&header);
+    }
+    bytes
+}
+
+/// Writes a file and the directories above it.
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
@@ -85,7 +139,10 @@ impl SmallOs {
             ("usr/lib/grub/i386-pc/core", core_image()),
             ("usr/share/noise", noise(3_000_000)),
             (&format!("boot/vmlinuz-{KERNEL}"), kernel),
-            (&format!("boot/initrd.img-{KERNEL}"), noise(5_000)),
+            (
+                &format!("boot/initrd.img-{KERNEL}"),
+                initrd(&["fs/ext4/ext4.ko", "fs/jbd2/jbd2.ko", NVME]),
+            ),
             (
                 &format!("{modules}/modules.dep"),
                 b"kernel/fs/ext4/ext4.ko.gz: kernel/fs/jbd2/jbd2.ko\nkernel/fs/jbd2/jbd2.ko:\n\

@@ -14,6 +14,7 @@ use formats::network::{
     Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Origin, Resolver, Stack,
 };
 use formats::payload::{DirectoryLink, Frame, Payload};
+use formats::payload_drivers::PayloadDrivers;
 use formats::tools::Tools;
 use formats::Digest;
 use plan::resolve::PartSizes;
@@ -231,6 +232,13 @@ pub(super) fn image() -> Manifest {
             ..NewIdentity::default()
         },
         keep: vec![],
+        payload_drivers: Some(PayloadDrivers {
+            modules: ["virtio_blk", "virtio_pci", "virtio_net", "cciss"]
+                .map(Into::into)
+                .to_vec(),
+            initrd: ["virtio_blk", "virtio_pci"].map(Into::into).to_vec(),
+            firmware: vec![],
+        }),
         tools: Tools {
             kernel_time: NOW - 90 * 86_400,
             e2fsprogs: Some("1.47.2-3".into()),

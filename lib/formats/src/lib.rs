@@ -18,6 +18,7 @@ pub mod measure;
 pub mod network;
 pub mod outcomes;
 pub mod payload;
+pub mod payload_drivers;
 pub mod plan;
 pub mod rehearsal;
 pub mod report;

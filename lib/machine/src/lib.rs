@@ -7,8 +7,10 @@
 pub mod accounts;
 pub mod condition;
 pub mod consoles;
+pub mod initrd;
 pub mod log_line;
 pub mod meminfo;
+pub mod modinfo;
 pub mod modules;
 pub mod os_release;
 pub mod processes;

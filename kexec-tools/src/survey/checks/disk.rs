@@ -180,12 +180,27 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "drivers in sysfs, the image's manifest",
         force: Allowed,
         again: &[Ram],
-        remedy: "add the driver's class to `drivers` in image.toml and build again",
+        remedy: "add the driver's class to `drivers` in image.toml and build again; for the new OS's own \
+                 initrd, have the folder make it for every machine (MODULES=most)",
         against: |c| {
+            let lacks = |has: &dyn Fn(&str) -> bool| -> Vec<String> {
+                let drivers = c.facts.root_drivers.iter();
+                drivers.filter(|name| !has(name)).cloned().collect()
+            };
+            let mut found = Vec::new();
             // For a takeover too: after a power cut the image's kernel has to find the root.
-            let has = |d: &&String| !c.manifest.kernel.drivers.contains(*d);
-            let missing: Vec<_> = c.facts.root_drivers.iter().filter(has).cloned().collect();
-            (!missing.is_empty()).then(|| format!("not in the image: {}", missing.join(", ")))
+            let in_ram = lacks(&|name| c.manifest.kernel.drivers.iter().any(|d| d == name));
+            if !in_ram.is_empty() {
+                found.push(format!("not in the image: {}", in_ram.join(", ")));
+            }
+            if let Some(own) = &c.manifest.payload_drivers {
+                // What the RAM environment lacks is told already.
+                let in_initrd = lacks(&|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
+                if !in_initrd.is_empty() {
+                    found.push(format!("not in the new OS's own initrd: {}", in_initrd.join(", ")));
+                }
+            }
+            joined(&found)
         },
     },
 ];

@@ -7,6 +7,7 @@ use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
 use formats::manifest::Manifest;
 use formats::payload::DirectoryLink;
+use formats::payload_drivers::DriverFirmware;
 
 use crate::survey::plain_machine::{accounts, link, measure, wireguard, MIB};
 
@@ -53,6 +54,16 @@ pub(super) fn bind(facts: &mut Facts, shows: &str, target: &str) {
     });
 }
 
+fn firmware(image: &mut Manifest, driver: &str, there: &[&str], missing: &[&str]) {
+    let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let drivers = image.payload_drivers.as_mut().unwrap();
+    drivers.firmware.push(DriverFirmware {
+        driver: driver.into(),
+        there: own(there),
+        missing: own(missing),
+    });
+}
+
 /// For every check a machine or an image that it is there to refuse.
 pub(super) const CASES: &[(&str, Change)] = &[
     ("architecture", |f, _| f.architecture = "aarch64".into()),
@@ -86,6 +97,10 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("partition-table", |f, _| root(f).table = "gpt".into()),
     ("partition-table", |f, _| root(f).gap_has_room = false),
     ("root-driver", |f, _| f.root_drivers.push("cciss".into())),
+    ("root-driver", |f, i| {
+        f.root_drivers.push("ahci".into());
+        i.kernel.drivers.push("ahci".into());
+    }),
     ("boot-disk", |f, _| root(f).grub_on_disk = false),
     ("boot-disk", |f, _| {
         root(f).grub_elsewhere = vec!["/dev/vdb".into()];
@@ -150,6 +165,19 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("network-kind", |f, _| f.network.links.push(wireguard())),
     ("network-driver", |f, _| {
         f.network.links[0].driver = Some("tulip".into());
+    }),
+    ("network-driver", |f, i| {
+        f.network.links[0].driver = Some("tulip".into());
+        i.kernel.drivers.push("tulip".into());
+    }),
+    ("firmware-files", |_, i| {
+        firmware(i, "virtio_net", &[], &["virtio/card.bin"]);
+    }),
+    ("firmware-files", |_, i| {
+        firmware(i, "virtio_blk", &[], &["virtio/disk.bin"]);
+    }),
+    ("firmware-some", |_, i| {
+        firmware(i, "virtio_net", &["virtio/new.bin"], &["virtio/old.bin"]);
     }),
     ("network-gateway", |f, _| f.gateways[0].answers = false),
     ("accounts", |f, _| {
