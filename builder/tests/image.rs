@@ -13,7 +13,7 @@ use std::process::Command;
 use formats::trailer::{PartKind, Trailer, TRAILER_SIZE};
 use formats::{Digest, Document, Manifest};
 use program::{elf, refused, require_root, reroot, succeed};
-use small_os::{module_with_firmware, write, SmallOs, KERNEL, NVME};
+use small_os::{write, SmallOs, KERNEL, NVME};
 
 fn trailer(image: &[u8]) -> Trailer {
     let at = image.len() - TRAILER_SIZE;
@@ -131,6 +131,33 @@ fn initramfs(image: &[u8]) -> BTreeMap<String, Vec<u8>> {
         reader.finish().unwrap();
     }
     found
+}
+
+/// A module that names firmware.
+fn module_with_firmware(names: &[&str]) -> Vec<u8> {
+    const STRINGS: &[u8] = b"\0.shstrtab\0.modinfo\0";
+    let modinfo: String = names
+        .iter()
+        .map(|name| format!("firmware={name}\0"))
+        .collect();
+    let mut bytes = elf(62);
+    bytes.extend_from_slice(STRINGS);
+    bytes.extend_from_slice(modinfo.as_bytes());
+    let table = bytes.len() as u64;
+    bytes[40..48].copy_from_slice(&table.to_le_bytes());
+    bytes[58..64].copy_from_slice(&[64, 0, 3, 0, 1, 0]);
+    for (name, offset, length) in [
+        (0u32, 0, 0),
+        (1, 64, STRINGS.len()),
+        (11, 64 + STRINGS.len(), modinfo.len()),
+    ] {
+        let mut header = [0; 64];
+        header[..4].copy_from_slice(&name.to_le_bytes());
+        header[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(length as u64).to_le_bytes());
+        bytes.extend_from_slice(&header);
+    }
+    bytes
 }
 
 /// One driver, three kinds of file: plain, compressed, not there.

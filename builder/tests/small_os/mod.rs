@@ -79,33 +79,6 @@ fn archive(names: &[String]) -> Vec<u8> {
     out
 }
 
-/// A module that names firmware.
-pub fn module_with_firmware(names: &[&str]) -> Vec<u8> {
-    const STRINGS: &[u8] = b"\0.shstrtab\0.modinfo\0";
-    let modinfo: String = names
-        .iter()
-        .map(|name| format!("firmware={name}\0"))
-        .collect();
-    let mut bytes = elf(62);
-    bytes.extend_from_slice(STRINGS);
-    bytes.extend_from_slice(modinfo.as_bytes());
-    let table = bytes.len() as u64;
-    bytes[40..48].copy_from_slice(&table.to_le_bytes());
-    bytes[58..64].copy_from_slice(&[64, 0, 3, 0, 1, 0]);
-    for (name, offset, length) in [
-        (0u32, 0, 0),
-        (1, 64, STRINGS.len()),
-        (11, 64 + STRINGS.len(), modinfo.len()),
-    ] {
-        let mut header = [0; 64];
-        header[..4].copy_from_slice(&name.to_le_bytes());
-        header[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
-        header[32..40].copy_from_slice(&(length as u64).to_le_bytes());
-        bytes.extend_from_slice(&header);
-    }
-    bytes
-}
-
 /// Writes a file and the directories above it.
 pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -4,7 +4,7 @@ use formats::accounts::{Accounts, Group, Owners, User};
 use formats::facts::Ext4Features;
 use formats::facts::{
     Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
-    Root, RootIdentity,
+    Root, RootIdentity, Started,
 };
 use formats::identity::{NewIdentity, OldIdentity};
 use formats::keep::KeepPath;
@@ -155,7 +155,7 @@ pub(super) fn machine() -> Facts {
             gap_sectors: 2047,
             gap_has_room: true,
             grub_on_disk: true,
-            grub_elsewhere: vec![],
+            loaders_elsewhere: vec![],
         }),
         root_unknown: None,
         mounts: vec![],
@@ -191,6 +191,11 @@ pub(super) fn machine() -> Facts {
                 ro_compat: 0x46b,
             }),
             outside_links: Some(OutsideLinks::default()),
+            started: Started {
+                loader: Some(0x72),
+                image: Some("/boot/vmlinuz-5.10.0".into()),
+                image_on_root: true,
+            },
             ..Condition::default()
         },
     }

@@ -4,8 +4,10 @@
 //! It says which bytes belong where. Only [`grub::one_shot`] writes, and only files: whoever switches
 //! a loader does so by what is planned here. Disks are read through [`storage`].
 
+pub mod elsewhere;
 pub mod gap;
 pub mod grub;
 pub mod other_loader;
 pub mod root;
 pub mod secure_boot;
+pub mod started;

@@ -10,7 +10,9 @@ use crate::network::{Gateway, Network};
 use crate::Document;
 
 mod condition;
-pub use condition::{Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Swap};
+pub use condition::{
+    Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
+};
 
 /// Everything that `plan` and the checks look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,8 +188,9 @@ pub struct Root {
     pub gap_has_room: bool,
     /// The disk's master boot record is GRUB's, with its core image in the gap.
     pub grub_on_disk: bool,
-    /// Other disks that have GRUB in their master boot record.
-    pub grub_elsewhere: Vec<String>,
+    /// What a firmware could start from other disks, as `GRUB 2 on /dev/sdb`.
+    #[serde(default)]
+    pub loaders_elsewhere: Vec<String>,
 }
 
 /// What identifies the root filesystem: its own UUID and the place of its partition. All of it

@@ -10,6 +10,7 @@ pub mod ext4_features;
 pub mod kexec_call;
 pub mod rehearsal;
 pub mod resolve;
+pub mod started;
 pub mod status;
 pub mod steps;
 pub mod svg;

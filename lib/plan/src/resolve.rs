@@ -314,6 +314,12 @@ fn network_in_plan(
     Ok(network)
 }
 
+/// Images of releases that did not look.
+const UNPROVED_BY_IMAGE: &str =
+    "the image does not say what the new OS itself can drive (build it anew): \
+    that its own initrd finds this root is known only behind the commit point, and that it has the \
+    firmware of the network cards is not known";
+
 /// A proof by the old kernel says nothing of what the new one does with the hardware.
 const UNPROVED_BY_TAKEOVER: &str = "takeover: the old kernel stays until the last reboot, so the root \
     disk and the gateways are proved on it; that the new kernel drives them is known by the names of \
@@ -470,6 +476,9 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     let used_inodes = root.inodes.saturating_sub(root.inodes_free);
     let entry = entry_plan(facts, inputs.choices);
     warnings.extend(stop_warning(&facts.init));
+    if manifest.payload_drivers.is_none() {
+        warnings.push(UNPROVED_BY_IMAGE.to_owned());
+    }
     let wiped = Amount {
         entries: used_inodes.saturating_sub(kept_entries),
         bytes: used_bytes.saturating_sub(kept_bytes),

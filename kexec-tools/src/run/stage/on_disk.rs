@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -15,20 +16,56 @@ use formats::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
 use storage::extents;
 use storage::extents::NotOneRun;
-use storage::{block, direct, freeze};
+use storage::{block, direct, edd, freeze};
 
 /// How many places are tried for a file. Each attempt holds on to those before it, so that the
 /// filesystem has to look elsewhere.
 const ATTEMPTS: usize = 8;
 
-/// Writes a file of `length` bytes whose bytes lie together on the disk, synced.
+/// Where a boot loader can take files from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A directory of the same filesystem whose files come to lie low: ext4 puts a file's bytes near
+    /// its inode, that near its directory's, and the root directory is at the very beginning.
+    pub low: PathBuf,
+    /// Bytes of the filesystem's device that the firmware reads; `None` where it does not say.
+    pub reach: Option<u64>,
+}
+
+impl Place {
+    /// That of the plan's root filesystem.
+    pub fn of(plan: &Plan) -> Place {
+        let sectors = edd::reach(plan.root.disk_signature);
+        Place {
+            low: PathBuf::from("/"),
+            reach: sectors.map(|sectors| sectors.saturating_sub(plan.root.start) * block::SECTOR),
+        }
+    }
+
+    /// Why the firmware does not read that far, if it does not.
+    fn out_of_reach(&self, offset: u64, length: u64) -> Option<String> {
+        let reach = self.reach?;
+        (offset + length > reach).then(|| {
+            format!(
+                "it lies at {} MiB of the filesystem, and the machine's firmware says that it reads the \
+                 first {} MiB of it (/sys/firmware/edd)",
+                offset >> 20,
+                reach >> 20
+            )
+        })
+    }
+}
+
+/// Writes a file of `length` bytes whose bytes lie together on the disk, where the firmware reads
+/// them, synced.
 pub fn write_in_one_run(
     path: &Path,
     length: u64,
+    place: &Place,
     write: &dyn Fn(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let mut tried = Vec::new();
-    let found = try_places(path, length, write, &mut tried);
+    let found = try_places(path, length, place, write, &mut tried);
     for attempt in &tried {
         if let Err(e) = fs::remove_file(attempt) {
             log::warn!("remove {}: {e}", attempt.display());
@@ -40,14 +77,18 @@ pub fn write_in_one_run(
 fn try_places(
     path: &Path,
     length: u64,
+    place: &Place,
     write: &dyn Fn(&mut dyn Write) -> Result<()>,
     tried: &mut Vec<PathBuf>,
 ) -> Result<()> {
     let mut apart = String::new();
     for attempt in 0..ATTEMPTS {
-        let here = path.with_extension(format!("attempt-{attempt}"));
+        let here = place.low.join(format!(
+            ".reroot-{}.attempt-{attempt}",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        ));
         tried.push(here.clone());
-        let file = File::create(&here).with_context(|| format!("create {}", here.display()))?;
+        let file = create(&here).with_context(|| format!("create {}", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's
         // block maps) may find one all the same.
         if let Err(e) = fallocate(file.as_fd(), FallocateFlags::empty(), 0, length) {
@@ -63,10 +104,13 @@ fn try_places(
         let found = file.metadata().context("ask for its length")?.len();
         ensure!(found == length, "it has {found} bytes, expected {length}");
         match extents::place(&file) {
-            Ok(_) => {
-                tried.pop();
-                return fs::rename(&here, path).context("name it");
-            }
+            Ok(offset) => match place.out_of_reach(offset, length) {
+                None => {
+                    tried.pop();
+                    return fs::rename(&here, path).context("name it");
+                }
+                Some(why) => apart = why,
+            },
             Err(NotOneRun::Apart(why)) => apart = why,
             Err(e) => return Err(e.into()),
         }
@@ -75,6 +119,21 @@ fn try_places(
         "the root filesystem has no {length} free bytes in a row, or no place that a boot loader can \
          take them from ({apart}); free some space on it and run `go` again"
     )
+}
+
+/// A new file; one that a run left that lost its power goes. In a directory of everybody's nothing
+/// that somebody else put there may be followed.
+fn create(path: &Path) -> std::io::Result<File> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Looks where kernel and initramfs are, compares the disk with what was written, and leaves that
@@ -119,6 +178,11 @@ fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
     let device = Path::new(&plan.root_device);
     let found = direct::digest(device, offset, length)
         .with_context(|| format!("read {} from {}", path.display(), device.display()))?;
+    // A firmware that stops short of it would leave a machine that does not come back from the commit
+    // point on.
+    if let Some(why) = Place::of(plan).out_of_reach(offset, length) {
+        bail!("{} cannot be started from the disk: {why}", path.display());
+    }
     ensure!(
         found == digest,
         "the disk does not hold what was written to {}: {found} at {offset} of {}, expected {digest}",
@@ -146,3 +210,7 @@ fn ensure_boot_block_is_free(plan: &Plan) -> Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "on_disk_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use formats::facts::{DiskHealth, Health};
 use plan::ext4_features;
+use plan::started;
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -170,8 +171,67 @@ pub(super) const CHECKS: &[Check] = &[
             if !root.grub_on_disk && c.facts.condition.other_loader.is_none() {
                 return Some(format!("{} does not have GRUB in its gap", root.disk));
             }
-            (!root.grub_elsewhere.is_empty())
-                .then(|| format!("GRUB is on {} too", root.grub_elsewhere.join(" and ")))
+            (!root.loaders_elsewhere.is_empty())
+                .then(|| format!("there is {} too", root.loaders_elsewhere.join(" and ")))
+        },
+    },
+    Check {
+        code: "booted",
+        question: "Did GRUB 2 start the running kernel, from this root?",
+        reads: "kernel.bootloader_type, BOOT_IMAGE= in /proc/cmdline, the file that it names",
+        force: Allowed,
+        again: &[],
+        remedy: "reboot it by its own loader and look again (after `kexec -e`, or where the running kernel's \
+                 package is gone, a plain reboot does it); force it only if you know that the firmware starts \
+                 GRUB on this disk: where a host or the network names the kernel, the new OS is never started",
+        against: |c| {
+            // Checks of their own say more about another loader, and about guests that Xen starts.
+            let told = c.facts.condition.other_loader.is_some()
+                || c.facts.condition.xen.as_deref() == Some("PV");
+            (!told).then(|| started::against(&c.facts.condition.started))?
+        },
+    },
+    Check {
+        code: "firmware-reach",
+        question: "Does the firmware read the whole root filesystem?",
+        reads: "/sys/firmware/edd",
+        force: Allowed,
+        again: &[],
+        remedy: "shrink the root to what the firmware reads, or give the machine a newer firmware; forced, the \
+                 run's own files are put where it reads them or it stops before it changes anything, but the \
+                 new OS's kernel may come to lie beyond, and then the machine does not start",
+        against: |c| {
+            let (root, reach) = (c.facts.root.as_ref()?, c.facts.condition.firmware_reach?);
+            let end = root.identity.start + root.identity.sectors;
+            (end > reach).then(|| {
+                format!(
+                    "it reads the first {} GiB of {}, and the root goes to {} GiB",
+                    reach >> 21,
+                    root.disk,
+                    end >> 21
+                )
+            })
+        },
+    },
+    Check {
+        code: "firmware-silent",
+        question: "Does the firmware say how far it reads a large disk?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "load the module `edd` and look again; where it says nothing still, only a start by it proves \
+                 that it reads the run's files: `rehearse --entry boot`",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            let end = root.identity.start + root.identity.sectors;
+            let silent = c.facts.condition.firmware_reach.is_none() && end > FIRMWARE_LIMIT;
+            silent.then(|| {
+                format!(
+                    "it does not, and the root goes to {} GiB of {}; old ones read the first 128 GiB",
+                    end >> 21,
+                    root.disk
+                )
+            })
         },
     },
     Check {
@@ -204,6 +264,9 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// Sectors that a BIOS before 2002 counts to: 28 bits of ATA.
+const FIRMWARE_LIMIT: u64 = 1 << 28;
 
 fn failing_disk(disk: &DiskHealth) -> Option<String> {
     match &disk.health {

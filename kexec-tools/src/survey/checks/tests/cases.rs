@@ -1,7 +1,8 @@
 //! For every check a machine or an image that it is there to refuse.
 
 use formats::facts::{
-    Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OutsideLinks, Root, Swap,
+    Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OutsideLinks, Root, Started,
+    Swap,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -103,7 +104,21 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("boot-disk", |f, _| root(f).grub_on_disk = false),
     ("boot-disk", |f, _| {
-        root(f).grub_elsewhere = vec!["/dev/vdb".into()];
+        root(f).loaders_elsewhere = vec!["LILO on /dev/vdb".into()];
+    }),
+    ("firmware-reach", |f, _| {
+        f.condition.firmware_reach = Some(1_000_000);
+    }),
+    ("firmware-silent", |f, _| {
+        root(f).identity.sectors = 1 << 31;
+    }),
+    ("booted", |f, _| f.condition.started.image_on_root = false),
+    ("booted", |f, _| f.condition.started.loader = Some(0xb0)),
+    ("booted", |f, _| {
+        f.condition.started = Started {
+            loader: Some(0xd0),
+            ..Started::default()
+        };
     }),
     ("watchdog", |f, _| f.watchdogs = vec!["watchdog0".into()]),
     ("separate-mounts", |f, _| {

@@ -88,7 +88,7 @@ fn a_takeover_needs_the_network_driver_in_the_payload_alone() {
     let mut image = image();
     let own = image.payload_drivers.as_mut().unwrap();
     own.modules.push("tulip".into());
-    let refused = |image, entry| refused_by(&facts, image, Some(entry));
+    let refused = |image: &Manifest, entry| refused_by(&facts, image, Some(entry));
     assert_eq!(refused(&image, Entry::Takeover), [""; 0]);
     assert_eq!(refused(&image, Entry::Kexec), ["network-driver"]);
     // Images of releases that did not look.
