@@ -4,7 +4,6 @@
 use storage::gpt::{self, BootPartition};
 use storage::mbr::{self, MBR_SIZE};
 
-use crate::grub::embed;
 use crate::other_loader;
 
 /// Type byte of an EFI system partition in a master boot record.
@@ -19,11 +18,8 @@ pub fn loader(read: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<String> {
     let sector = |at: u64| read(at, 1);
     let active = table.active_start.and_then(sector);
     if other_loader::is_grub_2(&head) {
-        return Some(match gap(&table, read) {
-            Some(gap) if !embed::sectors_in_use(&gap).is_empty() => "GRUB 2".to_owned(),
-            // Its core image is in a BIOS boot partition, or in a file.
-            _ => "GRUB 2's boot sector".to_owned(),
-        });
+        // With its core image in the gap, in a BIOS boot partition, or in a file.
+        return Some("GRUB 2".to_owned());
     }
     // A record that only starts the active partition starts nothing where none is.
     if let Some(name) = other_loader::name(&head, active.as_deref()) {
@@ -41,14 +37,6 @@ pub fn loader(read: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<String> {
     }
     let efi = table.partitions.iter().any(|p| p.kind == EFI_SYSTEM);
     (efi || there(BootPartition::Efi)).then(|| "an EFI system partition".to_owned())
-}
-
-/// Record and gap of a disk that has the record for its table.
-fn gap(table: &mbr::Mbr, read: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
-    if table.is_protective() {
-        return None;
-    }
-    read(0, crate::gap::sectors(table) as usize)
 }
 
 #[cfg(test)]
@@ -107,24 +95,14 @@ mod tests {
         let efi_dos = "label: dos\ntype=ef\n";
         let no_active = DOS.replace(", bootable", "");
         for (name, script, parts, expected) in [
-            (
-                "GRUB, GPT",
-                GPT_BIOS,
-                &[(0, &grub[..])][..],
-                Some("GRUB 2's boot sector"),
-            ),
+            ("GRUB, GPT", GPT_BIOS, &[(0, &grub[..])][..], Some("GRUB 2")),
             (
                 "its image alone",
                 GPT_BIOS,
                 &[(2048, b"RV")],
                 Some("BIOS boot partition"),
             ),
-            (
-                "GRUB, no core",
-                DOS,
-                &[(0, &grub)],
-                Some("GRUB 2's boot sector"),
-            ),
+            ("GRUB, no core", DOS, &[(0, &grub)], Some("GRUB 2")),
             ("GRUB legacy", DOS, &[(0, legacy)], Some("GRUB legacy")),
             (
                 "GRUB legacy, GPT",

@@ -6,15 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use storage::mbr;
-use storage::mbr::{Mbr, MBR_SIZE};
+use storage::mbr::MBR_SIZE;
 
 /// At most this much of it is looked at, in sectors; partitions begin at sector 63 or 2048.
 const SECTORS_MAX: u64 = 4096;
-
-/// Sectors of the record and the gap, as far as they are looked at.
-pub fn sectors(table: &Mbr) -> u64 {
-    (table.gap_sectors() + 1).min(SECTORS_MAX)
-}
 
 /// Reads the master boot record and the gap behind it. A disk without such a record, or with one
 /// that only guards a GUID partition table, is an error of kind `InvalidData`.
@@ -29,7 +24,8 @@ pub fn read(disk: &File) -> io::Result<Vec<u8>> {
                 "the disk has no master boot record of its own",
             )
         })?;
-    let mut gap = vec![0; sectors(&table) as usize * MBR_SIZE];
+    let sectors = (table.gap_sectors() + 1).min(SECTORS_MAX);
+    let mut gap = vec![0; sectors as usize * MBR_SIZE];
     disk.read_exact_at(&mut gap, 0)?;
     Ok(gap)
 }
