@@ -21,6 +21,7 @@ use crate::failure::refusal;
 use crate::image_file::{folder_of, ImageWriter};
 use crate::initramfs;
 use crate::inside::run_inside;
+use crate::narrow;
 use crate::new_identity;
 use crate::payload_drivers;
 use crate::progress::{mib, step, step_of_bytes};
@@ -41,6 +42,8 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     let recipe = read_recipe(&arguments.image_dir)?;
     require_root()?;
     let launcher = own_program("reroot-launch", arguments.launcher.as_deref(), "--launcher")?;
+    let launcher = narrow::with_word(&launcher)
+        .context("put a word for 32-bit kernels behind the launcher: its text holds every end")?;
     let init = own_program("reroot-init", arguments.init.as_deref(), "--init")?;
     // Before the long work: a target that cannot be written is known at once.
     let mut image = ImageWriter::begin(&arguments.output)?;

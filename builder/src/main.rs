@@ -14,6 +14,7 @@ mod initramfs;
 mod inside;
 mod inspect;
 mod interrupt;
+mod narrow;
 mod new_identity;
 mod parts;
 mod payload_drivers;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{bail, Context, Result};
+use formats::staged;
 use formats::utc::utc;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
@@ -30,6 +31,15 @@ pub fn new_id() -> Result<String> {
         .context("the clock is before 1970")?;
     let unique = (now.subsec_nanos() ^ std::process::id().rotate_left(8)) & 0xffff;
     Ok(format!("{}-{unique:04x}", utc(now.as_secs())))
+}
+
+/// The copies that are in a run's directory, attempts that were broken off with them.
+pub fn copies(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(staged::is_copy))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Makes the run's directory, readable by root alone.

@@ -17,6 +17,7 @@ pub mod floor;
 pub mod images;
 pub mod lock;
 pub mod mirror;
+pub mod needs;
 pub mod old_server;
 pub mod outside;
 pub mod paths;

@@ -2,16 +2,18 @@
 //! before any service writes to them: as the RAM environment measured them.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-
 use formats::confirm::KeptFound;
-use formats::facts::Kept;
-use formats::plan::Plan;
+use formats::facts::{Kept, Unkept, UnkeptWay};
+use formats::plan::{KeptPath, Plan};
 use formats::Document;
 use rustix::fs::{Mode, OFlags};
+use tree::{Measuring, Stillness, TreeError};
 
 use super::documents::{read_document, read_plan};
 use super::say::say;
@@ -22,6 +24,11 @@ use crate::root::replace::replace;
 const FOUND: &str = "kept-found.json";
 const IN_MEMORY: &str = "kept.json";
 
+/// How long the boot waits for it in all. Every service waits, ssh among them; a tree for which that
+/// is not enough was measured by the RAM environment a minute ago. The unit's own end in time comes
+/// later, and is for a disk that hangs.
+const BUDGET: Duration = Duration::from_secs(90);
+
 /// Measures every kept path, once: at later boots services have been writing to them, so that the
 /// first outcome stands. It is put in the run's directory and in memory.
 pub fn measure(directory: &Path) -> Result<()> {
@@ -31,8 +38,7 @@ pub fn measure(directory: &Path) -> Result<()> {
         read_document(&path)?
     } else {
         // Where it is cut off, this tells the next boot that it is too late.
-        write(&path, &KeptFound::default());
-        let found = measure_all(&plan)?;
+        let found = measure_all(&plan, BUDGET, &|so_far| write(&path, so_far))?;
         write(&path, &found);
         found
     };
@@ -47,19 +53,57 @@ fn write(path: &Path, found: &KeptFound) {
     }
 }
 
-fn measure_all(plan: &Plan) -> Result<KeptFound> {
+pub(super) fn measure_all(
+    plan: &Plan,
+    budget: Duration,
+    so_far: &dyn Fn(&KeptFound),
+) -> Result<KeptFound> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", flags, Mode::empty()).context("open directory /")?;
-    let kept = plan
-        .keep
-        .iter()
-        .map(|kept| Kept {
+    let begun = Instant::now();
+    let tell = |_| {
+        if begun.elapsed() > budget {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    let mut measuring = Measuring::new(root.as_fd(), Stillness::Still).telling(&tell);
+    // The small ones first: one that takes too long leaves no time for those behind it.
+    let mut trees: Vec<_> = plan.keep.iter().collect();
+    trees.sort_by_key(|kept| kept.measure.entries);
+    let mut found = KeptFound::default();
+    so_far(&found);
+    for kept in trees {
+        found.kept.push(Kept {
             path: kept.path.clone(),
-            found: tree::measure(root.as_fd(), &kept.path)
-                .map_err(|e| format!("{:#}", anyhow::Error::from(e))),
-        })
-        .collect();
-    Ok(KeptFound { ended: true, kept })
+            found: measuring
+                .measure(&kept.path)
+                .map_err(|e| why(e, kept, budget)),
+        });
+        so_far(&found);
+    }
+    found.ended = true;
+    Ok(found)
+}
+
+fn why(error: TreeError, kept: &KeptPath, budget: Duration) -> Unkept {
+    match error {
+        TreeError::Stopped => Unkept {
+            way: UnkeptWay::Unasked,
+            why: format!(
+                "it was not measured again: with {} entries it would have kept the boot waiting for \
+                 longer than {} s; the RAM environment measured it right before its reboot, and it was \
+                 as it was",
+                kept.measure.entries,
+                budget.as_secs()
+            ),
+        },
+        error => Unkept {
+            way: UnkeptWay::Unread,
+            why: format!("{:#}", anyhow::Error::from(error)),
+        },
+    }
 }
 
 /// What the early unit found.

@@ -294,3 +294,23 @@ fn a_plan_of_another_directory_is_refused() {
         assert_eq!(units::is_run_id(id), expected, "{id:?}");
     }
 }
+
+#[test]
+fn a_tree_that_takes_too_long_is_no_shortfall_and_keeps_nothing_else_from_being_compared() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().to_str().unwrap();
+    fs::write(home.path().join("file"), "x").unwrap();
+    let plan = plan(&[path]);
+    let told = std::cell::Cell::new(0);
+    let count = |so_far: &KeptFound| {
+        assert!(!so_far.ended);
+        told.set(told.get() + 1);
+    };
+    let found = kept::measure_all(&plan, Duration::ZERO, &count).unwrap();
+    assert!(found.ended && told.get() == 2);
+    let unkept = found.kept[0].found.as_ref().unwrap_err();
+    assert_eq!(unkept.way, formats::facts::UnkeptWay::Unasked);
+    assert!(unkept.why.contains("longer than 0 s"), "{unkept}");
+    let found = kept::measure_all(&plan, Duration::from_mins(10), &count).unwrap();
+    assert_eq!(found.kept[0].found.as_ref().unwrap().entries, 2);
+}

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::plan::Plan;
-use formats::staged;
 
 use super::units;
 use crate::root::place::at;
@@ -57,7 +56,7 @@ pub fn write_motd(root: &Path, plan: &Plan) -> Result<()> {
 /// booted, and people miss the space while they mend what falls short.
 pub fn remove_staged(root: &Path, plan: &Plan) -> Result<()> {
     let directory = at(root, &plan.run_directory());
-    remove::files(&directory, &staged::COPIES)?;
+    run_directory::remove_copies(&directory)?;
     remove::files(&directory, &NEEDED_BY_RUN)
 }
 

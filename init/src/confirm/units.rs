@@ -54,7 +54,7 @@ Before=systemd-journal-catalog-update.service ldconfig.service
 [Service]
 Type=oneshot
 ExecStart=/.reroot/@RUN@/confirm confirm kept /.reroot/@RUN@
-TimeoutStartSec=300
+TimeoutStartSec=180
 
 [Install]
 WantedBy=sysinit.target

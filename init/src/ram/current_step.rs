@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::time::{clock_gettime, ClockId};
 
@@ -23,10 +24,51 @@ fn path() -> PathBuf {
     state::at("step")
 }
 
-/// Says which step runs, and for how long it may. A file that cannot be written leaves the earlier
-/// step's deadline in force: too early rather than never.
+/// The step that this process does, and how long it may go without progress.
+static RUNS: Mutex<Option<Runs>> = Mutex::new(None);
+
+struct Runs {
+    name: String,
+    patience_s: u64,
+    told_s: u64,
+}
+
+impl Runs {
+    /// Its new end, unless that was told in this second already.
+    fn until(&mut self, now: u64) -> Option<u64> {
+        (self.told_s != now).then(|| {
+            self.told_s = now;
+            now + self.patience_s
+        })
+    }
+}
+
+/// Says which step runs, and for how long it may without progress.
 pub fn tell(name: &str, deadline_s: u64) {
-    let text = format!("{} {name}\n", seconds_since_boot() + deadline_s);
+    let now = seconds_since_boot();
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    *runs = Some(Runs {
+        name: name.to_owned(),
+        patience_s: deadline_s,
+        told_s: now,
+    });
+    write(name, now + deadline_s);
+}
+
+/// The step that runs has come a little further: it may take its whole deadline again from now on. To
+/// be called as often as it does; the supervisor is told once a second.
+pub fn progressed() {
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runs) = runs.as_mut() {
+        if let Some(until_s) = runs.until(seconds_since_boot()) {
+            write(&runs.name, until_s);
+        }
+    }
+}
+
+/// A file that cannot be written leaves the earlier deadline in force: too early rather than never.
+fn write(name: &str, until_s: u64) {
+    let text = format!("{until_s} {name}\n");
     if let Err(e) = replace(&path(), text.as_bytes(), 0o644) {
         let cause = e.root_cause();
         log::warn!("tell the supervisor that {name} begins: {cause}");
@@ -60,6 +102,23 @@ pub fn seconds_since_boot() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_that_gets_on_has_its_whole_deadline_again() {
+        let mut runs = Runs {
+            name: "wipe".to_owned(),
+            patience_s: 300,
+            told_s: 1000,
+        };
+        assert_eq!(runs.until(1000), None, "once a second is enough");
+        assert_eq!(runs.until(1299), Some(1599));
+        assert_eq!(runs.until(1299), None);
+        assert_eq!(
+            runs.until(50_000),
+            Some(50_300),
+            "however long it takes in all"
+        );
+    }
 
     #[test]
     fn what_is_told_is_understood() {

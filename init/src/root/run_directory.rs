@@ -1,11 +1,14 @@
 //! A run's directory on the root filesystem, and the names in it that are known on both sides of a
 //! power cut or of the reboot into the new OS.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
 use formats::plan::Plan;
+use formats::staged;
 
-use crate::root::target;
+use crate::root::{remove, target};
 
 /// The kept paths' measures before the wipe.
 pub const BEFORE: &str = "before.json";
@@ -23,4 +26,16 @@ pub fn of(plan: &Plan) -> PathBuf {
 /// Where the RAM environment sees a file of it.
 pub fn at(plan: &Plan, name: &str) -> PathBuf {
     of(plan).join(name)
+}
+
+/// Removes what staging has left in a run's directory, attempts that were broken off with it.
+pub fn remove_copies(directory: &Path) -> Result<()> {
+    let what = || format!("read {}", directory.display());
+    for entry in fs::read_dir(directory).with_context(what)? {
+        let name = entry.with_context(what)?.file_name();
+        if let Some(name) = name.to_str().filter(|name| staged::is_copy(name)) {
+            remove::files(directory, &[name])?;
+        }
+    }
+    Ok(())
 }

@@ -11,14 +11,13 @@ use bootpath::grub::one_shot;
 use formats::outcomes;
 use formats::rehearsal;
 use formats::rehearsal::Rehearsal;
-use formats::staged;
 use formats::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::ram::{commit_point, console};
 use crate::root::replace::replace;
+use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
-use crate::root::{remove, run_directory};
 use crate::run::{order, recorder};
 
 /// Leaves the log of a failed run in its directory, as far as that is possible. The failure itself
@@ -92,6 +91,6 @@ fn write(directory: &Path, report: Option<&Rehearsal>) -> Result<()> {
 }
 
 fn remove_staged(directory: &Path) -> Result<()> {
-    remove::files(directory, &staged::COPIES)?;
+    run_directory::remove_copies(directory)?;
     target::sync()
 }

@@ -8,6 +8,7 @@ use formats::plan::Plan;
 use formats::Manifest;
 use tree::Source;
 
+use crate::run::payload::PayloadIn;
 use crate::run::recorder::Recorder;
 
 /// Everything that the steps share.
@@ -22,6 +23,8 @@ pub struct Run {
     pub start: Start,
     /// The payload.
     pub payload: Source,
+    /// Where that is.
+    pub payload_in: PayloadIn,
     /// The plan's keep list, and what else the wipe spares.
     pub keep: KeepSet,
     /// Every kept path as it was before the wipe.

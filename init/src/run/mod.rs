@@ -14,6 +14,7 @@ mod data;
 mod journal_file;
 mod kept;
 mod order;
+mod payload;
 mod progress;
 mod recorder;
 mod stage_loader;

@@ -1,6 +1,9 @@
-//! Progress in percent on the consoles, a line for each tenth.
+//! Progress in percent on the consoles, a line for each tenth, and the sign of life that keeps a step
+//! from being called hanging.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ram::current_step;
 
 /// Counts units and tells the log about every tenth of the expected total.
 pub struct Progress {
@@ -23,6 +26,7 @@ impl Progress {
 
     /// More units are done.
     pub fn add(&self, units: u64) {
+        current_step::progressed();
         let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
         // 100 % is said by the line that ends the step.
         let tenth = (done * 10 / self.total).min(9);

@@ -83,13 +83,14 @@ impl StageLoader {
     }
 }
 
-/// Compares what the loader will read, sector by sector, with what the launcher staged.
-pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<()> {
+/// Compares what the loader will read, sector by sector, with what the launcher staged; gives what
+/// that was.
+pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<Staged> {
     let staged = read(plan)?;
     for (name, file) in [("kernel", &staged.kernel), ("initramfs", &staged.initramfs)] {
         compare(root, file).with_context(|| format!("check the staged {name}"))?;
     }
-    Ok(())
+    Ok(staged)
 }
 
 fn read(plan: &Plan) -> Result<Staged> {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use formats::outcomes::{Outcomes, StepResult};
-use formats::staged;
 use plan::status;
 use plan::status::{Evidence, State};
 use rustix::process::{kill_process, Pid, Signal};
@@ -81,13 +80,10 @@ pub fn remove(run: &Evidence, directory: &Path) -> Left {
     }
     enter::unload();
     initrd::remove_copies(directory);
-    let left = staged::COPIES
-        .iter()
-        .any(|name| directory.join(name).exists());
-    if left {
-        Left::Stays
-    } else {
+    if run_directory::copies(directory).is_empty() {
         Left::Gone
+    } else {
+        Left::Stays
     }
 }
 

@@ -38,7 +38,7 @@ const DEEDS: &[Deed] = &[
 ];
 
 fn prepare(job: &Job) -> Result<()> {
-    enter::rehearse(&job.plan)?;
+    enter::rehearse(&job.plan, &job.directory)?;
     clear_older_runs(&job.directory);
     // A run whose machine lost its power may have left its entry with the boot loader.
     enter::unload();

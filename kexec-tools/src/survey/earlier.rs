@@ -13,7 +13,6 @@ use formats::outcomes::Outcomes;
 use formats::plan::Plan;
 use formats::rehearsal;
 use formats::rehearsal::Rehearsal;
-use formats::staged;
 use formats::Document;
 use machine::step_record::boot_id;
 use plan::status::{Evidence, Finished, Leftover};
@@ -74,8 +73,7 @@ fn read_into(e: &mut Evidence, directory: &Path) {
     e.ram = read::<Outcomes>(directory, outcomes::RAM).or(e.ram.take());
     e.report = read::<Finished>(directory, "report.json").or(e.report.take());
     e.rehearsal = read::<Rehearsal>(directory, rehearsal::NAME).or(e.rehearsal.take());
-    for name in staged::COPIES {
-        let path = directory.join(name);
+    for path in run_directory::copies(directory) {
         if let Ok(metadata) = fs::symlink_metadata(&path) {
             e.leftovers.push(Leftover {
                 path: path.display().to_string(),

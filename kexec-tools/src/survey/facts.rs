@@ -2,7 +2,6 @@
 //! checks to refuse.
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -10,14 +9,15 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::accounts::Accounts;
-use formats::facts::{Facts, Firmware, Kept, Kexec, Mount, Root};
-use formats::keep::{KeepPath, KeepSet};
+use formats::facts::{Facts, Firmware, Kexec, Mount, Root};
+use formats::keep::KeepPath;
+use machine::bus_masters::{self, BusMaster};
 use machine::{condition, meminfo, os_release, processes};
 use storage::{block, mounts, root};
 
 use crate::run_directory;
 use crate::survey::mounts::must_be_unmounted;
-use crate::survey::{first_process, identity, network};
+use crate::survey::{first_process, identity, kept, network};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -32,13 +32,9 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
-    let mut links = tree::Links::default();
-    let kept = keep
-        .iter()
-        .map(|path| look_at(path, &mut links))
-        .collect::<Result<_>>()?;
+    let kept_trees = kept::look(keep, &mounts)?;
     let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
-    condition.outside_links = links.outside();
+    kept_trees.note(&mut condition);
     let (network, network_notes) = network::read(&processes).context("read the network")?;
     let root_drivers = match &root {
         Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
@@ -72,7 +68,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         root_unknown,
         mounts: other_mounts(&mounts),
         swaps: swaps(&text("/proc/swaps")?),
-        kept,
+        kept: kept_trees.kept,
         gateways: network::probe_gateways(&network),
         network,
         network_notes,
@@ -98,9 +94,9 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
-    let links = facts.condition.outside_links.take();
+    let before = std::mem::take(&mut facts.condition);
     facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, probe_mount);
-    facts.condition.outside_links = links;
+    kept::take_over(&mut facts.condition, before);
     Ok(())
 }
 
@@ -112,7 +108,7 @@ fn probe_mount(target: &Path) -> Command {
 }
 
 /// An error and its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -172,6 +168,11 @@ fn kexec() -> Kexec {
         file_load: syscalls::kexec::file_load_exists(),
         disabled: disabled.is_ok_and(|t| t.trim() != "0"),
         lockdown,
+        unstoppable: bus_masters::find(Path::new("/sys"))
+            .into_iter()
+            .filter(BusMaster::is_bound_for_good)
+            .map(|master| master.name)
+            .collect(),
     }
 }
 
@@ -241,22 +242,6 @@ fn swaps(text: &str) -> Vec<String> {
         .skip(1)
         .filter_map(|l| Some(l.split_whitespace().next()?.to_owned()))
         .collect()
-}
-
-fn look_at(path: &KeepPath, links: &mut tree::Links) -> Result<Kept> {
-    let root = rustix::fs::open(
-        "/",
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .context("open /")?;
-    let found = tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
-        .and_then(|()| tree::measure_noting_links(root.as_fd(), path, links))
-        .map_err(|e| chain(&e));
-    Ok(Kept {
-        path: path.clone(),
-        found,
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod finding;
 pub mod first_process;
 mod identity;
+pub mod kept;
 pub mod mounts;
 mod network;
 pub mod own_checks;

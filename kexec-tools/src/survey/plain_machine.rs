@@ -31,9 +31,11 @@ pub(super) const SIZES: PartSizes = PartSizes {
 pub(super) fn measure(disk_bytes: u64, entries: u64) -> Measure {
     Measure {
         entries,
+        inodes: entries,
         bytes: disk_bytes,
         disk_bytes,
         digest: Digest::of(b""),
+        flags: None,
         owners: Owners::default(),
     }
 }
@@ -130,6 +132,7 @@ pub(super) fn machine() -> Facts {
             file_load: true,
             disabled: false,
             lockdown: None,
+            unstoppable: vec![],
         },
         boot_entry: Ok(()),
         ptrace: Ptrace::default(),

@@ -58,6 +58,7 @@ pub fn text(plan: &Plan) -> String {
             size(m.bytes)
         );
     }
+    list(&mut t, "About the kept paths", &plan.about_kept);
     let _ = writeln!(t, "\nWiped");
     let _ = writeln!(
         t,
@@ -98,11 +99,16 @@ pub fn text(plan: &Plan) -> String {
         };
         let _ = writeln!(
             t,
-            "  {:>2} {place:6} {:8} {} [{failure}; at most {}]",
+            "  {:>2} {place:6} {:8} {} [{failure}; at most {}{}]",
             i + 1,
             step.name,
             step.does,
-            duration(step.deadline_s)
+            duration(step.deadline_s),
+            if step.progress {
+                " without progress"
+            } else {
+                ""
+            }
         );
         if step.name == COMMIT {
             let _ = writeln!(

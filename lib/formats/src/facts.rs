@@ -1,5 +1,7 @@
 //! What the launcher read about a machine, as values. Nothing in here was decided yet.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
@@ -12,6 +14,7 @@ use crate::Document;
 mod condition;
 pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
+    WipedTargets,
 };
 
 /// Everything that `plan` and the checks look at.
@@ -137,6 +140,10 @@ pub struct Kexec {
     pub disabled: bool,
     /// The lockdown mode in force, if it is not `none`.
     pub lockdown: Option<String>,
+    /// Devices that write to memory by themselves (network cards) and whose driver cannot be made
+    /// to let go of them.
+    #[serde(default)]
+    pub unstoppable: Vec<String>,
 }
 
 /// What decides whether PID 1 may be traced.
@@ -230,5 +237,34 @@ pub struct Kept {
     /// The path.
     pub path: KeepPath,
     /// What is there, or why it cannot be kept.
-    pub found: Result<Measure, String>,
+    pub found: Result<Measure, Unkept>,
+}
+
+/// Why there is no measure of a path that is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unkept {
+    /// In what way; what is to be done depends on it.
+    pub way: UnkeptWay,
+    /// In words.
+    pub why: String,
+}
+
+impl fmt::Display for Unkept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.why)
+    }
+}
+
+/// In what way a path cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnkeptWay {
+    /// There is nothing of that name.
+    Missing,
+    /// What is meant is somewhere else: the path leads through a link or a mount.
+    Elsewhere,
+    /// It is there and could not be read.
+    Unread,
+    /// There was no time for it. Nothing speaks against it.
+    Unasked,
 }

@@ -78,6 +78,10 @@ const WRITTEN: &str = "the new OS gets its own, written by reroot";
 const PROGRAMS: &str = "the programs there belong to the OS; old and new would be mixed";
 const SYSTEM: &str = "the directory belongs to the OS; name the path below it that is to stay";
 
+/// Directories that the wipe spares although nobody named them: what runs have of their own, and
+/// what the filesystem's own check found.
+pub const SPARED: [&str; 2] = ["/.reroot", "/lost+found"];
+
 /// Why a text is not a path that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeepPathError {
@@ -148,9 +152,21 @@ impl KeepPath {
         }
     }
 
+    /// A path that no keep list may name, such as reroot's own directory.
+    pub fn internal(path: &str) -> Result<Self, KeepPathError> {
+        normalise(path).map(Self)
+    }
+
     /// The path, beginning with a slash.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is another path, or below it.
+    pub fn is_below(&self, other: &Self) -> bool {
+        self.0
+            .strip_prefix(&other.0)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The names from the root down; there is at least one.
@@ -304,8 +320,7 @@ impl KeepSet {
 
     /// Adds a path that no keep list may name, such as reroot's own directory.
     pub fn with_internal(mut self, path: &str) -> Result<Self, KeepPathError> {
-        let path = KeepPath(normalise(path)?);
-        self.root.insert(path.components());
+        self.root.insert(KeepPath::internal(path)?.components());
         Ok(self)
     }
 

@@ -1,4 +1,4 @@
-//! The plan of a run: everything that will be done, before it is done. [`plan::resolve`] makes
+//! The plan of a run: everything that will be done, before it is done. The crate `plan` makes
 //! it; the launcher shows it; the init executes it and trusts nothing else.
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,10 @@ pub struct Plan {
     pub accounts: AccountPlan,
     /// Names, keys and mounts.
     pub identity: IdentityPlan,
+    /// What to know about the kept paths: what is mounted below them, and links that will lead
+    /// nowhere.
+    #[serde(default)]
+    pub about_kept: Vec<String>,
     /// Filesystems that are not touched and not mounted by the new OS either.
     pub left_alone: Vec<String>,
     /// Kernel parameters of the old OS that are there for the hardware; the RAM environment and the

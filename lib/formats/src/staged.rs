@@ -2,6 +2,8 @@
 //!
 //! A boot loader that must not trust a filesystem in flux loads them by these places alone.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Document};
@@ -15,6 +17,10 @@ pub struct Staged {
     pub kernel: StagedFile,
     /// The initramfs.
     pub initramfs: StagedFile,
+    /// Digests of what the run is told (plan, manifest, carried files, accounts), by the path that
+    /// each has in the RAM environment, without a slash in front. They come there through memory
+    /// alone, and much of it is used behind the commit point.
+    pub order: BTreeMap<String, Digest>,
 }
 
 impl Document for Staged {
@@ -51,3 +57,38 @@ pub const WITH_PAYLOAD: &str = "initramfs-with-payload";
 /// Everything that staging and loading make in the run's directory: of no use to the old OS, nor to
 /// the new one.
 pub const COPIES: [&str; 5] = [INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD, Staged::FILE];
+
+/// What a kernel or initramfs is called until a place for it in one run on the disk was found.
+pub const ATTEMPT: &str = "attempt-";
+
+/// Whether a file of a run's directory is one of [`COPIES`], or an attempt at one that was broken
+/// off.
+pub fn is_copy(name: &str) -> bool {
+    let attempt = name.rsplit_once('.').and_then(|(of, ending)| {
+        let number = ending.strip_prefix(ATTEMPT)?;
+        (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(of)
+    });
+    COPIES.contains(&attempt.unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_and_attempts_at_them_are_told_from_records() {
+        for name in COPIES {
+            assert!(is_copy(name), "{name}");
+        }
+        assert!(is_copy("kernel.attempt-0") && is_copy("initramfs.attempt-12"));
+        for name in [
+            "plan.json",
+            "launch.log",
+            "kernel.attempt-",
+            "x.attempt-1",
+            "kernel.bak",
+        ] {
+            assert!(!is_copy(name), "{name}");
+        }
+    }
+}

@@ -21,8 +21,13 @@ pub struct Step {
     pub undo: Option<String>,
     /// How it is repeated; only behind the commit point.
     pub retry: Option<Retry>,
-    /// How long each attempt may take, in seconds.
+    /// How long each attempt may take, in seconds; where `progress` says so, how long it may go
+    /// without getting on.
     pub deadline_s: u64,
+    /// The deadline begins anew whenever the step gets on: what it has to do is not known
+    /// beforehand, or nobody knows how fast the disk is.
+    #[serde(default)]
+    pub progress: bool,
     /// What happens when it fails.
     pub on_failure: OnFailure,
 }

@@ -245,7 +245,11 @@ fn settle_source(fields: &mut Fields, old: &OldIdentity, root_uuid: &str) -> Opt
             .options
             .iter()
             .any(|o| o == "loop" || o.starts_with("loop=")))
-    .then(|| Outcome::Not(format!("{source} is not kept")))
+    .then(|| {
+        Outcome::Not(format!(
+            "{source} is not kept, and is wiped: keep it with --keep if it holds data"
+        ))
+    })
 }
 
 /// Why the new OS cannot mount this type.

@@ -5,6 +5,7 @@
 //! to a disk or decides what becomes of the machine.
 
 pub mod accounts;
+pub mod bus_masters;
 pub mod condition;
 pub mod consoles;
 pub mod initrd;

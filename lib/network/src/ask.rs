@@ -170,6 +170,22 @@ fn next_question(neighbour: Option<&Neighbour>, index: u32, gateway: IpAddr) -> 
     })
 }
 
+/// Each form that a question can have.
+#[cfg(test)]
+pub(super) fn every_question() -> Vec<Request> {
+    let known = Neighbour {
+        state: NUD_REACHABLE,
+        hardware: Some(vec![2, 0, 0, 0, 0, 1]),
+        confirmed: Duration::ZERO,
+    };
+    ["192.0.2.1", "2001:db8::1"]
+        .iter()
+        .map(|ip| ip.parse().expect("an address"))
+        .flat_map(|ip| [None, Some(&known)].map(|n| next_question(n, 3, ip)))
+        .flatten()
+        .collect()
+}
+
 fn look(
     kernel: &mut Kernel,
     index: u32,

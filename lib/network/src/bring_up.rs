@@ -6,6 +6,7 @@
 //! Doing it twice does no harm. No module is loaded here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 
 use super::kernel::Kernel;
 use super::links::Indexed;
+use super::options::{self, Setting, CLASS_NET};
 use super::read::links_now;
 use super::requests;
 use super::sysfs::{self, Sysfs};
@@ -114,7 +116,7 @@ impl Here<'_> {
             let at = match_hardware(link, &free)?;
             let found = free.swap_remove(at);
             let (now, index) = (found.link.name.clone(), found.index);
-            log::info!("{} of the old OS is {now}", link.name);
+            log::debug!("{} of the old OS is {now}", link.name);
             let in_bond =
                 master(link, network).is_some_and(|m| matches!(m.kind, LinkKind::Bond(_)));
             // A bond gives its slaves its own MTU and MAC address.
@@ -215,8 +217,33 @@ impl Here<'_> {
         let request = requests::make(link, name, parent)?;
         self.kernel.request(&format!("make {name}"), request)?;
         let made = self.links()?.into_iter().find(|l| l.link.name == name);
-        made.map(|l| l.index)
-            .ok_or_else(|| NetworkError::NoLink(name.to_owned()))
+        let made = made.ok_or_else(|| NetworkError::NoLink(name.to_owned()))?;
+        let wanted = self.kind_here(&link.kind);
+        self.settle(name, &wanted, &options::missing(&wanted, &made.link.kind))?;
+        Ok(made.index)
+    }
+
+    /// Writes what the kernel passed over in a request, and looks whether it is so now.
+    fn settle(
+        &mut self,
+        name: &str,
+        wanted: &LinkKind,
+        settings: &[Setting],
+    ) -> Result<(), NetworkError> {
+        if settings.is_empty() {
+            return Ok(());
+        }
+        options::write(Path::new(CLASS_NET), name, settings)?;
+        let now = self.links()?.into_iter().find(|l| l.link.name == name);
+        let now = now.ok_or_else(|| NetworkError::NoLink(name.to_owned()))?;
+        let left = options::missing(wanted, &now.link.kind);
+        match left.first() {
+            None => Ok(()),
+            Some(Setting { file, value }) => Err(NetworkError::Unmakeable {
+                name: name.to_owned(),
+                why: format!("the kernel took `{value}` for {file} and has something else"),
+            }),
+        }
     }
 
     /// The kind with the names that links have here.
@@ -292,8 +319,36 @@ impl Here<'_> {
             };
             if let (Some(bond), Some(slave)) = (self.index(&link.name), self.index(primary)) {
                 let what = format!("make {primary} the primary slave of {}", link.name);
-                self.kernel
-                    .request(&what, requests::set_primary(bond, slave))?;
+                match self
+                    .kernel
+                    .request(&what, requests::set_primary(bond, slave))
+                {
+                    // Before 3.13 bonds have no options in requests.
+                    Err(e) if e.errno() == Some(Errno::OPNOTSUPP) => log::debug!("{e}"),
+                    other => other?,
+                }
+            }
+        }
+        self.settle_primaries(network)
+    }
+
+    /// Writes the primary slaves that the kernel passed over.
+    fn settle_primaries(&mut self, network: &Network) -> Result<(), NetworkError> {
+        let links = self.links()?;
+        for link in &network.links {
+            let LinkKind::Bond(wanted) = self.kind_here(&link.kind) else {
+                continue;
+            };
+            let Some(here) = self.brought(&link.name) else {
+                continue;
+            };
+            let found = links.iter().find(|l| l.index == here.index);
+            let Some(LinkKind::Bond(found)) = found.map(|l| &l.link.kind) else {
+                continue;
+            };
+            if let Some(slave) = wanted.primary.filter(|p| found.primary.as_ref() != Some(p)) {
+                let settings = [options::primary(&slave)];
+                options::write(Path::new(CLASS_NET), &here.now, &settings)?;
             }
         }
         Ok(())
@@ -336,7 +391,7 @@ impl Here<'_> {
                 Ok(()) => false,
                 Err(e) if e.errno() == Some(Errno::EXIST) => {
                     // A second run, or another way to the same.
-                    log::info!("{e}");
+                    log::debug!("{e}");
                     false
                 }
                 Err(e) => {
@@ -346,7 +401,7 @@ impl Here<'_> {
             });
             let Some(error) = error else { return Ok(()) };
             if pending.len() == before {
-                if start.elapsed() >= patience {
+                if error.is_lasting() || start.elapsed() >= patience {
                     return Err(error);
                 }
                 thread::sleep(PAUSE);
@@ -443,7 +498,11 @@ impl Here<'_> {
                 "add route {}{via} to table {}",
                 route.destination, route.table
             );
-            kernel.request(&what, requests::add_route(route, *index))
+            let added = kernel.request(&what, requests::add_route(route, *index));
+            match route.source {
+                Some(_) => added.map_err(NetworkError::of_route_with_source),
+                None => added,
+            }
         })
     }
 }

@@ -6,8 +6,12 @@
 
 mod ask;
 mod bring_up;
+#[cfg(test)]
+mod floor;
 mod kernel;
+mod lasting;
 mod links;
+mod options;
 mod read;
 mod requests;
 mod routes;
@@ -35,6 +39,14 @@ pub enum NetworkError {
     /// The kernel did not do it.
     #[error("{what}: {source}")]
     Refused {
+        /// What was to be done, and on what.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A route was refused whose source address is not in use, or not yet.
+    #[error("{what}: {source}; the address that it prefers may not be in use yet")]
+    SourceUnused {
         /// What was to be done, and on what.
         what: String,
         /// Why not.
@@ -88,7 +100,9 @@ impl NetworkError {
     /// The errno of a refusal.
     fn errno(&self) -> Option<rustix::io::Errno> {
         match self {
-            NetworkError::Refused { source, .. } => rustix::io::Errno::from_io_error(source),
+            NetworkError::Refused { source, .. } | NetworkError::SourceUnused { source, .. } => {
+                rustix::io::Errno::from_io_error(source)
+            }
             _ => None,
         }
     }

@@ -4,10 +4,11 @@
 //! and is gone with it; nothing of the machine's own network is touched.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{channel, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use formats::network::{Address, Link, LinkKind, Network, Origin, Prefix};
 use nix::mount::{mount, MsFlags};
@@ -15,7 +16,9 @@ use nix::sched::{unshare, CloneFlags};
 
 use super::bring_up::bring_up_with;
 use super::kernel::Kernel;
-use super::{ask, ask_all, gateways, sysfs, understand, BroughtUp, Dumps, NetworkError, Sysfs};
+use super::{
+    ask, ask_all, gateways, options, sysfs, understand, BroughtUp, Dumps, NetworkError, Sysfs,
+};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -368,6 +371,47 @@ fn a_bridge_comes_back_with_its_port() {
     }
     assert_eq!(new.bring_up(&old).unwrap(), brought);
     assert!(new.ask("rr0", "192.0.2.1", Duration::from_secs(15)));
+}
+
+/// Kernels before 3.18 make a bridge as they like and say nothing; this one is made so here.
+#[test]
+fn a_bridge_that_was_made_without_its_options_gets_them_from_sysfs() {
+    let machine = Namespace::new();
+    machine.ip(None, "link add br0 type bridge");
+    let plain = LinkKind::Bridge {
+        stp: false,
+        forward_delay: 15,
+    };
+    assert_eq!(link(&machine.read(), "br0").kind, plain);
+    for (stp, forward_delay) in [(false, 0), (true, 4), (false, 0)] {
+        let wanted = LinkKind::Bridge { stp, forward_delay };
+        let found = link(&machine.read(), "br0").kind.clone();
+        let settings = options::missing(&wanted, &found);
+        assert!(!settings.is_empty());
+        machine
+            .run(move || options::write(Path::new(options::CLASS_NET), "br0", &settings))
+            .unwrap();
+        assert_eq!(link(&machine.read(), "br0").kind, wanted);
+    }
+}
+
+/// An answer that stays is given at once, and once.
+#[test]
+fn what_the_kernel_will_never_do_is_not_waited_for() {
+    let (machine, _world) = old_machine();
+    let mut network = machine.read();
+    let route = network.routes.iter_mut().find(|r| r.gateway.is_some());
+    let route = route.unwrap();
+    // No kernel takes a route of IPv4 whose prefix has bits behind its length.
+    route.destination = "198.51.100.1/24".parse().unwrap();
+    route.gateway = None;
+    route.source = None;
+    route.link = Some("eth0".to_owned());
+    let start = Instant::now();
+    let error = machine.bring_up(&network).unwrap_err();
+    assert!(error.is_lasting(), "{error}");
+    assert!(error.to_string().contains("198.51.100.1/24"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{error}");
 }
 
 #[test]

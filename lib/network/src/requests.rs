@@ -178,10 +178,20 @@ fn family(ip: IpAddr) -> u8 {
 /// Adds an address for as long as the RAM environment lives, without looking whether another
 /// machine has it: the old OS had it a minute ago. `old` is the link's name then, `name` now.
 pub fn add_address(address: &Address, index: u32, old: &str, name: &str) -> Request {
+    let mut flags = 0;
+    if address.ip.is_ipv6() {
+        flags |= IFA_F_NODAD;
+    }
+    if address.no_prefix_route {
+        flags |= IFA_F_NOPREFIXROUTE;
+    }
+    // The header has one byte for flags. Linux before 3.14 has nothing else, and before 3.10 it
+    // refuses a whole request for one attribute that it does not know.
+    let [low, ..] = flags.to_le_bytes();
     let mut body = [
         family(address.ip),
         address.prefix,
-        0,
+        low,
         address.scope,
         0,
         0,
@@ -208,14 +218,12 @@ pub fn add_address(address: &Address, index: u32, old: &str, name: &str) -> Requ
             request = request.text(IFA_LABEL, &label);
         }
     }
-    let mut flags = 0;
-    if address.ip.is_ipv6() {
-        flags |= IFA_F_NODAD;
+    // A flag that does not fit is as old as the attribute: only a kernel that knows it can have
+    // had such an address.
+    if flags > u32::from(low) {
+        request = request.number(IFA_FLAGS, flags);
     }
-    if address.no_prefix_route {
-        flags |= IFA_F_NOPREFIXROUTE;
-    }
-    request.number(IFA_FLAGS, flags)
+    request
 }
 
 /// Adds a route. `index` is its link's number.

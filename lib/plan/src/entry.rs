@@ -3,6 +3,7 @@
 
 use crate::kexec_call;
 use crate::kexec_call::call;
+use crate::version::Version;
 use formats::entry::{Entry, EntryPlan};
 use formats::facts::Facts;
 
@@ -69,7 +70,24 @@ fn against_kexec(facts: &Facts) -> Option<String> {
         // The kernel starts another one through the hypervisor, which such guests may not.
         return Some("this is a paravirtual guest of Xen".to_owned());
     }
-    kexec_call::against(&facts.kexec)
+    kexec_call::against(&facts.kexec).or_else(|| against_bus_masters(facts))
+}
+
+/// The first kernel that takes bus mastering from every device when it is replaced.
+const CLEARS_BUS_MASTERING: Version = Version { major: 3, minor: 5 };
+
+/// Packets that arrive would go into the next kernel's memory, and what they hit nobody can know: the
+/// payload is compared with its digest, the kernel itself is not.
+fn against_bus_masters(facts: &Facts) -> Option<String> {
+    let version = Version::parse(&facts.kernel)?;
+    let first = facts.kexec.unstoppable.first()?;
+    (version < CLEARS_BUS_MASTERING).then(|| {
+        format!(
+            "Linux {}.{} leaves devices writing to memory when it is replaced, and the driver of \
+             {first} cannot be made to let go of it",
+            version.major, version.minor
+        )
+    })
 }
 
 /// What facts call a paravirtual guest of Xen.
@@ -103,4 +121,4 @@ fn against_boot(facts: &Facts) -> Option<String> {
 
 #[cfg(test)]
 #[path = "entry_tests.rs"]
-mod tests;
+pub(crate) mod tests;

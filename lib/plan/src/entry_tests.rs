@@ -5,7 +5,7 @@ use formats::facts::{Condition, Firmware, InitSystem, Kexec, Memory, OsRelease, 
 use formats::identity::OldIdentity;
 use formats::network::Network;
 
-fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     Facts {
         hostname: String::new(),
         architecture: "x86_64".into(),
@@ -25,6 +25,7 @@ fn facts() -> Facts {
             file_load: true,
             disabled: false,
             lockdown: None,
+            unstoppable: vec![],
         },
         ptrace: Ptrace::default(),
         boot_entry: Ok(()),
@@ -85,6 +86,27 @@ fn the_first_way_that_is_open_is_taken() {
         assert_eq!(plan.call.is_some(), plan.entry == Entry::Kexec);
         assert_eq!(no_way(&facts), None);
     }
+}
+
+#[test]
+fn a_card_that_writes_on_speaks_against_kexec_from_an_old_kernel() {
+    let mut facts = facts();
+    facts.kexec.unstoppable = vec!["eth0 (0000:02:00.0)".into()];
+    for (kernel, entry) in [
+        ("3.2.23-grsec", Entry::Takeover),
+        ("3.4.0", Entry::Takeover),
+        ("3.5.0", Entry::Kexec),
+        ("6.12.57+deb13-amd64", Entry::Kexec),
+    ] {
+        facts.kernel = kernel.into();
+        let plan = choose(&facts, None);
+        assert_eq!(plan.entry, entry, "{kernel}");
+        let said = plan.reason.contains("eth0 (0000:02:00.0)");
+        assert_eq!(said, entry == Entry::Takeover, "{}", plan.reason);
+    }
+    facts.kernel = "3.2.23".into();
+    facts.kexec.unstoppable.clear();
+    assert_eq!(choose(&facts, None).entry, Entry::Kexec);
 }
 
 #[test]

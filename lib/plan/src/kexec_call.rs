@@ -62,6 +62,7 @@ mod tests {
             file_load,
             disabled: false,
             lockdown: lockdown.then(|| "integrity".to_owned()),
+            unstoppable: vec![],
         }
     }
 

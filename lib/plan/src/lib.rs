@@ -5,6 +5,7 @@
 //! [`identity`]; the values themselves are in [`formats`].
 
 pub mod asked_again;
+pub mod below_kept;
 pub mod entry;
 pub mod ext4_features;
 pub mod kexec_call;

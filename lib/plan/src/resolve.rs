@@ -1,6 +1,7 @@
 //! From manifest and facts to a plan: a pure function, so that `plan`, a dry run and `go` speak
 //! of the very same thing.
 
+use crate::below_kept;
 use crate::entry;
 use crate::steps::{steps, Circumstances};
 use formats::accounts::{AccountPlan, Owners};
@@ -8,7 +9,7 @@ use formats::entry::{CallPlan, Entry, EntryPlan, KexecCall};
 use formats::facts::{Facts, InitSystem, Memory};
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
-use formats::measure::Measure;
+use formats::measure::Occupied;
 use formats::network::{LinkKind, Network};
 use formats::plan::{Amount, KeptPath, NetworkPlan, PayloadAt, Plan};
 use formats::steps::Mode;
@@ -60,6 +61,8 @@ pub fn staged_bytes(sizes: PartSizes) -> u64 {
 
 /// Plan, facts, carried files, logs.
 const STAGED_SPARE: u64 = 16 * MIB;
+/// The files of a run's directory, and more.
+const STAGED_INODES: u64 = 64;
 
 /// Sizes of an image's parts in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,16 +210,30 @@ impl Space {
     }
 }
 
-/// Computes [`Space`]. `staged` is what the run itself keeps on the filesystem, in bytes.
-pub fn space(manifest: &Manifest, fs: Filesystem, kept: &[Measure], staged: u64) -> Space {
-    let kept_bytes: u64 = kept.iter().map(|m| m.disk_bytes).sum();
-    let kept_entries: u64 = kept.iter().map(|m| m.entries).sum();
+/// Computes [`Space`]. `stays` is everything that the wipe leaves: kept paths, what it spares beside
+/// them, and what the run itself has or will have on the filesystem.
+pub fn space(manifest: &Manifest, fs: Filesystem, stays: Occupied) -> Space {
     Space {
-        bytes_needed: manifest.payload.disk_bytes + staged + SPACE_SPARE,
-        bytes_there: fs.bytes.saturating_sub(kept_bytes),
+        bytes_needed: manifest.payload.disk_bytes + SPACE_SPARE,
+        bytes_there: fs.bytes.saturating_sub(stays.bytes),
         inodes_needed: manifest.payload.inodes + INODES_SPARE,
-        inodes_there: fs.inodes.saturating_sub(kept_entries),
+        inodes_there: fs.inodes.saturating_sub(stays.inodes),
     }
+}
+
+/// What the wipe will leave, as far as the old OS can tell.
+pub fn stays(facts: &Facts, sizes: PartSizes) -> Occupied {
+    let staged = Occupied {
+        bytes: staged_bytes(sizes),
+        inodes: STAGED_INODES,
+    };
+    kept_occupies(facts) + facts.condition.spared + staged
+}
+
+/// What the kept paths take.
+fn kept_occupies(facts: &Facts) -> Occupied {
+    let kept = facts.kept.iter();
+    Occupied::by_kept(kept.filter_map(|k| Some((&k.path, k.found.as_ref().ok()?))))
 }
 
 /// Everything that goes into a plan beside the facts.
@@ -462,13 +479,12 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             }),
             Err(why) => Err(NoPlan::Kept {
                 path: k.path.to_string(),
-                why: why.clone(),
+                why: why.to_string(),
             }),
         })
         .collect::<Result<Vec<_>, _>>()?;
     let (payload_at, payload_reason) = payload_at(manifest, inputs.sizes, facts, inputs.choices);
-    let kept_bytes: u64 = keep.iter().map(|k| k.measure.disk_bytes).sum();
-    let kept_entries: u64 = keep.iter().map(|k| k.measure.entries).sum();
+    let stays = kept_occupies(facts) + facts.condition.spared;
     let used_bytes = root.bytes.saturating_sub(root.bytes_free);
     let mut warnings = Vec::new();
     let identity =
@@ -480,8 +496,8 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         warnings.push(UNPROVED_BY_IMAGE.to_owned());
     }
     let wiped = Amount {
-        entries: used_inodes.saturating_sub(kept_entries),
-        bytes: used_bytes.saturating_sub(kept_bytes),
+        entries: used_inodes.saturating_sub(stays.inodes),
+        bytes: used_bytes.saturating_sub(stays.bytes),
     };
     let unpacked = Amount {
         entries: manifest.payload.entries,
@@ -493,8 +509,8 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         entry: entry.entry,
         load_before_stop: peak.load <= facts.memory.available,
         kept: Amount {
-            entries: kept_entries,
-            bytes: kept_bytes,
+            entries: stays.inodes,
+            bytes: stays.bytes,
         },
         wiped,
         unpacked,
@@ -521,6 +537,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         network: network_in_plan(facts, manifest, entry.entry, &mut warnings)
             .map_err(|why| cannot_carry("the network", &why))?,
         accounts: accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?,
+        about_kept: about_kept(facts, &identity),
         left_alone: left_alone(facts, &identity),
         identity,
         cmdline: ram_cmdline(
@@ -602,6 +619,13 @@ fn hardware_parameters(cmdline: &str) -> Vec<String> {
         .filter(|word| word.chars().all(plain))
         .map(str::to_owned)
         .collect()
+}
+
+/// What is mounted below kept paths, and links there that lead to what is wiped.
+fn about_kept(facts: &Facts, identity: &IdentityPlan) -> Vec<String> {
+    let mounts = below_kept::mounts(facts, identity).again.into_iter();
+    let mounts = mounts.map(|m| format!("unmounted, left alone, mounted again: {m}"));
+    mounts.chain(facts.condition.wiped_targets.told()).collect()
 }
 
 /// What the run leaves as it is and the new OS does not use by itself.

@@ -27,20 +27,20 @@ pub struct Circumstances {
     pub unpacked: Amount,
 }
 
-/// What makes a step's deadline longer.
+/// What a step's deadline counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Grows {
+    /// All of it.
     Not,
-    /// By reading every kept entry's metadata.
-    Kept,
-    /// By reading every byte that is to be unpacked, and every kept entry's metadata.
-    Verified,
-    /// By removing every entry.
-    Wiped,
-    /// By writing every entry and every byte.
-    Unpacked,
-    /// By writing every byte that is to be unpacked.
+    /// All of it, and longer by writing every byte that is to be unpacked.
     Staged,
+    /// The time without progress: an entry that is measured, a frame that is verified.
+    Anew,
+    /// The time without progress. One file may be as large as all that goes, and shows no progress
+    /// while its blocks are freed.
+    Wiped,
+    /// The time without progress. In the end every byte is written to the disk at once.
+    Unpacked,
 }
 
 /// Which runs have the step.
@@ -72,10 +72,7 @@ const RETRY: Retry = Retry {
     pause_s: 5,
 };
 
-/// Entries whose metadata the slowest disk reads or writes in a second: one that spins makes some
-/// hundred movements.
-const ENTRIES_A_SECOND: u64 = 100;
-/// Bytes of removed files that it frees in a second: an old file lists its blocks, and each list of
+/// Bytes of removed files that the slowest disk frees in a second: an old file lists its blocks, and each list of
 /// 4 MiB is a movement.
 const FREED_A_SECOND: u64 = 100 << 20;
 /// Bytes that it reads or writes in a second, beside other work.
@@ -132,7 +129,7 @@ const STEPS: &[Spec] = &[
         name: "verify", place: Place::Ram, runs: In::Both, needs: &["find"],
         does: "verify the payload, memory, space and every kept path",
         before: "", after: "every digest is right, every kept path was measured",
-        undo: "", deadline_s: 300, grows: Grows::Verified,
+        undo: "", deadline_s: 300, grows: Grows::Anew,
     },
     Spec {
         name: "network", place: Place::Ram, runs: In::Both, needs: &["drivers"],
@@ -192,7 +189,7 @@ const STEPS: &[Spec] = &[
         name: "check", place: Place::Ram, runs: In::Reinstall, needs: &["loader"],
         does: "check loader, configuration, kernel, initrd, fstab, init and kept paths",
         before: "", after: "the kept paths measure as before the wipe",
-        undo: "", deadline_s: 300, grows: Grows::Kept,
+        undo: "", deadline_s: 300, grows: Grows::Anew,
     },
     Spec {
         name: "switch", place: Place::Ram, runs: In::Reinstall, needs: &["check"],
@@ -210,7 +207,7 @@ const STEPS: &[Spec] = &[
         name: "confirm", place: Place::NewOs, runs: In::Reinstall, needs: &["reboot"],
         does: "compare the machine with the plan at the first boot",
         before: "", after: "the summary is shown at the next login",
-        undo: "", deadline_s: 600, grows: Grows::Kept,
+        undo: "", deadline_s: 600, grows: Grows::Not,
     },
 ];
 
@@ -310,6 +307,7 @@ impl Spec {
             undo: (!undo.is_empty()).then(|| undo.to_owned()),
             retry: (on_failure == OnFailure::Hold).then_some(RETRY),
             deadline_s: self.deadline_s + self.grows.seconds(c),
+            progress: matches!(self.grows, Grows::Anew | Grows::Wiped | Grows::Unpacked),
             on_failure,
         }
     }
@@ -317,15 +315,10 @@ impl Spec {
 
 impl Grows {
     fn seconds(self, c: Circumstances) -> u64 {
-        let entries = |amount: Amount| amount.entries / ENTRIES_A_SECOND;
-        let bytes = |amount: Amount| amount.bytes / BYTES_A_SECOND;
         match self {
-            Grows::Not => 0,
-            Grows::Kept => entries(c.kept),
-            Grows::Verified => entries(c.kept) + bytes(c.unpacked),
-            Grows::Wiped => entries(c.wiped) + c.wiped.bytes / FREED_A_SECOND,
-            Grows::Unpacked => entries(c.unpacked) + bytes(c.unpacked),
-            Grows::Staged => bytes(c.unpacked),
+            Grows::Not | Grows::Anew => 0,
+            Grows::Wiped => c.wiped.bytes / FREED_A_SECOND,
+            Grows::Unpacked | Grows::Staged => c.unpacked.bytes / BYTES_A_SECOND,
         }
     }
 }

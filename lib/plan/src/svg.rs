@@ -278,6 +278,9 @@ fn draw(out: &mut String, cell: &Cell, number: usize, height: usize) {
             let _ = write!(about, " {word}: {text}.");
         }
     }
+    if step.progress {
+        about.push_str(" Its time begins anew whenever it gets on.");
+    }
     let _ = write!(
         out,
         r##"<g><title>{}</title><rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{height}" rx="4" fill="#ffffff" stroke="{colour}"{border}/>

@@ -35,6 +35,14 @@ pub fn read() -> std::io::Result<Vec<Mount>> {
     Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
 }
 
+/// Reads the mounts of the calling thread, which may see others than its process.
+pub fn read_of_thread() -> std::io::Result<Vec<Mount>> {
+    // /proc/thread-self says the same since 3.17.
+    let thread = rustix::thread::gettid().as_raw_nonzero();
+    let path = format!("/proc/self/task/{thread}/mountinfo");
+    Ok(parse(&std::fs::read(path)?))
+}
+
 /// The mount that shows at `/`: the last one there, since later mounts cover earlier ones.
 pub fn at<'a>(mounts: &'a [Mount], target: &Path) -> Option<&'a Mount> {
     mounts.iter().rev().find(|m| m.target == target)

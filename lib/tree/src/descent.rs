@@ -27,6 +27,7 @@ pub(super) struct Descent<T> {
     lookup: Lookup,
     /// The path of the root, for messages.
     base: Vec<u8>,
+    root: OwnedFd,
     here: OwnedFd,
     top: Level<T>,
     above: Vec<Level<T>>,
@@ -41,6 +42,15 @@ pub(super) enum Entered {
     NotDirectory,
 }
 
+/// Whether there was a way up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The walker stands in a directory further up.
+    ForAbove,
+    /// It stands in the root, where it stood before or where everything above has moved.
+    AtRoot,
+}
+
 impl<T> Descent<T> {
     /// Stands in `root`, which is opened anew so that its position is the walker's own. `base` is
     /// its path, for messages.
@@ -51,6 +61,7 @@ impl<T> Descent<T> {
         state: T,
     ) -> Result<Self, TreeError> {
         let (here, identity) = again(root).map_err(|e| TreeError::io("open", base, e))?;
+        let (root, _) = again(root).map_err(|e| TreeError::io("open", base, e))?;
         let top = Level {
             name: CString::default(),
             identity,
@@ -60,6 +71,7 @@ impl<T> Descent<T> {
         Ok(Self {
             lookup,
             base: base.to_vec(),
+            root,
             here,
             top,
             above: Vec::new(),
@@ -152,5 +164,45 @@ impl<T> Descent<T> {
         self.here = dir;
         let left = std::mem::replace(&mut self.top, above);
         Ok(Some((left.name, left.state)))
+    }
+
+    /// Goes up as [`Self::leave`] does. Where a directory on the way has been moved or removed, goes
+    /// to the nearest one above it that is still where it was, looked up by names from the root.
+    pub(super) fn leave_or_find_back(&mut self) -> Result<Left, TreeError> {
+        let Some(above) = self.above.last_mut() else {
+            return Ok(Left::AtRoot);
+        };
+        let near = above.dir.take();
+        let dir = near.or_else(|| {
+            let (dir, identity) = parent(self.here.as_fd()).ok()?;
+            (identity == above.identity).then_some(dir)
+        });
+        let dir = match dir {
+            Some(dir) => dir,
+            None => self.find_back()?,
+        };
+        // `find_back` leaves at least the root.
+        if let Some(above) = self.above.pop() {
+            self.here = dir;
+            self.top = above;
+        }
+        Ok(Left::ForAbove)
+    }
+
+    /// Gives up the directories above that are not where they were, and opens the last of the rest.
+    fn find_back(&mut self) -> Result<OwnedFd, TreeError> {
+        let open = |e| TreeError::io("open", &self.base, e);
+        let (mut dir, _) = again(self.root.as_fd()).map_err(open)?;
+        let mut found = 1;
+        for level in self.above.iter().skip(1) {
+            match self.lookup.directory(dir.as_fd(), &level.name) {
+                Ok(Opened::Directory(next, identity)) if identity == level.identity => dir = next,
+                // What cannot be opened is no way either; what is above says why, if it matters.
+                _ => break,
+            }
+            found += 1;
+        }
+        self.above.truncate(found);
+        Ok(dir)
     }
 }

@@ -51,6 +51,9 @@ pub enum TreeError {
         /// What is wrong with it, as a predicate.
         what: &'static str,
     },
+    /// Whoever was told of the progress had the work stop.
+    #[error("stopped before its end")]
+    Stopped,
     /// A file was written to while it was being read.
     #[error("{path} changed while it was being packed; stop what writes to it and pack again")]
     Changed {

@@ -9,7 +9,7 @@ use formats::facts::OutsideLinks;
 const MAX: usize = 1 << 18;
 
 /// Names that were seen of each file with several.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Links {
     /// By inode: names seen, names that there are, and the tree of the first.
     files: BTreeMap<u64, (u64, u64, usize)>,
@@ -60,6 +60,7 @@ mod tests {
 
     use formats::keep::KeepPath;
 
+    use super::super::{Measuring, Stillness};
     use super::*;
 
     #[test]
@@ -74,12 +75,12 @@ mod tests {
         fs::hard_link(at("srv/across"), at("home/across")).unwrap();
         let look = |kept: &[&str]| {
             let directory = fs::File::open(root.path()).unwrap();
-            let mut links = Links::default();
+            let mut measuring = Measuring::new(directory.as_fd(), Stillness::Still);
             for path in kept {
                 let path = KeepPath::parse(path).unwrap();
-                super::super::measure_noting_links(directory.as_fd(), &path, &mut links).unwrap();
+                measuring.measure(&path).unwrap();
             }
-            links.outside().unwrap()
+            measuring.noted().0.outside().unwrap()
         };
         assert_eq!(look(&["/srv", "/home"]), OutsideLinks::default());
         let found = look(&["/srv"]);

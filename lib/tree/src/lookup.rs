@@ -2,7 +2,12 @@
 //!
 //! `openat2(2)` (Linux 5.6) lets the kernel refuse. Before that, a directory is opened without
 //! following a link and compared with the directory it was found in: another device or another
-//! mount id is another filesystem, or the same one mounted again.
+//! mount id is another filesystem, or the same one mounted again. A kernel may be too old to say
+//! either id: `name_to_handle_at(2)` is an option of its build (`CONFIG_FHANDLE`, off by default
+//! then), and /proc/self/fdinfo has it since 3.15. A bind mount within one filesystem has the same
+//! device, so there the list of mounts decides: one step from a directory leads to another mount
+//! only where something is mounted on the very name, and then the name's path is in the list.
+//! (statx(2) says it too, but since 5.8, when there is openat2.)
 
 use std::ffi::CStr;
 use std::fs;
@@ -11,6 +16,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+
+use storage::mounts::{self, Mount};
 
 /// Flags that a directory is opened with. `O_NOATIME` because reading a kept directory must leave
 /// no trace in it.
@@ -27,6 +34,8 @@ pub enum Lookup {
     Kernel,
     /// Links and mounts are found out by comparison, as Linux 3.2 allows.
     Comparison,
+    /// The same, where the kernel has no number for a mount: by the list of what is mounted where.
+    MountList,
 }
 
 /// Which directory this is, as long as it is open or has an entry.
@@ -61,11 +70,19 @@ pub(super) enum Opened {
 impl Lookup {
     /// The best that this kernel can do.
     pub fn detect(root: BorrowedFd<'_>) -> Self {
-        match openat2(root, c".", DIRECTORY) {
-            Ok(_) => Self::Kernel,
-            // ENOSYS: before 5.6. EPERM: a seccomp filter that does not know the call. Whatever
-            // else is wrong shows again, with a path, when the tree is walked.
-            Err(_) => Self::Comparison,
+        // ENOSYS: before 5.6. EPERM: a seccomp filter that does not know the call. Whatever else is
+        // wrong shows again, with a path, when the tree is walked.
+        let kernel_refuses = openat2(root, c".", DIRECTORY).is_ok();
+        Self::choose(kernel_refuses, || mount_of(root, c""))
+    }
+
+    fn choose(kernel_refuses: bool, mount: impl FnOnce() -> io::Result<u64>) -> Self {
+        if kernel_refuses {
+            return Self::Kernel;
+        }
+        match mount() {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Self::MountList,
+            _ => Self::Comparison,
         }
     }
 
@@ -73,7 +90,7 @@ impl Lookup {
     pub(super) fn directory(self, dir: BorrowedFd<'_>, name: &CStr) -> io::Result<Opened> {
         let opened = match self {
             Self::Kernel => openat2(dir, name, DIRECTORY),
-            Self::Comparison => openat(dir, name, DIRECTORY),
+            Self::Comparison | Self::MountList => openat(dir, name, DIRECTORY),
         };
         let fd = match opened {
             Ok(fd) => fd,
@@ -85,11 +102,15 @@ impl Lookup {
             Err(error) => return Err(error.into()),
         };
         let stat = rustix::fs::fstat(&fd)?;
-        if self == Self::Comparison {
-            let above = rustix::fs::fstat(dir)?;
-            if above.st_dev != stat.st_dev || mount_of(dir, c"")? != mount_of(fd.as_fd(), c"")? {
-                return Ok(Opened::Mount);
+        let differs = match self {
+            Self::Kernel => false,
+            Self::Comparison => {
+                is_elsewhere(dir, &stat)? || mount_of(dir, c"")? != mount_of(fd.as_fd(), c"")?
             }
+            Self::MountList => is_elsewhere(dir, &stat)? || is_mounted_on(fd.as_fd())?,
+        };
+        if differs {
+            return Ok(Opened::Mount);
         }
         Ok(Opened::Directory(fd, Identity::of(&stat)))
     }
@@ -111,12 +132,16 @@ impl Lookup {
                 }
             }
             Self::Comparison => {
-                let above = rustix::fs::fstat(dir)?;
                 let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                if above.st_dev != stat.st_dev {
+                if is_elsewhere(dir, &stat)? {
                     return Ok(true);
                 }
                 Ok(mount_of(dir, c"")? != mount_of(dir, name)?)
+            }
+            Self::MountList => {
+                let fd = name_itself(dir, name)?;
+                let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                Ok(is_elsewhere(dir, &stat)? || is_mounted_on(fd.as_fd())?)
             }
         }
     }
@@ -166,6 +191,58 @@ fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Er
     }
 }
 
+/// Whether this is another filesystem than that of `dir`.
+fn is_elsewhere(dir: BorrowedFd<'_>, stat: &Stat) -> io::Result<bool> {
+    Ok(rustix::fs::fstat(dir)?.st_dev != stat.st_dev)
+}
+
+/// A handle of the name itself, whatever it is, a link too.
+fn name_itself(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(dir, name, flags, Mode::empty())
+}
+
+/// Whether the path of this file is one that something is mounted on. The list is read after the
+/// file was opened. Where the path is hidden below another mount it may be in the list for that
+/// one: then something is taken for a mount that is none, which keeps more, never less.
+fn is_mounted_on(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let path = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    let mounts = mounts::read_of_thread()?;
+    if mounts.is_empty() {
+        return Err(no_answer());
+    }
+    match path {
+        Ok(path) if path.is_absolute() => Ok(mounts.iter().any(|m| m.target == path)),
+        // The kernel has no path for what lies outside of this process's root.
+        Ok(_) => Err(no_answer()),
+        // Nor a longer one than a page.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NAMETOOLONG) => {
+            let stat = rustix::fs::fstat(fd)?;
+            Ok(mounts.iter().any(|mount| may_show(mount, &stat)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a mount may begin at the directory with this `stat`. So it seems as well for the directory
+/// that a bind mount shows elsewhere: see above.
+fn may_show(mount: &Mount, stat: &Stat) -> bool {
+    let device = (
+        rustix::fs::major(stat.st_dev),
+        rustix::fs::minor(stat.st_dev),
+    );
+    mount.device == device
+        && rustix::fs::stat(&mount.target)
+            .map_or(true, |top| Identity::of(&top) == Identity::of(stat))
+}
+
+fn no_answer() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this kernel does not say which mount a file is on",
+    )
+}
+
 /// The mount that `name` in `dir` is on; an empty name asks for `dir` itself.
 ///
 /// When neither way works the answer is an error and the caller stops: a mount that cannot be
@@ -183,17 +260,11 @@ fn mount_of(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<u64> {
             let fd = if name.is_empty() {
                 dir
             } else {
-                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+                fd = name_itself(dir, name)?;
                 fd.as_fd()
             };
             let info = fs::read(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
-            mount_id_in(&info).ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "this kernel does not say which mount a file is on",
-                )
-            })
+            mount_id_in(&info).ok_or_else(no_answer)
         }
         Err(error) => Err(error),
     }
@@ -209,6 +280,17 @@ fn mount_id_in(info: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_that_has_no_number_for_a_mount_is_asked_for_its_list() {
+        // As Linux 3.2 without CONFIG_FHANDLE: its fdinfo has no mount id.
+        let nothing = || mount_id_in(b"pos:\t0\nflags:\t02\n").ok_or_else(no_answer);
+        assert_eq!(Lookup::choose(false, nothing), Lookup::MountList);
+        assert_eq!(Lookup::choose(false, || Ok(27)), Lookup::Comparison);
+        assert_eq!(Lookup::choose(true, nothing), Lookup::Kernel);
+        let denied = || Err(Errno::ACCESS.into());
+        assert_eq!(Lookup::choose(false, denied), Lookup::Comparison);
+    }
 
     #[test]
     fn the_mount_id_is_found_in_fdinfo() {

@@ -4,44 +4,69 @@
 //! inode's modification time, size or number is enough, and a measure of a terabyte must take
 //! seconds. Link counts, access and change times are left out: they change when a name outside
 //! the kept tree goes away.
+//!
+//! In a running OS the tree is being used while it is measured. Names come and go, and what is
+//! mounted below may not answer. There a measure says how much there is about; it is no proof.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use formats::accounts::Owners;
 use formats::keep::KeepPath;
 use formats::measure::Measure;
-use formats::Digest;
-use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::acl;
-use super::attributes;
-use super::descent::{Descent, Entered};
+use super::descent::{Descent, Entered, Left};
+use super::entry::{Entry, Look};
 use super::error::{printable, TreeError};
+use super::inodes::Inodes;
+use super::leading_out::LeadingOut;
 use super::links::Links;
 use super::lookup::{again, Lookup, Opened};
+use super::mount_points::MountPoints;
 use super::names::{Names, Reader};
+use super::tally::Tally;
 
 /// How many numbers of users, or of groups, a tree may have. Four containers with 65,536 numbers
 /// each have as many; a tree with more would make a plan that does not fit beside the kernel.
 const OWNERS_MAX: usize = 1 << 18;
+/// How many entries are told at once.
+const PROGRESS_STEP: u64 = 256;
+/// How often a name is read that turns out to be of another kind each time.
+const KINDS_TRIED: u32 = 4;
 
-/// Measures the tree at a kept path below `root`. Never follows a link, never enters a mount.
+/// Whether anybody else works on the tree meanwhile.
+#[derive(Clone, Copy)]
+pub enum Stillness<'a> {
+    /// Nobody does: whatever changes is an error.
+    Still,
+    /// The OS whose tree it is runs. Names may vanish, and what is mounted is never asked: the
+    /// function lists the mount points below the root.
+    Live(&'a dyn Fn() -> io::Result<MountPoints>),
+}
+
+/// Takes measures below one root.
+pub struct Measuring<'a> {
+    root: BorrowedFd<'a>,
+    lookup: Lookup,
+    stillness: Stillness<'a>,
+    look: Look,
+    /// Inodes with several names that were counted, in this tree or in one before.
+    seen: Inodes,
+    links: Links,
+    leading_out: Option<LeadingOut>,
+    tell: &'a (dyn Fn(u64) -> ControlFlow<()> + Sync),
+}
+
+/// Measures the tree at a kept path below `root`, on which nobody else works. Never follows a link,
+/// never enters a mount.
 ///
 /// The order is fixed: a directory, then what is in it by the bytes of the names, then each
 /// directory in it likewise. Reading extended attributes needs /proc.
 pub fn measure(root: BorrowedFd<'_>, path: &KeepPath) -> Result<Measure, TreeError> {
-    measure_by(Lookup::detect(root), root, path)
-}
-
-/// [`measure`], and notes the files that have several names in `links`.
-pub fn measure_noting_links(
-    root: BorrowedFd<'_>,
-    path: &KeepPath,
-    links: &mut Links,
-) -> Result<Measure, TreeError> {
-    measure_into(Lookup::detect(root), root, path, Some(links))
+    Measuring::new(root, Stillness::Still).measure(path)
 }
 
 /// [`measure`], with the way to look names up given: tests force the one of old kernels.
@@ -50,15 +75,134 @@ pub fn measure_by(
     root: BorrowedFd<'_>,
     path: &KeepPath,
 ) -> Result<Measure, TreeError> {
-    measure_into(lookup, root, path, None)
+    Measuring::new(root, Stillness::Still)
+        .looking_up(lookup)
+        .measure(path)
 }
 
-fn measure_into(
+impl<'a> Measuring<'a> {
+    /// Of trees below this root.
+    pub fn new(root: BorrowedFd<'a>, stillness: Stillness<'a>) -> Self {
+        Self {
+            root,
+            lookup: Lookup::detect(root),
+            stillness,
+            look: Look::Statx,
+            seen: Inodes::default(),
+            links: Links::default(),
+            leading_out: None,
+            tell: &|_| ControlFlow::Continue(()),
+        }
+    }
+
+    /// With the way to look names up given.
+    #[must_use]
+    pub fn looking_up(mut self, lookup: Lookup) -> Self {
+        self.lookup = lookup;
+        self
+    }
+
+    /// Tells every few hundred entries how many were measured since it was last told. What is told
+    /// may have the measure stop.
+    #[must_use]
+    pub fn telling(mut self, tell: &'a (dyn Fn(u64) -> ControlFlow<()> + Sync)) -> Self {
+        self.tell = tell;
+        self
+    }
+
+    /// Notes symbolic links that lead out of what is kept.
+    #[must_use]
+    pub fn noting(mut self, leading_out: LeadingOut) -> Self {
+        self.leading_out = Some(leading_out);
+        self
+    }
+
+    /// What was noted of all trees so far: files with several names, and links that lead out.
+    pub fn noted(self) -> (Links, Option<LeadingOut>) {
+        (self.links, self.leading_out)
+    }
+
+    /// Measures one tree. An inode that has a name in an earlier tree is not counted again.
+    pub fn measure(&mut self, path: &KeepPath) -> Result<Measure, TreeError> {
+        let mounts = match self.stillness {
+            Stillness::Still => MountPoints::default(),
+            Stillness::Live(mounts) => {
+                mounts().map_err(|e| TreeError::io("list the mounts below", b"/", e))?
+            }
+        };
+        let shown = path.as_str().as_bytes();
+        if let Some(mount) = mounts.crossed_by(shown) {
+            return Err(TreeError::KeepMount {
+                path: printable(mount),
+            });
+        }
+        let (dir, name) = way_to(self.lookup, self.root, path)?;
+        self.links.enter(path.as_str());
+        let mut walk = Walk {
+            tally: Tally::default(),
+            reader: Reader::new(),
+            told: 0,
+            measured: 0,
+            of: self,
+        };
+        let file_type = walk.entry(dir.as_fd(), &name, &|| shown.to_vec())?;
+        let Some(file_type) = file_type else {
+            return Err(TreeError::KeepMissing {
+                path: printable(shown),
+            });
+        };
+        if file_type == FileType::Directory {
+            let opened = walk
+                .of
+                .lookup
+                .directory(dir.as_fd(), &name)
+                .map_err(|e| TreeError::io("open", shown, e))?;
+            let top = match opened {
+                Opened::Directory(top, _) => top,
+                Opened::Missing => {
+                    return Err(TreeError::KeepMissing {
+                        path: printable(shown),
+                    })
+                }
+                Opened::Mount | Opened::NotDirectory => {
+                    return Err(TreeError::KeepMount {
+                        path: printable(shown),
+                    })
+                }
+            };
+            let state = Directory {
+                pending: None,
+                mounts: mounts.at(shown),
+            };
+            let mut descent = Descent::new(walk.of.lookup, top.as_fd(), shown, state)?;
+            walk.tree(&mut descent)?;
+        }
+        walk.tell()?;
+        Ok(walk.tally.finish())
+    }
+
+    /// Whether an error on a name that was not known to be a mount point is one of what has been
+    /// mounted there meanwhile, which is no part of the tree.
+    fn is_mounted_by_now(&self, path: &[u8]) -> bool {
+        match self.stillness {
+            Stillness::Still => false,
+            Stillness::Live(mounts) => {
+                mounts().is_ok_and(|mounts| mounts.crossed_by(path).is_some())
+            }
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(self.stillness, Stillness::Live(_))
+    }
+}
+
+/// The directory that a kept path's last name is in, and that name.
+pub(super) fn way_to(
     lookup: Lookup,
     root: BorrowedFd<'_>,
     path: &KeepPath,
-    links: Option<&mut Links>,
-) -> Result<Measure, TreeError> {
+) -> Result<(OwnedFd, CString), TreeError> {
     let shown = path.as_str().as_bytes();
     let (mut dir, _) = again(root).map_err(|e| TreeError::io("open", b"/", e))?;
     let mut components = path.components().peekable();
@@ -92,178 +236,174 @@ fn measure_into(
             }
         };
     }
-    let mut tally = Tally {
-        links,
-        ..Tally::default()
-    };
-    if let Some(links) = &mut tally.links {
-        links.enter(path.as_str());
+    Ok((dir, name))
+}
+
+/// What a walk knows of a directory that it is in.
+struct Directory<'m> {
+    /// Directories in it that are still to be measured, once it has been read.
+    pending: Option<Names>,
+    /// Set where something is mounted below.
+    mounts: Option<&'m MountPoints>,
+}
+
+struct Walk<'w, 'a> {
+    tally: Tally,
+    reader: Reader,
+    measured: u64,
+    told: u64,
+    of: &'w mut Measuring<'a>,
+}
+
+impl Walk<'_, '_> {
+    fn tree(&mut self, descent: &mut Descent<Directory<'_>>) -> Result<(), TreeError> {
+        loop {
+            if descent.state().pending.is_none() {
+                let pending = self.directory(descent)?;
+                descent.state().pending = Some(pending);
+            }
+            let next = descent.state().pending.as_mut().and_then(Names::pop);
+            if let Some(name) = next {
+                self.descend(descent, &name)?;
+            } else {
+                self.tally.mark(b'<');
+                let left = match self.of.stillness {
+                    Stillness::Still => descent.leave()?.is_some(),
+                    Stillness::Live(_) => descent.leave_or_find_back()? == Left::ForAbove,
+                };
+                if !left {
+                    return Ok(());
+                }
+            }
+        }
     }
-    let file_type = tally.entry(dir.as_fd(), &name).map_err(|e| match e {
-        Errno::NOENT => TreeError::KeepMissing {
-            path: printable(shown),
-        },
-        e => TreeError::io("measure", shown, e),
-    })?;
-    if file_type == FileType::Directory {
-        let opened = lookup
-            .directory(dir.as_fd(), &name)
-            .map_err(|e| TreeError::io("open", shown, e))?;
-        let Opened::Directory(top, _) = opened else {
-            return Err(TreeError::KeepMount {
-                path: printable(shown),
-            });
+
+    fn descend(
+        &mut self,
+        descent: &mut Descent<Directory<'_>>,
+        name: &CStr,
+    ) -> Result<(), TreeError> {
+        let mounts = descent.state().mounts;
+        let state = Directory {
+            pending: None,
+            mounts: mounts.and_then(|mounts| mounts.child(name.to_bytes())),
         };
-        let mut descent = Descent::new(lookup, top.as_fd(), shown, None)?;
-        tree(&mut tally, &mut descent)?;
-    }
-    Ok(Measure {
-        entries: tally.entries,
-        bytes: tally.bytes,
-        disk_bytes: tally.disk_bytes,
-        digest: Digest(*tally.hasher.finalize().as_bytes()),
-        owners: tally.owners,
-    })
-}
-
-fn tree(tally: &mut Tally<'_>, descent: &mut Descent<Option<Names>>) -> Result<(), TreeError> {
-    let mut reader = Reader::new();
-    loop {
-        if descent.state().is_none() {
-            let pending = directory(tally, &mut reader, descent)?;
-            *descent.state() = Some(pending);
-        }
-        let next = descent.state().as_mut().and_then(Names::pop);
-        if let Some(name) = next {
-            match descent.enter(&name, None)? {
-                Entered::Yes => {
-                    tally.mark(b'>');
-                    tally.bytes_of(name.to_bytes());
-                }
-                // What is mounted there is no part of the tree; that something is, is.
-                Entered::Mount => tally.mark(b'm'),
-                Entered::Missing | Entered::NotDirectory => {
-                    return Err(TreeError::obstacle(
-                        &descent.path_of(&name),
-                        "changed while it was being measured",
-                    ))
-                }
+        match descent.enter(name, state) {
+            Ok(Entered::Yes) => {
+                self.tally.mark(b'>');
+                self.tally.bytes_of(name.to_bytes());
+                Ok(())
             }
-        } else {
-            tally.mark(b'<');
-            if descent.leave()?.is_none() {
-                return Ok(());
+            // What is mounted there is no part of the tree; that something is, is.
+            Ok(Entered::Mount) => {
+                self.tally.mark(b'm');
+                Ok(())
             }
+            // It went away, or made room for something else, since it was looked at.
+            Ok(Entered::Missing | Entered::NotDirectory) if self.of.is_live() => {
+                self.tally.mark(b'v');
+                Ok(())
+            }
+            Ok(Entered::Missing | Entered::NotDirectory) => Err(TreeError::obstacle(
+                &descent.path_of(name),
+                "changed while it was being measured",
+            )),
+            Err(_) if self.of.is_mounted_by_now(&descent.path_of(name)) => {
+                self.tally.mark(b'm');
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
-}
 
-/// Measures what is in the current directory, and gives the directories in it, last one first.
-fn directory(
-    tally: &mut Tally<'_>,
-    reader: &mut Reader,
-    descent: &Descent<Option<Names>>,
-) -> Result<Names, TreeError> {
-    let mut names = Names::default();
-    reader
-        .each(descent.dir(), |name, _| {
+    /// Measures what is in the current directory, and gives the directories in it, last one first.
+    fn directory(&mut self, descent: &mut Descent<Directory<'_>>) -> Result<Names, TreeError> {
+        let mut names = Names::default();
+        let read = self.reader.each(descent.dir(), |name, _| {
             names.push(name);
             Ok::<_, Errno>(())
-        })
-        .map_err(|e| TreeError::io("read", &descent.path(), e))?;
-    names.sort();
-    let mut directories = Vec::new();
-    for index in 0..names.len() {
-        let Some(name) = names.get(index) else { break };
-        let file_type = tally
-            .entry(descent.dir(), name)
-            .map_err(|e| TreeError::io("measure", &descent.path_of(name), e))?;
-        if file_type == FileType::Directory {
-            directories.push(index);
+        });
+        match read {
+            // ENOENT: the directory itself was removed, and has no names any more.
+            Err(Errno::NOENT) if self.of.is_live() => {}
+            read => read.map_err(|e| TreeError::io("read", &descent.path(), e))?,
         }
-    }
-    let owners = &tally.owners;
-    if owners.users.len().max(owners.groups.len()) > OWNERS_MAX {
-        return Err(TreeError::obstacle(
-            &descent.path(),
-            "belongs to a tree with more owners than can be recorded (262144)",
-        ));
-    }
-    let mut pending = Names::default();
-    for name in directories.into_iter().rev().filter_map(|i| names.get(i)) {
-        pending.push(name);
-    }
-    Ok(pending)
-}
-
-#[derive(Default)]
-struct Tally<'a> {
-    links: Option<&'a mut Links>,
-    entries: u64,
-    bytes: u64,
-    disk_bytes: u64,
-    owners: Owners,
-    hasher: blake3::Hasher,
-}
-
-impl Tally<'_> {
-    fn mark(&mut self, mark: u8) {
-        self.hasher.update(&[mark]);
-    }
-
-    /// Adds bytes with their length before them, so that no two sequences look the same.
-    fn bytes_of(&mut self, bytes: &[u8]) {
-        self.hasher.update(&(bytes.len() as u64).to_le_bytes());
-        self.hasher.update(bytes);
-    }
-
-    fn entry(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<FileType, Errno> {
-        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let file_type = FileType::from_raw_mode(stat.st_mode);
-        self.entries += 1;
-        self.disk_bytes += stat.st_blocks as u64 * 512;
-        if file_type == FileType::RegularFile {
-            self.bytes += stat.st_size as u64;
-            if let Some(links) = self.links.as_mut().filter(|_| stat.st_nlink > 1) {
-                links.note(stat.st_ino, stat.st_nlink as u64);
+        names.sort();
+        let mounts = descent.state().mounts;
+        let is_mount = |name: &CStr| {
+            mounts
+                .and_then(|mounts| mounts.child(name.to_bytes()))
+                .is_some_and(MountPoints::is_mount)
+        };
+        let mut directories = Vec::new();
+        for index in 0..names.len() {
+            let Some(name) = names.get(index) else { break };
+            if is_mount(name) {
+                self.tally.mount(name);
+                continue;
+            }
+            let file_type = self.entry(descent.dir(), name, &|| descent.path_of(name))?;
+            if file_type == Some(FileType::Directory) {
+                directories.push(index);
             }
         }
-        self.owners.users.insert(stat.st_uid);
-        self.owners.groups.insert(stat.st_gid);
-        self.mark(b'e');
-        self.bytes_of(name.to_bytes());
-        self.inode(&stat, file_type);
-        if file_type == FileType::Symlink {
-            let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
-            self.bytes_of(target.to_bytes());
+        let owners = &self.tally.owners;
+        if owners.users.len().max(owners.groups.len()) > OWNERS_MAX {
+            return Err(TreeError::obstacle(
+                &descent.path(),
+                "belongs to a tree with more owners than can be recorded (262144)",
+            ));
         }
-        for (name, value) in attributes::list_at(dir, name)? {
-            self.mark(b'x');
-            self.bytes_of(name.to_bytes());
-            self.bytes_of(&value);
-            acl::collect(&name, &value, &mut self.owners);
+        let mut pending = Names::default();
+        for name in directories.into_iter().rev().filter_map(|i| names.get(i)) {
+            pending.push(name);
         }
-        Ok(file_type)
+        Ok(pending)
     }
 
-    fn inode(&mut self, stat: &Stat, file_type: FileType) {
-        let device = match file_type {
-            FileType::CharacterDevice | FileType::BlockDevice => stat.st_rdev,
-            // Elsewhere the field means nothing and a filesystem may fill it with anything.
-            _ => 0,
+    /// Measures one name. Nothing comes of it where it went away, or something was mounted on it.
+    fn entry(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        path: &dyn Fn() -> Vec<u8>,
+    ) -> Result<Option<FileType>, TreeError> {
+        let mut tries = 1;
+        let entry = loop {
+            match Entry::read(&mut self.of.look, dir, name) {
+                Ok(entry) => break entry,
+                // EINVAL: it was a link when it was looked at, and is none now.
+                Err(Errno::INVAL) if self.of.is_live() && tries < KINDS_TRIED => tries += 1,
+                Err(Errno::NOENT | Errno::INVAL) if self.of.is_live() => return Ok(None),
+                Err(_) if self.of.is_mounted_by_now(&path()) => {
+                    self.tally.mount(name);
+                    return Ok(None);
+                }
+                Err(Errno::NOENT) if self.measured == 0 => return Ok(None),
+                Err(errno) => return Err(TreeError::io("measure", &path(), errno)),
+            }
         };
-        let fields = [
-            stat.st_ino,
-            u64::from(stat.st_mode),
-            u64::from(stat.st_uid),
-            u64::from(stat.st_gid),
-            stat.st_size as u64,
-            stat.st_mtime as u64,
-            stat.st_mtime_nsec,
-            device,
-        ];
-        for field in fields {
-            self.hasher.update(&field.to_le_bytes());
+        let file_type = entry.inode.file_type();
+        if file_type == FileType::RegularFile && entry.inode.names > 1 {
+            self.of.links.note(entry.inode.number, entry.inode.names);
+        }
+        if let (Some(out), Some(target)) = (&mut self.of.leading_out, &entry.target) {
+            out.note(&path(), target.to_bytes());
+        }
+        self.tally.add(name, &entry, &mut self.of.seen);
+        self.measured += 1;
+        if self.measured - self.told >= PROGRESS_STEP {
+            self.tell()?;
+        }
+        Ok(Some(file_type))
+    }
+
+    fn tell(&mut self) -> Result<(), TreeError> {
+        let since = self.measured - self.told;
+        self.told = self.measured;
+        match (self.of.tell)(since) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(TreeError::Stopped),
         }
     }
 }

@@ -36,17 +36,48 @@ impl Source {
     }
 
     /// Reads a frame's stored bytes.
-    pub(super) fn frame(&self, frame: &Frame) -> FrameReader<'_> {
+    fn frame(&self, frame: &Frame) -> FrameReader<'_> {
         FrameReader {
             file: &self.file,
             position: self.base.saturating_add(frame.offset),
             left: frame.length,
         }
     }
+
+    /// Reads a frame's stored bytes, and digests the very bytes that it hands out.
+    pub(super) fn consumed(&self, frame: &Frame) -> Consumed<'_> {
+        Consumed {
+            reader: self.frame(frame),
+            hasher: blake3::Hasher::new(),
+        }
+    }
+}
+
+/// The stored bytes of one frame as they are consumed. What was compared before is read a second
+/// time here, and memory or disk may say something else by then.
+pub(super) struct Consumed<'a> {
+    reader: FrameReader<'a>,
+    hasher: blake3::Hasher,
+}
+
+impl Consumed<'_> {
+    /// The digest of everything that was handed out, and of what nobody asked for.
+    pub(super) fn digest(mut self) -> io::Result<Digest> {
+        io::copy(&mut self, &mut io::sink())?;
+        Ok(Digest(*self.hasher.finalize().as_bytes()))
+    }
+}
+
+impl Read for Consumed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        Ok(n)
+    }
 }
 
 /// The stored bytes of one frame; a file that ends within them is an error.
-pub(super) struct FrameReader<'a> {
+struct FrameReader<'a> {
     file: &'a File,
     position: u64,
     left: u64,

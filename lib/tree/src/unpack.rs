@@ -2,7 +2,7 @@
 //!
 //! Four phases: directories, plain and for root alone; everything else, in threads, a frame each;
 //! hard links; and then what directories are to look like. A frame's digest is checked before a
-//! byte of it is used. Nothing at or below a kept path is created, changed or replaced, and of
+//! byte of it is used, and again over the very bytes that were used: what is read twice may differ. Nothing at or below a kept path is created, changed or replaced, and of
 //! the directories that lead there only the attributes are set. The payload's owners
 //! are turned into the new OS's numbers on the way; what is kept has its numbers already. Unpacking again after an attempt
 //! that was cut short replaces what that left.
@@ -15,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 
 use formats::accounts::NumberMap;
 use formats::keep::{Fate, KeepSet};
-use formats::payload::Payload;
+use formats::payload::{Frame, Payload};
+use formats::Digest;
 use zstd::zstd_safe::{DCtx, DParameter};
 
 use super::acl;
@@ -249,40 +250,41 @@ impl Worker<'_> {
             .source
             .digest(frame, &mut self.buffer)
             .map_err(unreadable)?;
-        if found != frame.digest {
-            return Err(TreeError::FrameDigest {
-                index,
-                expected: frame.digest.to_string(),
-                found: found.to_string(),
-            });
-        }
+        compare(index, frame, found)?;
         // After an error it is not put back, and what the error left in it is not used.
         let mut context = match self.context.take() {
             Some(context) => context,
             None => context().map_err(unreadable)?,
         };
-        let stored = BufReader::with_capacity(READ, work.source.frame(frame));
-        let mut reader = Counted {
-            inner: zstd::stream::read::Decoder::with_context(stored, &mut context),
-            count: 0,
-            told: 0,
-            progress: work.progress,
-        };
         let place = format!("frame {index} of the payload");
-        let entries = each_entry(&mut reader, &place, |entry, body| {
-            if entry.kind != Kind::Directory {
-                directories = Directories::Refused;
-            } else if directories == Directories::Refused {
-                return Err(TreeError::entry(
-                    &entry.path,
-                    "the directory comes too late",
-                ));
-            }
-            self.entry(entry, body)
-        })?;
-        reader.tell();
-        let unpacked = reader.count;
-        drop(reader);
+        let (entries, unpacked, found) = {
+            let stored = BufReader::with_capacity(READ, work.source.consumed(frame));
+            let mut reader = Counted {
+                inner: zstd::stream::read::Decoder::with_context(stored, &mut context),
+                count: 0,
+                told: 0,
+                progress: work.progress,
+            };
+            let entries = each_entry(&mut reader, &place, |entry, body| {
+                if entry.kind != Kind::Directory {
+                    directories = Directories::Refused;
+                } else if directories == Directories::Refused {
+                    return Err(TreeError::entry(
+                        &entry.path,
+                        "the directory comes too late",
+                    ));
+                }
+                self.entry(entry, body)
+            })?;
+            reader.tell();
+            let consumed = reader.inner.finish().into_inner();
+            (
+                entries,
+                reader.count,
+                consumed.digest().map_err(unreadable)?,
+            )
+        };
+        compare(index, frame, found)?;
         self.context = Some(context);
         for (what, expected, found) in [
             ("entries", frame.entries, entries),
@@ -354,6 +356,18 @@ impl Worker<'_> {
             skipped_count: shared.skipped_count,
         })
     }
+}
+
+/// Refuses a frame whose bytes are not the ones that were packed.
+fn compare(index: usize, frame: &Frame, found: Digest) -> Result<(), TreeError> {
+    if found == frame.digest {
+        return Ok(());
+    }
+    Err(TreeError::FrameDigest {
+        index,
+        expected: frame.digest.to_string(),
+        found: found.to_string(),
+    })
 }
 
 /// A decompression context that refuses a window larger than packing ever makes.

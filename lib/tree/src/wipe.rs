@@ -6,15 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+use std::io;
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use formats::keep::{Fate, KeepNode, KeepSet};
-use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom};
+use rustix::fs::{AtFlags, FileType, SeekFrom};
 use rustix::io::Errno;
 
+use super::cleared::Cleared;
 use super::descent::{Descent, Entered};
 use super::error::{printable, TreeError};
 use super::flags;
@@ -56,6 +57,21 @@ pub fn wipe(
     wipe_by(Lookup::detect(root), root, keep, progress)
 }
 
+/// What is told of a file that may have a kept name, before its flags are cleared. They are only
+/// cleared once it is done.
+pub type Note<'n> = &'n (dyn Fn(Cleared) -> io::Result<()> + Sync);
+
+/// [`wipe`], with a way to note durably whose flags are cleared for a moment, for
+/// [`restore_cleared`](super::restore_cleared).
+pub fn wipe_noting(
+    root: BorrowedFd<'_>,
+    keep: &KeepSet,
+    progress: &(dyn Fn(u64) + Sync),
+    note: Note<'_>,
+) -> Result<WipeReport, TreeError> {
+    wipe_in(Lookup::detect(root), root, keep, progress, note)
+}
+
 /// [`wipe`], with the way to look names up given: tests force the one of old kernels.
 pub fn wipe_by(
     lookup: Lookup,
@@ -63,12 +79,22 @@ pub fn wipe_by(
     keep: &KeepSet,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<WipeReport, TreeError> {
+    wipe_in(lookup, root, keep, progress, &|_| Ok(()))
+}
+
+fn wipe_in(
+    lookup: Lookup,
+    root: BorrowedFd<'_>,
+    keep: &KeepSet,
+    progress: &(dyn Fn(u64) + Sync),
+    note: Note<'_>,
+) -> Result<WipeReport, TreeError> {
     validate_keep_by(lookup, root, keep)?;
     let units = units(lookup, root, keep)?;
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let side_by_side = || {
-        let mut wipe = Wipe::new(progress);
+        let mut wipe = Wipe::new(progress, note);
         let mut parents = Parents::new(lookup, root);
         while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
             let result = wipe.unit(lookup, &mut parents, unit);
@@ -95,7 +121,7 @@ pub fn wipe_by(
     for part in parts {
         report.add(part?);
     }
-    let mut wipe = Wipe::new(progress);
+    let mut wipe = Wipe::new(progress, note);
     let top = Directory::new(Some(keep.root()));
     let result = Descent::new(lookup, root, b"", top).and_then(|descent| wipe.tree(descent));
     report.add(wipe.finish(result)?);
@@ -205,11 +231,13 @@ struct Wipe<'p> {
     told: u64,
     mounts: BTreeSet<String>,
     progress: &'p (dyn Fn(u64) + Sync),
+    note: Note<'p>,
 }
 
 impl<'p> Wipe<'p> {
-    fn new(progress: &'p (dyn Fn(u64) + Sync)) -> Self {
+    fn new(progress: &'p (dyn Fn(u64) + Sync), note: Note<'p>) -> Self {
         Self {
+            note,
             reader: Reader::new(),
             removed: 0,
             told: 0,
@@ -274,6 +302,7 @@ impl<'p> Wipe<'p> {
         directory.removed = false;
         directory.passes += 1;
         let node = directory.node;
+        let tell = self.note;
         let (mut removed, mut mounts) = (0, Names::default());
         let result = self.reader.each(dir, |name, file_type| {
             match node.map_or(Fate::Gone, |node| node.child(name.to_bytes())) {
@@ -290,7 +319,7 @@ impl<'p> Wipe<'p> {
                 directory.pending.push(name);
                 return Ok(());
             }
-            match unlink(dir, name).map_err(|errno| Failed::On(name.to_owned(), errno))? {
+            match unlink(dir, name, tell).map_err(|errno| Failed::On(name.to_owned(), errno))? {
                 Unlinked::Removed => removed += 1,
                 Unlinked::Missing => {}
                 Unlinked::IsDirectory => directory.pending.push(name),
@@ -414,7 +443,7 @@ impl From<Errno> for Failed {
 }
 
 /// Removes what is no directory.
-fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<Unlinked, Errno> {
+fn unlink(dir: BorrowedFd<'_>, name: &CStr, note: Note<'_>) -> Result<Unlinked, Errno> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) => Ok(Unlinked::Removed),
         Err(Errno::NOENT) => Ok(Unlinked::Missing),
@@ -425,8 +454,20 @@ fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<Unlinked, Errno> {
         // second attempt tells.
         Err(Errno::PERM | Errno::ACCESS) => {
             flags::clear(dir)?;
-            let file = open_flagged(dir, name)?;
-            let former = file.as_ref().map(flags::clear).transpose()?.flatten();
+            let file = flags::open(dir, name)?;
+            let former = file.as_ref().map(flags::hindering).transpose()?.flatten();
+            if let (Some(file), Some(former)) = (&file, former) {
+                let stat = rustix::fs::fstat(file)?;
+                if stat.st_nlink > 1 {
+                    // The error of a note that failed is told as that of the removal.
+                    note(Cleared {
+                        inode: stat.st_ino,
+                        flags: former.bits(),
+                    })
+                    .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+                }
+                flags::clear(file)?;
+            }
             match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
                 Ok(()) => {
                     // Another name of the file may be kept, and its flags with it.
@@ -448,28 +489,11 @@ fn rmdir(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
         Err(Errno::PERM | Errno::ACCESS) => {
             flags::clear(dir)?;
-            if let Some(child) = open_flagged(dir, name)? {
+            if let Some(child) = flags::open(dir, name)? {
                 flags::clear(&child)?;
             }
             rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
         }
         result => result,
-    }
-}
-
-/// Opens a file or a directory to change its flags. Nothing else is opened, for opening a device
-/// can have effects, and nothing else has flags.
-fn open_flagged(dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<OwnedFd>, Errno> {
-    let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => stat,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(errno) => return Err(errno),
-    };
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile | FileType::Directory => {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            rustix::fs::openat(dir, name, flags, Mode::empty()).map(Some)
-        }
-        _ => Ok(None),
     }
 }

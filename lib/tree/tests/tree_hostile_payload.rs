@@ -4,11 +4,11 @@ mod tree_fixture;
 
 use std::fs::{self, File};
 use std::os::fd::AsFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{symlink, FileExt};
 
 use formats::keep::KeepSet;
 use formats::payload::Payload;
-use tree::{unpack, unpack_by, UnpackOptions};
+use tree::{unpack, unpack_by, Source, UnpackOptions};
 use tree_fixture::payloads::{entry, pack_tree, payload_of, source_of};
 use tree_fixture::{assert_same, keep, quiet, snapshot, Disk, LOOKUPS};
 
@@ -264,6 +264,56 @@ fn damage_is_found_before_the_damaged_frame_is_used() {
     )
     .unwrap_err();
     assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+}
+
+/// The frame is sound when its digest is asked for, and another one when it is unpacked: a device
+/// that goes on writing to memory does that, and so does a disk.
+#[test]
+fn a_frame_that_changes_between_its_digest_and_its_use_is_refused() {
+    use tar::EntryType as T;
+    let disk = Disk::new();
+    // Nothing that compression finds anything in: the bytes stand in the frame as they are, and the
+    // frame has no checksum of its own.
+    let mut state = 1_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(4 << 20)
+    .collect();
+    let (_, payload) = payload_of(&[(&entry("etc/noise", T::Regular, "", &noise), 1)]);
+    let (stored, base) = (disk.path("stored"), 0);
+    let tar = entry("etc/noise", T::Regular, "", &noise);
+    fs::write(&stored, zstd::bulk::compress(&tar, 3).unwrap()).unwrap();
+    let source = || Source::new(File::open(&stored).unwrap(), base);
+    let last = payload.frames[0].length - 100_000;
+    let once = std::sync::Once::new();
+    let spoil = |_: u64| {
+        once.call_once(|| {
+            let file = fs::OpenOptions::new().write(true).open(&stored).unwrap();
+            file.write_all_at(b"avail_event", last).unwrap();
+        });
+    };
+    let options = UnpackOptions {
+        threads: 1,
+        ..UnpackOptions::default()
+    };
+    let (sound, spoilt) = (disk.dir("sound"), disk.dir("spoilt"));
+    for root in [&sound, &spoilt] {
+        fs::create_dir(root.join("etc")).unwrap();
+    }
+    let keep = KeepSet::default();
+    let fd = File::open(&sound).unwrap();
+    unpack(fd.as_fd(), &source(), &payload, &keep, &options, &quiet).unwrap();
+    let fd = File::open(&spoilt).unwrap();
+    let error = unpack(fd.as_fd(), &source(), &payload, &keep, &options, &spoil).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("frame 0 of the payload is damaged"),
+        "{error}"
+    );
+    assert!(once.is_completed());
 }
 
 #[test]

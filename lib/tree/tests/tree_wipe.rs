@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use formats::keep::{KeepPath, KeepSet};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tree::{validate_keep, validate_keep_by, wipe, wipe_by, TreeError};
+use tree::{
+    restore_cleared, validate_keep, validate_keep_by, wipe, wipe_by, wipe_noting, TreeError,
+};
 use tree_fixture::{assert_same, hostile, keep, quiet, run, snapshot, Disk, LOOKUPS};
 
 /// Whether a refusal is the right one.
@@ -317,7 +319,7 @@ fn what_is_left_is_what_a_model_says_for_any_tree_and_keep_list() {
             .cloned()
             .collect();
         let before = snapshot(&disk.path(""));
-        let lookup = LOOKUPS[chosen.len() % 2];
+        let lookup = LOOKUPS[chosen.len() % LOOKUPS.len()];
         let report = wipe_by(lookup, disk.fd(), &keep, &quiet).unwrap();
         prop_assert_eq!(disk.paths(), &expected[..]);
         prop_assert_eq!(report.removed as usize, all.len() - expected.len());
@@ -358,5 +360,47 @@ fn a_directory_moved_into_a_kept_one_meanwhile_leads_the_walk_nowhere() {
         assert!(error.to_string().contains("was moved"), "{error}");
         assert_same(&orders, &snapshot(&disk.path("srv/shop/orders")));
         assert!(to.exists());
+    }
+}
+
+#[test]
+fn a_kept_immutable_file_is_noted_before_its_flag_is_cleared_for_a_moment() {
+    for name in ["immutable", "append-only"] {
+        let disk = Disk::new();
+        let kept = disk.file("srv/shop/orders", "x");
+        let other = disk.file("srv/shop/other", "x");
+        fs::hard_link(&kept, disk.path("old")).unwrap();
+        let flag = if name == "immutable" { 'i' } else { 'a' };
+        run("chattr", &[&format!("+{flag}"), kept.to_str().unwrap()]);
+        let noted = std::sync::Mutex::new(Vec::new());
+        let note = |cleared| {
+            assert!(hostile::flags(&kept).contains(flag), "noted before");
+            noted.lock().unwrap().push(cleared);
+            Ok(())
+        };
+        // A note that cannot be written keeps the flag, and the name.
+        let full = |_| Err(std::io::Error::from_raw_os_error(28));
+        wipe_noting(disk.fd(), &keep(&["/srv/shop"]), &quiet, &full).unwrap_err();
+        assert!(hostile::flags(&kept).contains(flag) && disk.path("old").exists());
+
+        wipe_noting(disk.fd(), &keep(&["/srv/shop"]), &quiet, &note).unwrap();
+        assert!(hostile::flags(&kept).contains(flag) && !disk.path("old").exists());
+        let noted = noted.into_inner().unwrap();
+        assert_eq!(noted.len(), 1, "{noted:?}");
+
+        // What a power cut in that moment leaves, and the run that is taken up mends.
+        run("chattr", &[&format!("-{flag}"), kept.to_str().unwrap()]);
+        let paths = [KeepPath::parse("/srv").unwrap()];
+        assert_eq!(
+            restore_cleared(disk.fd(), &paths, &noted, &quiet).unwrap(),
+            1
+        );
+        assert!(hostile::flags(&kept).contains(flag));
+        assert!(!hostile::flags(&other).contains(flag));
+        let paths = [KeepPath::parse("/srv/shop/orders").unwrap()];
+        assert_eq!(
+            restore_cleared(disk.fd(), &paths, &noted, &quiet).unwrap(),
+            1
+        );
     }
 }

@@ -8,6 +8,7 @@ mod harness;
 mod identity;
 mod kexec;
 mod licences;
+mod live_tree;
 mod main_path;
 mod network_cards;
 mod power_cuts;

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{bail, ensure, Context, Result};
 use bootpath::grub::embed;
 use formats::keep::KeepSet;
-use formats::measure::Measure;
+use formats::measure::{Measure, Occupied};
 use formats::plan::Plan;
 use formats::Manifest;
 use machine::meminfo;
@@ -19,10 +19,10 @@ use plan::resolve;
 use storage::{block, ext4, mounts, root};
 
 use crate::ram::commit_point;
-use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
 use crate::run::boot_sectors::Disk;
 use crate::run::data::{MountedRoot, Start};
+use crate::run::kept;
 
 /// What is looked at.
 pub struct Subject<'a> {
@@ -199,24 +199,12 @@ pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Resul
             bytes: fs.f_blocks * fs.f_frsize,
             inodes: fs.f_files,
         },
-        kept,
-        staged_bytes(plan)?,
+        Occupied::by_kept(plan.keep.iter().map(|k| &k.path).zip(kept)) + kept::spared()?,
     );
     if let Some(lack) = space.lack() {
         bail!("{lack}");
     }
     Ok(())
-}
-
-/// Bytes that the run itself has in its directory.
-fn staged_bytes(plan: &Plan) -> Result<u64> {
-    let directory = run_directory::of(plan);
-    let what = || format!("read {}", directory.display());
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(&directory).with_context(what)? {
-        bytes += entry.and_then(|e| e.metadata()).with_context(what)?.len();
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

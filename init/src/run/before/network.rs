@@ -44,14 +44,24 @@ fn try_prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
         .load_named(&resolve::link_modules(network))
         .context("load the modules for bonds, VLANs and bridges")?;
     let deadline = Instant::now() + HARDWARE;
+    let mut waiting_for = None;
     let links = loop {
         drivers.load_for_hardware()?;
         match bring_up(network) {
             Ok(links) => break links,
-            Err(e) if Instant::now() > deadline => {
+            // Hardware may still appear; a kernel that does not know what it is asked for will not
+            // learn it.
+            Err(e) if e.is_lasting() || Instant::now() > deadline => {
                 return Err(e).context("bring up the network in the RAM environment");
             }
-            Err(_) => sleep(Duration::from_millis(500)),
+            Err(e) => {
+                let said = e.to_string();
+                if waiting_for.as_ref() != Some(&said) {
+                    log::info!("network: waiting: {said}");
+                    waiting_for = Some(said);
+                }
+                sleep(Duration::from_millis(500));
+            }
         }
     };
     for link in &links {

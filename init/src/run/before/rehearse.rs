@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use formats::facts::{Facts, Kept};
+use formats::facts::{Facts, Kept, Unkept, UnkeptWay};
 use formats::keep::KeepSet;
 use formats::plan::Plan;
 use formats::rehearsal::Rehearsal;
@@ -139,7 +139,10 @@ fn kept(plan: &Plan, run: &Run) -> Result<Vec<Kept>> {
             path: kept.path.clone(),
             found: tree::validate_keep(root.as_fd(), &KeepSet::new([&kept.path]))
                 .map(|()| measure.clone())
-                .map_err(|e| e.to_string()),
+                .map_err(|e| Unkept {
+                    way: UnkeptWay::Unread,
+                    why: e.to_string(),
+                }),
         })
         .collect())
 }

@@ -48,9 +48,7 @@ pub fn inspect(run: &Run, loader: &Embedding) -> Result<Vec<Measure>> {
     let after = kept::measure(&run.plan)?;
     for ((kept, before), after) in run.plan.keep.iter().zip(&run.before).zip(&after) {
         ensure!(
-            before.entries == after.entries
-                && before.bytes == after.bytes
-                && before.digest == after.digest,
+            before.is_same_tree(after),
             "{} is not as it was: before {before:?}, after {after:?}",
             kept.path
         );

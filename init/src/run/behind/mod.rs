@@ -7,6 +7,7 @@
 mod carry;
 pub mod chroot;
 mod finish;
+mod flags_cleared;
 mod fstab;
 mod host_keys;
 mod inspect;

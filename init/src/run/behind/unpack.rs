@@ -10,6 +10,7 @@ use crate::root::target;
 use crate::run::behind::wipe::{self, WipedRoot};
 use crate::run::data::Run;
 use crate::run::journal_file;
+use crate::run::payload::{self, PayloadIn};
 use crate::run::progress::Progress;
 
 /// Each thread takes a window and buffers, some 10 MiB, of which a machine with many processors
@@ -40,6 +41,7 @@ impl WipedRoot {
         let mut again = false;
         let report = recorder.retrying("unpack", || {
             if std::mem::replace(&mut again, true) {
+                leave_memory(&mut run)?;
                 journal_file::record(&run.plan.run, Phase::Wipe)?;
                 wipe::once(&run)?;
             }
@@ -64,6 +66,17 @@ impl WipedRoot {
         }
         Ok(UnpackedRoot(run, counts))
     }
+}
+
+/// What failed once from memory is taken from the disk. There every frame was compared with its
+/// digest before the commit point, and nothing but this kernel could write to it since.
+fn leave_memory(run: &mut Run) -> Result<()> {
+    if run.payload_in == PayloadIn::Memory {
+        log::warn!("unpack: the payload is taken from the disk now, not from memory");
+        run.payload = payload::open(&run.plan, &run.manifest, PayloadIn::Disk)?;
+        run.payload_in = PayloadIn::Disk;
+    }
+    Ok(())
 }
 
 /// Why an entry was left out, for the log.

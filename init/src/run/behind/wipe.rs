@@ -7,6 +7,7 @@ use formats::journal::Phase;
 use tree::WipeReport;
 
 use crate::root::target;
+use crate::run::behind::flags_cleared::FlagsCleared;
 use crate::run::commit::CommittedRun;
 use crate::run::data::Run;
 use crate::run::journal_file;
@@ -37,8 +38,12 @@ impl CommittedRun {
 pub fn once(run: &Run) -> Result<WipeReport> {
     let progress = Progress::new("wipe", run.plan.wiped.entries);
     let root = target::directory()?;
-    let report = tree::wipe(root.as_fd(), &run.keep, &|n| progress.add(n))
-        .context("wipe the root filesystem")?;
+    let cleared = FlagsCleared::begin(run)?;
+    let report = tree::wipe_noting(root.as_fd(), &run.keep, &|n| progress.add(n), &|file| {
+        cleared.note(file)
+    })
+    .context("wipe the root filesystem")?;
+    cleared.end()?;
     ensure!(
         report.skipped_mounts.is_empty(),
         "something is mounted on the root filesystem: {:?}",

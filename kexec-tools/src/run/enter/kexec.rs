@@ -14,12 +14,14 @@ use kexec_loader::errors;
 use kexec_loader::load;
 use kexec_loader::load::LoadError;
 use kexec_loader::running;
+use machine::bus_masters::{self, Stopped};
 use machine::meminfo;
 use plan::resolve::memory_peak;
 use rustix::system::RebootCommand;
 
 use crate::image::Image;
 use crate::run::stage::initrd;
+use crate::survey::earlier;
 
 /// Loads kernel and initramfs from the run's directory, by the plan's call, and by its fallback
 /// where the running kernel does not support the first after all.
@@ -126,9 +128,35 @@ pub fn unload() {
 
 /// Enters the loaded kernel. Returns the reason if that failed.
 pub fn enter() -> anyhow::Error {
+    if !earlier::kexec_loaded() {
+        return anyhow::anyhow!("no kernel is loaded any more: somebody has unloaded it");
+    }
+    // Nothing behind this may need the network, and nothing behind this may fail but the jump.
+    stop_bus_masters();
     match rustix::system::reboot(RebootCommand::Kexec) {
         Ok(()) => anyhow::anyhow!("kexec returned although it succeeded"),
         Err(e) => anyhow::Error::new(e)
             .context("enter the RAM environment (reboot with LINUX_REBOOT_CMD_KEXEC)"),
+    }
+}
+
+/// Stops what would go on writing to memory that is the next kernel's in a moment.
+fn stop_bus_masters() {
+    let masters = bus_masters::find(Path::new("/sys"));
+    for (master, stopped) in masters.iter().zip(bus_masters::stop(&masters)) {
+        let name = &master.name;
+        match stopped {
+            Stopped::Unbound => log::debug!("enter: {name} is stopped"),
+            Stopped::Silenced(why) => {
+                log::info!(
+                    "enter: {name}: bus mastering is off; its driver was not unbound: {why}"
+                );
+            }
+            // Since 3.5 the kernel does it once more by itself; before that the plan prefers another
+            // entry where it was to be seen. What is damaged nevertheless is found by its digest.
+            Stopped::No(why) => log::warn!(
+                "enter: {name} may go on writing to memory, which is the next kernel's now: {why}"
+            ),
+        }
     }
 }

@@ -16,9 +16,9 @@ use crate::image::Image;
 pub use takeover::FirstProcess;
 
 /// Tries what can be tried without changing anything, before anything else is done.
-pub fn rehearse(plan: &Plan) -> Result<()> {
+pub fn rehearse(plan: &Plan, directory: &Path) -> Result<()> {
     match plan.entry.entry {
-        Entry::Takeover => takeover::rehearse(),
+        Entry::Takeover => takeover::rehearse(directory),
         Entry::Kexec | Entry::Boot => Ok(()),
     }
 }

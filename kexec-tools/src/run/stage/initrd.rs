@@ -4,20 +4,22 @@
 //! All of it is staged in the run's directory, with the payload beside it. From there any entry
 //! takes it, and a run that lost its power takes it up again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use formats::accounts::AccountFiles;
 use formats::plan::{PayloadAt, Plan};
-use formats::staged::{COPIES, INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
+use formats::staged::{INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
 use formats::trailer::PartKind;
 use formats::{Digest, Document};
 use kexec_loader::initrd::{member, trailer};
 use kexec_loader::load::Part;
 
 use crate::image::Image;
+use crate::run_directory;
 
 use super::{carried, on_disk};
 
@@ -27,7 +29,7 @@ pub const ALIGNMENT: u64 = 4;
 /// Stages the run: kernel, initramfs and payload, each a file of its own in the run's directory,
 /// synced. They stay there until the new OS has booted, so that the run can be taken up again.
 pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
-    let order = order(plan, image)?;
+    let (order, digests) = order(plan, image)?;
     // Before the payload, which no boot loader reads: the lowest places are for these.
     let kernel = directory.join(KERNEL);
     let place = on_disk::Place::of(plan);
@@ -46,7 +48,7 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         out.write_all(&order).context("write plan and manifest")
     })?;
     write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
-    on_disk::record(plan, &kernel, &initramfs)
+    on_disk::record(plan, &kernel, &initramfs, digests)
 }
 
 /// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory
@@ -119,14 +121,14 @@ pub fn compose_with_payload(image: &Image, directory: &Path) -> Result<()> {
 }
 
 /// What the run is told: plan, manifest, carried files and accounts, as an archive for the
-/// initramfs.
-fn order(plan: &Plan, image: &Image) -> Result<Vec<u8>> {
+/// initramfs, and the digest of each file.
+fn order(plan: &Plan, image: &Image) -> Result<(Vec<u8>, BTreeMap<String, Digest>)> {
     let carried = carried::pack(&plan.identity)?;
     let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
     ensure_as_planned(plan, &accounts)?;
     let manifest = image.bytes(PartKind::Manifest)?;
     let plan = plan.to_json();
-    let mut out = Vec::new();
+    let (mut out, mut digests) = (Vec::new(), BTreeMap::new());
     for name in ["reroot", "reroot/accounts"] {
         directory_entry(&mut out, name).context(name)?;
     }
@@ -147,9 +149,10 @@ fn order(plan: &Plan, image: &Image) -> Result<Vec<u8>> {
             .write_all(bytes)
             .and_then(|()| member.finish().map(|_| ()))
             .context(name)?;
+        digests.insert(name.to_owned(), Digest::of(bytes));
     }
     cpio::newc::trailer(&mut out).context("end the archive")?;
-    Ok(out)
+    Ok((out, digests))
 }
 
 /// Zeros up to where a newc archive may begin.
@@ -184,17 +187,17 @@ fn ensure_as_planned(plan: &Plan, files: &AccountFiles) -> Result<()> {
 
 /// Removes what only loading needed.
 pub fn remove_loaded(directory: &Path) {
-    remove(directory, &[WITH_PAYLOAD]);
+    remove(&[directory.join(WITH_PAYLOAD)]);
 }
 
 /// Removes everything that staging and loading have made: the run has failed.
 pub fn remove_copies(directory: &Path) {
-    remove(directory, &COPIES);
+    remove(&run_directory::copies(directory));
 }
 
-fn remove(directory: &Path, names: &[&str]) {
-    for path in names.iter().map(|name| directory.join(name)) {
-        match fs::remove_file(&path) {
+fn remove(paths: &[PathBuf]) {
+    for path in paths {
+        match fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 log::warn!("remove {}: {e}", path.display());
             }

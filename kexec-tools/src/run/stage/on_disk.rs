@@ -1,17 +1,17 @@
 //! Staging kernel and initramfs so that a boot loader can take them by their sectors alone: each in
 //! one run on the disk, written, flushed, and read back from the disk itself.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 use bootpath::gap;
 use bootpath::grub::{embed, staged};
 use formats::plan::Plan;
-use formats::staged::{Staged, StagedFile};
+use formats::staged::{Staged, StagedFile, ATTEMPT};
 use formats::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
 use storage::extents;
@@ -83,12 +83,10 @@ fn try_places(
 ) -> Result<()> {
     let mut apart = String::new();
     for attempt in 0..ATTEMPTS {
-        let here = place.low.join(format!(
-            ".reroot-{}.attempt-{attempt}",
-            path.file_name().unwrap_or_default().to_string_lossy()
-        ));
+        let here = path.with_extension(format!("{ATTEMPT}{attempt}"));
         tried.push(here.clone());
-        let file = create(&here).with_context(|| format!("create {}", here.display()))?;
+        let file =
+            create(&place.low, &here).with_context(|| format!("create {}", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's
         // block maps) may find one all the same.
         if let Err(e) = fallocate(file.as_fd(), FallocateFlags::empty(), 0, length) {
@@ -121,28 +119,41 @@ fn try_places(
     )
 }
 
-/// A new file; one that a run left that lost its power goes. In a directory of everybody's nothing
-/// that somebody else put there may be followed.
-fn create(path: &Path) -> std::io::Result<File> {
-    match fs::remove_file(path) {
+/// A new file that gets its inode by the low directory, before it has any bytes.
+fn create(low: &Path, path: &Path) -> std::io::Result<File> {
+    let begun = low.join(BEGUN);
+    match fs::remove_file(&begun) {
+        // Of a run that lost its power in this very moment.
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    File::options()
+    let file = File::options()
         .read(true)
         .write(true)
         .create_new(true)
-        .mode(0o600)
-        .open(path)
+        .open(&begun)?;
+    fs::rename(&begun, path)?;
+    Ok(file)
 }
+
+/// What a file is called in the low directory.
+const BEGUN: &str = ".reroot-begun";
 
 /// Looks where kernel and initramfs are, compares the disk with what was written, and leaves that
 /// beside them. Then everything is put into its place, for a boot loader that replays no journal.
-pub fn record(plan: &Plan, kernel: &Path, initramfs: &Path) -> Result<()> {
+///
+/// `order` is what the initramfs tells the run, by path.
+pub fn record(
+    plan: &Plan,
+    kernel: &Path,
+    initramfs: &Path,
+    order: BTreeMap<String, Digest>,
+) -> Result<()> {
     let staged = Staged {
         run: plan.run.clone(),
         kernel: compare(plan, kernel)?,
         initramfs: compare(plan, initramfs)?,
+        order,
     };
     // Whether it can be used behind the commit point is better known now than there.
     staged::boot_block(&staged, &plan.cmdline)?;

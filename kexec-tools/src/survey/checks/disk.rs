@@ -51,7 +51,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the superblock of every block device",
         force: Never,
         again: &[Ram],
-        remedy: "detach the copy, or give it a new UUID with `tune2fs -U random`",
+        remedy: "find out what it is: a copy is detached, or gets a new UUID by `tune2fs -U random` on the copy, never on \
+                 the root; a second path to the same disk or a member of an array is left as it is",
         against: |c| {
             let root = c.facts.root.as_ref()?;
             (!root.doubles.is_empty())
@@ -64,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the root's superblock",
         force: Never,
         again: &[Stop, Ram],
-        remedy: "run e2fsck on it from a rescue system",
+        remedy: "make a backup, then run e2fsck on it from a rescue system",
         against: |c| c.facts.root.as_ref()?.errors.clone(),
     },
     Check {
@@ -86,7 +87,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "SMART RETURN STATUS, SCSI log page 2Fh, or the NVMe health log",
         force: Allowed,
         again: &[Stop],
-        remedy: "replace it first; a disk that fails in the middle leaves neither OS",
+        remedy: "copy it to a new disk first; a disk that fails in the middle leaves neither OS",
         against: |c| {
             let failing = c.facts.condition.disks.iter().filter(|d| d.root);
             joined(&failing.filter_map(failing_disk).collect::<Vec<_>>())
@@ -98,7 +99,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the same of every other disk",
         force: NotNeeded,
         again: &[],
-        remedy: "nothing that reroot does needs them; replace them all the same",
+        remedy: "nothing that reroot does needs them; copy them to new ones all the same",
         against: |c| {
             let failing = c.facts.condition.disks.iter().filter(|d| !d.root);
             joined(&failing.filter_map(failing_disk).collect::<Vec<_>>())

@@ -153,7 +153,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/etc/fstab, hosts, hostname, host keys, block devices",
         force: Never,
         again: &[],
-        remedy: "mend the file and line named, or take the line out",
+        remedy: "mend the file and line named; a line that mounts something may go only if the new OS can do without it",
         against: |c| joined(&resolve::identity(c.facts, c.manifest).err()?),
     },
     Check {
@@ -162,7 +162,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the keep list, what the plan writes",
         force: Never,
         again: &[],
-        remedy: "leave that path out with --no-keep, or keep what is below it",
+        remedy: "keep what is yours below that path instead, name by name with --keep, and copy the rest elsewhere first: \
+                 what is not kept is wiped",
         against: |c| {
             let files = resolve::written(c.facts, c.manifest);
             let below: Vec<_> = files

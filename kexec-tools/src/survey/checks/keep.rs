@@ -1,31 +1,35 @@
 //! The keep list: that what is named is there, and that the new OS leaves it where it is.
 
+use formats::facts::UnkeptWay;
 use formats::identity::is_below;
+use plan::below_kept::{self, BelowKept};
 use plan::resolve;
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
-use super::check::{joined, Check};
+use super::check::{joined, Check, Context};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "keep-mounts",
-        question: "Is nothing mounted below a kept path?",
-        reads: "/proc/self/mountinfo",
+        question: "Will what is mounted below a kept path be mounted there again?",
+        reads: "/proc/self/mountinfo, /etc/fstab, block devices",
         force: Never,
         again: &[Stop, Ram],
-        remedy: "unmount it; what is below is then what is kept, and other filesystems are left alone anyway",
-        against: |c| {
-            let below: Vec<_> = c
-                .facts
-                .mounts
-                .iter()
-                .filter(|m| c.facts.kept.iter().any(|k| is_below(&m.target, k.path.as_str())))
-                .map(|m| format!("{} ({})", m.target, m.source))
-                .collect();
-            (!below.is_empty()).then(|| below.join(", "))
-        },
+        remedy: "add it to /etc/fstab, and the new OS mounts it; or unmount it: it is left alone, and what its mount \
+                 point hid is kept",
+        against: |c| joined(&below_kept(c).never),
+    },
+    Check {
+        code: "keep-mounted",
+        question: "Is nothing mounted below a kept path?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "nothing: the run unmounts it and leaves it alone, and the new OS mounts it again; see that its backup \
+                 is good all the same",
+        against: |c| joined(&below_kept(c).again),
     },
     Check {
         code: "image-links",
@@ -46,20 +50,34 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "keep",
-        question: "Is every kept path there, on the root filesystem, and no link?",
+        question: "Is every kept path there?",
         reads: "every kept path, name by name",
         force: Never,
         again: &[Ram],
-        remedy: "correct the path, or leave it out with --no-keep PATH",
-        against: |c| {
-            let bad: Vec<_> = c
-                .facts
-                .kept
-                .iter()
-                .filter_map(|k| Some(format!("{}: {}", k.path, k.found.as_ref().err()?)))
-                .collect();
-            (!bad.is_empty()).then(|| bad.join("; "))
-        },
+        remedy: "name it as it is called on this machine; one that this machine never had is left out with \
+                 --no-keep PATH",
+        against: |c| unkept(c, UnkeptWay::Missing),
+    },
+    Check {
+        code: "keep-place",
+        question: "Is every kept path on the root filesystem, and not reached through a link?",
+        reads: "every kept path, name by name; /proc/self/mountinfo",
+        force: Never,
+        again: &[],
+        remedy: "keep the place where the data is, with --keep, if that is on the root filesystem, and then leave out \
+                 the other name with --no-keep; other filesystems are left alone anyway, and are mounted again if \
+                 /etc/fstab names them",
+        against: |c| unkept(c, UnkeptWay::Elsewhere),
+    },
+    Check {
+        code: "keep-unread",
+        question: "Can every kept path be measured?",
+        reads: "every inode in the kept trees",
+        force: Never,
+        again: &[],
+        remedy: "look for the cause in the kernel's log, mend it, and ask again; do not leave the path out, for what \
+                 is left out is wiped",
+        against: |c| unkept(c, UnkeptWay::Unread),
     },
     Check {
         code: "keep-binds",
@@ -107,12 +125,23 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        code: "keep-symlinks",
+        question: "Do symbolic links in the kept trees lead to what is kept too?",
+        reads: "the text of every symbolic link in the kept trees, links in the root directory",
+        force: NotNeeded,
+        again: &[],
+        remedy: "keep what they lead to as well, with --keep, where that is data: it is wiped, and the link will lead \
+                 nowhere or to something of the new OS",
+        against: |c| c.facts.condition.wiped_targets.told(),
+    },
+    Check {
         code: "keep-link",
         question: "Does the new OS have real directories where kept paths are?",
         reads: "the image's manifest",
         force: Never,
         again: &[],
-        remedy: "keep the path that the new OS's link leads to, or leave it out",
+        remedy: "use an image without that link, or move the data first to a path that has none in the new OS, and \
+                 keep that: what is not kept is wiped",
         against: |c| {
             let links = &c.manifest.payload.directory_links;
             let through: Vec<_> = c
@@ -132,6 +161,25 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// What is mounted below kept paths. Where fstab cannot be carried another check refuses.
+fn below_kept(c: &Context) -> BelowKept {
+    resolve::identity(c.facts, c.manifest)
+        .map(|identity| below_kept::mounts(c.facts, &identity))
+        .unwrap_or_default()
+}
+
+/// Paths that cannot be kept, in one way.
+fn unkept(c: &Context, way: UnkeptWay) -> Option<String> {
+    let kept = c.facts.kept.iter();
+    let unkept = kept.filter_map(|k| Some((&k.path, k.found.as_ref().err()?)));
+    let of_way = unkept.filter(|(_, unkept)| unkept.way == way);
+    joined(
+        &of_way
+            .map(|(path, why)| format!("{path}: {why}"))
+            .collect::<Vec<_>>(),
+    )
+}
 
 /// Directories of the new OS that the init writes to by path.
 const WRITTEN: [&str; 20] = [

@@ -43,7 +43,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/1/environ, /.dockerenv, /proc/vz",
         force: Never,
         again: &[],
-        remedy: "reinstall the host, or make a new container",
+        remedy: "make a new container and move the data over: a container has no kernel to replace",
         against: |c| c.facts.container.clone().map(|k| format!("this is a {k} container")),
     },
     Check {
@@ -119,11 +119,13 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "kexec",
         question: "Can the running kernel enter another one, if that was asked for?",
-        reads: "kexec's system calls, kernel.kexec_load_disabled, /sys/kernel/security/lockdown",
+        reads: "kexec's system calls, kernel.kexec_load_disabled, /sys/kernel/security/lockdown, drivers \
+                of network cards",
         force: Never,
         again: &[],
         remedy: "leave out --entry; else a kernel with kexec_load or kexec_file_load, \
-                 kernel.kexec_load_disabled=0 (set at boot); under lockdown one with kexec_file_load",
+                 kernel.kexec_load_disabled=0 (set at boot); under lockdown one with kexec_file_load; \
+                 before Linux 3.5 drivers of network cards that can be unbound",
         against: |c| against_wished(c, Entry::Kexec),
     },
     Check {

@@ -35,7 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/self/mountinfo",
         force: Never,
         again: &[Stop],
-        remedy: "unmount it: once the network is down it would hang",
+        remedy: "unmount it, for it would hang once the network is down; the new OS mounts it again if /etc/fstab names it",
         against: |c| {
             let from: Vec<_> = c
                 .facts
@@ -53,7 +53,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "statvfs(2) of every mount with a device or a server, by a child, for 5 seconds",
         force: Never,
         again: &[Stop],
-        remedy: "unmount it, by force if need be: `umount -f -l PATH`",
+        remedy: "bring its server, network or disk back, then unmount it; `umount -f` gives up what was not written to it \
+                 yet, so only where that may be lost",
         against: |c| {
             joined(&c.facts.condition.silent_mounts)
         },
@@ -122,7 +123,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/swaps, /proc/meminfo",
         force: Allowed,
         again: &[],
-        remedy: "stop what takes memory, or `swapoff -a` now and see; force it if what is swapped out goes with its services",
+        remedy: "stop services that take memory, in order; force it if what is swapped out goes with its services",
         against: |c| {
             let used: u64 = c.facts.condition.swaps.iter().map(|s| s.used).sum();
             let available = c.facts.memory.available;

@@ -14,20 +14,15 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "statvfs(2), the kept trees, the image's manifest",
         force: Never,
         again: &[Ram],
-        remedy: "free space on the root filesystem, or keep less",
+        remedy: "what is not kept counts as free already: move kept data to another disk or machine until it fits, or \
+                 use a smaller image",
         against: |c| {
             let root = c.facts.root.as_ref()?;
-            let kept: Vec<_> = c
-                .facts
-                .kept
-                .iter()
-                .filter_map(|k| k.found.clone().ok())
-                .collect();
             let fs = resolve::Filesystem {
                 bytes: root.bytes,
                 inodes: root.inodes,
             };
-            resolve::space(c.manifest, fs, &kept, resolve::staged_bytes(c.sizes)).lack()
+            resolve::space(c.manifest, fs, resolve::stays(c.facts, c.sizes)).lack()
         },
     },
     Check {

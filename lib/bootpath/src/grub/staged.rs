@@ -99,6 +99,7 @@ mod tests {
             run: "20260102T030405Z-0a1b".into(),
             kernel: file(4096, 1025),
             initramfs: file(1 << 40, 1024),
+            order: std::collections::BTreeMap::new(),
         }
     }
 

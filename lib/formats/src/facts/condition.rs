@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Occupied;
+
 /// Everything that the checks of a machine's condition look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,6 +49,10 @@ pub struct Condition {
     /// Files in the kept trees that have names outside of them too; `None` where there were too
     /// many to tell.
     pub outside_links: Option<OutsideLinks>,
+    /// Symbolic links in the kept trees that lead to what is wiped.
+    pub wiped_targets: WipedTargets,
+    /// What the wipe spares beside the kept paths takes: [`crate::keep::SPARED`].
+    pub spared: Occupied,
     /// Mounts and swap areas with layers between them and their disks.
     pub layers: Vec<Layer>,
 }
@@ -114,6 +120,45 @@ pub struct OutsideLinks {
     pub files: u64,
     /// One of them.
     pub example: String,
+}
+
+/// Symbolic links in kept trees to what is not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipedTargets {
+    /// How many lead to something that is wiped.
+    pub links: u64,
+    /// The first of them, as `link → target`, fit to be shown.
+    pub examples: Vec<String>,
+    /// How many lead into directories whose like every OS has, such as /usr.
+    pub of_the_os: u64,
+}
+
+impl WipedTargets {
+    /// All of it on one line; nothing where there is nothing to tell.
+    pub fn told(&self) -> Option<String> {
+        let os = format!("{} lead into directories of the OS", self.of_the_os);
+        let more = self.links.saturating_sub(self.examples.len() as u64);
+        let more = if more > 0 {
+            format!(", and {more} more")
+        } else {
+            String::new()
+        };
+        match (self.links, self.of_the_os) {
+            (0, 0) => None,
+            (0, _) => Some(format!(
+                "symbolic links: {os}, and work where the new OS has the like"
+            )),
+            (links, os_links) => Some(format!(
+                "{links} symbolic links lead to what is wiped: {}{more}{}",
+                self.examples.join(", "),
+                if os_links > 0 {
+                    format!("; {os}")
+                } else {
+                    String::new()
+                }
+            )),
+        }
+    }
 }
 
 /// A mount or swap area that has layers between it and its disks.

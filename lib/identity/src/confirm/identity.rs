@@ -3,6 +3,7 @@
 use super::{Live, SshPort};
 use formats::accounts::AccountRow;
 use formats::confirm::{Baseline, Code, Finding};
+use formats::facts::{Kept, UnkeptWay};
 use formats::identity::{HostKey, PlannedMount};
 use formats::measure::Measure;
 use formats::plan::{KeptPath, Plan};
@@ -192,21 +193,26 @@ fn kept(wanted: &KeptPath, live: &Live) -> Finding {
     let outcome = match &live.kept {
         Err(e) => Err(format!("it was not measured: {e}")),
         Ok(found) => match found.kept.iter().find(|k| k.path == wanted.path) {
-            Some(k) => k.found.clone(),
+            Some(Kept {
+                found: Err(unkept), ..
+            }) if unkept.way == UnkeptWay::Unasked => {
+                return Finding::unknown(Code::Kept, question, unkept.why.clone());
+            }
+            Some(k) => k.found.clone().map_err(|unkept| unkept.why),
             None if found.ended => Err("it was not measured".to_owned()),
-            None => Err("measuring it was cut off before its end".to_owned()),
+            // What was not got to may be as it was.
+            None => {
+                let why = "measuring it was cut off before its end";
+                return Finding::unknown(Code::Kept, question, why);
+            }
         },
     };
     let lack = match outcome {
-        Ok(now) if same(&wanted.measure, &now) => None,
+        Ok(now) if wanted.measure.is_same_tree(&now) => None,
         Ok(now) => Some(format!("{}, it was {}", told(&now), told(&wanted.measure))),
         Err(e) => Some(e),
     };
     Finding::judge(Code::Kept, question, lack)
-}
-
-fn same(a: &Measure, b: &Measure) -> bool {
-    a.entries == b.entries && a.bytes == b.bytes && a.digest == b.digest
 }
 
 fn told(measure: &Measure) -> String {

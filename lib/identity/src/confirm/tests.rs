@@ -9,6 +9,7 @@ use formats::confirm::{Code, Confirm, Verdict};
 use super::*;
 use fixtures::plan::{address, bond, link, measure, plan};
 use formats::accounts::AccountPlan;
+use formats::facts::{Unkept, UnkeptWay};
 use formats::identity::IdentityPlan;
 use formats::network::{Link, Mac, Origin, Route, RouteKind};
 use live::{baseline, live};
@@ -86,6 +87,14 @@ fn routes(live: &mut Live) -> &mut Vec<Route> {
 }
 
 const SHORT: Verdict = Verdict::Short;
+const UNKNOWN: Verdict = Verdict::Unknown;
+
+fn unkept(way: UnkeptWay, why: &str) -> Result<formats::measure::Measure, Unkept> {
+    Err(Unkept {
+        way,
+        why: why.to_owned(),
+    })
+}
 const ROUTE: &str = "198.51.100.128/25 via 203.0.113.1 on bond0 metric 50 in table 100";
 const DEFAULT: &str = "default via 192.0.2.1 on eth0 onlink";
 
@@ -177,10 +186,13 @@ const CASES: &[Case] = &[
         (SHORT, Code::Kept, "/home is as it was",
             "1 entries, 3 bytes, digest 01010101, it was 2 entries, 3 bytes, digest 02020202")),
     ("a kept path cannot be measured",
-        |l| l.kept.as_mut().unwrap().kept[0].found = Err("cannot open /home".to_owned()),
+        |l| l.kept.as_mut().unwrap().kept[0].found = unkept(UnkeptWay::Unread, "cannot open /home"),
         (SHORT, Code::Kept, "/home is as it was", "cannot open /home")),
     ("the measuring was cut off", |l| l.kept = Ok(KeptFound::default()),
-        (SHORT, Code::Kept, "/home is as it was", "measuring it was cut off before its end")),
+        (UNKNOWN, Code::Kept, "/home is as it was", "measuring it was cut off before its end")),
+    ("there was no time to measure it",
+        |l| l.kept.as_mut().unwrap().kept[0].found = unkept(UnkeptWay::Unasked, "too much"),
+        (UNKNOWN, Code::Kept, "/home is as it was", "too much")),
     ("the early unit did not run", |l| l.kept = Err("no such file".to_owned()),
         (SHORT, Code::Kept, "/home is as it was", "it was not measured: no such file")),
 ];

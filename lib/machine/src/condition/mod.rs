@@ -14,7 +14,8 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use formats::facts::Ext4Features;
-use formats::facts::{Bind, Condition, Root};
+use formats::facts::{Bind, Condition, Root, WipedTargets};
+use formats::measure::Occupied;
 
 use crate::processes::Process;
 use bootpath::{other_loader, secure_boot, started};
@@ -61,7 +62,10 @@ pub fn read(
         layers: layers::read(mounts, &areas),
         swaps,
         binds: binds(mounts),
+        // What the kept trees tell, their reader adds.
         outside_links: None,
+        wiped_targets: WipedTargets::default(),
+        spared: Occupied::default(),
     }
 }
 

@@ -22,7 +22,7 @@ use formats::Digest;
 use tree::Lookup;
 
 /// Both ways to look names up; everything destructive is tested with each.
-pub const LOOKUPS: [Lookup; 2] = [Lookup::Kernel, Lookup::Comparison];
+pub const LOOKUPS: [Lookup; 3] = [Lookup::Kernel, Lookup::Comparison, Lookup::MountList];
 
 /// A mounted ext4 filesystem of its own.
 pub struct Disk {

@@ -28,10 +28,21 @@ const WALL: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
 const GETPID: u64 = 39;
 const EXECVE: u64 = 59;
 
+/// How often and how long a process may go on to be found in a call, where nothing else shows an
+/// instruction that calls the kernel: an init waits nearly always.
+const LOOKS: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// Start, end and permissions of a mapping.
+type Mapping = (u64, u64, String);
+
 /// PID 1, held.
 pub struct FirstProcess {
     pid: Pid,
     how: How,
+    /// Gives its memory map. A hardened kernel shows one of zeros, so nothing relies on it that
+    /// the registers tell as well.
+    maps: fn(Pid) -> Result<Vec<Mapping>>,
     stopped: Registers,
     /// It has made a call since, so that its registers must be put back.
     disturbed: bool,
@@ -85,12 +96,22 @@ impl FirstProcess {
     }
 
     fn hold_process(pid: Pid, how: How) -> Result<FirstProcess> {
+        Self::hold_process_by(pid, how, mappings)
+    }
+
+    /// The same, with the memory map from elsewhere.
+    fn hold_process_by(
+        pid: Pid,
+        how: How,
+        maps: fn(Pid) -> Result<Vec<Mapping>>,
+    ) -> Result<FirstProcess> {
         attach(pid, how)?;
         let stopped = ptrace::getregs(pid).context("read its registers");
-        let held = match stopped {
+        let mut held = match stopped {
             Ok(stopped) => FirstProcess {
                 pid,
                 how,
+                maps,
                 stopped,
                 disturbed: false,
                 signals: Vec::new(),
@@ -106,7 +127,47 @@ impl FirstProcess {
             held.stopped.cs == registers::WIDE_CODE,
             "it is not a 64-bit program"
         );
+        held.find_in_call()?;
         Ok(held)
+    }
+
+    /// Lets it go on and stops it again until it is in a call, where its memory map does not show
+    /// what it may execute. Without success it stays as it is, and the trial fails.
+    fn find_in_call(&mut self) -> Result<()> {
+        for _ in 0..LOOKS {
+            let shown = (self.maps)(self.pid).unwrap_or_default();
+            let shows_text = shown
+                .iter()
+                .any(|(from, to, may)| to > from && may.contains('x'));
+            if shows_text || self.instruction_in_use().is_some() {
+                return Ok(());
+            }
+            ptrace::cont(self.pid, None).context("let it go on")?;
+            std::thread::sleep(BETWEEN_LOOKS);
+            self.how.request_stop(self.pid)?;
+            wait_until_stopped(self.pid, self.how)?;
+            self.stopped = ptrace::getregs(self.pid).context("read its registers")?;
+        }
+        Ok(())
+    }
+
+    /// Does all that [`execute`](Self::execute) does, for a program without a name: the kernel
+    /// answers that there is none, and everything is put back.
+    pub fn try_everything(&mut self, argv: &[&str], envp: &[&str]) -> Result<()> {
+        self.try_call()?;
+        let nameless: Vec<&str> = std::iter::once("")
+            .chain(argv.iter().skip(1).copied())
+            .collect();
+        let Err(error) = self.try_execute(&nameless, envp) else {
+            // It cannot be: execve(2) of an empty path is ENOENT on every Linux.
+            self.replaced = true;
+            bail!("PID 1 executed a program that has no name");
+        };
+        let answer = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if answer == Some(io::ErrorKind::NotFound) {
+            return Ok(());
+        }
+        Err(error.context("try to make PID 1 execute a program that is not there"))
     }
 
     /// Has it ask for its own number, as a trial: the answer shows that it can be made to call.
@@ -131,8 +192,11 @@ impl FirstProcess {
 
     fn try_execute(&mut self, argv: &[&str], envp: &[&str]) -> Result<()> {
         let stack = self.stopped.rsp;
-        let bottom = memory_at(self.pid, stack)?;
-        let block = registers::lay_out(stack, bottom, argv, envp);
+        let block = registers::lay_out(stack, argv, envp);
+        ensure!(
+            block.bytes.len() <= registers::PAGE as usize,
+            "the names for PID 1's new program are longer than a page"
+        );
         let before = self.exchange(&block)?;
         let call = Call {
             number: EXECVE,
@@ -197,23 +261,26 @@ impl FirstProcess {
         }
     }
 
+    /// The instruction by which it is in a call. There is none behind a program's first step, although
+    /// the registers still tell of execve(2).
+    fn instruction_in_use(&self) -> Option<u64> {
+        let length = registers::SYSCALL.len() as u64;
+        let at = self.stopped.rip.wrapping_sub(length);
+        let word = ptrace::read(self.pid, at as ptrace::AddressType).ok()?;
+        let is_call = registers::is_in_call(&self.stopped)
+            && word.to_le_bytes().starts_with(&registers::SYSCALL);
+        is_call.then_some(at)
+    }
+
     /// Where in its memory a `syscall` instruction is: right behind it if it is in a call, else
     /// anywhere in what it may execute.
     fn instruction(&self) -> Result<u64> {
+        if let Some(at) = self.instruction_in_use() {
+            return Ok(at);
+        }
         let memory =
             fs::File::open(format!("/proc/{}/mem", self.pid)).context("open PID 1's memory")?;
-        let behind = self
-            .stopped
-            .rip
-            .wrapping_sub(registers::SYSCALL.len() as u64);
-        let mut bytes = [0; registers::SYSCALL.len()];
-        if registers::is_in_call(&self.stopped)
-            && memory.read_exact_at(&mut bytes, behind).is_ok()
-            && bytes == registers::SYSCALL
-        {
-            return Ok(behind);
-        }
-        for (start, end, may) in mappings(self.pid)? {
+        for (start, end, may) in (self.maps)(self.pid)? {
             if !may.contains('x') {
                 continue;
             }
@@ -223,7 +290,7 @@ impl FirstProcess {
                 continue;
             };
             let found = text[..read]
-                .windows(bytes.len())
+                .windows(registers::SYSCALL.len())
                 .position(|w| w == registers::SYSCALL);
             if let Some(found) = found {
                 return Ok(start + found as u64);
@@ -355,23 +422,14 @@ fn wait(pid: Pid) -> Result<Stop> {
     }
 }
 
-/// Where the memory begins that holds `address`.
-fn memory_at(pid: Pid, address: u64) -> Result<u64> {
-    mappings(pid)?
-        .into_iter()
-        .find(|(start, end, may)| (*start..*end).contains(&address) && may.contains('w'))
-        .map(|(start, ..)| start)
-        .context("PID 1's stack is not in its memory map")
-}
-
 /// Start, end and permissions of every mapping.
-fn mappings(pid: Pid) -> Result<Vec<(u64, u64, String)>> {
+fn mappings(pid: Pid) -> Result<Vec<Mapping>> {
     let path = format!("/proc/{pid}/maps");
     let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     Ok(text.lines().filter_map(parse_mapping).collect())
 }
 
-fn parse_mapping(line: &str) -> Option<(u64, u64, String)> {
+fn parse_mapping(line: &str) -> Option<Mapping> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let may = words.next()?.to_owned();

@@ -96,6 +96,76 @@ fn a_process_becomes_another_program() {
     }
 }
 
+/// A memory map as a hardened kernel shows it.
+fn zeros(_: Pid) -> Result<Vec<Mapping>> {
+    let line = "00000000-00000000 rw-p 00000000 00:00 0";
+    let mapping = parse_mapping(line).context("it is no mapping")?;
+    Ok(vec![mapping; 7])
+}
+
+#[test]
+fn a_process_whose_memory_map_is_hidden_is_taken_over_as_any_other() {
+    for how in BOTH {
+        let mut child = shell();
+        assert!(echoes(&mut child, "before"));
+        let mut held = FirstProcess::hold_process_by(pid_of(&child), how, zeros).unwrap();
+        let argv = ["/bin/sh", "-c", "echo became $0", "another"];
+        held.try_everything(&argv, &[]).unwrap();
+        drop(held);
+        assert!(echoes(&mut child, "still the old one"));
+        let mut held = FirstProcess::hold_process_by(pid_of(&child), how, zeros).unwrap();
+        held.execute(&argv, &[]).unwrap();
+        drop(held);
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line.trim(), "became another");
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+/// It computes for half a second and waits then: that is found, and used.
+#[test]
+fn a_busy_process_whose_memory_map_is_hidden_is_found_in_a_call() {
+    for how in BOTH {
+        let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; read x";
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut held = FirstProcess::hold_process_by(pid_of(&child), how, zeros).unwrap();
+        let argv = ["/bin/sh"];
+        // Where it computed for longer than anybody waits, the trial says so.
+        if held.instruction_in_use().is_some() {
+            held.try_everything(&argv, &[]).unwrap();
+        } else {
+            assert!(held.try_everything(&argv, &[]).is_err());
+        }
+        drop(held);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+/// What fails in the real call fails in the trial, when services still run.
+#[test]
+fn a_trial_fails_where_the_real_call_would() {
+    let mut child = shell();
+    let mut held = FirstProcess::hold_process(pid_of(&child), How::Seize).unwrap();
+    let long = "x".repeat(5000);
+    let argv = ["/bin/true", long.as_str()];
+    let trial = held.try_everything(&argv, &[]).unwrap_err().to_string();
+    let real = held.execute(&argv, &[]).unwrap_err().to_string();
+    assert!(trial.contains("a program that is not there"), "{trial}");
+    assert!(real.contains("longer than a page"), "{real}");
+    drop(held);
+    assert!(echoes(&mut child, "as it was"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn signals_that_come_while_it_is_held_are_given_to_it() {
     for how in BOTH {

@@ -1,9 +1,9 @@
 //! Replacing PID 1 as the way in: whatever it is, it is stopped by ptrace and made to execute the
 //! init. It is not asked for anything, and it is not told.
 //!
-//! Before services stop, a harmless call shows that PID 1 can be made to call, and everything that
-//! the init will need is in memory. If the last call fails, PID 1 gets its registers and its stack
-//! back and goes on.
+//! Before services stop, a trial does all that the last call will do, with a program that has no
+//! name, and everything that the init will need is in memory. If the last call fails, PID 1 gets its
+//! registers and its stack back and goes on.
 
 mod first_process;
 mod registers;
@@ -22,11 +22,14 @@ pub use first_process::FirstProcess;
 /// The environment of the init, as a kernel would give it.
 const ENVIRONMENT: [&str; 3] = ["HOME=/", "TERM=linux", "PATH=/bin:/sbin"];
 
-/// Shows that PID 1 can be made to call the kernel, by having it ask for its own number.
-pub fn rehearse() -> Result<()> {
-    FirstProcess::hold()?
-        .try_call()
-        .context("try to make PID 1 call the kernel")?;
+/// Shows that PID 1 can be made to execute a program: everything is done that [`enter`] does, its
+/// arguments and its place in PID 1's memory included, for a program that cannot be there.
+pub fn rehearse(directory: &Path) -> Result<()> {
+    with_arguments(directory, |argv| {
+        FirstProcess::hold()?
+            .try_everything(argv, &ENVIRONMENT)
+            .context("try to make PID 1 call the kernel")
+    })?;
     log::info!("load: PID 1 can be taken over");
     Ok(())
 }
@@ -58,8 +61,13 @@ fn try_enter(directory: &Path, held: Option<FirstProcess>) -> Result<()> {
         Some(held) => held,
         None => FirstProcess::hold()?,
     };
+    with_arguments(directory, |argv| held.execute(argv, &ENVIRONMENT))
+}
+
+/// The init's path and its arguments.
+fn with_arguments(directory: &Path, act: impl FnOnce(&[&str; 3]) -> Result<()>) -> Result<()> {
     let room = room::of(directory);
     let room = room.to_str().context("the run's directory is not UTF-8")?;
     let init = format!("{room}/init");
-    held.execute(&[&init, "takeover", room], &ENVIRONMENT)
+    act(&[&init, "takeover", room])
 }

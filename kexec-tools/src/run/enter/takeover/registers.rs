@@ -9,6 +9,8 @@ pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
 pub const WIDE_CODE: u64 = 0x33;
 /// Below the stack pointer a function may use as many bytes without telling.
 const RED_ZONE: u64 = 128;
+/// The smallest piece of memory that is there or not.
+pub const PAGE: u64 = 4096;
 /// A call to be made: its number and arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -48,10 +50,12 @@ pub struct Block {
     pub arguments: [u64; 3],
 }
 
-/// Lays out path, arguments and environment below the stack pointer; where the stack's memory,
-/// which begins at `bottom`, has no room there, at its beginning. What was there is put back if the
-/// call fails, and the process does not run meanwhile.
-pub fn lay_out(stack: u64, bottom: u64, argv: &[&str], envp: &[&str]) -> Block {
+/// Lays out path, arguments and environment below the stack pointer; where the stack pointer's page
+/// has no room there, at the beginning of that page, which is the only one that is certain to be
+/// there: the stack may begin with it, and a kernel need not let it grow for a tracer. What was
+/// there is put back if the call fails, and the process does not run meanwhile.
+pub fn lay_out(stack: u64, argv: &[&str], envp: &[&str]) -> Block {
+    let bottom = stack & !(PAGE - 1);
     let strings: Vec<&str> = argv.iter().chain(envp).copied().collect();
     let text: usize = strings.iter().map(|s| s.len() + 1).sum();
     // Two lists with an end each.
@@ -158,8 +162,14 @@ mod tests {
 
     #[test]
     fn arguments_lie_below_the_red_zone_or_at_the_bottom() {
-        for (stack, bottom, lowest) in [(0x7fff_1234, 0x7ff0_0000, false), (0x7000, 0x7000, true)] {
-            let block = lay_out(stack, bottom, &["/init", "takeover"], &["PATH=/bin"]);
+        for (stack, bottom, lowest) in [
+            (0x7fff_1234, 0x7fff_1000, false),
+            (0x7fff_1080, 0x7fff_1000, true),
+            (0x7000, 0x7000, true),
+            (0x7fff, 0x7000, false),
+        ] {
+            let block = lay_out(stack, &["/init", "takeover"], &["PATH=/bin"]);
+            assert_eq!(block.address & !(PAGE - 1), bottom, "another page");
             let end = block.address + block.bytes.len() as u64;
             assert_eq!(block.address % 16, 0);
             assert_eq!(block.bytes.len() % 8, 0);

@@ -2,7 +2,7 @@
 
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OutsideLinks, Root, Started,
-    Swap,
+    Swap, Unkept, UnkeptWay, WipedTargets,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -46,6 +46,24 @@ pub(super) fn swap(facts: &mut Facts, file: bool, used: u64) {
         file,
         used,
     });
+}
+
+pub(super) fn unkept(facts: &mut Facts, way: UnkeptWay) {
+    facts.kept[0].found = Err(Unkept {
+        way,
+        why: "something is wrong with it".into(),
+    });
+}
+
+pub(super) fn device(node: &str, uuid: &str) -> DeviceFacts {
+    DeviceFacts {
+        node: node.into(),
+        links: vec![],
+        uuid: Some(uuid.into()),
+        label: None,
+        part_uuid: None,
+        fstype: Some("ext4".into()),
+    }
 }
 
 pub(super) fn bind(facts: &mut Facts, shows: &str, target: &str) {
@@ -141,7 +159,21 @@ pub(super) const CASES: &[(&str, Change)] = &[
             target: "/srv/log".into(),
         });
     }),
-    ("keep", |f, _| f.kept[0].found = Err("it is a link".into())),
+    ("keep", |f, _| unkept(f, UnkeptWay::Missing)),
+    ("keep-place", |f, _| unkept(f, UnkeptWay::Elsewhere)),
+    ("keep-unread", |f, _| unkept(f, UnkeptWay::Unread)),
+    ("keep-symlinks", |f, _| {
+        f.condition.wiped_targets = WipedTargets {
+            links: 1,
+            examples: vec!["/srv/www → /var/www".into()],
+            of_the_os: 0,
+        };
+    }),
+    ("keep-mounted", |f, _| {
+        f.mounts.push(mounted("/srv/archive", "ext4", None));
+        f.identity.devices = vec![device("/dev/vdc1", "0a")];
+        f.identity.fstab = "UUID=0A /srv/archive ext4 defaults 0 2\n".into();
+    }),
     ("keep-link", |f, i| {
         f.kept[0].path = KeepPath::parse("/opt/shop/data").unwrap();
         i.payload.directory_links = vec![DirectoryLink {
@@ -239,14 +271,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.condition.exports = vec!["/srv to *".into()];
     }),
     ("mount-layers", |f, _| {
-        f.identity.devices = vec![DeviceFacts {
-            node: "/dev/md0".into(),
-            links: vec![],
-            uuid: Some("0a".into()),
-            label: None,
-            part_uuid: None,
-            fstype: Some("ext4".into()),
-        }];
+        f.identity.devices = vec![device("/dev/md0", "0a")];
         f.identity.fstab = "UUID=0a /data ext4 defaults 0 2\n".into();
         f.condition.layers = vec![Layer {
             target: "/data".into(),

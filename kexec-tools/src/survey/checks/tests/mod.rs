@@ -5,12 +5,13 @@ mod entries;
 
 use formats::facts::{Facts, Firmware, Memory};
 use formats::manifest::Manifest;
+use formats::measure::{Measure, Occupied};
 use formats::plan::PayloadAt;
 use plan::asked_again;
-use plan::resolve::Choices;
+use plan::resolve::{self, Choices};
 
-use self::cases::{bind, mounted, CASES};
-use crate::survey::plain_machine::{image, machine, MIB, SIZES};
+use self::cases::{bind, device, mounted, CASES};
+use crate::survey::plain_machine::{image, machine, measure, MIB, SIZES};
 
 use super::check::{Context, Force, Moment};
 use super::{all, ask_all, may_be_forced};
@@ -211,4 +212,56 @@ fn a_loop_mount_in_a_kept_file_and_a_snap_are_fine() {
     ));
     facts.mounts.push(mounted("/srvother", "ext4", None));
     assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+}
+
+#[test]
+fn names_of_one_file_take_its_inode_once_and_what_the_wipe_spares_takes_room() {
+    let mut facts = machine();
+    facts.kept[0].found = Ok(Measure {
+        inodes: 1000,
+        ..measure(100 * MIB, 2_000_000)
+    });
+    assert_eq!(fired(&facts, &image()), [""; 0]);
+    let plan = resolve::stays(&facts, SIZES);
+    assert!(plan.inodes < 2000, "{plan:?}");
+    for spared in [(3900 * MIB, 0), (0, 249_000)] {
+        facts.condition.spared = Occupied {
+            bytes: spared.0,
+            inodes: spared.1,
+        };
+        assert_eq!(fired(&facts, &image()), ["space"]);
+    }
+}
+
+/// What is left out is wiped. Only a path that is not there may be, or a name of what is kept under
+/// another.
+#[test]
+fn no_remedy_leaves_out_what_may_hold_data() {
+    let may = ["keep", "keep-place"];
+    for check in all().filter(|check| !may.contains(&check.code)) {
+        for word in ["--no-keep", "leave it out", "keep less", "-l PATH"] {
+            assert!(!check.remedy.contains(word), "{}: {word}", check.code);
+        }
+    }
+}
+
+#[test]
+fn what_fstab_mounts_below_a_kept_path_is_a_note_and_what_it_does_not_is_a_refusal() {
+    let mut facts = machine();
+    facts.mounts.push(mounted("/srv/archive", "ext4", None));
+    assert_eq!(refused(&facts, &image(), None, &[]), ["keep-mounts"]);
+    facts.identity.devices = vec![device("/dev/vdc1", "0a")];
+    facts.identity.fstab = "/dev/vdc1 /srv/archive ext4 defaults 0 2\n".into();
+    assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+    bind(&mut facts, "/srv/shop", "/srv/ftp/shop");
+    let shown = facts.mounts.len();
+    facts.mounts.push(mounted("/srv/ftp/shop", "ext4", None));
+    facts.mounts[shown].bind_of_root = true;
+    facts.identity.kept = vec!["/srv".into()];
+    assert_eq!(
+        refused(&facts, &image(), None, &[]),
+        ["keep-mounts", "keep-binds"]
+    );
+    facts.identity.fstab += "/srv/shop /srv/ftp/shop none bind 0 0\n";
+    assert_eq!(fired(&facts, &image()), ["keep-mounted"]);
 }

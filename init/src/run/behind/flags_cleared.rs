@@ -1,0 +1,133 @@
+//! Files whose flags the wipe has cleared for a moment: noted in the run's directory before, so that
+//! a power cut in that moment does not leave a kept file without its `+i`.
+//!
+//! A line for each file: inode and flags. What is noted is given back before the next wipe; to give
+//! it back once more changes nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use rustix::fs::OFlags;
+use tree::Cleared;
+
+use crate::ram::current_step;
+use crate::root::{run_directory, target};
+use crate::run::data::Run;
+
+/// Its name in the run's directory.
+const NAME: &str = "flags-cleared";
+
+/// The notes of one wipe.
+pub struct FlagsCleared {
+    path: PathBuf,
+    file: Mutex<Option<File>>,
+}
+
+impl FlagsCleared {
+    /// Gives back what an earlier wipe could not any more, and begins anew.
+    pub fn begin(run: &Run) -> Result<FlagsCleared> {
+        let notes = FlagsCleared {
+            path: run_directory::at(&run.plan, NAME),
+            file: Mutex::new(None),
+        };
+        let before = notes.read()?;
+        if !before.is_empty() {
+            let root = target::directory()?;
+            let kept = run.plan.keep.iter().map(|k| &k.path);
+            let restored =
+                tree::restore_cleared(root.as_fd(), kept, &before, &|_| current_step::progressed())
+                    .context("give kept files their flags back")?;
+            log::info!("wipe: {restored} kept files have their flags back");
+            target::sync()?;
+        }
+        notes.end()?;
+        Ok(notes)
+    }
+
+    fn read(&self) -> Result<Vec<Cleared>> {
+        match fs::read_to_string(&self.path) {
+            Ok(text) => Ok(parse(&text)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(e).with_context(|| format!("read {}", self.path.display())),
+        }
+    }
+
+    /// Notes a file, durably.
+    pub fn note(&self, cleared: Cleared) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match &mut *file {
+            Some(file) => file,
+            none => none.insert(open(&self.path)?),
+        };
+        file.write_all(format!("{} {}\n", cleared.inode, cleared.flags).as_bytes())
+    }
+
+    /// Everything was given back.
+    pub fn end(&self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                Err(e).with_context(|| format!("remove {}", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Opens the notes so that each write is on the disk when it returns, and their name too.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlags::DSYNC.bits() as i32)
+        .open(path)?;
+    if let Some(directory) = path.parent() {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+/// A line that a power cut has cut off is of a file whose flags were not cleared yet.
+fn parse(text: &str) -> Vec<Cleared> {
+    text.split_inclusive('\n')
+        .filter_map(|line| line.strip_suffix('\n')?.split_once(' '))
+        .filter_map(|(inode, flags)| {
+            Some(Cleared {
+                inode: inode.parse().ok()?,
+                flags: flags.parse().ok()?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_is_read_again_and_a_torn_line_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let notes = FlagsCleared {
+            path: directory.path().join(NAME),
+            file: Mutex::new(None),
+        };
+        assert!(notes.read().unwrap().is_empty());
+        let cleared =
+            [(12, 0x10), (u64::MAX, 0x8_0020)].map(|(inode, flags)| Cleared { inode, flags });
+        for one in cleared {
+            notes.note(one).unwrap();
+        }
+        assert_eq!(notes.read().unwrap(), cleared);
+        let mut file = open(&notes.path).unwrap();
+        file.write_all(b"13 1").unwrap();
+        assert_eq!(notes.read().unwrap(), cleared);
+        notes.end().unwrap();
+        notes.end().unwrap();
+        assert!(notes.read().unwrap().is_empty());
+    }
+}

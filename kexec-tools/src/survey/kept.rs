@@ -1,0 +1,189 @@
+//! The kept trees, and what else the wipe spares, as they are while the old OS runs: looked at
+//! without asking anything that is mounted below them, and without minding that files come and go.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use formats::facts::{Condition, Kept, OutsideLinks, Unkept, UnkeptWay, WipedTargets};
+use formats::keep::{KeepPath, KeepSet, SPARED};
+use formats::measure::{Measure, Occupied};
+use storage::mounts;
+use storage::mounts::Mount;
+use tree::{LeadingOut, Measuring, MountPoints, Stillness, TreeError};
+
+use crate::run_directory;
+use crate::survey::facts::chain;
+
+/// What was found.
+pub struct KeptTrees {
+    /// Each kept path.
+    pub kept: Vec<Kept>,
+    outside_links: Option<OutsideLinks>,
+    wiped_targets: WipedTargets,
+    spared: Occupied,
+}
+
+impl KeptTrees {
+    /// Adds what the checks look at.
+    pub fn note(&self, condition: &mut Condition) {
+        condition.outside_links.clone_from(&self.outside_links);
+        condition.wiped_targets.clone_from(&self.wiped_targets);
+        condition.spared = self.spared;
+    }
+}
+
+/// The same from an earlier look, since the trees are not measured again.
+pub fn take_over(condition: &mut Condition, before: Condition) {
+    condition.outside_links = before.outside_links;
+    condition.wiped_targets = before.wiped_targets;
+    condition.spared = before.spared;
+}
+
+/// Looks at all of them.
+pub fn look(keep: &[KeepPath], mounts: &[Mount]) -> Result<KeptTrees> {
+    let root = File::open("/").context("open /")?;
+    let points = |mounts: &[Mount]| {
+        MountPoints::below(Path::new("/"), mounts.iter().map(|mount| &mount.target))
+    };
+    let by_now = || -> io::Result<MountPoints> { Ok(points(&mounts::read()?)) };
+    let leading_out = LeadingOut::new(root.as_fd(), keep, points(mounts))
+        .context("look for links in the root directory")?;
+    let mut measuring = Measuring::new(root.as_fd(), Stillness::Live(&by_now)).noting(leading_out);
+    let kept = keep
+        .iter()
+        .map(|path| Kept {
+            path: path.clone(),
+            found: look_at(&root, path, mounts, &points(mounts), &mut measuring),
+        })
+        .collect();
+    let (links, leading_out) = measuring.noted();
+    Ok(KeptTrees {
+        kept,
+        outside_links: links.outside(),
+        wiped_targets: leading_out.map(LeadingOut::found).unwrap_or_default(),
+        spared: spared(&root, &by_now)?,
+    })
+}
+
+fn look_at(
+    root: &File,
+    path: &KeepPath,
+    mounts: &[Mount],
+    points: &MountPoints,
+    measuring: &mut Measuring<'_>,
+) -> Result<Measure, Unkept> {
+    // What is mounted on the way must not even be looked at.
+    if let Some(crossed) = points.crossed_by(path.as_str().as_bytes()) {
+        return Err(Unkept {
+            way: UnkeptWay::Elsewhere,
+            why: mounted(&String::from_utf8_lossy(crossed), path.as_str(), mounts),
+        });
+    }
+    tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
+        .and_then(|()| measuring.measure(path))
+        .map_err(|e| Unkept {
+            way: way(&e),
+            why: chain(&e),
+        })
+}
+
+/// What is mounted on the way to a kept path, in words.
+fn mounted(crossed: &str, path: &str, mounts: &[Mount]) -> String {
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let mount = mounts::at(mounts, Path::new(crossed));
+    match mount {
+        Some(mount) if Some(mount.device) == root => {
+            let shown = mount.root.display().to_string();
+            let below = path.strip_prefix(crossed).unwrap_or_default();
+            let place = format!("{}{below}", shown.trim_end_matches('/'));
+            format!("{crossed} only shows {shown} of the root filesystem; what is there is wiped unless {place} is kept")
+        }
+        Some(mount) => format!(
+            "{crossed} is another filesystem ({} on {}), which is left alone and need not be kept",
+            mount.fstype,
+            mount.source.to_string_lossy()
+        ),
+        None => format!("{crossed} is a mount point"),
+    }
+}
+
+fn way(error: &TreeError) -> UnkeptWay {
+    match error {
+        TreeError::KeepMissing { .. } => UnkeptWay::Missing,
+        TreeError::KeepLink { .. }
+        | TreeError::KeepMount { .. }
+        | TreeError::KeepNotDirectory { .. } => UnkeptWay::Elsewhere,
+        _ => UnkeptWay::Unread,
+    }
+}
+
+/// What the wipe spares beside the kept paths takes, but for what the next run removes before it
+/// begins: copies of earlier runs.
+fn spared(root: &File, mounts: &dyn Fn() -> io::Result<MountPoints>) -> Result<Occupied> {
+    let mut measuring = Measuring::new(root.as_fd(), Stillness::Live(mounts));
+    let mut all = Occupied::default();
+    for path in SPARED {
+        let path = KeepPath::internal(path).context("name what the wipe spares")?;
+        match measuring.measure(&path) {
+            Ok(measure) => all = all + Occupied::by_kept([(&path, &measure)]),
+            Err(e) if matches!(way(&e), UnkeptWay::Missing | UnkeptWay::Elsewhere) => {}
+            Err(e) => return Err(e).with_context(|| format!("measure {path}")),
+        }
+    }
+    let copies = copies(Path::new(run_directory::BASE));
+    Ok(Occupied {
+        bytes: all.bytes.saturating_sub(copies.bytes),
+        inodes: all.inodes.saturating_sub(copies.inodes),
+    })
+}
+
+/// Copies of the image that runs have left in their directories.
+fn copies(base: &Path) -> Occupied {
+    let runs = fs::read_dir(base).into_iter().flatten().flatten();
+    runs.filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir()))
+        .flat_map(|run| run_directory::copies(&run.path()))
+        .filter_map(|file| file.symlink_metadata().ok())
+        .map(|file| Occupied {
+            bytes: file.blocks() * 512,
+            inodes: 1,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_path_that_only_shows_a_part_of_the_root_says_where_the_data_is() {
+        let mounts = mounts::parse(
+            b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
+              23 22 253:1 /data/home /home rw - ext4 /dev/vda1 rw\n\
+              24 22 253:17 / /srv rw - xfs /dev/vdb1 rw\n",
+        );
+        let told = mounted("/home", "/home/shop", &mounts);
+        assert!(told.contains("unless /data/home/shop is kept"), "{told}");
+        let told = mounted("/srv", "/srv", &mounts);
+        assert!(
+            told.contains("xfs on /dev/vdb1") && told.contains("left alone"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn copies_of_earlier_runs_do_not_count_and_their_records_do() {
+        let base = tempfile::tempdir().unwrap();
+        let run = base.path().join("20260101T000000Z-0000");
+        fs::create_dir(&run).unwrap();
+        for name in ["payload", "kernel.attempt-3", "launch.log", "plan.json"] {
+            fs::write(run.join(name), [1; 5000]).unwrap();
+        }
+        let found = copies(base.path());
+        assert_eq!(found.inodes, 2);
+        assert_eq!(found.bytes, 16384);
+    }
+}
