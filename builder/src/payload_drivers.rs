@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Read};
 
 use anyhow::{Context, Result};
-use formats::payload_drivers::{DriverFirmware, PayloadDrivers};
+use formats::payload_drivers::{does_without, DriverFirmware, PayloadDrivers};
 use machine::initrd::{self, Contents};
 use machine::modinfo;
 use machine::modules::{self, Dependencies};
@@ -151,7 +151,8 @@ fn names_of_modules(
     os: &NewOs,
     dependencies: &Dependencies,
 ) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let mut found = BTreeMap::new();
+    let mut own: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut looked_at = Vec::new();
     for (name, module) in dependencies.iter() {
         let inner = module.path.strip_prefix("kernel/").unwrap_or(&module.path);
         let below = |folders: &[&str]| folders.iter().any(|folder| inner.starts_with(folder));
@@ -162,8 +163,22 @@ fn names_of_modules(
         let bytes = read_module(tree, &path)?;
         // What is no module for this architecture names nothing.
         let names = modinfo::firmware(&bytes).unwrap_or_default();
+        looked_at.push(name);
         if !names.is_empty() {
-            found.insert(name.to_owned(), names.into_iter().collect());
+            own.insert(name.to_owned(), names.into_iter().collect());
+        }
+    }
+    // A card's driver may stand on one that has the firmware: qede on qed.
+    let mut found = own.clone();
+    for name in looked_at {
+        let below = dependencies
+            .closure([name])
+            .with_context(|| format!("follow what the module {name} needs"))?;
+        let below = below.iter().filter(|need| !does_without(need));
+        let files: BTreeSet<_> = below.filter_map(|need| own.get(need)).flatten().collect();
+        if !files.is_empty() {
+            let all = found.entry(name.to_owned()).or_default();
+            all.extend(files.into_iter().cloned());
         }
     }
     Ok(found)

@@ -168,6 +168,13 @@ fn firmware_that_drivers_name_is_recorded_and_put_in() {
     let names = ["nvme/plain.fw", "nvme/packed.fw", "nvme/absent.fw"];
     let module = format!("lib/modules/{KERNEL}/kernel/{NVME}");
     write(&os.root().join(module), module_with_firmware(&names));
+    // One stands on the other, as qede on qed.
+    let over = format!("lib/modules/{KERNEL}/kernel/drivers/net/over.ko");
+    write(&os.root().join(over), elf(62));
+    let dep = os.root().join(format!("lib/modules/{KERNEL}/modules.dep"));
+    let mut text = fs::read_to_string(&dep).unwrap();
+    text += &format!("kernel/drivers/net/over.ko: kernel/{NVME}\n");
+    write(&dep, text);
     write(&os.root().join("lib/firmware/nvme/plain.fw"), "plain");
     let packed = zstd::encode_all(&b"packed"[..], 1).unwrap();
     write(&os.root().join("lib/firmware/nvme/packed.fw.zst"), packed);
@@ -176,12 +183,16 @@ fn firmware_that_drivers_name_is_recorded_and_put_in() {
     let firmware = drivers.firmware_of("nvme").unwrap();
     assert_eq!(firmware.there, ["nvme/packed.fw", "nvme/plain.fw"]);
     assert_eq!(firmware.missing, ["nvme/absent.fw"]);
+    assert_eq!(drivers.firmware_of("over").unwrap().there, firmware.there);
     let found = initramfs(&image);
     assert_eq!(found["lib/firmware/nvme/plain.fw"], b"plain");
     assert_eq!(found["lib/firmware/nvme/packed.fw"], b"packed");
     assert!(!found.contains_key("lib/firmware/nvme/absent.fw"));
     // And what the new OS drives with it, the initrd included.
-    assert_eq!(drivers.modules, ["ext4", "jbd2", "nvme", "sd_mod", "xfs"]);
+    assert_eq!(
+        drivers.modules,
+        ["ext4", "jbd2", "nvme", "over", "sd_mod", "xfs"]
+    );
     assert_eq!(drivers.initrd, ["ext4", "jbd2", "nvme", "sd_mod"]);
 }
 

@@ -17,8 +17,9 @@ pub struct PayloadDrivers {
     pub firmware: Vec<DriverFirmware>,
 }
 
-/// Firmware files that a driver names (`modinfo -F firmware`), by their names below /lib/firmware. It
-/// asks for those of the hardware that it finds, which may be one of many.
+/// Firmware files that a driver names (`modinfo -F firmware`), it or a module that it stands on, by
+/// their names below /lib/firmware. It asks for those of the hardware that it finds, which may be one of
+/// many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriverFirmware {
     /// The driver.
@@ -49,6 +50,11 @@ const DO_WITHOUT: [&str; 8] = [
     "xhci_pci_renesas",
 ];
 
+/// Whether a driver's hardware works without any of the files that the driver names.
+pub fn does_without(driver: &str) -> bool {
+    DO_WITHOUT.contains(&driver)
+}
+
 impl PayloadDrivers {
     /// Whether the payload's kernel has a driver.
     pub fn has(&self, driver: &str) -> bool {
@@ -69,9 +75,7 @@ impl PayloadDrivers {
 impl DriverFirmware {
     /// The payload has none of its files, and the hardware does nothing without one.
     pub fn is_fatal(&self) -> bool {
-        self.there.is_empty()
-            && !self.missing.is_empty()
-            && !DO_WITHOUT.contains(&self.driver.as_str())
+        self.there.is_empty() && !self.missing.is_empty() && !does_without(&self.driver)
     }
 }
 

@@ -49,49 +49,50 @@ fn write(path: &Path, place: &Place) -> Result<u64> {
     Ok(extents::place(&File::open(path)?)?)
 }
 
-/// ext4 spreads top-level directories over the disk; the run's is one of them.
+impl Filesystem {
+    /// A directory that lies high: ext4 takes this inode for it, as it would where the groups before are
+    /// full of directories.
+    fn high_directory(&self, inode: u64) -> PathBuf {
+        let mounts = storage::mounts::read().unwrap();
+        let mount = storage::mounts::at(&mounts, &self.root()).unwrap();
+        let node = block::by_number(mount.device.0, mount.device.1).unwrap();
+        let goal = format!("/sys/fs/ext4/{}/inode_goal", node.name);
+        fs::write(&goal, inode.to_string()).unwrap();
+        let directory = self.root().join("run");
+        fs::create_dir(&directory).unwrap();
+        fs::write(&goal, "0").unwrap();
+        directory
+    }
+}
+
 #[test]
 fn files_lie_low_and_within_what_the_firmware_reads() {
     let filesystem = Filesystem::mount();
     let root = filesystem.root();
-    let directories: Vec<_> = (0..12)
-        .map(|n| {
-            let directory = root.join(format!("d{n}"));
-            fs::create_dir(&directory).unwrap();
-            directory
-        })
-        .collect();
-    let place_in = |low: &Path, reach| Place {
-        low: low.to_owned(),
-        reach,
+    // In the second half.
+    let directory = filesystem.high_directory(20 * 8192 + 100);
+    let write_by = |name: &str, low: &Path, reach| {
+        let place = Place {
+            low: low.to_owned(),
+            reach,
+        };
+        write(&directory.join(name), &place)
     };
-    // What a file in its own directory gets, and what it gets by the root directory.
-    let own =
-        |directory: &PathBuf| write(&directory.join("own"), &place_in(directory, None)).unwrap();
-    let highest = directories.iter().map(own).max().unwrap();
-    let target = directories[3].join("kernel");
-    let low = write(&target, &place_in(&root, None)).unwrap();
+    let high = write_by("by-its-own", &directory, None).unwrap();
+    assert!(high > 1 << 30, "{high}: there is nothing to gain here");
+    let low = write_by("kernel", &root, None).unwrap();
     assert!(low < 512 << 20, "{low}");
-    assert!(
-        highest > 1 << 30,
-        "{highest}: there is nothing to gain here"
-    );
-    // Within reach it is placed, out of it refused with the reason, and nothing stays behind.
-    let again = directories[4].join("kernel");
-    write(&again, &place_in(&root, Some(1 << 30))).unwrap();
-    let error = write(
-        &directories[5].join("kernel"),
-        &place_in(&root, Some(1 << 20)),
-    )
-    .unwrap_err();
+    write_by("within", &root, Some(1 << 30)).unwrap();
+    let error = write_by("beyond", &root, Some(1 << 20)).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains("reads the first 1 MiB of it"), "{text}");
-    for directory in [&root, &directories[5]] {
-        let left: Vec<_> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.contains(ATTEMPT) || name == BEGUN)
-            .collect();
-        assert_eq!(left, [""; 0]);
-    }
+    let names = |directory: &Path| -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&directory), ["by-its-own", "kernel", "within"]);
+    assert_eq!(names(&root), ["lost+found", "run"]);
 }
