@@ -30,7 +30,7 @@ pub const ALIGNMENT: u64 = 4;
 /// synced. They stay there until the new OS has booted, so that the run can be taken up again.
 pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let (order, digests) = order(plan, image)?;
-    // Before the payload, which no boot loader reads: the lowest places are for these.
+    // Before the payload, which no boot loader reads: what is free within the firmware's reach is for these.
     let kernel = directory.join(KERNEL);
     let place = on_disk::Place::of(plan);
     on_disk::write_in_one_run(

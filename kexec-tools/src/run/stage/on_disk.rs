@@ -25,19 +25,16 @@ const ATTEMPTS: usize = 8;
 /// Where a boot loader can take files from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// A directory of the same filesystem whose files come to lie low: ext4 puts a file's bytes near
-    /// its inode, that near its directory's, and the root directory is at the very beginning.
-    pub low: PathBuf,
     /// Bytes of the filesystem's device that the firmware reads; `None` where it does not say.
     pub reach: Option<u64>,
 }
 
 impl Place {
-    /// That of the plan's root filesystem.
+    /// That of the plan's root filesystem. ext4 puts a large file where it put the last one, whatever
+    /// directory it is in, so that there is no asking for a low place: each attempt only looks on.
     pub fn of(plan: &Plan) -> Place {
         let sectors = edd::reach(plan.root.disk_signature);
         Place {
-            low: PathBuf::from("/"),
             reach: sectors.map(|sectors| sectors.saturating_sub(plan.root.start) * block::SECTOR),
         }
     }
@@ -85,8 +82,7 @@ fn try_places(
     for attempt in 0..ATTEMPTS {
         let here = path.with_extension(format!("{ATTEMPT}{attempt}"));
         tried.push(here.clone());
-        let file =
-            create(&place.low, &here).with_context(|| format!("create {}", here.display()))?;
+        let file = File::create(&here).with_context(|| format!("create {}", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's
         // block maps) may find one all the same.
         if let Err(e) = fallocate(file.as_fd(), FallocateFlags::empty(), 0, length) {
@@ -118,26 +114,6 @@ fn try_places(
          take them from ({apart}); free some space on it and run `go` again"
     )
 }
-
-/// A new file that gets its inode by the low directory, before it has any bytes.
-fn create(low: &Path, path: &Path) -> std::io::Result<File> {
-    let begun = low.join(BEGUN);
-    match fs::remove_file(&begun) {
-        // Of a run that lost its power in this very moment.
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&begun)?;
-    fs::rename(&begun, path)?;
-    Ok(file)
-}
-
-/// What a file is called in the low directory.
-const BEGUN: &str = ".reroot-begun";
 
 /// Looks where kernel and initramfs are, compares the disk with what was written, and leaves that
 /// beside them. Then everything is put into its place, for a boot loader that replays no journal.
