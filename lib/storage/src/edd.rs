@@ -1,7 +1,7 @@
 //! How far a BIOS reads its disks, as it told the kernel at boot: `/sys/firmware/edd` (BIOS Enhanced
 //! Disk Drive Services, interrupt 13h, function 48h). GRUB reads no sector beyond what that call says.
 //!
-//! The kernel asks at its own start and only with CONFIG_EDD; after a kexec there may be nothing.
+//! The kernel asks at its own start and only with `CONFIG_EDD`; after a kexec there may be nothing.
 
 use std::fs;
 use std::path::Path;
