@@ -1,12 +1,20 @@
-//! Whether a program runs on its own on x86-64: what the launcher and the init have to do.
+//! Whether a program runs on its own on x86-64, which the launcher and the init have to do, and if
+//! not, with what.
 //!
-//! Reads the file and program headers of elf(5), nothing else.
+//! Reads the file header, program headers and the dynamic section of elf(5), nothing else.
 
 /// How much of a file has to be read to judge its architecture.
 pub const HEAD: usize = 64;
 
 const MACHINE_X86_64: u16 = 62;
+const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
+const DT_NULL: u64 = 0;
+const DT_NEEDED: u64 = 1;
+const DT_STRTAB: u64 = 5;
+/// The length of an entry of the dynamic section.
+const DYNAMIC: usize = 16;
 /// The length of a program header.
 const PROGRAM_HEADER: usize = 56;
 
@@ -48,6 +56,93 @@ pub fn require_static(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+/// What a program or a library is linked with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Linked {
+    /// The path of its loader.
+    pub interpreter: Option<String>,
+    /// Names of libraries.
+    pub needed: Vec<String>,
+}
+
+/// A program header's type, and what of the file it is for: offset, address, length.
+struct Header {
+    kind: u32,
+    offset: usize,
+    address: u64,
+    length: usize,
+}
+
+/// Reads what an x86-64 program is linked with.
+pub fn linked(bytes: &[u8]) -> Result<Linked, String> {
+    require_x86_64(bytes)?;
+    read_linked(bytes).ok_or_else(|| "its headers lie outside the file: it was cut short".into())
+}
+
+fn read_linked(bytes: &[u8]) -> Option<Linked> {
+    let headers = headers(bytes)?;
+    let part =
+        |header: &Header| bytes.get(header.offset..header.offset.checked_add(header.length)?);
+    let text = |at: usize| {
+        let rest = bytes.get(at..)?;
+        let end = rest.iter().position(|&byte| byte == 0)?;
+        Some(String::from_utf8_lossy(&rest[..end]).into_owned())
+    };
+    let mut linked = Linked::default();
+    if let Some(header) = headers.iter().find(|h| h.kind == PT_INTERP) {
+        linked.interpreter = Some(text(header.offset)?);
+    }
+    let Some(dynamic) = headers.iter().find(|h| h.kind == PT_DYNAMIC) else {
+        return Some(linked);
+    };
+    let entries: Vec<(u64, u64)> = part(dynamic)?
+        .chunks_exact(DYNAMIC)
+        .map(|entry| (u64_at(entry, 0), u64_at(entry, 8)))
+        .filter_map(|(tag, value)| Some((tag?, value?)))
+        .take_while(|(tag, _)| *tag != DT_NULL)
+        .collect();
+    let needed = entries.iter().filter(|(tag, _)| *tag == DT_NEEDED);
+    let needed: Vec<u64> = needed.map(|(_, value)| *value).collect();
+    if needed.is_empty() {
+        return Some(linked);
+    }
+    // An address, which is some way into one of the loaded parts.
+    let names = entries.iter().find(|(tag, _)| *tag == DT_STRTAB)?.1;
+    let names = headers.iter().find_map(|h| {
+        let into = usize::try_from(names.checked_sub(h.address)?).ok()?;
+        (h.kind == PT_LOAD && into < h.length).then(|| h.offset + into)
+    })?;
+    for at in needed {
+        linked
+            .needed
+            .push(text(names.checked_add(usize::try_from(at).ok()?)?)?);
+    }
+    Some(linked)
+}
+
+fn headers(bytes: &[u8]) -> Option<Vec<Header>> {
+    let start = usize::try_from(u64_at(bytes, 32)?).ok()?;
+    let short = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+    let (size, count) = (usize::from(short(54)?), usize::from(short(56)?));
+    (0..count)
+        .map(|index| {
+            let at = start.checked_add(index * size)?;
+            let header = bytes.get(at..at.checked_add(PROGRAM_HEADER)?)?;
+            Some(Header {
+                kind: u32::from_le_bytes(header[..4].try_into().ok()?),
+                offset: usize::try_from(u64_at(header, 8)?).ok()?,
+                address: u64_at(header, 16)?,
+                length: usize::try_from(u64_at(header, 32)?).ok()?,
+            })
+        })
+        .collect()
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let word = bytes.get(at..at.checked_add(8)?)?;
+    Some(u64::from_le_bytes(word.try_into().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +158,25 @@ mod tests {
             bytes[64 + 56 * i..][..4].copy_from_slice(&kind.to_le_bytes());
         }
         bytes
+    }
+
+    #[test]
+    fn what_a_real_program_is_linked_with_is_read_and_a_cut_one_is_refused() {
+        let bytes = std::fs::read("/bin/sh").unwrap();
+        let found = linked(&bytes).unwrap();
+        assert!(
+            found.interpreter.unwrap().contains("ld-linux"),
+            "this machine's shell"
+        );
+        assert!(
+            found.needed.contains(&"libc.so.6".to_owned()),
+            "{:?}",
+            found.needed
+        );
+        for length in [64, 100, 1000] {
+            assert!(linked(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        assert_eq!(linked(&program(&[1])), Ok(Linked::default()));
     }
 
     #[test]

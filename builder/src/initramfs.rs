@@ -1,5 +1,5 @@
 //! The base of the RAM environment: a gzip-compressed newc cpio archive with the init, the rescue
-//! shell, the drivers and the boot loader for the staged image.
+//! shell, the checker of the root filesystem, the drivers and the boot loader for the staged image.
 //!
 //! gzip, because every kernel that is configured for an initramfs reads it. Modules lie in it
 //! decompressed, so that the init can hand them to kernels that cannot decompress them. The same
@@ -16,6 +16,7 @@ use flate2::{Compression, GzBuilder};
 use machine::modinfo;
 use machine::modules::Alias;
 
+use crate::checker;
 use crate::drivers::{self, Lists, Selection};
 use crate::elf;
 use crate::failure::{missing_tool, refusal};
@@ -97,6 +98,12 @@ pub fn make(
     );
     nodes.insert("bin/sh".to_owned(), Node::Link("busybox".to_owned()));
     add_modules(&mut nodes, tree, os, &lists, &selection)?;
+    for (path, bytes) in checker::files(tree)? {
+        add_file(&mut nodes, &path, bytes);
+        if let Some(Node::File { mode, .. }) = nodes.get_mut(&path) {
+            *mode = 0o755;
+        }
+    }
     for (path, bytes) in loader {
         add_file(&mut nodes, &path, bytes);
     }

@@ -1,9 +1,11 @@
 //! The `reroot` command: builds an image from an image folder, and looks into images.
 //!
-//! It changes no machine. Exit codes: 0 done, 1 refused or failed with nothing changed, 2 usage.
+//! It changes no machine, and may import every crate of lib/, but none of the other programs. Exit
+//! codes: 0 done, 1 refused or failed with nothing changed, 2 usage.
 
 mod apt_sources;
 mod build;
+mod checker;
 mod cli;
 mod command;
 mod drivers;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use formats::facts::OsRelease;
 use formats::manifest::Loader;
 
+use crate::checker;
 use crate::elf;
 use crate::failure::refusal;
 use crate::root_tree::RootTree;
@@ -29,6 +30,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("etc/os-release", "base-files"),
     ("sbin/init", "systemd-sysv, or another init"),
     ("etc/default", "base-files"),
+    (checker::PROGRAM, "e2fsprogs"),
 ];
 
 /// What GRUB for PC BIOS needs.

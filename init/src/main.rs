@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         ["leave", why] => back::main(why),
         ["confirm", "kept", directory] => confirm::kept(directory),
         ["confirm", directory] => confirm::main(directory),
-        ["in-root", root, program, rest @ ..] => chroot::enter(root, program, rest),
+        ["in-root", root, rest @ ..] => chroot::enter(root, rest),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)

@@ -1,6 +1,6 @@
 //! The harness of the boot tests: old servers as virtual machines, in words a test can be read by.
 //!
-//! A test takes [`vm::running_old_server`], works on it by ssh, follows its console, cuts its
+//! A test takes [`snapshot::running_old_server`], works on it by ssh, follows its console, cuts its
 //! power, and looks into its [`disk::Disk`] afterwards. Everything made on the way is cached under
 //! the target directory. Machines listen on the loopback interface alone.
 
@@ -25,9 +25,10 @@ pub mod power;
 pub mod prober;
 pub mod qmp;
 pub mod ram_machine;
+mod recorder;
 pub mod reinstall;
 pub mod shop_data;
-mod snapshot;
+pub mod snapshot;
 pub mod ssh;
 pub mod static_server;
 pub mod sysvinit_server;

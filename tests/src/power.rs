@@ -7,7 +7,6 @@
 //! writes to the disk, so that a prefix of it is what a disk holds that keeps this order. One that
 //! does not, but honours flushes, may lack any of the writes behind the last flush.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -53,38 +52,6 @@ pub fn recorded_old_server(name: &str, memory_mib: u32) -> Result<(Machine, Reco
         _place: place,
     };
     Ok((machine, recording))
-}
-
-/// QEMU's command line with the root disk behind a recorder.
-pub(crate) fn recorded(command: &Command, disk: &Path, log: &Path) -> Command {
-    let mut recorded = Command::new(command.get_program());
-    let mut arguments: Vec<OsString> = command.get_args().map(OsString::from).collect();
-    let root = arguments.iter().position(|argument| {
-        argument
-            .to_str()
-            .is_some_and(|text| text.contains("if=none,id=root,"))
-    });
-    if let Some(at) = root {
-        arguments.splice(
-            at - 1..=at,
-            [
-                "-blockdev".into(),
-                format!(
-                    "driver=qcow2,node-name=recorded,file.driver=file,file.filename={}",
-                    disk.display()
-                )
-                .into(),
-                "-blockdev".into(),
-                format!(
-                    "driver=blklogwrites,node-name=root,file=recorded,log.driver=file,log.filename={}",
-                    log.display()
-                )
-                .into(),
-            ],
-        );
-    }
-    recorded.args(arguments);
-    recorded
 }
 
 /// A write, or a flush where it has no sectors.

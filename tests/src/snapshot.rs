@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::accelerator::{accelerator, qemu_version};
 use crate::disk::Disk;
-use crate::old_server::{digest, say, OldServer};
+use crate::old_server::{digest, old_server, say, OldServer};
 use crate::vm::{self, Additions, Machine, Start};
 use crate::{lock, vm::directory};
 
@@ -54,8 +54,9 @@ fn repeatedly<T>(what: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T
     attempt()
 }
 
-/// A machine that goes on from where the old server had just booted.
-pub(crate) fn resume(server: &OldServer, name: &str, memory_mib: u32) -> Result<Machine> {
+/// The old server, booted and ready for a login, from a snapshot that is made at the first call.
+pub fn running_old_server(name: &str, memory_mib: u32) -> Result<Machine> {
+    let server = &old_server()?;
     let saved = saved(server, "booted", memory_mib, &[], |made| {
         let disk = Disk::over(&server.disk, &made.join(DISK))?;
         save(server, made, disk, memory_mib, Additions::default())

@@ -15,7 +15,8 @@ use crate::disk::Disk;
 use crate::old_server::{old_server, OldServer};
 use crate::outside::{Card, Outside};
 use crate::snapshot;
-use crate::vm::{directory, running_old_server, Additions, Machine};
+use crate::snapshot::running_old_server;
+use crate::vm::{directory, Additions, Machine};
 
 /// The cards behind the first, which asks QEMU for its address: eth1 to eth3 of the old server,
 /// ens6 to ens8 by the predictable scheme.

@@ -12,7 +12,8 @@ use anyhow::{ensure, Context, Result};
 
 use crate::command::run;
 use crate::old_server::{old_server, SUITE};
-use crate::vm::{running_old_server, Machine};
+use crate::snapshot::running_old_server;
+use crate::vm::Machine;
 use crate::{lock, mirror, paths};
 
 /// Packages that are installed, in an order in which each finds what it needs.

@@ -24,7 +24,7 @@ use crate::old_server::OldServer;
 use crate::outside::Outside;
 use crate::qmp::Qmp;
 use crate::ssh::{Answer, Running, Ssh};
-use crate::{devices, old_server, paths, power};
+use crate::{devices, paths, recorder};
 
 /// How much of the console an error shows.
 const CONSOLE_TAIL: usize = 25;
@@ -72,7 +72,7 @@ pub struct Additions {
     pub config_drive: Option<PathBuf>,
     /// The directory that the further disks are in, where it is to go with the machine.
     pub layers: Option<TempDir>,
-    /// A file that every write to the root disk is recorded in; see [`crate::power`].
+    /// A file that every write to the root disk is recorded in; see `power.rs`.
     pub recording: Option<PathBuf>,
 }
 
@@ -163,7 +163,7 @@ impl Machine {
         });
         command.args(additions.options());
         if let Some(log) = &additions.recording {
-            command = power::recorded(&command, disk.path(), log);
+            command = recorder::recorded(&command, disk.path(), log);
         }
         if let Start::Saved(state) = start {
             command
@@ -598,9 +598,4 @@ fn kill(mut process: Child) {
     // Nothing is lost if it has ended by itself.
     let _ = process.kill();
     let _ = process.wait();
-}
-
-/// The old server, booted and ready for a login, from a snapshot that is made at the first call.
-pub fn running_old_server(name: &str, memory_mib: u32) -> Result<Machine> {
-    crate::snapshot::resume(&old_server::old_server()?, name, memory_mib)
 }

@@ -9,15 +9,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PORT: u16 = 53;
 
 /// Whether the server answers. `scope` is the number of the link, for link-local addresses.
-pub fn ask(server: IpAddr, scope: u32) -> Result<bool, String> {
+pub fn probe(server: IpAddr, scope: u32) -> Result<bool, String> {
     let to = match server {
         IpAddr::V4(ip) => SocketAddr::from((ip, PORT)),
         IpAddr::V6(ip) => SocketAddrV6::new(ip, PORT, 0, scope).into(),
     };
-    ask_at(to, PATIENCE).map_err(|e| format!("ask {server}: {e}"))
+    probe_at(to, PATIENCE).map_err(|e| format!("ask {server}: {e}"))
 }
 
-fn ask_at(to: SocketAddr, patience: Duration) -> std::io::Result<bool> {
+fn probe_at(to: SocketAddr, patience: Duration) -> std::io::Result<bool> {
     let any = if to.is_ipv4() {
         IpAddr::from(Ipv4Addr::UNSPECIFIED)
     } else {
@@ -94,7 +94,7 @@ mod tests {
             bytes[3] |= 5;
             server.send_to(&bytes[..length], from).unwrap();
         });
-        assert!(ask_at(to, Duration::from_secs(10)).unwrap());
+        assert!(probe_at(to, Duration::from_secs(10)).unwrap());
         refuses.join().unwrap();
     }
 
@@ -102,9 +102,9 @@ mod tests {
     fn nobody_and_silence_are_no_answer() {
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = silent.local_addr().unwrap();
-        assert!(!ask_at(to, Duration::from_millis(50)).unwrap());
+        assert!(!probe_at(to, Duration::from_millis(50)).unwrap());
         drop(silent);
-        assert!(!ask_at(to, Duration::from_secs(10)).unwrap());
+        assert!(!probe_at(to, Duration::from_secs(10)).unwrap());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tree::{Measuring, Stillness, TreeError};
 use super::documents::{read_document, read_plan};
 use super::say::say;
 use crate::ram::state::{self, STATE};
-use crate::root::replace::replace;
+use crate::root::place;
 
 /// The outcome's name, in the run's directory and in memory.
 const FOUND: &str = "kept-found.json";
@@ -38,18 +38,22 @@ pub fn measure(directory: &Path) -> Result<()> {
         read_document(&path)?
     } else {
         // Where it is cut off, this tells the next boot that it is too late.
-        let found = measure_all(&plan, BUDGET, &|so_far| write(&path, so_far))?;
-        write(&path, &found);
+        let found = measure_all(&plan, BUDGET, &|so_far| write(&plan, so_far))?;
+        write(&plan, &found);
         found
     };
     fs::create_dir_all(STATE).with_context(|| format!("make {STATE}"))?;
-    replace(&state::at(IN_MEMORY), found.to_json().as_bytes(), 0o600)
+    state::write(IN_MEMORY, found.to_json().as_bytes(), 0o600)?;
+    Ok(())
 }
 
 /// A disk that cannot be written to is no reason not to measure: memory has the outcome too.
-fn write(path: &Path, found: &KeptFound) {
-    if let Err(e) = replace(path, found.to_json().as_bytes(), 0o600) {
-        say(&format!("reroot: {e:#}"));
+fn write(plan: &Plan, found: &KeptFound) {
+    let path = format!("{}/{FOUND}", plan.run_directory());
+    let written = place::gate(Path::new("/"), plan)
+        .and_then(|gate| gate.write(&path, found.to_json().as_bytes(), 0o600));
+    if let Err(e) = written {
+        say(&format!("reroot: {:#}", anyhow::Error::from(e)));
     }
 }
 

@@ -11,7 +11,7 @@ use formats::confirm::KeptFound;
 use formats::identity::HostKey;
 use formats::network::Network;
 use formats::plan::Plan;
-use identity::confirm::{link_now, Asked, Live, SshPort};
+use identity::confirm::{link_now, Live, Probed, SshPort};
 use identity::host_keys;
 use storage::mounts;
 
@@ -34,8 +34,8 @@ mod kernel {
     }
 
     /// Whether the gateway answers on the link (ARP, neighbour discovery).
-    pub fn ask(link: &str, gateway: IpAddr, patience: Duration) -> Result<bool, String> {
-        network::ask(link, gateway, patience).map_err(|e| format!("{:#}", anyhow::Error::from(e)))
+    pub fn probe(link: &str, gateway: IpAddr, patience: Duration) -> Result<bool, String> {
+        network::probe(link, gateway, patience).map_err(|e| format!("{:#}", anyhow::Error::from(e)))
     }
 }
 
@@ -78,46 +78,46 @@ fn text(path: &str) -> Result<String, String> {
     }
 }
 
-fn gateways(plan: &Plan, network: &Result<Network, String>) -> Vec<Asked> {
+fn gateways(plan: &Plan, network: &Result<Network, String>) -> Vec<Probed> {
     let Ok(now) = network else {
         return Vec::new();
     };
     let wanted = plan.network.gateways.iter().filter(|g| g.answers);
     wanted
-        .map(|gateway| Asked {
+        .map(|gateway| Probed {
             address: gateway.address,
             link: Some(gateway.link.clone()),
             answers: match link_now(&plan.network, now, &gateway.link) {
-                Some(link) => kernel::ask(&link.name, gateway.address, PATIENCE),
+                Some(link) => kernel::probe(&link.name, gateway.address, PATIENCE),
                 None => Err(format!("there is no link {}", gateway.link)),
             },
         })
         .collect()
 }
 
-fn servers(plan: &Plan, network: &Result<Network, String>) -> Vec<Asked> {
+fn servers(plan: &Plan, network: &Result<Network, String>) -> Vec<Probed> {
     let servers = plan.network.network.dns.servers.iter();
     servers
         .map(|server| {
             let old = server.link.as_deref();
             let now = old.zip(network.as_ref().ok());
             let link = now.and_then(|(old, now)| link_now(&plan.network, now, old));
-            Asked {
+            Probed {
                 address: server.address,
                 link: server.link.clone(),
-                answers: dns::ask(server.address, scope(link.map(|l| l.name.as_str()))),
+                answers: dns::probe(server.address, scope(link.map(|l| l.name.as_str()))),
             }
         })
         .collect()
 }
 
-fn resolver() -> Vec<Asked> {
+fn resolver() -> Vec<Probed> {
     let text = text("/etc/resolv.conf").unwrap_or_default();
     dns::servers(&text)
         .into_iter()
-        .map(|(address, link)| Asked {
+        .map(|(address, link)| Probed {
             address,
-            answers: dns::ask(address, scope(link.as_deref())),
+            answers: dns::probe(address, scope(link.as_deref())),
             link,
         })
         .collect()

@@ -31,7 +31,6 @@ use identity::confirm;
 use self::documents::{read_document, read_plan};
 use self::say::{say, to_console};
 use crate::root::place;
-use crate::root::replace::replace;
 
 /// The exit status where something falls short, or could not be compared or recorded.
 const NEEDS_A_PERSON: u8 = 4;
@@ -130,10 +129,16 @@ fn patiently(plan: &Plan, baseline: &Baseline, kept: &Result<KeptFound, String>)
 
 /// Adds the comparison to the run's report, and writes the summary beside it.
 fn record(root: &Path, plan: &Plan, confirm: Confirm, summary: &str) -> Result<()> {
-    let directory = place::at(root, &plan.record_directory());
-    let path = directory.join("report.json");
-    let mut report: Report = read_document(&path)?;
+    let directory = plan.record_directory();
+    let path = format!("{directory}/report.json");
+    let mut report: Report = read_document(&place::at(root, &path))?;
     report.confirm = Some(confirm);
-    replace(&path, report.to_json().as_bytes(), 0o600)?;
-    replace(&directory.join("summary.txt"), summary.as_bytes(), 0o600)
+    let gate = place::gate(root, plan)?;
+    gate.write(&path, report.to_json().as_bytes(), 0o600)?;
+    gate.write(
+        &format!("{directory}/summary.txt"),
+        summary.as_bytes(),
+        0o600,
+    )?;
+    Ok(())
 }

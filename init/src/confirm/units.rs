@@ -4,17 +4,15 @@
 //! end in time, so that a boot never fails or hangs with them.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use formats::confirm::Baseline;
 use formats::plan::{KeptPath, Plan};
 use formats::Document;
 
-use crate::root::place::at;
-use crate::root::remove;
-use crate::root::replace::{replace, replace_with_link};
+use crate::root::place::{self, at};
+use crate::root::run_directory;
 
 /// Where an administrator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";
@@ -85,13 +83,6 @@ pub fn is_run_id(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Whether a path is one that is kept, or below one: never written to.
-pub fn is_kept(plan: &Plan, path: &str) -> bool {
-    plan.keep
-        .iter()
-        .any(|k| Path::new(path).starts_with(k.path.as_str()))
-}
-
 /// Leaves the program, the plan, the baseline and the units in the OS at `root`.
 pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
     ensure!(
@@ -101,7 +92,8 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
         "the new OS has no systemd to start it"
     );
     ensure!(is_run_id(&plan.run), "{:?} is no id of a run", plan.run);
-    let run = real_directory(root, &plan.run_directory())?;
+    let gate = place::gate(root, plan)?;
+    gate.make_directories(&plan.run_directory())?;
     // Copied, or written from the one that D-Bus kept.
     let names = plan.identity.files.iter().map(|f| &f.path);
     let carried = names
@@ -115,21 +107,25 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
             .map(|text| text.trim_end().to_owned()),
     };
     let program = fs::read("/proc/self/exe").context("read this program")?;
-    replace(&run.join("confirm"), &program, 0o700)?;
-    replace(&run.join("plan.json"), plan.to_json().as_bytes(), 0o600)?;
-    replace(&run.join("kept.json"), baseline.to_json().as_bytes(), 0o600)?;
+    for (name, bytes, mode) in [
+        ("confirm", &program[..], 0o700),
+        ("plan.json", plan.to_json().as_bytes(), 0o600),
+        ("kept.json", baseline.to_json().as_bytes(), 0o600),
+    ] {
+        gate.write(&run_directory::path(plan, name), bytes, mode)?;
+    }
     ensure!(
         UNITS
             .iter()
-            .all(|unit| !is_kept(plan, &path(unit)) && !is_kept(plan, &link(unit))),
+            .all(|unit| !gate.is_kept(&path(unit)) && !gate.is_kept(&link(unit))),
         "{DIRECTORY} is kept, where the units would be written"
     );
     for unit in &UNITS {
         let wants = format!("{DIRECTORY}/{}.wants", unit.wanted_by);
-        real_directory(root, &wants)?;
+        gate.make_directories(&wants)?;
         let text = unit.text.replace("@RUN@", &plan.run);
-        replace(&at(root, &path(unit)), text.as_bytes(), 0o644)?;
-        replace_with_link(&at(root, &link(unit)), path(unit))
+        gate.write(&path(unit), text.as_bytes(), 0o644)?;
+        gate.link(&link(unit), &path(unit))
             .with_context(|| format!("enable {}", unit.name))?;
     }
     Ok(())
@@ -137,10 +133,11 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
 
 /// Removes the units; those that are gone already are no failure, and what is kept is left alone.
 pub fn uninstall(root: &Path, plan: &Plan) -> Result<()> {
+    let gate = place::gate(root, plan)?;
     for unit in &UNITS {
         for path in [link(unit), path(unit)] {
-            if !is_kept(plan, &path) {
-                remove_file(&at(root, &path))?;
+            if !gate.is_kept(&path) {
+                gate.remove(&path)?;
             }
         }
     }
@@ -153,29 +150,4 @@ fn path(unit: &Unit) -> String {
 
 fn link(unit: &Unit) -> String {
     format!("{DIRECTORY}/{}.wants/{}", unit.wanted_by, unit.name)
-}
-
-/// Makes a directory where there is none. None of its parents may be a link: from the RAM
-/// environment it could lead out of the new OS.
-fn real_directory(root: &Path, path: &str) -> Result<PathBuf> {
-    let mut here = root.to_owned();
-    for part in path.split('/').filter(|part| !part.is_empty()) {
-        here.push(part);
-        match fs::symlink_metadata(&here) {
-            Ok(found) => ensure!(found.is_dir(), "{} is no directory", here.display()),
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                fs::create_dir(&here).with_context(|| format!("make {}", here.display()))?;
-            }
-            Err(e) => return Err(e).with_context(|| format!("look at {}", here.display())),
-        }
-    }
-    Ok(here)
-}
-
-fn remove_file(path: &Path) -> Result<()> {
-    match remove::file(path) {
-        // Nor is it there where what should hold it is no directory.
-        Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(()),
-        other => other.with_context(|| format!("remove {}", path.display())),
-    }
 }

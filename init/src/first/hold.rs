@@ -9,7 +9,7 @@ use machine::consoles;
 use rustix::fs::{fcntl_setfl, OFlags};
 
 use crate::first::watch::Guard;
-use crate::ram::console;
+use crate::ram::{console, standing};
 
 /// How often the hold is announced again.
 const ANNOUNCE_EVERY: Duration = Duration::from_mins(10);
@@ -56,18 +56,23 @@ fn announce(why: &str, hang: Hang) {
     log::error!(
         "intact: what is kept is not written to by any step; the root filesystem is at /target"
     );
-    log::error!(
-        "next: read /run/reroot/log, mend the cause, then {}",
-        match hang {
-            Hang::No =>
-                "`/init run` tries again and `reboot -f` boots the new OS once that has succeeded; \
-                 before, it takes the run up again",
-            Hang::InKernel =>
-                "`echo b >/proc/sysrq-trigger` takes the run up again: a part of it hangs in the \
-                 kernel, and an orderly reboot would wait for it",
-        }
-    );
+    log::error!("next: read /run/reroot/log, mend the cause; {}", next(hang));
 }
+
+/// What can be done. What hangs in the kernel was behind the commit point's last look at the disk.
+fn next(hang: Hang) -> String {
+    match hang {
+        Hang::No => standing::words().unwrap_or_else(|| UNTOLD.to_owned()),
+        Hang::InKernel => "`echo b >/proc/sysrq-trigger` resets the machine, and what boots then is \
+             what the master boot record starts, the staged image as a rule: a part of the run hangs \
+             in the kernel, and an orderly reboot would wait for it"
+            .to_owned(),
+    }
+}
+
+/// For a worker that was killed: it could not look.
+const UNTOLD: &str = "`/init run` tries again and tells how the disk stands if it fails; a reset starts \
+    the staged image, which takes the run up, unless the boot sectors were changed by somebody else";
 
 /// The consoles, those that no parameter named included; a virtual terminal's number 0 stands for whichever is in front, so the
 /// shell goes to the first.

@@ -118,7 +118,8 @@ fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
             if let Some(signal) = status.signal() {
                 leave_log(&format!("the worker was ended by signal {signal}"), guard);
             }
-            (verdict(status, commit_point::is_passed()), Hang::No)
+            let verdict = verdict(status, commit_point::is_passed(), commit_point::taken_up());
+            (verdict, Hang::No)
         }
         Ok(Ended::Late { why, gone }) => {
             let left = leave_log(&why, guard);
@@ -176,11 +177,15 @@ fn overdue(current: Option<Current>, since_start: Duration) -> Option<String> {
 }
 
 /// A worker that was killed tells nothing, so the commit marker counts.
-fn verdict(status: ExitStatus, committed: bool) -> Verdict {
+fn verdict(status: ExitStatus, committed: bool, taken_up: u32) -> Verdict {
     match (status.code(), committed) {
         (Some(exit_status::DONE), true) => Verdict::BootNew,
         (Some(exit_status::REHEARSED), false) => Verdict::Rehearsed,
         (_, false) => Verdict::BootOld,
+        (Some(exit_status::TAKE_UP), true) if taken_up < TAKEN_UP_MOST => Verdict::TakeUp,
+        (Some(exit_status::TAKE_UP), true) => Verdict::Hold(format!(
+            "the run cannot go on; it was taken up {taken_up} times already"
+        )),
         (Some(_), true) => Verdict::Hold("the run failed after the commit point".to_owned()),
         (None, true) => Verdict::Hold(format!(
             "the worker was ended by signal {} after the commit point",
@@ -279,22 +284,34 @@ mod tests {
     fn never_boots_what_is_broken() {
         let exit = |code: i32| ExitStatus::from_raw(code << 8);
         let killed = ExitStatus::from_raw(9);
-        assert_eq!(verdict(exit(0), true), Verdict::BootNew);
-        assert_eq!(verdict(exit(3), false), Verdict::BootOld);
-        assert_eq!(verdict(killed, false), Verdict::BootOld);
+        assert_eq!(verdict(exit(0), true, 0), Verdict::BootNew);
+        assert_eq!(verdict(exit(3), false, 0), Verdict::BootOld);
+        assert_eq!(verdict(killed, false, 0), Verdict::BootOld);
         assert_eq!(
-            verdict(exit(0), false),
+            verdict(exit(0), false, 0),
             Verdict::BootOld,
             "done without a commit is not done"
         );
-        assert_eq!(verdict(exit(5), false), Verdict::Rehearsed);
+        assert_eq!(verdict(exit(5), false, 0), Verdict::Rehearsed);
         assert!(
-            matches!(verdict(exit(5), true), Verdict::Hold(_)),
+            matches!(verdict(exit(5), true, 0), Verdict::Hold(_)),
             "a rehearsal behind the commit point is none"
         );
-        assert!(matches!(verdict(exit(4), true), Verdict::Hold(_)));
-        assert!(matches!(verdict(exit(3), true), Verdict::Hold(_)));
-        assert!(matches!(verdict(killed, true), Verdict::Hold(why) if why.contains("signal 9")));
+        assert!(matches!(verdict(exit(4), true, 0), Verdict::Hold(_)));
+        assert!(matches!(verdict(exit(3), true, 0), Verdict::Hold(_)));
+        assert!(matches!(verdict(killed, true, 0), Verdict::Hold(why) if why.contains("signal 9")));
+    }
+
+    #[test]
+    fn what_fails_before_the_wipe_behind_the_commit_point_is_taken_up_until_it_was_often_enough() {
+        let failed = ExitStatus::from_raw(exit_status::TAKE_UP << 8);
+        assert_eq!(verdict(failed, false, 0), Verdict::BootOld);
+        for taken_up in 0..TAKEN_UP_MOST {
+            assert_eq!(verdict(failed, true, taken_up), Verdict::TakeUp);
+        }
+        assert!(
+            matches!(verdict(failed, true, TAKEN_UP_MOST), Verdict::Hold(why) if why.contains("3 times"))
+        );
     }
 
     #[test]

@@ -21,6 +21,10 @@ fn taken_up_marker() -> PathBuf {
     state::at("taken-up")
 }
 
+fn counted_marker() -> PathBuf {
+    state::at("counted")
+}
+
 /// Whether the commit point is passed.
 pub fn is_passed() -> bool {
     marker().exists()
@@ -37,6 +41,16 @@ pub fn mark() -> Result<()> {
 /// Notes how often the run was taken up.
 pub fn note_taken_up(times: u32) -> Result<()> {
     fs::write(taken_up_marker(), times.to_string()).context("note how often the run was taken up")
+}
+
+/// Notes that this start is counted on the disk, so that another reset has its end.
+pub fn note_counted() -> Result<()> {
+    fs::write(counted_marker(), "").context("note that this start is counted")
+}
+
+/// Whether this start is counted on the disk.
+pub fn is_counted() -> bool {
+    counted_marker().exists()
 }
 
 /// How often the run was taken up.

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use rustix::time::{clock_gettime, ClockId};
 
 use crate::ram::state;
-use crate::root::replace::replace;
 
 /// The step that runs, and until when it may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +19,10 @@ pub struct Current {
 }
 
 /// The file that says which step runs.
+const FILE: &str = "step";
+
 fn path() -> PathBuf {
-    state::at("step")
+    state::at(FILE)
 }
 
 /// The step that this process does, and how long it may go without progress.
@@ -69,9 +70,8 @@ pub fn progressed() {
 /// A file that cannot be written leaves the earlier deadline in force: too early rather than never.
 fn write(name: &str, until_s: u64) {
     let text = format!("{until_s} {name}\n");
-    if let Err(e) = replace(&path(), text.as_bytes(), 0o644) {
-        let cause = e.root_cause();
-        log::warn!("tell the supervisor that {name} begins: {cause}");
+    if let Err(e) = state::write(FILE, text.as_bytes(), 0o644) {
+        log::warn!("tell the supervisor that {name} begins: {e}");
     }
 }
 

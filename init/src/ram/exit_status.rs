@@ -8,6 +8,9 @@ pub const DONE: i32 = 0;
 pub const NOT_COMMITTED: i32 = 3;
 /// Failed behind it: a person is needed.
 pub const HOLD: i32 = 4;
+/// Failed behind it, in a start that is counted, before anything was done: a reset takes the run up
+/// once more.
+pub const TAKE_UP: i32 = 6;
 /// The rehearsal has left its report.
 pub const REHEARSED: i32 = 5;
 

@@ -10,4 +10,5 @@ pub mod current_step;
 pub mod exit_status;
 pub mod kernel_filesystems;
 pub mod parts;
+pub mod standing;
 pub mod state;

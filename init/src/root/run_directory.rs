@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use formats::plan::Plan;
 use formats::staged;
 
-use crate::root::{remove, target};
+use crate::root::{place, target};
 
 /// The kept paths' measures before the wipe.
 pub const BEFORE: &str = "before.json";
@@ -28,13 +28,20 @@ pub fn at(plan: &Plan, name: &str) -> PathBuf {
     of(plan).join(name)
 }
 
+/// A file of it, as the machine calls it.
+pub fn path(plan: &Plan, name: &str) -> String {
+    format!("{}/{name}", plan.run_directory())
+}
+
 /// Removes what staging has left in a run's directory, attempts that were broken off with it.
-pub fn remove_copies(directory: &Path) -> Result<()> {
+pub fn remove_copies(root: &Path, plan: &Plan) -> Result<()> {
+    let directory = place::at(root, &plan.run_directory());
+    let gate = place::gate(root, plan)?;
     let what = || format!("read {}", directory.display());
-    for entry in fs::read_dir(directory).with_context(what)? {
+    for entry in fs::read_dir(&directory).with_context(what)? {
         let name = entry.with_context(what)?.file_name();
         if let Some(name) = name.to_str().filter(|name| staged::is_copy(name)) {
-            remove::files(directory, &[name])?;
+            gate.remove(&path(plan, name))?;
         }
     }
     Ok(())

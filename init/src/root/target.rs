@@ -4,7 +4,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use formats::plan::Plan;
 use rustix::fs::{Mode, OFlags};
+use tree::Gate;
 
 use crate::root::place;
 
@@ -16,6 +18,11 @@ pub fn directory() -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(TARGET, flags, Mode::empty())
         .with_context(|| format!("open directory {TARGET}"))
+}
+
+/// The one way to write to it, beside wiping and unpacking: what the plan keeps is refused.
+pub fn gate(plan: &Plan) -> Result<Gate> {
+    Ok(place::gate(Path::new(TARGET), plan)?)
 }
 
 /// Where the RAM environment sees a path of the machine.

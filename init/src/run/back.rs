@@ -3,19 +3,19 @@
 //! old OS has no use for it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::outcomes;
+use formats::plan::Plan;
 use formats::rehearsal;
 use formats::rehearsal::Rehearsal;
 use formats::Document;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::ram::{commit_point, console};
-use crate::root::replace::replace;
 use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
 use crate::run::{order, recorder};
@@ -50,20 +50,20 @@ pub fn leave_report(report: &Rehearsal) -> Result<()> {
 
 fn try_leave(report: Option<&Rehearsal>) -> Result<()> {
     let committed = commit_point::is_passed();
-    let directory = run_directory::of(&order::plan()?);
-    if !directory.is_dir() {
+    let plan = order::plan()?;
+    if !run_directory::of(&plan).is_dir() {
         // The root was not found, or not mounted.
         return Ok(());
     }
     if committed {
-        return write(&directory, report);
+        return write(&plan, report);
     }
     mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")?;
     // The old OS boots next, and nothing of it shall differ.
     if let Err(e) = one_shot::remove(Path::new(TARGET)) {
         log::warn!("{:#}", anyhow::Error::new(e));
     }
-    let left = write(&directory, report).and_then(|()| remove_staged(&directory));
+    let left = write(&plan, report).and_then(|()| remove_staged(&plan));
     rustix::fs::sync();
     let closed = mount_remount(TARGET, MountFlags::RDONLY, "");
     if let Err(e) = closed {
@@ -73,24 +73,25 @@ fn try_leave(report: Option<&Rehearsal>) -> Result<()> {
     left
 }
 
-fn write(directory: &Path, report: Option<&Rehearsal>) -> Result<()> {
-    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+fn write(plan: &Plan, report: Option<&Rehearsal>) -> Result<()> {
+    let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
     // What is absent was not begun.
     if let Ok(steps) = fs::read(recorder::path()) {
-        files.push((directory.join(outcomes::RAM), steps));
+        files.push((outcomes::RAM, steps));
     }
     if let Some(report) = report {
-        files.push((directory.join(rehearsal::NAME), report.to_json().into()));
+        files.push((rehearsal::NAME, report.to_json().into()));
     }
     let log = fs::read(console::log_path()).context("read this run's log")?;
-    files.push((directory.join("init.log"), log));
-    for (path, bytes) in files {
-        replace(&path, &bytes, 0o600)?;
+    files.push(("init.log", log));
+    let gate = target::gate(plan)?;
+    for (name, bytes) in files {
+        gate.write(&run_directory::path(plan, name), &bytes, 0o600)?;
     }
     target::sync()
 }
 
-fn remove_staged(directory: &Path) -> Result<()> {
-    run_directory::remove_copies(directory)?;
+fn remove_staged(plan: &Plan) -> Result<()> {
+    run_directory::remove_copies(Path::new(TARGET), plan)?;
     target::sync()
 }

@@ -7,14 +7,14 @@ use formats::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::ram::commit_point;
-use crate::root::replace::replace;
 use crate::root::run_directory::{self, BEFORE, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::before::take_up;
 use crate::run::before::verify::VerifiedImage;
 use crate::run::data::{Run, Start};
 use crate::run::journal_file;
-use crate::run::stage_loader::StageLoader;
+use crate::run::recorder::AGAIN;
+use crate::run::stage_loader::{self, StageLoader};
 
 /// Proof that the commit point is passed and recorded.
 pub struct CommittedRun(pub(in crate::run) Run);
@@ -24,10 +24,10 @@ impl VerifiedImage {
     pub fn commit(self) -> Result<CommittedRun> {
         let VerifiedImage(mut run) = self;
         let mut recorder = std::mem::take(&mut run.recorder);
-        recorder.once("commit", || match run.start {
-            Start::Fresh => commit(&run),
-            Start::TakenUp => take_up(&run),
-        })?;
+        match run.start {
+            Start::Fresh => recorder.once("commit", || commit(&run))?,
+            Start::TakenUp => recorder.repeating("commit", AGAIN, || take_up(&run))?,
+        }
         run.recorder = recorder;
         log::info!("COMMIT POINT PASSED: from here on only forwards");
         Ok(CommittedRun(run))
@@ -52,9 +52,11 @@ fn commit(run: &Run) -> Result<()> {
     loader.switch()
 }
 
-/// The staged image's loader is in use already, unless somebody has replaced it.
+/// The staged image's loader is in use already, and the boot block leads to it, unless somebody has
+/// replaced one of them.
 fn take_up(run: &Run) -> Result<()> {
-    if !take_up::is_stage_loader_in_use(run)? {
+    let in_use = take_up::is_stage_loader_in_use(run)?;
+    if !in_use || !stage_loader::leads_to_staged(&run.plan, &run.root)? {
         let loader = StageLoader::plan(run)?;
         make_read_only()?;
         loader.write(run)?;
@@ -72,6 +74,7 @@ pub fn count_start(run: &str) -> Result<()> {
     make_writable()?;
     let times = journal_file::take_up(run)?;
     commit_point::note_taken_up(times)?;
+    commit_point::note_counted()?;
     log::info!("this is start {} of the run", times.saturating_add(1));
     Ok(())
 }
@@ -90,12 +93,13 @@ fn make_writable() -> Result<()> {
 /// be what an earlier start left. The boot sectors are for people.
 fn leave_what_taking_up_needs(run: &Run, loader: &StageLoader) -> Result<()> {
     let before = serde_json::to_vec(&run.before).context("note the measures")?;
+    let gate = target::gate(&run.plan)?;
     for (name, bytes) in [
         (BEFORE, &before[..]),
         (BOOT_SECTORS, &loader.gap_before),
         (BOOT_BLOCK, &loader.boot_block_before),
     ] {
-        replace(&run_directory::at(&run.plan, name), bytes, 0o600)?;
+        gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?;
     }
     target::sync()
 }

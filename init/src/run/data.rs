@@ -34,7 +34,7 @@ pub struct Run {
 }
 
 /// The machine's root filesystem, mounted at /target: read-only until the commit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MountedRoot {
     /// The partition's device node.
     pub device: PathBuf,

@@ -18,4 +18,5 @@ mod payload;
 mod progress;
 mod recorder;
 mod stage_loader;
+mod standing;
 pub mod worker;

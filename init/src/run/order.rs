@@ -7,6 +7,7 @@ use formats::{Digest, Document, Manifest};
 use crate::ram::parts;
 
 /// What a run is to do.
+#[derive(Clone)]
 pub struct Order {
     /// What to do.
     pub plan: Plan,

@@ -18,9 +18,15 @@ use machine::step_record::StepRecord;
 use crate::ram::{current_step, state};
 
 /// The rule for a step that the plan does not name.
-const ONCE: Retry = Retry {
+pub const ONCE: Retry = Retry {
     attempts: 1,
     pause_s: 0,
+};
+/// The rule for what comes before the commit point in a run that is taken up behind it: there is no
+/// old OS to go back to, and a disk may fail to answer once.
+pub const AGAIN: Retry = Retry {
+    attempts: 3,
+    pause_s: 5,
 };
 /// Its deadline.
 const DEADLINE_S: u64 = 600;
@@ -58,9 +64,20 @@ impl Recorder {
     }
 
     /// Does a step that may be repeated, as often as the plan says.
-    pub fn retrying<T>(&mut self, name: &str, mut step: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn retrying<T>(&mut self, name: &str, step: impl FnMut() -> Result<T>) -> Result<T> {
         let planned = self.steps.iter().find(|s| s.name == name);
-        let Retry { attempts, pause_s } = planned.and_then(|s| s.retry).unwrap_or(ONCE);
+        let retry = planned.and_then(|s| s.retry).unwrap_or(ONCE);
+        self.repeating(name, retry, step)
+    }
+
+    /// Does a step that may be repeated, as often as this.
+    pub fn repeating<T>(
+        &mut self,
+        name: &str,
+        retry: Retry,
+        mut step: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        let Retry { attempts, pause_s } = retry;
         for attempt in 1..attempts {
             match self.attempt(name, &mut step) {
                 Ok(done) => return Ok(done),

@@ -83,6 +83,12 @@ impl StageLoader {
     }
 }
 
+/// Whether the boot block leads to what is staged.
+pub fn leads_to_staged(plan: &Plan, root: &MountedRoot) -> Result<bool> {
+    let expected = configuration::boot_block(&read(plan)?, &plan.cmdline)?;
+    Ok(Disk::open(root)?.boot_block(&plan.root)? == expected)
+}
+
 /// Compares what the loader will read, sector by sector, with what the launcher staged; gives what
 /// that was.
 pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<Staged> {

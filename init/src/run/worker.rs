@@ -8,15 +8,22 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use formats::steps::Mode;
+use formats::steps::{Mode, Retry};
 
-use crate::ram::{commit_point, console, exit_status, state};
+use crate::ram::{self, commit_point, console, exit_status, state};
 use crate::run::before::take_up::{self, Next};
 use crate::run::before::{drivers, find, network, rehearse, verify};
 use crate::run::data::Start;
 use crate::run::order::Order;
-use crate::run::recorder::Recorder;
-use crate::run::{back, commit};
+use crate::run::recorder::{Recorder, AGAIN, ONCE};
+use crate::run::{back, commit, standing};
+
+/// How often the root's disk is looked for in a run that is taken up, each time for a minute: an
+/// array may take that long to put itself together, and a hold helps nobody meanwhile.
+const FIND_LONG: Retry = Retry {
+    attempts: 10,
+    pause_s: 5,
+};
 
 /// Does the run. The exit status tells the supervisor how it ended.
 pub fn main() -> ExitCode {
@@ -42,6 +49,7 @@ fn lock() -> Result<std::fs::File> {
 }
 
 fn attempt() -> ExitCode {
+    ram::standing::forget();
     let mut recorder = Recorder::default();
     let verified = match before_commit(&mut recorder) {
         Ok(Some(verified)) => verified,
@@ -52,7 +60,7 @@ fn attempt() -> ExitCode {
         Err(e) => {
             log::error!("failed: {e:#}");
             return if commit_point::is_passed() {
-                exit_status::code(exit_status::HOLD)
+                failed_behind()
             } else {
                 log::error!("intact: everything; the old OS was not touched");
                 log::error!(
@@ -66,18 +74,38 @@ fn attempt() -> ExitCode {
     if verified.plan().mode == Mode::Rehearse {
         return rehearsed(verified);
     }
-    match after_verification(verified) {
+    let committed = match verified.commit() {
+        Ok(committed) => committed,
+        Err(e) => {
+            log::error!("failed: {e:#}");
+            back::leave_log();
+            return if commit_point::is_passed() {
+                failed_behind()
+            } else {
+                exit_status::code(exit_status::NOT_COMMITTED)
+            };
+        }
+    };
+    match after_commit(committed) {
         Ok(()) => exit_status::code(exit_status::DONE),
         Err(e) => {
             log::error!("failed: {e:#}");
             back::leave_log();
-            exit_status::code(if commit_point::is_passed() {
-                exit_status::HOLD
-            } else {
-                exit_status::NOT_COMMITTED
-            })
+            standing::leave();
+            exit_status::code(exit_status::HOLD)
         }
     }
+}
+
+/// A step that has to be done before the wipe failed in a start behind the commit point, after every
+/// attempt. A reset may mend what hinders it, and can be afforded where the start was counted.
+fn failed_behind() -> ExitCode {
+    standing::leave();
+    exit_status::code(if commit_point::is_counted() {
+        exit_status::TAKE_UP
+    } else {
+        exit_status::HOLD
+    })
 }
 
 /// Comes back, whatever is found.
@@ -106,16 +134,31 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
         order.plan.hostname
     );
     *recorder = Recorder::new(&order.plan);
-    let drivers = recorder.once("drivers", || drivers::Drivers::load(&order.manifest))?;
-    let root = recorder.once("find", || find::find(&order.plan.root, &drivers))?;
-    let Next::Begin(start) = take_up::look(&order.plan, &root)? else {
+    // Behind the commit point no old OS waits for this to fail quickly.
+    let (once, long) = if commit_point::is_passed() {
+        (AGAIN, FIND_LONG)
+    } else {
+        (ONCE, ONCE)
+    };
+    let drivers =
+        recorder.repeating("drivers", once, || drivers::Drivers::load(&order.manifest))?;
+    let root = recorder.repeating("find", long, || find::find(&order.plan.root, &drivers))?;
+    if commit_point::is_passed() {
+        recorder.once("repair", || find::repair_taken_up(&root))?;
+    }
+    recorder.repeating("find", once, || find::mount_root(&root))?;
+    let next = recorder.repeating("find", once, || take_up::look(&order.plan, &root))?;
+    let Next::Begin(start) = next else {
         commit_point::mark()?;
         return Ok(None);
     };
     if start == Start::TakenUp {
-        commit::count_start(&order.plan.run)?;
+        recorder.repeating("find", AGAIN, || commit::count_start(&order.plan.run))?;
     }
-    let verified = recorder.once("verify", || verify::verify(order, root, start))?;
+    let attempts = if start == Start::TakenUp { AGAIN } else { ONCE };
+    let verified = recorder.repeating("verify", attempts, || {
+        verify::verify(order.clone(), root.clone(), start)
+    })?;
     // What was proved before the commit point is no reason to stop behind it.
     if start == Start::Fresh {
         recorder.once("network", || network::prove(verified.plan(), &drivers))?;
@@ -123,9 +166,8 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     Ok(Some(verified.with_recorder(std::mem::take(recorder))))
 }
 
-fn after_verification(verified: verify::VerifiedImage) -> Result<()> {
-    verified
-        .commit()?
+fn after_commit(committed: commit::CommittedRun) -> Result<()> {
+    committed
         .wipe()?
         .unpack()?
         .carry_and_install_loader()?

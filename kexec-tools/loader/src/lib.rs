@@ -4,7 +4,7 @@
 //! [`boot_params`](mod@boot_params) and [`trampoline`] make what the kernel is started with, and
 //! [`layout`](mod@layout) puts it together. All of that is bytes in, values out. [`running`] reads
 //! the machine, [`load`](mod@load) hands the result to the running kernel. A kernel for a crash is
-//! not loaded here, nor one for another architecture.
+//! not loaded here, nor one for another architecture. It may import formats and syscalls.
 
 pub mod address;
 pub mod boot_params;

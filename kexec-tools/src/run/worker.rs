@@ -15,7 +15,6 @@ use formats::steps::{Mode, OnFailure, Place};
 use formats::Document;
 use machine::step_record::StepRecord;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use storage::freeze;
 
 use crate::exit::Exit;
 use crate::image::Image;
@@ -30,7 +29,7 @@ use crate::{log_file, run_directory};
 #[rustfmt::skip]
 const DEEDS: &[Deed] = &[
     Deed { name: "prepare", act: prepare, undo: Some(|job| initrd::remove_copies(&job.directory)) },
-    Deed { name: "load",    act: load,    undo: Some(|_| enter::unload()) },
+    Deed { name: "load",    act: load,    undo: Some(|_| enter::take_back()) },
     Deed { name: "ask",     act: ask,     undo: None },
     Deed { name: "stop",    act: stop,    undo: Some(let_go_of_first_process) },
     Deed { name: "prove",   act: prove,   undo: Some(|_| prove::make_writable()) },
@@ -142,11 +141,8 @@ fn begin(directory: &Path) -> Result<(Job, std::os::fd::OwnedFd)> {
 fn end(job: &Job, on_failure: OnFailure, ended: Ended) {
     say_what_is_intact(&job.directory, on_failure);
     match (on_failure, ended) {
-        // The other threads may hang in the kernel, and one may be freezing the root filesystem.
-        (OnFailure::Revert, _) => {
-            freeze::wait_until_thawed();
-            std::process::exit(Exit::Reverted as i32)
-        }
+        // The other threads may hang in the kernel.
+        (OnFailure::Revert, _) => std::process::exit(Exit::Reverted as i32),
         (_, Ended::TooLong) => stop::boot_again_at_once(),
         _ => stop::boot_again(),
     }

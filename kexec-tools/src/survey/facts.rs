@@ -16,6 +16,7 @@ use machine::{condition, meminfo, os_release, processes};
 use storage::{block, mounts, root};
 
 use crate::run_directory;
+use crate::survey::chain::chain;
 use crate::survey::mounts::must_be_unmounted;
 use crate::survey::{first_process, identity, kept, network};
 
@@ -105,17 +106,6 @@ fn probe_mount(target: &Path) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg("ask-mount").arg(target);
     command
-}
-
-/// An error and its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// The accounts without their secrets, or why they cannot be read: a finding, not a failure.

@@ -16,7 +16,7 @@ use storage::mounts::Mount;
 use tree::{LeadingOut, Measuring, MountPoints, Stillness, TreeError};
 
 use crate::run_directory;
-use crate::survey::facts::chain;
+use crate::survey::chain::chain;
 
 /// What was found.
 pub struct KeptTrees {

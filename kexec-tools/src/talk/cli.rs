@@ -245,7 +245,7 @@ impl Cli {
             }
             Command::ProbeMount { target } => {
                 // That it answers is what was wanted; with what does not matter.
-                let _ = storage::answers::ask(&target);
+                let _ = storage::answers::probe(&target);
                 Ok(Exit::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

@@ -2,7 +2,8 @@
 //! its configuration and environment.
 //!
 //! It says which bytes belong where. Only [`grub::one_shot`] writes, and only files: whoever switches
-//! a loader does so by what is planned here. Disks are read through [`storage`].
+//! a loader does so by what is planned here. Disks are read through [`storage`],
+//! which is the one crate beside it that it may import; of those below, formats and syscalls.
 
 pub mod elsewhere;
 pub mod gap;

@@ -68,8 +68,8 @@ pub struct CallPlan {
 }
 
 impl CallPlan {
-    /// The call that the operator asked for, and no other.
-    pub fn asked(call: KexecCall) -> CallPlan {
+    /// The call that the operator wishes, and no other.
+    pub fn wished(call: KexecCall) -> CallPlan {
         CallPlan {
             call,
             fallback: None,

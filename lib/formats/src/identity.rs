@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::keep::is_below;
 use crate::network::NewFile;
 
 /// What the old OS has, as read from its files.
@@ -31,6 +32,12 @@ pub struct OldIdentity {
     pub left: Vec<(String, Vec<String>)>,
     /// Paths that are kept; what is there is there in the new OS too.
     pub kept: Vec<String>,
+    /// Files that are kept and configure the network: of a new OS's own, those would be removed.
+    #[serde(default)]
+    pub kept_network: Vec<String>,
+    /// Mount points of fstab(5) that are not there, and would be below a kept path.
+    #[serde(default)]
+    pub absent_mount_points: Vec<String>,
     /// What else to know: files that are not carried because they are kept, or are not there.
     pub notes: Vec<String>,
 }
@@ -40,12 +47,6 @@ impl OldIdentity {
     pub fn keeps(&self, path: &str) -> bool {
         self.kept.iter().any(|kept| is_below(path, kept))
     }
-}
-
-/// Is a path another one, or below it?
-pub fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above.trim_end_matches('/'))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A host key of the ssh server.

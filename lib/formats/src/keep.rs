@@ -357,6 +357,12 @@ impl FromIterator<KeepPath> for KeepSet {
     }
 }
 
+/// Is a path another one, or below it?
+pub fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above.trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

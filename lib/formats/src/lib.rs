@@ -2,7 +2,8 @@
 //! a machine, the plan, the journal, the report.
 //!
 //! Nothing here decides anything or touches a file, a device or the clock. Readers refuse what they do
-//! not know and name both versions; a format and its reader live in the same file.
+//! not know and name both versions; a format and its reader live in the same file. It may import no
+//! crate of reroot.
 
 pub mod accounts;
 pub mod confirm;

@@ -7,7 +7,7 @@ use crate::accounts::AccountPlan;
 use crate::entry::EntryPlan;
 use crate::facts::{Firmware, OsRelease, RootIdentity};
 use crate::identity::IdentityPlan;
-use crate::keep::KeepPath;
+use crate::keep::{is_below, KeepPath};
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
 use crate::steps::{Mode, Step};
@@ -146,11 +146,7 @@ impl Plan {
     /// remain in the run's own directory if the log directory is kept.
     pub fn record_directory(&self) -> String {
         let logs = "/var/log/reroot";
-        let kept = self.keep.iter().any(|k| {
-            let path = k.path.as_str();
-            logs == path || logs.starts_with(&format!("{path}/"))
-        });
-        if kept {
+        if self.keep.iter().any(|k| is_below(logs, k.path.as_str())) {
             self.run_directory()
         } else {
             format!("{logs}/{}", self.run)

@@ -20,7 +20,8 @@
 //! /etc/cloud/cloud-init.disabled.
 
 use super::names::text;
-use formats::identity::{is_below, NewIdentity, OldIdentity};
+use formats::identity::{NewIdentity, OldIdentity};
+use formats::keep::is_below;
 use formats::network::NewFile;
 
 /// What is carried of cloud-init's state, and the per-instance semaphores beside it.

@@ -4,73 +4,18 @@
 //! only reports; what becomes of the run's directory is decided by who calls it.
 
 mod identity;
+mod live;
 mod network;
 mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-
+pub use live::{Live, Probed, SshPort};
 pub use network::link_now;
 pub use summary::summary;
 
-use formats::confirm::{Baseline, Finding, KeptFound};
-use formats::identity::HostKey;
-use formats::network::Network;
+use formats::confirm::{Baseline, Finding};
 use formats::plan::Plan;
-
-/// The machine as it is, read in the new OS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
-    /// The kernel's network. Where addresses came from does not matter in it.
-    pub network: Result<Network, String>,
-    /// The plan's gateways, asked.
-    pub gateways: Vec<Asked>,
-    /// The plan's name servers, asked.
-    pub servers: Vec<Asked>,
-    /// The name servers that the new OS's own /etc/resolv.conf names, asked.
-    pub resolver: Vec<Asked>,
-    /// The kernel's host name.
-    pub hostname: String,
-    /// The text of /etc/machine-id.
-    pub machine_id: Option<String>,
-    /// The public halves of the plan's host keys, as far as they can be read.
-    pub host_keys: Vec<HostKey>,
-    /// What answers at the ssh server's port.
-    pub ssh: SshPort,
-    /// Names and numbers of /etc/passwd, in its order.
-    pub users: Result<Vec<(String, u32)>, String>,
-    /// Names and numbers of /etc/group, in its order.
-    pub groups: Result<Vec<(String, u32)>, String>,
-    /// Where something is mounted.
-    pub mounts: Vec<String>,
-    /// The sources of the plan's swap spaces that are in use, as the plan calls them.
-    pub swaps: Vec<String>,
-    /// The kept paths, as the early unit found them.
-    pub kept: Result<KeptFound, String>,
-}
-
-/// Somebody on the network who was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Who.
-    pub address: IpAddr,
-    /// On which link, by its name in the old OS, where that matters.
-    pub link: Option<String>,
-    /// Whether an answer came, or why nobody could be asked.
-    pub answers: Result<bool, String>,
-}
-
-/// What answers at 127.0.0.1, port 22.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SshPort {
-    /// An ssh server: it greets as RFC 4253, section 4.2, says.
-    Greets,
-    /// Something that takes the connection and does not greet as an ssh server.
-    Silent,
-    /// Nothing listens.
-    Closed,
-}
 
 /// Compares the machine with the plan and with what the run left. One finding a question, those of
 /// the network first; what the plan does not speak of is not asked.

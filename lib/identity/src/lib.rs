@@ -2,7 +2,7 @@
 //! new OS has them at its first boot.
 //!
 //! Pure: nothing here touches a file, a device or the clock. The values that are decided on, and
-//! those that come of it, are in [`formats`].
+//! those that come of it, are in [`formats`], which is all that it may import.
 
 pub mod accounts;
 pub mod confirm;
@@ -11,6 +11,7 @@ pub mod network;
 pub mod cloud;
 pub mod fstab;
 pub mod host_keys;
+pub mod kept;
 pub mod mount_options;
 mod mounts;
 pub mod names;

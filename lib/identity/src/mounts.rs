@@ -7,7 +7,8 @@
 
 use super::fstab::{self, Fields};
 use super::mount_options::{translate, Translated};
-use formats::identity::{is_below, DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
+use formats::identity::{DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
+use formats::keep::is_below;
 
 /// Filesystems that the OS mounts by itself, with nothing of anybody's in them.
 const OS_OWN: [&str; 18] = [

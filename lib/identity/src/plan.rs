@@ -1,7 +1,7 @@
 //! What will be done about names, keys and mounts: a pure function.
 
 use super::names::{self, link, text};
-use super::{cloud, mounts};
+use super::{cloud, kept, mounts};
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::network::NewFile;
 
@@ -56,6 +56,7 @@ pub fn plan(
     refused.extend(cloud.refused);
 
     host_keys(old, new, &mut plan);
+    plan.notes.extend(kept::notes(old, new));
     let ours = |path: &String| {
         path != "/etc/localtime"
             && !of_host_key(path, &old.host_keys)

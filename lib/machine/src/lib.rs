@@ -2,7 +2,8 @@
 //! that it is in.
 //!
 //! Parsers take bytes and are pure; thin readers feed them from /proc and /sys. Nothing here writes
-//! to a disk or decides what becomes of the machine.
+//! to a disk, but for the record of a run's steps, or decides what becomes of the machine. It may import
+//! [`storage`] and [`bootpath`] beside it, and the floors below.
 
 pub mod accounts;
 pub mod bus_masters;

@@ -10,6 +10,7 @@ use formats::outcomes::Outcomes;
 use formats::steps::Place;
 use formats::utc::utc;
 use formats::Document;
+use storage::replace::{replace, Access};
 
 /// A record and the file that it is kept in.
 #[derive(Debug)]
@@ -77,7 +78,11 @@ impl StepRecord {
     }
 
     fn write(&mut self) {
-        match write_whole(&self.path, &self.outcomes.to_json()) {
+        match replace(
+            &self.path,
+            self.outcomes.to_json().as_bytes(),
+            Access::Mode(0o644),
+        ) {
             Ok(()) => self.told = false,
             // The root is read-only for a while, which is what the run wants.
             Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
@@ -88,13 +93,6 @@ impl StepRecord {
             Err(_) => {}
         }
     }
-}
-
-/// A temporary name, then a rename: a reader sees the old or the new one.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path)
 }
 
 /// The kernel's id of this boot.

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use formats::network::{Address, Bond, Link, LinkKind, Mac, Origin, Prefix, Route, Rule};
 
 use super::wire::{u16_at, Attributes, Request};
-use super::{ask, options, requests};
+use super::{options, probe, requests};
 
 /// A version of Linux.
 type Version = (u32, u32);
@@ -281,7 +281,7 @@ fn requests_to_the_floor() -> Vec<Request> {
         requests::add_route(&route("2001:db8:1::/64", "2001:db8::1"), Some(3)),
         requests::add_rule(&rule, &BTreeMap::new()),
     ];
-    all.extend(ask::every_question());
+    all.extend(probe::every_question());
     all
 }
 

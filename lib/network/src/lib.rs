@@ -1,10 +1,10 @@
 //! The network of a running machine: read from the kernel, brought up again elsewhere, and its
-//! gateways asked.
+//! gateways probed.
 //!
 //! Everything goes through rtnetlink(7) and sysfs; no program of the machine is called and no
-//! configuration file is read. Where Linux 3.2 has no answer by netlink, sysfs has one.
+//! configuration file is read. Where Linux 3.2 has no answer by netlink, sysfs has one. Which network the
+//! new OS gets is not decided here. It may import [`formats`], and no crate that does something else.
 
-mod ask;
 mod bring_up;
 #[cfg(test)]
 mod floor;
@@ -12,6 +12,7 @@ mod kernel;
 mod lasting;
 mod links;
 mod options;
+mod probe;
 mod read;
 mod requests;
 mod routes;
@@ -25,8 +26,8 @@ mod recorded_tests;
 
 use std::io;
 
-pub use ask::{ask, ask_all, gateways};
 pub use bring_up::{bring_up, BroughtUp};
+pub use probe::{gateways, probe, probe_all};
 pub use read::{read, understand, Dumps};
 pub use sysfs::{Hardware, Sysfs};
 

@@ -17,7 +17,7 @@ use nix::sched::{unshare, CloneFlags};
 use super::bring_up::bring_up_with;
 use super::kernel::Kernel;
 use super::{
-    ask, ask_all, gateways, options, sysfs, understand, BroughtUp, Dumps, NetworkError, Sysfs,
+    gateways, options, probe, probe_all, sysfs, understand, BroughtUp, Dumps, NetworkError, Sysfs,
 };
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -81,9 +81,9 @@ impl Namespace {
         self.run(move || bring_up_with(&network, &facts))
     }
 
-    fn ask(&self, link: &'static str, gateway: &str, patience: Duration) -> bool {
+    fn probe(&self, link: &'static str, gateway: &str, patience: Duration) -> bool {
         let gateway: IpAddr = gateway.parse().unwrap();
-        self.run(move || ask(link, gateway, patience).unwrap())
+        self.run(move || probe(link, gateway, patience).unwrap())
     }
 }
 
@@ -315,8 +315,8 @@ fn a_network_comes_back_under_other_names() {
 
     let of = gateways(&old);
     let now = move |old: &str| brought.iter().find(|b| b.old == old).map(|b| b.now.clone());
-    let asked = new.run(move || ask_all(&of, &now, Duration::from_secs(8)));
-    let answers: Vec<(String, bool)> = asked
+    let probed = new.run(move || probe_all(&of, &now, Duration::from_secs(8)));
+    let answers: Vec<(String, bool)> = probed
         .iter()
         .map(|g| (format!("{} {}", g.address, g.link), g.answers))
         .collect();
@@ -370,7 +370,7 @@ fn a_bridge_comes_back_with_its_port() {
         assert_eq!(link(&want, name), link(&comparable(&back, &[]), name));
     }
     assert_eq!(new.bring_up(&old).unwrap(), brought);
-    assert!(new.ask("rr0", "192.0.2.1", Duration::from_secs(15)));
+    assert!(new.probe("rr0", "192.0.2.1", Duration::from_secs(15)));
 }
 
 /// Kernels before 3.18 make a bridge as they like and say nothing; this one is made so here.
@@ -466,28 +466,28 @@ fn only_who_is_there_answers() {
         ),
     ];
     for (name, link, gateway, patience, answers) in cases {
-        assert_eq!(machine.ask(link, gateway, patience), answers, "{name}");
+        assert_eq!(machine.probe(link, gateway, patience), answers, "{name}");
     }
     // It answered a moment ago and is gone: the table still knows it.
     world.ip(
         None,
         "addr del 192.0.2.1/24 dev eth0\naddr del 2001:db8::1/64 dev eth0",
     );
-    assert!(!machine.ask("eth0", "192.0.2.1", short));
-    assert!(!machine.ask("eth0", "2001:db8::1", short));
+    assert!(!machine.probe("eth0", "192.0.2.1", short));
+    assert!(!machine.probe("eth0", "2001:db8::1", short));
     // Back again; an old entry does not stand in the way.
     world.ip(None, "addr add 192.0.2.1/24 dev eth0");
     machine.ip(
         None,
         "neigh replace 192.0.2.1 lladdr 52:54:00:00:00:99 nud stale dev eth0",
     );
-    assert!(machine.ask("eth0", "192.0.2.1", long));
+    assert!(machine.probe("eth0", "192.0.2.1", long));
     machine.ip(
         None,
         "neigh add 192.0.2.50 lladdr 52:54:00:00:00:99 nud permanent dev eth0",
     );
-    assert!(machine.ask("eth0", "192.0.2.50", short));
-    let missing = machine.run(move || ask("eth9", "192.0.2.1".parse().unwrap(), short));
+    assert!(machine.probe("eth0", "192.0.2.50", short));
+    let missing = machine.run(move || probe("eth9", "192.0.2.1".parse().unwrap(), short));
     assert!(matches!(missing, Err(NetworkError::NoLink(name)) if name == "eth9"));
 }
 

@@ -2,7 +2,8 @@
 //! /etc/fstab names the new OS mounts again, and whatever is not named would be missing there.
 
 use formats::facts::{Facts, Mount};
-use formats::identity::{is_below, IdentityPlan, PlannedMount};
+use formats::identity::{IdentityPlan, PlannedMount};
+use formats::keep::is_below;
 
 /// Mounts below kept paths, by what becomes of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

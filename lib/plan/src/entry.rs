@@ -33,10 +33,10 @@ pub fn no_way(facts: &Facts) -> Option<String> {
     Some(reasons.join("; "))
 }
 
-/// Chooses the entry; `asked` is what the operator named, if anything. Where no way is open the
+/// Chooses the entry; `wished` is what the operator named, if anything. Where no way is open the
 /// choice is kexec, and the check `entry` refuses.
-pub fn choose(facts: &Facts, asked: Option<Entry>) -> EntryPlan {
-    let (entry, reason) = match asked {
+pub fn choose(facts: &Facts, wished: Option<Entry>) -> EntryPlan {
+    let (entry, reason) = match wished {
         Some(entry) => (entry, "asked for on the command line".to_owned()),
         None => evidence(facts),
     };

@@ -17,6 +17,14 @@ enum Word {
 }
 
 /// From when on a program knows a feature.
+/// `COMPAT_HAS_JOURNAL`.
+const HAS_JOURNAL: u32 = 0x4;
+
+/// Whether the filesystem has a journal.
+pub fn has_journal(features: Ext4Features) -> bool {
+    features.compat & HAS_JOURNAL != 0
+}
+
 #[derive(Clone, Copy)]
 enum Since {
     /// Every version that there is on the machines in question.

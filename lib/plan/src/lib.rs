@@ -2,10 +2,10 @@
 //! facts, and what became of earlier runs.
 //!
 //! Pure: nothing here touches a file, a device or the clock. What a machine is known by is decided in
-//! [`identity`]; the values themselves are in [`formats`].
+//! [`identity`]; the values themselves are in [`formats`]. These two are all that it may import.
 
-pub mod asked_again;
 pub mod below_kept;
+pub mod checks_in_ram;
 pub mod entry;
 pub mod ext4_features;
 pub mod kexec_call;

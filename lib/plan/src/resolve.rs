@@ -31,7 +31,7 @@ const SPACE_SPARE: u64 = 64 * MIB;
 /// Inodes that stay free, at the least.
 const INODES_SPARE: u64 = 1024;
 
-/// What the operator asked for.
+/// What the operator wishes of the plan.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
     /// Where the payload shall wait; decided by memory when absent.
@@ -44,11 +44,11 @@ pub struct Choices {
     pub mode: Mode,
 }
 
-/// The entry, and for kexec the call, by evidence or as asked for.
+/// The entry, and for kexec the call, by evidence or as wished.
 pub fn entry_plan(facts: &Facts, choices: &Choices) -> EntryPlan {
     let mut plan = entry::choose(facts, choices.entry);
-    if let (Some(call), Some(asked)) = (&mut plan.call, choices.kexec_call) {
-        *call = CallPlan::asked(asked);
+    if let (Some(call), Some(wished)) = (&mut plan.call, choices.kexec_call) {
+        *call = CallPlan::wished(wished);
     }
     plan
 }
@@ -245,7 +245,7 @@ pub struct Inputs<'a> {
     pub manifest_digest: Digest,
     /// Sizes of the image's parts.
     pub sizes: PartSizes,
-    /// What the operator asked for.
+    /// What the operator wishes of the plan.
     pub choices: &'a Choices,
     /// The run's id.
     pub run: String,
@@ -430,8 +430,21 @@ pub fn firmware(facts: &Facts, manifest: &Manifest) -> FirmwareLacks {
     lacks
 }
 
+/// What of the new OS's own cannot be because a kept path is in its way, one line each.
+pub fn against_kept(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+    let kept: Vec<&str> = facts.kept.iter().map(|k| k.path.as_str()).collect();
+    let links = &manifest.payload.directory_links;
+    identity::kept::against(
+        &kept,
+        &written(facts, manifest),
+        links,
+        &facts.identity,
+        &manifest.identity,
+    )
+}
+
 /// Every path that the new OS gets by its identity, as far as it is known.
-pub fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
     let mut paths = Vec::new();
     if let Ok(network) = network(facts, manifest) {
         paths.extend(network.written.files.into_iter().map(|f| f.path));

@@ -11,9 +11,9 @@ use crate::mounts::Mount;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where mounts are that may be asked, and may not answer. Mounts of autofs are left alone: to ask
+/// Where mounts are that may be probed, and may not answer. Mounts of autofs are left alone: to probe
 /// is to mount.
-pub fn to_ask(mounts: &[Mount]) -> Vec<PathBuf> {
+pub fn to_probe(mounts: &[Mount]) -> Vec<PathBuf> {
     mounts
         .iter()
         .filter(|m| m.target != Path::new("/") && m.fstype != "autofs")
@@ -28,17 +28,17 @@ fn asks_a_process(fstype: &str) -> bool {
     SERVED.contains(&fstype) || fstype.starts_with("fuse")
 }
 
-/// The child's part: asks one mount. Whoever calls this may never return.
-pub fn ask(target: &Path) -> std::io::Result<()> {
+/// The child's part: probes one mount. Whoever calls this may never return.
+pub fn probe(target: &Path) -> std::io::Result<()> {
     rustix::fs::statvfs(target)?;
     Ok(())
 }
 
-/// Those that do not answer in time. `child` makes the command that does [`ask`] for a mount. A
+/// Those that do not answer in time. `child` makes the command that does [`probe`] for a mount. A
 /// mount that answers with an error answers.
 pub fn silent(targets: &[PathBuf], child: impl Fn(&Path) -> Command) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
-    let mut asked: Vec<(String, Child)> = targets
+    let mut probed: Vec<(String, Child)> = targets
         .iter()
         .filter_map(|target| {
             let child = child(target)
@@ -52,13 +52,13 @@ pub fn silent(targets: &[PathBuf], child: impl Fn(&Path) -> Command) -> Vec<Stri
         })
         .collect();
     loop {
-        asked.retain_mut(|(_, child)| matches!(child.try_wait(), Ok(None)));
-        if asked.is_empty() || Instant::now() > deadline {
+        probed.retain_mut(|(_, child)| matches!(child.try_wait(), Ok(None)));
+        if probed.is_empty() || Instant::now() > deadline {
             break;
         }
         std::thread::sleep(PAUSE);
     }
-    asked
+    probed
         .into_iter()
         .map(|(target, mut child)| {
             // It ends when its mount answers, or by this; it is not waited for.
@@ -74,7 +74,7 @@ mod tests {
     use crate::mounts;
 
     #[test]
-    fn devices_servers_and_fuse_are_asked_and_memory_is_not() {
+    fn devices_servers_and_fuse_are_probed_and_memory_is_not() {
         let mounts = mounts::parse(
             b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
               23 22 0:5 / /proc rw - proc proc rw\n\
@@ -84,7 +84,7 @@ mod tests {
               27 22 0:53 / /run rw - tmpfs tmpfs rw\n\
               28 22 7:0 / /vol rw - ext4 /dev/loop0 rw\n",
         );
-        let targets = to_ask(&mounts);
+        let targets = to_probe(&mounts);
         assert_eq!(targets, ["/mnt", "/ssh", "/vol"].map(PathBuf::from));
     }
 

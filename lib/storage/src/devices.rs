@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use formats::identity::DeviceFacts;
 
 use crate::block::{self, BlockDevice};
+use crate::ext4;
 use crate::{mbr, mounts};
 
 /// Bytes from the start of a device that hold every superblock looked for: btrfs's is last.
@@ -197,26 +198,23 @@ fn xfs(head: &[u8]) -> Option<Contents> {
 /// Features by which ext3 is told from ext2 and ext4 from both, as libblkid does.
 fn ext(head: &[u8]) -> Option<Contents> {
     const HAS_JOURNAL: u32 = 0x4;
-    const JOURNAL_DEV: u32 = 0x8;
     const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
     const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
-    let at = 1024;
-    (head.get(at + 0x38..at + 0x3a)? == [0x53, 0xef]).then_some(())?;
-    let (compat, incompat) = (u32_at(head, at + 0x5c)?, u32_at(head, at + 0x60)?);
-    let ro_compat = u32_at(head, at + 0x64)?;
-    let fstype = if incompat & JOURNAL_DEV != 0 {
+    let superblock = head.get(ext4::SUPERBLOCK_AT as usize..)?;
+    let features = ext4::features(superblock)?;
+    let fstype = if features.incompat & ext4::INCOMPAT_JOURNAL_DEV != 0 {
         "jbd"
-    } else if incompat & !EXT3_INCOMPAT != 0 || ro_compat & !EXT3_RO_COMPAT != 0 {
+    } else if features.incompat & !EXT3_INCOMPAT != 0 || features.ro_compat & !EXT3_RO_COMPAT != 0 {
         "ext4"
-    } else if compat & HAS_JOURNAL != 0 {
+    } else if features.compat & HAS_JOURNAL != 0 {
         "ext3"
     } else {
         "ext2"
     };
     contents(
         fstype,
-        uuid(head.get(at + 0x68..at + 0x78)),
-        head.get(at + 0x78..at + 0x88),
+        uuid(superblock.get(0x68..0x78)),
+        superblock.get(0x78..0x88),
     )
 }
 

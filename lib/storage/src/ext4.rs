@@ -12,7 +12,10 @@ pub const SUPERBLOCK_SIZE: usize = 1024;
 const MAGIC: u16 = 0xef53;
 const STATE_ERRORS: u16 = 2;
 /// `INCOMPAT_JOURNAL_DEV`: an external journal carries the same magic but is no filesystem.
-const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
+pub(crate) const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
+
+/// `INCOMPAT_RECOVER`: the journal has to be replayed.
+const INCOMPAT_RECOVER: u32 = 0x4;
 
 /// What is read from a superblock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +24,26 @@ pub struct Superblock {
     pub uuid: String,
     /// The kernel or e2fsck recorded errors that have not been repaired.
     pub has_errors: bool,
+    /// The journal holds what was not written to its place yet.
+    pub needs_recovery: bool,
     /// Errors counted since the last e2fsck.
     pub error_count: u32,
     /// Its features.
     pub features: Ext4Features,
+}
+
+/// The features of a superblock, be it an external journal's; `None` where there is none.
+pub(crate) fn features(bytes: &[u8]) -> Option<Ext4Features> {
+    let u32_at = |at: usize| {
+        let word = bytes.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_le_bytes(word))
+    };
+    (bytes.get(0x38..0x3a)? == MAGIC.to_le_bytes()).then_some(())?;
+    Some(Ext4Features {
+        compat: u32_at(0x5c)?,
+        incompat: u32_at(0x60)?,
+        ro_compat: u32_at(0x64)?,
+    })
 }
 
 /// Reads a superblock; `None` where there is none.
@@ -32,18 +51,16 @@ pub fn parse(bytes: &[u8]) -> Option<Superblock> {
     let bytes = bytes.get(..SUPERBLOCK_SIZE)?;
     let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     let u32_at = |at: usize| u32::from(u16_at(at)) | u32::from(u16_at(at + 2)) << 16;
-    if u16_at(0x38) != MAGIC || u32_at(0x60) & INCOMPAT_JOURNAL_DEV != 0 {
+    let features = features(bytes)?;
+    if features.incompat & INCOMPAT_JOURNAL_DEV != 0 {
         return None;
     }
     Some(Superblock {
         uuid: uuid_text(&bytes[0x68..0x78]),
         has_errors: u16_at(0x3a) & STATE_ERRORS != 0,
+        needs_recovery: u32_at(0x60) & INCOMPAT_RECOVER != 0,
         error_count: u32_at(0x194),
-        features: Ext4Features {
-            compat: u32_at(0x5c),
-            incompat: u32_at(0x60),
-            ro_compat: u32_at(0x64),
-        },
+        features,
     })
 }
 

@@ -1,9 +1,9 @@
 //! What data is on: block devices, partition tables, superblocks, mounts, extents, and the root
 //! filesystem found again by what identifies it.
 //!
-//! Reads only, but for [`freeze`], which puts a filesystem's own journal into place. It knows
-//! nothing of boot loaders nor of what is in a tree of files. Parsers take bytes and are pure; thin
-//! readers feed them.
+//! Reads only, but for [`freeze`], which puts a filesystem's own journal into place, and [`replace`],
+//! the one way to write a file whole. It refuses to know of boot loaders, or of what is in a tree of
+//! files. Parsers take bytes and are pure; thin readers feed them. It may import formats and syscalls.
 
 pub mod answers;
 pub mod block;
@@ -18,5 +18,6 @@ pub mod gpt;
 pub mod layers;
 pub mod mbr;
 pub mod mounts;
+pub mod replace;
 pub mod root;
 pub mod swaps;

@@ -98,14 +98,19 @@ fn raw_segment(segment: &Segment) -> Option<RawSegment> {
 
 /// Removes the loaded kernel by `kexec_load(2)`, whichever call had loaded it.
 pub fn unload_by_load() -> io::Result<()> {
-    // SAFETY: no segments are passed, so nothing is read.
+    load_nothing(ARCH_X86_64)
+}
+
+/// `kexec_load(2)` without segments: with flags that are right, what was loaded is removed.
+fn load_nothing(flags: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: no segments are passed, so nothing is read, and nothing can be loaded.
     let result = unsafe {
         libc::syscall(
             libc::SYS_kexec_load,
             0_usize,
             0_usize,
             std::ptr::null::<u8>(),
-            ARCH_X86_64,
+            flags,
         )
     };
     outcome(result)
@@ -149,17 +154,8 @@ pub fn file_load_exists() -> bool {
 /// that has it answers `EINVAL` or `EPERM`, never `ENOSYS`.
 #[must_use]
 pub fn load_exists() -> bool {
-    // SAFETY: no segments are passed, and the flags are invalid, so nothing can be loaded.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_kexec_load,
-            0_usize,
-            0_usize,
-            std::ptr::null::<u8>(),
-            libc::c_ulong::from(u32::MAX),
-        )
-    };
-    !matches!(outcome(result), Err(e) if e.raw_os_error() == Some(libc::ENOSYS))
+    let result = load_nothing(libc::c_ulong::from(u32::MAX));
+    !matches!(result, Err(e) if e.raw_os_error() == Some(libc::ENOSYS))
 }
 
 fn outcome(result: libc::c_long) -> io::Result<()> {

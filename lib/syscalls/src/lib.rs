@@ -1,5 +1,6 @@
 //! The only unsafe code of reroot: one safe wrapper a system call, for the calls that rustix does
-//! not have. No policy, no fallbacks, no paths put together.
+//! not have. No policy, no fallbacks, no paths put together. It may import no
+//! crate of reroot.
 
 pub mod block;
 pub mod disk;

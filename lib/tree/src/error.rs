@@ -51,6 +51,12 @@ pub enum TreeError {
         /// What is wrong with it, as a predicate.
         what: &'static str,
     },
+    /// A path is kept, is below one that is, or leads to one.
+    #[error("{path} is kept, or leads to what is kept: nothing is written, made or removed there")]
+    Kept {
+        /// The path.
+        path: String,
+    },
     /// Whoever was told of the progress had the work stop.
     #[error("stopped before its end")]
     Stopped,

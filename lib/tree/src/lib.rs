@@ -8,6 +8,7 @@
 //!
 //! Nothing here decides what is kept, finds a root filesystem, mounts or syncs: the caller does,
 //! and it is the caller who must see a `syncfs` succeed before a result counts as durable.
+//! It may import formats and syscalls.
 
 mod acl;
 mod archive;
@@ -17,6 +18,7 @@ mod descent;
 mod entry;
 mod error;
 mod flags;
+mod gate;
 mod header;
 pub mod in_root;
 mod inodes;
@@ -40,6 +42,7 @@ mod wipe;
 pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
 pub use cleared::{restore_cleared, Cleared};
 pub use error::TreeError;
+pub use gate::{Access, Directory, Gate};
 pub use leading_out::LeadingOut;
 pub use links::Links;
 pub use lookup::Lookup;

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::{bail, ensure, Context, Result};
 use reroot_tests::old_server::ssh_key;
+use reroot_tests::snapshot::running_old_server;
 use reroot_tests::static_server::running_static_server;
 use reroot_tests::sysvinit_server::running_sysvinit_server;
-use reroot_tests::vm::{running_old_server, USUAL_MEMORY_MIB};
+use reroot_tests::vm::USUAL_MEMORY_MIB;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();

@@ -9,7 +9,8 @@ use reroot_tests::confirmed;
 use reroot_tests::images::trixie_with;
 use reroot_tests::old_server::old_server;
 use reroot_tests::reinstall::reinstall;
-use reroot_tests::vm::{running_old_server, Additions, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::{Additions, Machine, USUAL_MEMORY_MIB};
 
 const INSTANCE: &str = "i-0123456789abcdef0";
 

@@ -13,7 +13,8 @@ use reroot_tests::reinstall::{
     start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
 };
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 /// Starts a reinstallation with the image and gives how the machine came out of it.
 fn outcome(machine: &mut Machine, image: &Path, arguments: &str) -> Result<Outcome> {

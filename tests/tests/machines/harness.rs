@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{ensure, Result};
 use reroot_tests::old_server::old_server;
-use reroot_tests::vm::{running_old_server, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::USUAL_MEMORY_MIB;
 
 #[test]
 fn a_saved_old_server_is_back_with_its_data_and_its_disk_can_be_read() -> Result<()> {

@@ -8,7 +8,8 @@ use reroot_tests::disk::Disk;
 use reroot_tests::evidence;
 use reroot_tests::images::image;
 use reroot_tests::reinstall::{reinstall, IMAGE_ON_MACHINE, KEEP};
-use reroot_tests::vm::{running_old_server, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::USUAL_MEMORY_MIB;
 
 const MAKE: &str = r#"
 set -e

@@ -14,7 +14,8 @@ use reroot_tests::images::image;
 use reroot_tests::old_server::ROOT_UUID;
 use reroot_tests::reinstall::reinstall;
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 use rustix::fs::{lgetxattr, lstat};
 
 /// Makes the old OS hard to remove and the kept data hard to keep.

@@ -15,7 +15,8 @@ use reroot_tests::old_server::old_server;
 use reroot_tests::power::{recorded_old_server, Recording, Write};
 use reroot_tests::reinstall::{self, reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 /// How long a boot may take on real hardware until the init has found out where it is.
 const DECISION: Duration = Duration::from_secs(30);

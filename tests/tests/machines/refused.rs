@@ -13,7 +13,8 @@ use reroot_tests::disk::Disk;
 use reroot_tests::images::image;
 use reroot_tests::old_server::old_server;
 use reroot_tests::reinstall::{IMAGE_ON_MACHINE, KEEP};
-use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 #[path = "refused/conditions.rs"]
 mod conditions;

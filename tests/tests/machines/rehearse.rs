@@ -10,7 +10,8 @@ use reroot_tests::images::image;
 use reroot_tests::reinstall::{
     boot_id, start_command, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT,
 };
-use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 use serde_json::Value;
 
 /// What a boot of the old OS writes by itself, and so does a login of the test.

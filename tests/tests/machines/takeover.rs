@@ -13,8 +13,9 @@ use reroot_tests::reinstall::{
     start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
 };
 use reroot_tests::shop_data::KEPT;
+use reroot_tests::snapshot::running_old_server;
 use reroot_tests::sysvinit_server::running_sysvinit_server;
-use reroot_tests::vm::{running_old_server, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 /// Who the machine is for others.
 const IDENTITY: &str = "cat /etc/hostname /etc/machine-id; sha256sum /etc/ssh/ssh_host_*_key; \

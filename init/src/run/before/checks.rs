@@ -1,5 +1,5 @@
 //! The launcher's checks, those that are made here too: this kernel has drivers of its own, and the
-//! old OS went on after `check` had looked. Only reads. `plan::asked_again` has the list
+//! old OS went on after `check` had looked. Only reads. `plan::checks_in_ram` has the list
 //! that both sides are compared with.
 
 use std::fs::File;
@@ -43,12 +43,13 @@ pub struct Subject<'a> {
 type Check = fn(&Subject) -> Result<()>;
 
 /// Code and check, in the order of the launcher's table.
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("root", the_root_is_the_only_one),
     ("root-type", the_root_is_ext4),
     ("root-double", the_root_is_the_only_one),
     ("root-errors", no_errors_are_recorded),
     ("root-features", the_features_are_known),
+    ("root-journal", there_is_a_journal),
     ("partition-table", |a| {
         ensure_room_for_loader(a.root, a.start)
     }),
@@ -125,6 +126,15 @@ fn the_features_are_known(subject: &Subject) -> Result<()> {
         .readers(&subject.manifest.kernel.release);
     let unknown = ext4_features::unknown(superblock(subject)?.features, &readers);
     ensure!(unknown.is_empty(), "{}", unknown.join("; "));
+    Ok(())
+}
+
+/// Nothing repairs what a power cut does to a filesystem without one.
+fn there_is_a_journal(subject: &Subject) -> Result<()> {
+    ensure!(
+        ext4_features::has_journal(superblock(subject)?.features),
+        "it has none"
+    );
     Ok(())
 }
 
@@ -209,7 +219,7 @@ pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use plan::asked_again;
+    use plan::checks_in_ram;
 
     use super::*;
 
@@ -220,6 +230,6 @@ mod tests {
             .map(|(code, _)| *code)
             .chain(IN_OTHER_STEPS.map(|(code, _)| code))
             .collect();
-        assert_eq!(made, asked_again::IN_RAM);
+        assert_eq!(made, checks_in_ram::CODES);
     }
 }

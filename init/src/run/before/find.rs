@@ -8,11 +8,12 @@ use anyhow::{bail, Context, Result};
 use formats::facts::RootIdentity;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
-use storage::root;
+use storage::{mounts, root};
 
-use crate::ram::kernel_filesystems;
+use crate::ram::{commit_point, kernel_filesystems};
 use crate::root::target::TARGET;
 use crate::run::before::drivers::Drivers;
+use crate::run::before::repair;
 use crate::run::data::MountedRoot;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// controller must not be missed.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// Finds it and mounts it read-only.
+/// Finds it.
 pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
     let start = Instant::now();
     let mut seen_at: Option<Instant> = None;
@@ -46,14 +47,28 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
         disk: found.disk.node(),
     };
     log::info!("root {} is {}", identity.fs_uuid, root.device.display());
+    Ok(root)
+}
+
+/// Mends it, where the run is taken up and an earlier start has left it unclean.
+pub fn repair_taken_up(root: &MountedRoot) -> Result<()> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    if !commit_point::is_passed() || mounts::at(&mounts, Path::new(TARGET)).is_some() {
+        return Ok(());
+    }
+    repair::repair(&root.device)
+}
+
+/// Mounts it read-only.
+pub fn mount_root(root: &MountedRoot) -> Result<()> {
     let flags = MountFlags::RDONLY | MountFlags::NOATIME;
     match mount(&root.device, TARGET, "ext4", flags, None) {
         // Already there when the operator tries a held run again.
-        Ok(()) => Ok(root),
+        Ok(()) => Ok(()),
         Err(Errno::BUSY) => {
             kernel_filesystems::unmount_from(Path::new(TARGET))
                 .context("clear what an earlier attempt mounted")?;
-            Ok(root)
+            Ok(())
         }
         Err(e) => Err(e).with_context(|| format!("mount {} at {TARGET}", root.device.display())),
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use formats::network::Gateway;
 use formats::plan::Plan;
-use network::{ask, bring_up, BroughtUp};
+use network::{bring_up, probe, BroughtUp};
 use plan::resolve;
 
 use crate::ram::commit_point;
@@ -77,7 +77,7 @@ fn ask_gateways(gateways: &[Gateway], links: &[BroughtUp]) -> Result<()> {
             .iter()
             .find(|l| l.old == gateway.link)
             .with_context(|| format!("gateway {}: {} is not up", gateway.address, gateway.link))?;
-        if ask(&link.now, gateway.address, GATEWAY)
+        if probe(&link.now, gateway.address, GATEWAY)
             .with_context(|| format!("ask gateway {}", gateway.address))?
         {
             log::info!("network: gateway {} answers", gateway.address);

@@ -46,7 +46,8 @@ pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
     Ok(next)
 }
 
-fn loader_in_use(plan: &Plan, root: &MountedRoot) -> Result<LoaderInUse> {
+/// Which loader the machine would start.
+pub fn loader_in_use(plan: &Plan, root: &MountedRoot) -> Result<LoaderInUse> {
     let gap = Disk::open(root)?.gap()?;
     let core = boot_sectors::stage_core(&plan.root)?;
     Ok(if embed::is_in_use(&gap, &core) {

@@ -3,8 +3,6 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::chown;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -12,10 +10,10 @@ use anyhow::{Context, Result};
 use formats::accounts::AccountFiles;
 use formats::network::{Content, NewFile};
 use identity::accounts;
+use tree::{Access, Gate, TreeError};
 
 use crate::ram::parts;
-use crate::root::replace::{replace, replace_with_link};
-use crate::root::{remove, target};
+use crate::root::target;
 use crate::run::behind::fstab;
 use crate::run::data::Run;
 
@@ -29,25 +27,24 @@ pub fn carry(run: &Run) -> Result<()> {
     for file in &plan.identity.copied {
         log::info!("carried {file}");
     }
-    write_accounts(run)?;
-    for pattern in &plan.network.written.removed {
-        remove_matching(pattern).with_context(|| format!("remove {pattern} of the payload"))?;
-    }
+    let gate = target::gate(plan)?;
+    write_accounts(run, &gate)?;
+    remove_foreign(&gate, &plan.network.written.removed)?;
     let files = plan
         .identity
         .files
         .iter()
         .chain(&plan.network.written.files);
     for file in files {
-        write(file)?;
+        write(&gate, file)?;
         log::info!("wrote {}", file.path);
     }
-    write_fstab(run)?;
+    write_fstab(run, &gate)?;
     target::sync()
 }
 
 /// Users and groups: the old OS's and the payload's, as the plan merges them.
-fn write_accounts(run: &Run) -> Result<()> {
+fn write_accounts(run: &Run, gate: &Gate) -> Result<()> {
     let old = AccountFiles {
         passwd: parts::read("accounts/passwd")?,
         shadow: parts::read("accounts/shadow")?,
@@ -69,20 +66,19 @@ fn write_accounts(run: &Run) -> Result<()> {
         ("/etc/subuid", &new.subuid, Secret::No),
         ("/etc/subgid", &new.subgid, Secret::No),
     ] {
-        let path = target::at(path);
         // Without the file the new OS has none of that kind, and an empty one says the same.
-        if bytes.is_empty() && !path.exists() {
+        if bytes.is_empty() && !target::at(path).exists() {
             continue;
         }
-        match (secret, shadow) {
-            (Secret::No, _) => replace(&path, bytes, 0o644)?,
-            (Secret::Yes, None) => replace(&path, bytes, 0o600)?,
-            (Secret::Yes, Some(group)) => {
-                replace(&path, bytes, 0o640)?;
-                chown(&path, Some(0), Some(group.number))
-                    .with_context(|| format!("give {} to the group shadow", path.display()))?;
-            }
-        }
+        let access = match (secret, shadow) {
+            (Secret::No, _) => Access::from(0o644),
+            (Secret::Yes, None) => Access::from(0o600),
+            (Secret::Yes, Some(group)) => Access {
+                mode: 0o640,
+                group: group.number,
+            },
+        };
+        gate.write(path, bytes, access)?;
     }
     Ok(())
 }
@@ -94,41 +90,34 @@ enum Secret {
     Yes,
 }
 
-/// Writes a file or a link, and the directories above it.
-fn write(file: &NewFile) -> Result<()> {
-    let path = target::at(&file.path);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+/// Writes a file or a link, and makes the directories above it.
+fn write(gate: &Gate, file: &NewFile) -> Result<(), TreeError> {
+    if let Some((above, _)) = file.path.rsplit_once('/').filter(|(a, _)| !a.is_empty()) {
+        gate.make_directories(above)?;
     }
     match &file.content {
-        Content::Text(text) => replace(&path, text.as_bytes(), file.mode),
-        Content::Link(to) => replace_with_link(&path, to),
+        Content::Text(text) => gate.write(&file.path, text.as_bytes(), file.mode),
+        Content::Link(to) => gate.link(&file.path, to),
     }
 }
 
-/// Removes a file, or every file of an ending: `/etc/netplan/*.yaml`. Directories stay.
-fn remove_matching(pattern: &str) -> std::io::Result<()> {
-    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-    let Some(ending) = name.strip_prefix('*') else {
-        return remove::file(&target::at(pattern));
-    };
-    let entries = match fs::read_dir(target::at(folder)) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    for entry in entries {
-        let entry = entry?;
-        let fits = entry.file_name().as_bytes().ends_with(ending.as_bytes());
-        if fits && !entry.file_type()?.is_dir() {
-            fs::remove_file(entry.path())?;
+/// Removes what of the payload would configure the same links. What is kept is the machine's own,
+/// and stays.
+fn remove_foreign(gate: &Gate, patterns: &[String]) -> Result<()> {
+    for pattern in patterns {
+        let left = gate
+            .remove_matching(pattern)
+            .with_context(|| format!("remove {pattern} of the payload"))?;
+        for path in left {
+            log::warn!("{path} is kept, and stays beside the new network configuration");
         }
     }
     Ok(())
 }
 
-fn write_fstab(run: &Run) -> Result<()> {
-    let path = target::at("/etc/fstab");
+fn write_fstab(run: &Run, gate: &Gate) -> Result<()> {
+    const FSTAB: &str = "/etc/fstab";
+    let path = target::at(FSTAB);
     let old = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -139,16 +128,72 @@ fn write_fstab(run: &Run) -> Result<()> {
     let payload = fstab::with_carried(&old, &[]);
     let rooted = fstab::with_root(&payload, &plan.root.fs_uuid);
     let text = fstab::with_carried(&rooted, &plan.identity.fstab);
-    replace(&path, text.as_bytes(), 0o644)?;
-    for mount in plan
-        .identity
-        .mounts
-        .iter()
-        .filter(|m| m.target.starts_with('/'))
-    {
-        let place = target::at(&mount.target);
-        fs::create_dir_all(&place)
-            .with_context(|| format!("make the mount point {}", mount.target))?;
+    gate.write(FSTAB, text.as_bytes(), 0o644)?;
+    let mounts = plan.identity.mounts.iter().map(|m| m.target.as_str());
+    make_mount_points(gate, mounts.filter(|target| target.starts_with('/')))
+}
+
+/// Makes what is mounted at. Where that would be in a kept tree, or behind a link that somebody
+/// else owns, there is nothing to be made: the machine was without it before, and the plan says so.
+fn make_mount_points<'m>(gate: &Gate, targets: impl Iterator<Item = &'m str>) -> Result<()> {
+    for target in targets {
+        match gate.make_directories(target) {
+            Ok(_) => {}
+            Err(e @ (TreeError::Kept { .. } | TreeError::Obstacle { .. })) => {
+                log::warn!("the mount point {target} is not made: {e}");
+            }
+            Err(e) => return Err(e).with_context(|| format!("make the mount point {target}")),
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use formats::keep::KeepPath;
+
+    use super::*;
+
+    fn gate(root: &Path, kept: &str) -> Gate {
+        Gate::open(root, [&KeepPath::parse(kept).unwrap()]).unwrap()
+    }
+
+    #[test]
+    fn a_kept_file_of_another_network_configuration_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for path in ["etc/netplan", "etc/network"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        fs::write(root.join("etc/netplan/50.yaml"), "kept").unwrap();
+        fs::write(root.join("etc/network/interfaces"), "the payload's").unwrap();
+        let patterns = ["/etc/netplan/*.yaml", "/etc/network/interfaces"].map(str::to_owned);
+        remove_foreign(&gate(root, "/etc/netplan"), &patterns).unwrap();
+        let kept = fs::read_to_string(root.join("etc/netplan/50.yaml")).unwrap();
+        assert_eq!(kept, "kept");
+        assert!(!root.join("etc/network/interfaces").exists());
+    }
+
+    #[test]
+    fn no_mount_point_is_made_in_a_kept_tree_or_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        fs::create_dir_all(root.join("srv/there")).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        symlink(&outside, root.join("srv/out")).unwrap();
+        symlink(&outside, root.join("out")).unwrap();
+        let targets = [
+            "/srv/there",
+            "/srv/backup/daily",
+            "/srv/out/x",
+            "/out/x",
+            "/data/x",
+        ];
+        make_mount_points(&gate(&root, "/srv"), targets.into_iter()).unwrap();
+        assert!(root.join("data/x").is_dir());
+        assert!(!root.join("srv/backup").exists());
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
 }

@@ -11,11 +11,11 @@ use formats::report::{KeptReport, Report};
 use formats::Document;
 use rustix::mount::{mount_remount, MountFlags};
 use storage::freeze;
+use tree::Gate;
 
 use crate::confirm::units;
 use crate::ram::console;
-use crate::root::remove;
-use crate::root::replace::replace;
+use crate::root::place;
 use crate::root::run_directory::{self, BOOT_BLOCK, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
@@ -23,6 +23,8 @@ use crate::run::boot_sectors::Disk;
 use crate::run::data::Run;
 use crate::run::{journal_file, recorder};
 
+/// Where every run has its directory.
+const RUNS: &str = "/.reroot";
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.
 const LEFT_RECORDS: [&str; 5] = [
     "launch.log",
@@ -47,7 +49,8 @@ impl BootableRoot {
         }
         // Without records elsewhere the run's directory is all that tells of it, so it stays.
         match self.leave_records() {
-            Ok(()) => remove_other_runs(&target::at("/.reroot"), &self.run.plan.run)
+            Ok(()) => target::gate(&self.run.plan)
+                .and_then(|gate| remove_other_runs(Path::new(TARGET), &gate, &self.run.plan.run))
                 .unwrap_or_else(|e| log::warn!("remove the traces of earlier runs: {e:#}")),
             Err(e) => log::warn!("leave the run's records: {e:#}"),
         }
@@ -141,18 +144,21 @@ impl BootableRoot {
 /// Writes a file into the run's record directory, readable by root alone: it tells of keys and
 /// accounts.
 fn write_record(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
-    let directory = target::at(&run.plan.record_directory());
-    fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
-    replace(&directory.join(name), bytes, 0o600)
+    let directory = run.plan.record_directory();
+    let gate = target::gate(&run.plan)?;
+    gate.make_directories(&directory)?;
+    Ok(gate.write(&format!("{directory}/{name}"), bytes, 0o600)?)
 }
 
 /// Removes the directories of earlier runs, which did not come to their end.
-fn remove_other_runs(base: &Path, run: &str) -> Result<()> {
+fn remove_other_runs(root: &Path, gate: &Gate, run: &str) -> Result<()> {
+    let base = place::at(root, RUNS);
     let what = || format!("read {}", base.display());
-    for entry in fs::read_dir(base).with_context(what)? {
+    for entry in fs::read_dir(&base).with_context(what)? {
         let entry = entry.with_context(what)?;
-        if entry.file_name() != run && entry.file_type().with_context(what)?.is_dir() {
-            remove::tree(&entry.path())?;
+        let (name, kind) = (entry.file_name(), entry.file_type().with_context(what)?);
+        if let Some(name) = name.to_str().filter(|n| *n != run && kind.is_dir()) {
+            gate.remove_tree(&format!("{RUNS}/{name}"))?;
         }
     }
     Ok(())
@@ -165,17 +171,19 @@ mod tests {
     #[test]
     fn other_runs_go_and_this_one_and_the_journal_stay() {
         let dir = tempfile::tempdir().unwrap();
+        let runs = dir.path().join(".reroot");
         for run in ["a", "b", "c"] {
-            fs::create_dir_all(dir.path().join(run).join("below")).unwrap();
+            fs::create_dir_all(runs.join(run).join("below")).unwrap();
         }
-        fs::write(dir.path().join("journal"), "").unwrap();
-        remove_other_runs(dir.path(), "b").unwrap();
-        let mut names: Vec<_> = fs::read_dir(dir.path())
+        fs::write(runs.join("journal"), "").unwrap();
+        let gate = Gate::open(dir.path(), []).unwrap();
+        remove_other_runs(dir.path(), &gate, "b").unwrap();
+        let mut names: Vec<_> = fs::read_dir(&runs)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
         names.sort();
         assert_eq!(names, ["b", "journal"]);
-        assert!(dir.path().join("b/below").is_dir());
+        assert!(runs.join("b/below").is_dir());
     }
 }

@@ -6,22 +6,31 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use formats::plan::Plan;
+use tree::Gate;
+
 use crate::root::target;
 use crate::run::behind::chroot;
 
+/// Where the program makes them.
+const FOLDER: &str = "/etc/ssh";
 /// Where the program is.
 const PROGRAM: &str = "/usr/bin/ssh-keygen";
 
 /// Makes the missing host keys, after the old ones were carried. Does nothing where the new OS has
 /// no ssh server. The kernel's filesystems are mounted in the new OS, as for the boot loader's
 /// programs.
-pub fn generate_missing() -> Result<()> {
+pub fn generate_missing(plan: &Plan, gate: &Gate) -> Result<()> {
     let there = |path: &str| fs::symlink_metadata(target::at(path)).is_ok();
     if !there(PROGRAM) || !there("/usr/sbin/sshd") {
         log::info!("the new OS has no ssh server and gets no host keys");
         return Ok(());
     }
-    let made = chroot::run(Path::new(target::TARGET), PROGRAM, &["-A"], &[])
+    if gate.is_kept(&format!("{FOLDER}/ssh_host_new_key")) {
+        log::info!("{FOLDER} is kept: its host keys stay as they are, and none is made there");
+        return Ok(());
+    }
+    let made = chroot::run(Path::new(target::TARGET), &plan.keep, PROGRAM, &["-A"], &[])
         .context("make the missing host keys");
     match made {
         // On an old kernel, after a takeover, the new OS's program may get no random numbers. With
@@ -36,7 +45,7 @@ pub fn generate_missing() -> Result<()> {
 
 /// Whether there is a private host key.
 fn has_one() -> bool {
-    let entries = fs::read_dir(target::at("/etc/ssh"))
+    let entries = fs::read_dir(target::at(FOLDER))
         .into_iter()
         .flatten()
         .flatten();

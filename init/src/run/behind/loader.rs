@@ -12,9 +12,9 @@ use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
 use formats::journal::Phase;
 use storage::mbr::MBR_SIZE;
+use tree::Gate;
 
 use crate::ram::kernel_filesystems;
-use crate::root::replace::replace;
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::unpack::UnpackedRoot;
@@ -27,6 +27,9 @@ use crate::run::journal_file;
 const SOURCE: &str = "/usr/lib/grub/i386-pc";
 /// Where GRUB reads them from.
 const INSTALLED: &str = "/boot/grub/i386-pc";
+const FONTS: &str = "/boot/grub/fonts";
+/// Where grub-mkconfig reads settings from, beside its own file.
+const SETTINGS: &str = "/etc/default/grub.d";
 /// What the core image must have before it can read anything from the filesystem.
 const CORE_MODULES: [&str; 4] = ["biosdisk", "part_msdos", "ext2", "search_fs_uuid"];
 
@@ -69,17 +72,14 @@ fn install(run: &Run) -> Result<Embedding> {
 
 /// Everything of the loader that is a file.
 fn make_files(run: &Run) -> Result<()> {
-    let root = Path::new(TARGET);
+    let (root, keep) = (Path::new(TARGET), &run.plan.keep);
     let uuid = &run.plan.root.fs_uuid;
-    host_keys::generate_missing()?;
+    let gate = target::gate(&run.plan)?;
+    host_keys::generate_missing(&run.plan, &gate)?;
     locales::generate(&run.plan);
-    copy_modules()?;
+    copy_modules(&gate)?;
     let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
-    replace(
-        &target::at(INSTALLED).join("load.cfg"),
-        search.as_bytes(),
-        0o644,
-    )?;
+    gate.write(&format!("{INSTALLED}/load.cfg"), search.as_bytes(), 0o644)?;
     let core = format!("{INSTALLED}/core.img");
     let config = format!("{INSTALLED}/load.cfg");
     let mut arguments = vec![
@@ -95,30 +95,38 @@ fn make_files(run: &Run) -> Result<()> {
         &config,
     ];
     arguments.extend(CORE_MODULES);
-    chroot::run(root, "grub-mkimage", &arguments, b"")?;
-    chroot::run(root, "grub-editenv", &["/boot/grub/grubenv", "create"], b"")?;
-    write_hardware_parameters(run)?;
+    chroot::run(root, keep, "grub-mkimage", &arguments, b"")?;
+    chroot::run(
+        root,
+        keep,
+        "grub-editenv",
+        &["/boot/grub/grubenv", "create"],
+        b"",
+    )?;
+    write_hardware_parameters(run, &gate)?;
     name_disk_for_updates(run);
     name_root_by_uuid(run)?;
-    chroot::run(root, "grub-mkconfig", &["-o", "/boot/grub/grub.cfg"], b"")?;
+    chroot::run(
+        root,
+        keep,
+        "grub-mkconfig",
+        &["-o", "/boot/grub/grub.cfg"],
+        b"",
+    )?;
     Ok(())
 }
 
 /// Parameters that the machine has because of its hardware go into the new OS's own settings, so
 /// that its next kernel has them too.
-fn write_hardware_parameters(run: &Run) -> Result<()> {
+fn write_hardware_parameters(run: &Run, gate: &Gate) -> Result<()> {
     let parameters = run.plan.hardware_parameters.join(" ");
     if parameters.is_empty() {
         return Ok(());
     }
-    let directory = target::at("/etc/default/grub.d");
-    fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
     let text = format!("GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {parameters}\"\n");
-    replace(
-        &directory.join("zz-reroot-hardware.cfg"),
-        text.as_bytes(),
-        0o644,
-    )
+    gate.make_directories(SETTINGS)?;
+    let path = format!("{SETTINGS}/zz-reroot-hardware.cfg");
+    Ok(gate.write(&path, text.as_bytes(), 0o644)?)
 }
 
 /// The new OS's next GRUB update installs to the disk that debconf names; without one it stops
@@ -132,6 +140,7 @@ fn name_disk_for_updates(run: &Run) {
     let answer = format!("grub-pc grub-pc/install_devices multiselect {disk}\n");
     if let Err(e) = chroot::run(
         Path::new(TARGET),
+        &run.plan.keep,
         "debconf-set-selections",
         &[],
         answer.as_bytes(),
@@ -154,9 +163,10 @@ fn name_root_by_uuid(run: &Run) -> Result<()> {
     }
 }
 
-fn copy_modules() -> Result<()> {
-    let (from, to) = (target::at(SOURCE), target::at(INSTALLED));
-    fs::create_dir_all(&to).with_context(|| format!("make {}", to.display()))?;
+/// The root is synced behind this.
+fn copy_modules(gate: &Gate) -> Result<()> {
+    let from = target::at(SOURCE);
+    gate.make_directories(INSTALLED)?;
     let entries = fs::read_dir(&from).with_context(|| format!("list {}", from.display()))?;
     for entry in entries {
         let source = entry
@@ -164,18 +174,21 @@ fn copy_modules() -> Result<()> {
             .path();
         let wanted = source.extension().is_some_and(|e| e == "mod" || e == "lst");
         if wanted {
-            let target = to.join(source.file_name().unwrap_or_default());
-            fs::copy(&source, &target)
-                .with_context(|| format!("copy {} to {}", source.display(), target.display()))?;
+            let name = source.file_name().unwrap_or_default().to_string_lossy();
+            copy(gate, &source, &format!("{INSTALLED}/{name}"))?;
         }
     }
     let font = target::at("/usr/share/grub/unicode.pf2");
     if font.exists() {
-        let fonts = target::at("/boot/grub/fonts");
-        fs::create_dir_all(&fonts).with_context(|| format!("make {}", fonts.display()))?;
-        fs::copy(&font, fonts.join("unicode.pf2")).context("copy GRUB's font")?;
+        gate.make_directories(FONTS)?;
+        copy(gate, &font, &format!("{FONTS}/unicode.pf2"))?;
     }
     Ok(())
+}
+
+fn copy(gate: &Gate, from: &Path, to: &str) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("read {}", from.display()))?;
+    Ok(gate.write_unsynced(to, &bytes, 0o644)?)
 }
 
 /// Writes the core image beside the one in use, which is the staged image's, and reads it back. It is

@@ -21,6 +21,7 @@ pub fn generate(plan: &Plan) {
     }
     if let Err(e) = chroot::run(
         Path::new(target::TARGET),
+        &plan.keep,
         PROGRAM,
         &["--keep-existing"],
         b"",

@@ -47,7 +47,7 @@ pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
 /// lose its memory to an attempt.
 fn room_for(call: KexecCall, plan: &Plan, image: &Image) -> Result<()> {
     let entry = EntryPlan {
-        call: Some(CallPlan::asked(call)),
+        call: Some(CallPlan::wished(call)),
         ..plan.entry.clone()
     };
     let peak = memory_peak(&image.manifest()?, image.sizes(), plan.payload_at, &entry);

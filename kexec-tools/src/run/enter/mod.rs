@@ -6,8 +6,10 @@ mod kexec;
 mod takeover;
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use formats::entry::Entry;
 use formats::plan::Plan;
 
@@ -23,8 +25,53 @@ pub fn rehearse(plan: &Plan, directory: &Path) -> Result<()> {
     }
 }
 
+/// Held while an entry is being got ready; false once that is no longer wanted.
+static WANTED: Mutex<bool> = Mutex::new(true);
+/// How long what is being got ready is waited for before it is taken back.
+const LOADING: Duration = Duration::from_secs(100);
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Gets ready what the entry needs, from the staged files in the run's directory.
 pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
+    let wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
+    ensure!(*wanted, "the run was broken off");
+    load_wanted(plan, image, directory)
+}
+
+/// Takes back what [`load`] did, or is doing at this moment on another thread, for good: that thread
+/// is waited for, since what it loads behind this would stay loaded.
+pub fn take_back() {
+    wait_for_load(LOADING);
+    unload();
+}
+
+fn wait_for_load(limit: Duration) {
+    let start = Instant::now();
+    loop {
+        match WANTED.try_lock() {
+            Ok(mut wanted) => {
+                *wanted = false;
+                break;
+            }
+            Err(TryLockError::Poisoned(wanted)) => {
+                *wanted.into_inner() = false;
+                break;
+            }
+            Err(TryLockError::WouldBlock) if start.elapsed() < limit => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                log::warn!(
+                    "load: not done within {} s; taking back what there is",
+                    limit.as_secs()
+                );
+                break;
+            }
+        }
+    }
+}
+
+fn load_wanted(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     match plan.entry.entry {
         Entry::Kexec => kexec::load(plan, image, directory),
         Entry::Takeover => takeover::load(plan, image, directory),
@@ -48,5 +95,25 @@ pub fn enter(plan: &Plan, directory: &Path, held: Option<FirstProcess>) -> anyho
         Entry::Kexec => kexec::enter(),
         Entry::Takeover => takeover::enter(directory, held),
         Entry::Boot => boot::enter(plan),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lock is what a load on another thread holds.
+    #[test]
+    fn what_is_being_loaded_is_waited_for_and_nothing_is_loaded_behind_that() {
+        let loading = WANTED.lock().unwrap();
+        let taken_back = std::thread::spawn(|| {
+            wait_for_load(Duration::from_secs(60));
+            Instant::now()
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        let loaded = Instant::now();
+        drop(loading);
+        assert!(taken_back.join().unwrap() >= loaded);
+        assert!(!*WANTED.lock().unwrap());
     }
 }

@@ -82,6 +82,19 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        code: "root-journal",
+        question: "Does the root filesystem have a journal?",
+        reads: "the root's superblock",
+        force: Never,
+        again: &[Ram],
+        remedy: "give it one from a rescue system: `tune2fs -O has_journal DEVICE`; without one a power cut \
+                 behind the commit point may damage what is kept",
+        against: |c| {
+            let features = c.facts.condition.root_features?;
+            (!ext4_features::has_journal(features)).then(|| "it has none".to_owned())
+        },
+    },
+    Check {
         code: "disk",
         question: "Does the root's disk expect to live?",
         reads: "SMART RETURN STATUS, SCSI log page 2Fh, or the NVMe health log",

@@ -1,7 +1,6 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
-use formats::identity::is_below;
 use identity::network::select;
 use plan::resolve;
 
@@ -158,20 +157,13 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "identity-keep",
-        question: "Is nothing that the new OS gets written below a kept path?",
-        reads: "the keep list, what the plan writes",
+        question: "Is nothing that the new OS needs written, made or removed where something is kept?",
+        reads: "the keep list, what the plan writes, the network's files, host keys",
         force: Never,
         again: &[],
         remedy: "keep what is yours below that path instead, name by name with --keep, and copy the rest elsewhere first: \
                  what is not kept is wiped",
-        against: |c| {
-            let files = resolve::written(c.facts, c.manifest);
-            let below: Vec<_> = files
-                .into_iter()
-                .filter(|file| c.facts.kept.iter().any(|k| is_below(file, k.path.as_str())))
-                .collect();
-            (!below.is_empty()).then(|| below.join(", "))
-        },
+        against: |c| joined(&resolve::against_kept(c.facts, c.manifest)),
     },
 ];
 

@@ -1,7 +1,7 @@
 //! The keep list: that what is named is there, and that the new OS leaves it where it is.
 
 use formats::facts::UnkeptWay;
-use formats::identity::is_below;
+use formats::keep::is_below;
 use plan::below_kept::{self, BelowKept};
 use plan::resolve;
 

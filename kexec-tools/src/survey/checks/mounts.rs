@@ -1,6 +1,6 @@
 //! Other filesystems: where the old OS is spread out, and what would hang or get lost.
 
-use formats::identity::is_below;
+use formats::keep::is_below;
 use plan::resolve;
 
 use crate::survey::mounts;

@@ -4,13 +4,15 @@
 //! matters is for [`identity::plan`] to say.
 
 mod files;
+mod kept;
 mod left;
 mod ssh;
 mod zone;
 
 use std::path::Path;
 
-use formats::identity::{is_below, OldIdentity};
+use formats::identity::OldIdentity;
+use formats::keep::is_below;
 use formats::keep::KeepPath;
 use identity::{cloud, names};
 
@@ -23,6 +25,13 @@ const AUTHORIZED: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 /// people who come along.
 pub fn read(keep: &[KeepPath], carry: &[String], homes: &[String]) -> OldIdentity {
     let mut old = gather(Path::new("/"), keep, carry, homes);
+    match storage::mounts::read() {
+        Ok(mounts) => {
+            let mounted: Vec<_> = mounts.into_iter().map(|mount| mount.target).collect();
+            kept::read(&Tree::new(Path::new("/")), &mut old, &mounted);
+        }
+        Err(e) => old.notes.push(format!("mounts cannot be listed: {e}")),
+    }
     match storage::devices::read() {
         Ok(devices) => old.devices = devices,
         Err(e) => old

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use formats::network::{Gateway, Network};
 use identity::network::old::{decide, Evidence};
 use machine::processes::Process;
-use network::{ask_all, gateways};
+use network::{gateways, probe_all};
 
 /// How long a gateway may take to answer. The kernel asks three times, a second apart.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,5 +26,5 @@ pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
 
 /// Every gateway, probed.
 pub fn probe_gateways(network: &Network) -> Vec<Gateway> {
-    ask_all(&gateways(network), &|link| Some(link.to_owned()), PATIENCE)
+    probe_all(&gateways(network), &|link| Some(link.to_owned()), PATIENCE)
 }

@@ -3,11 +3,12 @@
 //! and gets its first name back.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{chown, FileExt, MetadataExt};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::{environment, once};
+use storage::replace::{replace, Access};
 use storage::{extents, freeze};
 
 /// Where GRUB's configuration is, by distribution.
@@ -201,7 +202,7 @@ fn give_back(path: &Path, run_directory: &Path, bytes: &[u8]) -> io::Result<()> 
     if unchanged {
         return fs::rename(&saved, path);
     }
-    write_beside(path, bytes)
+    replace(path, bytes, Access::AsBefore)
 }
 
 /// Keeps what stands at `path` under a second name in the run's directory, and puts new bytes there.
@@ -211,26 +212,7 @@ fn save_and_replace(path: &Path, run_directory: &Path, bytes: &[u8]) -> io::Resu
         _ => {}
     }
     File::open(run_directory)?.sync_all()?;
-    write_beside(path, bytes)
-}
-
-/// Writes a file whole: a temporary name, then a rename. Owner and mode are those of what stood
-/// there.
-fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("reroot-new");
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    if let Ok(old) = path.symlink_metadata() {
-        file.set_permissions(old.permissions())?;
-        chown(&temporary, Some(old.uid()), Some(old.gid()))?;
-    }
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    replace(path, bytes, Access::AsBefore)
 }
 
 #[cfg(test)]

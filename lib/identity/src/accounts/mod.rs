@@ -15,6 +15,7 @@ pub mod render;
 #[cfg(test)]
 mod render_tests;
 mod shell;
+mod side;
 
 pub use parse::parse;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::merge::{brings_its_fields, Rules, Side};
+use super::side::{brings_its_fields, Rules, Side};
 use formats::accounts::{AccountPlan, AccountRow, AccountRule, Accounts};
 
 /// How many runs of nameless numbers are listed.

@@ -1,6 +1,6 @@
 //! Names, keys, accounts, mounts and what was kept.
 
-use super::{Live, SshPort};
+use super::live::{Live, SshPort};
 use formats::accounts::AccountRow;
 use formats::confirm::{Baseline, Code, Finding};
 use formats::facts::{Kept, UnkeptWay};

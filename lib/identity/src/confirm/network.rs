@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Asked, Live};
+use super::live::{Live, Probed};
 use formats::confirm::{Code, Finding};
 use formats::network::{
     Address, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule,
@@ -31,14 +31,14 @@ pub(super) fn compare(plan: &NetworkPlan, live: &Live) -> Vec<Finding> {
         }
     }
     for gateway in plan.gateways.iter().filter(|g| g.answers) {
-        let asked = live
+        let probed = live
             .gateways
             .iter()
             .find(|a| a.address == gateway.address && a.link.as_ref() == Some(&gateway.link));
         findings.push(Finding::judge(
             Code::Gateway,
             format!("{} on {} answers", gateway.address, gateway.link),
-            match asked.map(|a| &a.answers) {
+            match probed.map(|a| &a.answers) {
                 Some(Ok(true)) => None,
                 Some(Ok(false)) => Some("no answer".to_owned()),
                 Some(Err(e)) => Some(e.clone()),
@@ -374,9 +374,9 @@ fn dns(plan: &NetworkPlan, live: &Live) -> Option<Finding> {
         return None;
     }
     let question = "names can be looked up";
-    let answers = |asked: &[Asked]| asked.iter().any(|a| a.answers == Ok(true));
-    let addresses = |asked: &[Asked]| {
-        let all: Vec<String> = asked.iter().map(|a| a.address.to_string()).collect();
+    let answers = |probed: &[Probed]| probed.iter().any(|a| a.answers == Ok(true));
+    let addresses = |probed: &[Probed]| {
+        let all: Vec<String> = probed.iter().map(|a| a.address.to_string()).collect();
         list(&all)
     };
     Some(if answers(&live.resolver) {

@@ -4,14 +4,14 @@ mod live;
 
 use std::collections::BTreeSet;
 
-use formats::confirm::{Code, Confirm, Verdict};
+use formats::confirm::{Code, Confirm, KeptFound, Verdict};
 
 use super::*;
 use fixtures::plan::{address, bond, link, measure, plan};
 use formats::accounts::AccountPlan;
 use formats::facts::{Unkept, UnkeptWay};
 use formats::identity::IdentityPlan;
-use formats::network::{Link, Mac, Origin, Route, RouteKind};
+use formats::network::{Link, Mac, Network, Origin, Route, RouteKind};
 use live::{baseline, live};
 
 fn findings_of(change: impl FnOnce(&mut Live)) -> Vec<Finding> {

@@ -23,12 +23,12 @@ use storage::mounts::Mount;
 use storage::{answers, disk_health, layers, swaps};
 use storage::{block, edd, ext4, gpt, mbr, mounts};
 
-/// Reads it. `ask` makes the command that asks one mount, [`answers::ask`].
+/// Reads it. `probe` makes the command that probes one mount, [`answers::probe`].
 pub fn read(
     root: Option<&Root>,
     mounts: &[Mount],
     processes: &[Process],
-    ask: impl Fn(&Path) -> Command,
+    probe: impl Fn(&Path) -> Command,
 ) -> Condition {
     let swaps = swaps::parse(&fs::read_to_string("/proc/swaps").unwrap_or_default());
     let areas: Vec<_> = swaps
@@ -38,7 +38,7 @@ pub fn read(
         .collect();
     let crash = fs::read_to_string("/sys/kernel/kexec_crash_loaded").unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let silent = answers::silent(&answers::to_ask(mounts), ask);
+    let silent = answers::silent(&answers::to_probe(mounts), probe);
     let head = root.and_then(|root| head(&root.disk));
     Condition {
         xen: xen::read(),

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use reroot_tests::prober::Prober;
 use reroot_tests::reinstall::{self, Outcome, IMAGE_ON_MACHINE, LIMIT};
-use reroot_tests::vm::{running_old_server, Machine};
-
-use crate::ratio;
+use reroot_tests::snapshot::running_old_server;
+use reroot_tests::vm::Machine;
 
 const ENTRIES: [&str; 3] = ["kexec", "takeover", "boot"];
 /// Room for every entry with the payload in memory.
@@ -35,7 +34,7 @@ pub fn entering(image: &Path) -> Result<()> {
             times.to_the_init.as_secs_f64(),
             times.away.as_secs_f64(),
             times.reboot.as_secs_f64(),
-            ratio(times.away, times.reboot)
+            times.away.div_duration_f64(times.reboot)
         );
     }
     Ok(())

@@ -9,6 +9,8 @@ use kexec_loader::load::Part;
 use kexec_loader::running;
 use std::fs::File;
 
+use crate::told::{self, say};
+
 const KERNEL: &str = "/bench/kernel";
 const INITRD: &str = "/bench/initrd";
 const TOOLS: &str = "/bench/tools";
@@ -38,7 +40,7 @@ pub fn times() -> Result<()> {
         }
     }
     for ((name, _), least) in WAYS.iter().zip(least) {
-        super::say(&format!("time {name} {}", least.as_micros()));
+        say(&format!("time {name} {}", least.as_micros()));
     }
     Ok(())
 }
@@ -48,7 +50,7 @@ pub fn enter(name: &str) -> Result<()> {
     let way = WAYS.iter().find(|(known, _)| *known == name);
     let (_, load) = way.with_context(|| format!("there is no way {name}"))?;
     load()?;
-    super::enter()
+    told::enter()
 }
 
 /// With the digest that the launcher takes of the payload before it is loaded.

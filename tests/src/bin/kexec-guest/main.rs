@@ -5,6 +5,7 @@
 //! The files that the next kernel needs are in `/next`, and it gets them again.
 
 mod bench;
+mod told;
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -23,6 +24,7 @@ use kexec_loader::memory_map::{Kind, MemoryMap, Region};
 use kexec_loader::{initrd, running};
 use rustix::mount::{mount, MountFlags};
 use rustix::system::{reboot, RebootCommand};
+use told::{enter, say};
 
 const KERNEL: &str = "/next/kernel";
 const INITRAMFS: &str = "/next/initramfs";
@@ -40,10 +42,6 @@ fn main() {
     }
     // Returns only if it fails, and then PID 1 ends and the kernel panics: seen from outside.
     let _ = reboot(RebootCommand::PowerOff);
-}
-
-fn say(text: &str) {
-    println!("GUEST {text}");
 }
 
 fn stage() -> Result<()> {
@@ -324,10 +322,4 @@ fn enter_plainly() -> Result<()> {
         &machine,
     )?;
     enter()
-}
-
-fn enter() -> Result<()> {
-    say("enter");
-    reboot(RebootCommand::Kexec).context("enter the next kernel")?;
-    bail!("kexec came back")
 }

@@ -298,7 +298,17 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("sessions", |f, _| {
         f.condition.sessions = vec!["vi (9) writes /etc/motd".into()];
     }),
+    ("root-journal", |f, _| {
+        f.condition.root_features.as_mut().unwrap().compat &= !4;
+    }),
     ("identity-keep", |f, _| {
         f.kept[0].path = KeepPath::parse("/etc/systemd/network").unwrap();
+    }),
+    ("identity-keep", |f, _| {
+        f.identity.kept_network = vec!["/etc/netplan/50.yaml".into()];
+    }),
+    ("identity-keep", |f, i| {
+        f.kept[0].path = KeepPath::parse("/etc/ssh").unwrap();
+        i.identity.host_key_types = vec!["ssh-ed25519".into()];
     }),
 ];

@@ -7,7 +7,7 @@ use formats::facts::{Facts, Firmware, Memory};
 use formats::manifest::Manifest;
 use formats::measure::{Measure, Occupied};
 use formats::plan::PayloadAt;
-use plan::asked_again;
+use plan::checks_in_ram;
 use plan::resolve::{self, Choices};
 
 use self::cases::{bind, device, mounted, CASES};
@@ -109,7 +109,7 @@ fn what_is_asked_again_in_the_ram_environment_is_what_the_init_asks() {
         .filter(|c| c.again.contains(&Moment::Ram))
         .map(|c| c.code)
         .collect();
-    assert_eq!(ram, asked_again::IN_RAM);
+    assert_eq!(ram, checks_in_ram::CODES);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A machine that is as the plan of the fixtures says.
 
 use fixtures::plan::{host_key, measure, plan};
+use formats::confirm::KeptFound;
 use formats::facts::Kept;
 use formats::keep::KeepPath;
 use formats::plan::KeptPath;
@@ -17,8 +18,8 @@ pub fn baseline() -> Baseline {
     }
 }
 
-fn asked(address: &str, link: Option<&str>, answers: bool) -> Asked {
-    Asked {
+fn probed(address: &str, link: Option<&str>, answers: bool) -> Probed {
+    Probed {
         address: address.parse().unwrap(),
         link: link.map(str::to_owned),
         answers: Ok(answers),
@@ -38,9 +39,9 @@ pub fn live() -> Live {
     };
     Live {
         network: Ok(network),
-        gateways: vec![asked("192.0.2.1", Some("eth0"), true)],
-        servers: vec![asked("192.0.2.53", None, true)],
-        resolver: vec![asked("127.0.0.53", None, true)],
+        gateways: vec![probed("192.0.2.1", Some("eth0"), true)],
+        servers: vec![probed("192.0.2.53", None, true)],
+        resolver: vec![probed("127.0.0.53", None, true)],
         hostname: "web1".to_owned(),
         machine_id: Some("0123".to_owned()),
         host_keys: vec![host_key()],

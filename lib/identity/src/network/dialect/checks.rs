@@ -1,7 +1,7 @@
 //! What no dialect can say, and is refused before any is written.
 
+use super::draft::Draft;
 use super::view::{bits, LinkView};
-use super::Draft;
 use formats::network::{Bond, LinkKind, Network};
 
 /// Modes of bonds that every dialect knows.

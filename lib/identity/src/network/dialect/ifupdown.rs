@@ -5,8 +5,9 @@
 
 use std::fmt::Write as _;
 
+use super::draft::{Draft, HEADER};
+use super::resolver;
 use super::view::{self, LinkView, View};
-use super::{names, resolver, Draft, HEADER};
 use formats::network::{Address, Bond, LinkKind, Resolver, Route, Rule};
 
 const INTERFACES: &str = "/etc/network/interfaces";
@@ -198,7 +199,7 @@ fn address_command(
         let _ = write!(command, " scope {}", address.scope);
     }
     let _ = write!(command, " dev {name}");
-    if let Some(label) = names::label(link, address, draft) {
+    if let Some(label) = view::label(link, address, draft) {
         let _ = write!(command, " label {label}");
     }
     if !link.has_prefix_route(address, view.network) {

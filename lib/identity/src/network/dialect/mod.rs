@@ -8,6 +8,7 @@
 //! written: their patterns would match those too.
 
 mod checks;
+mod draft;
 mod ifupdown;
 mod names;
 mod netplan;
@@ -19,20 +20,19 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use formats::network::{Content, Dialect, Network, NewFile, Stack, Written};
+use draft::Draft;
+use formats::network::{Dialect, Network, Stack, Written};
 use view::View;
 
-/// The first line of every file.
-const HEADER: &str = "# Written by reroot from the state of the old system.\n";
-
-/// Files of a payload that configure links, in whatever dialect: cloud-init's and the installer's
+/// Files that configure links, in whatever dialect: of a payload, cloud-init's and the installer's
 /// are among them.
-const FOREIGN: [&str; 5] = [
+pub const REMOVED: [&str; 6] = [
     "/etc/systemd/network/*.network",
     "/etc/systemd/network/*.netdev",
     "/etc/netplan/*.yaml",
     "/etc/NetworkManager/system-connections/*",
     "/etc/network/interfaces.d/*",
+    names::RULES,
 ];
 
 /// Writes the files for a network, or says everything that the dialect cannot express, one line
@@ -40,7 +40,12 @@ const FOREIGN: [&str; 5] = [
 pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
     let mut draft = Draft::default();
     let names = names::plan(network, stack, &mut draft);
-    let view = View::new(network, stack, &names, &mut draft);
+    let mut view = View::new(network, stack, &names, &mut draft);
+    let anchor = view.anchor();
+    resolver::place(&mut view.links, network, anchor, stack, &mut draft);
+    for link in &view.links {
+        checks::check(link, network, &mut draft);
+    }
     if !draft.refusals.is_empty() {
         return Err(draft.refusals);
     }
@@ -55,48 +60,10 @@ pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
         return Err(draft.refusals);
     }
     let mut written = draft.written;
-    written.removed.extend(FOREIGN.map(str::to_owned));
-    if !written.files.iter().any(|f| f.path == names::RULES) {
-        written.removed.push(names::RULES.to_owned());
-    }
+    let ours = |path: &str| written.files.iter().any(|f| f.path == path);
+    let removed: Vec<_> = REMOVED.into_iter().filter(|path| !ours(path)).collect();
+    written
+        .removed
+        .extend(removed.into_iter().map(str::to_owned));
     Ok(written)
-}
-
-/// What has been written so far, and what could not be.
-#[derive(Debug, Default)]
-struct Draft {
-    written: Written,
-    refusals: Vec<String>,
-}
-
-impl Draft {
-    fn file(&mut self, path: impl Into<String>, mode: u32, text: String) {
-        self.written.files.push(NewFile {
-            path: path.into(),
-            mode,
-            content: Content::Text(text),
-        });
-    }
-
-    fn link(&mut self, path: &str, target: &str) {
-        self.written.files.push(NewFile {
-            path: path.to_owned(),
-            mode: 0o777,
-            content: Content::Link(target.to_owned()),
-        });
-    }
-
-    fn note(&mut self, note: impl Into<String>) {
-        let note = note.into();
-        if !self.written.notes.contains(&note) {
-            self.written.notes.push(note);
-        }
-    }
-
-    fn refuse(&mut self, refusal: impl Into<String>) {
-        let refusal = refusal.into();
-        if !self.refusals.contains(&refusal) {
-            self.refusals.push(refusal);
-        }
-    }
 }

@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::view::LinkView;
-use super::{Draft, HEADER};
-use formats::network::{Address, Dialect, Link, LinkKind, Mac, Network, Renamed, Stack};
+use super::draft::{Draft, HEADER};
+use formats::network::{Dialect, Link, LinkKind, Mac, Network, Renamed, Stack};
 
 /// Rules that bind names to MAC addresses where udev reads no `.link` files, or does not heed them.
 pub(super) const RULES: &str = "/etc/udev/rules.d/70-persistent-net.rules";
@@ -172,26 +171,4 @@ pub(super) fn is_valid(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-}
-
-/// The label of an address as it will be: it begins with the link's name, and changes with it.
-pub(super) fn label(link: &LinkView<'_>, address: &Address, draft: &mut Draft) -> Option<String> {
-    let old = address.label.as_ref()?;
-    if *old == link.link.name {
-        return None;
-    }
-    let suffix = old.strip_prefix(link.link.name.as_str());
-    let new = link
-        .name
-        .zip(suffix)
-        .map(|(name, suffix)| format!("{name}{suffix}"));
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-:".contains(&b);
-    let fits = new.filter(|new| new.len() <= 15 && new.bytes().all(plain));
-    if fits.is_none() {
-        draft.note(format!(
-            "{}: the label {old:?} of {} is not carried",
-            link.link.name, address.ip
-        ));
-    }
-    fits
 }

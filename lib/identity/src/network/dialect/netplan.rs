@@ -5,8 +5,9 @@
 
 use std::fmt::Write as _;
 
+use super::draft::{Draft, HEADER};
 use super::view::{self, LinkView, View};
-use super::{names, resolver, Draft, HEADER};
+use super::{names, resolver};
 use formats::network::{Address, Bond, LinkKind, Route, Rule};
 
 const FILE: &str = "/etc/netplan/90-reroot.yaml";
@@ -207,7 +208,7 @@ fn write_address(
             "{at}: netplan has no addresses without a route to their prefix"
         ));
     }
-    let label = names::label(link, address, draft);
+    let label = view::label(link, address, draft);
     let own = quoted(&format!("{}/{}", address.ip, address.prefix));
     match label {
         Some(label) if view.stack.systemd >= since::LABEL => {

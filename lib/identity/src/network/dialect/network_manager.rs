@@ -6,8 +6,9 @@
 use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
+use super::draft::{Draft, HEADER};
+use super::resolver;
 use super::view::{self, LinkView, View};
-use super::{names, resolver, Draft, HEADER};
 use formats::network::{Address, Bond, LinkKind, Origin, Route, Rule};
 
 /// The systemd that came with the `NetworkManager` that first had something.
@@ -313,7 +314,7 @@ fn check_address(view: &View<'_>, link: &LinkView<'_>, address: &Address, draft:
             "{at}: NetworkManager has no addresses without a route to their prefix"
         ));
     }
-    if let Some(label) = names::label(link, address, draft) {
+    if let Some(label) = view::label(link, address, draft) {
         draft.note(format!(
             "{at}: NetworkManager has no labels: {label:?} is not carried"
         ));

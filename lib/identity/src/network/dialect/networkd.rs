@@ -5,8 +5,9 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::draft::{Draft, HEADER};
+use super::resolver;
 use super::view::{self, LinkView, View};
-use super::{names, resolver, Draft, HEADER};
 use formats::network::{Address, Bond, LinkKind, Route, Rule};
 
 /// Versions of systemd that keys first appeared in.
@@ -260,7 +261,7 @@ impl Writer<'_> {
             section.key("Peer", format!("{peer}/{}", address.prefix));
         }
         section.optional("Broadcast", view::odd_broadcast(address));
-        if let Some(label) = names::label(self.link, address, draft) {
+        if let Some(label) = view::label(self.link, address, draft) {
             section.key("Label", label);
         }
         // The kernel decides on the scope of IPv6 addresses.

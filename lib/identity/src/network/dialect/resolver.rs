@@ -5,8 +5,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use super::draft::{Draft, HEADER};
 use super::view::{LinkView, View};
-use super::{Draft, HEADER};
 use formats::network::{Dialect, Network, Origin, Resolver, Stack};
 
 /// The first systemd-resolved with a stub of its own for /etc/resolv.conf.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::draft::Draft;
 use super::names::{self, Names};
-use super::{checks, resolver, Draft};
 use formats::network::{
     Address, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule, Stack,
 };
@@ -62,15 +62,16 @@ impl<'a> View<'a> {
         let anchor = anchor(&links, network);
         place_routes(&mut links, network, anchor, draft);
         place_rules(&mut links, network, anchor, draft);
-        resolver::place(&mut links, network, anchor, stack, draft);
-        for view in &links {
-            checks::check(view, network, draft);
-        }
         View {
             network,
             stack,
             links,
         }
+    }
+
+    /// Where in the list the link is that carries what belongs to no link.
+    pub(super) fn anchor(&self) -> usize {
+        anchor(&self.links, self.network)
     }
 
     /// The new name of a link by its old one, if it is known.
@@ -277,6 +278,28 @@ pub(super) fn dropping(kind: RouteKind) -> Option<&'static str> {
         RouteKind::Unreachable => Some("unreachable"),
         RouteKind::Prohibit => Some("prohibit"),
     }
+}
+
+/// The label of an address as it will be: it begins with the link's name, and changes with it.
+pub(super) fn label(link: &LinkView<'_>, address: &Address, draft: &mut Draft) -> Option<String> {
+    let old = address.label.as_ref()?;
+    if *old == link.link.name {
+        return None;
+    }
+    let suffix = old.strip_prefix(link.link.name.as_str());
+    let new = link
+        .name
+        .zip(suffix)
+        .map(|(name, suffix)| format!("{name}{suffix}"));
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-:".contains(&b);
+    let fits = new.filter(|new| new.len() <= 15 && new.bytes().all(plain));
+    if fits.is_none() {
+        draft.note(format!(
+            "{}: the label {old:?} of {} is not carried",
+            link.link.name, address.ip
+        ));
+    }
+    fits
 }
 
 /// Whether the route is the one to the prefix of an address.

@@ -4,7 +4,10 @@
 
 use std::net::IpAddr;
 
-use super::{name_servers, Evidence, Hint, Lease, Tool};
+use super::evidence::Evidence;
+use super::hint::{Hint, Tool};
+use super::leases::Lease;
+use super::name_servers;
 use formats::network::{Address, Link, Network, Origin, Route, RouteKind};
 
 /// `RTPROT_*` of routes that tell by themselves where they come from.

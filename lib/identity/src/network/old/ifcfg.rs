@@ -1,7 +1,8 @@
 //! `ifcfg-*` files of RHEL and its likes, and of SUSE: assignments of a shell.
 
 use super::addresses::{address, boolean, prefix, unquoted, words};
-use super::{Hint, OldFile, Tool};
+use super::hint::{Hint, Tool};
+use super::old_file::OldFile;
 
 const DIRECTORIES: [&str; 2] = ["/etc/sysconfig/network-scripts/", "/etc/sysconfig/network/"];
 

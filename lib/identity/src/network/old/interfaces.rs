@@ -1,7 +1,9 @@
 //! interfaces(5), of every ifupdown since Debian 6.
 
 use super::addresses::{address, boolean, prefix, unquoted, words};
-use super::{glob, Hint, OldFile, Tool};
+use super::glob;
+use super::hint::{Hint, Tool};
+use super::old_file::OldFile;
 
 /// Where it begins.
 pub const MAIN: &str = "/etc/network/interfaces";

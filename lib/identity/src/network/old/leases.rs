@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::addresses::{address, prefix, unquoted, words};
 use super::ifcfg::assignments;
-use super::OldFile;
+use super::old_file::OldFile;
 use formats::network::Prefix;
 
 /// What a DHCP server gave.

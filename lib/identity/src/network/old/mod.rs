@@ -6,7 +6,9 @@
 
 mod addresses;
 mod decide;
+mod evidence;
 pub mod glob;
+mod hint;
 mod ifcfg;
 mod ini;
 pub mod interfaces;
@@ -15,6 +17,7 @@ mod name_servers;
 mod netplan;
 mod network_manager;
 mod networkd;
+mod old_file;
 mod packet;
 mod resolv;
 mod yaml;
@@ -25,147 +28,10 @@ mod decide_tests;
 mod name_server_tests;
 
 pub use decide::decide;
+pub use evidence::{Evidence, RunningClient};
 pub use leases::Lease;
+pub use old_file::OldFile;
 pub use resolv::ResolvConf;
-
-use std::net::IpAddr;
-
-use formats::network::{Link, LinkKind, Mac, Prefix};
-
-/// A file of the old OS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldFile {
-    /// Its path from the root.
-    pub path: String,
-    /// What it says; bytes that are not UTF-8 are replaced.
-    pub text: String,
-    /// Where it leads, as written in it, where the path itself is a symbolic link.
-    pub link_target: Option<String>,
-}
-
-impl OldFile {
-    /// A file from its bytes. The DHCP packets that dhcpcd keeps become text of the form that
-    /// systemd's lease files have.
-    pub fn from_bytes(path: &str, bytes: &[u8], link_target: Option<String>) -> OldFile {
-        let text =
-            packet::describe(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned());
-        OldFile {
-            path: path.to_owned(),
-            text,
-            link_target,
-        }
-    }
-
-    /// The last component of the path.
-    fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
-    }
-}
-
-/// A program that speaks DHCP and runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunningClient {
-    /// Its name: `dhclient`, `systemd-networkd`…
-    pub name: String,
-    /// The link that it looks after, where its command line names one; `None` is any.
-    pub interface: Option<String>,
-}
-
-/// The family of tools that a hint was written for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Tool {
-    #[default]
-    Ifupdown,
-    Netplan,
-    Networkd,
-    NetworkManager,
-    Ifcfg,
-}
-
-/// What a configuration file says about a link.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hint {
-    /// The file.
-    pub file: String,
-    /// Whose file it is.
-    pub tool: Tool,
-    /// The link's name, or a pattern of names.
-    pub name: Option<String>,
-    /// The link's MAC address.
-    pub mac: Option<Mac>,
-    /// IPv4 by DHCP.
-    pub dhcp4: Option<bool>,
-    /// IPv6 by DHCP.
-    pub dhcp6: Option<bool>,
-    /// Router advertisements.
-    pub router: Option<bool>,
-    /// Addresses that it gives to the link.
-    pub addresses: Vec<Prefix>,
-    /// Gateways of routes that it sets.
-    pub gateways: Vec<IpAddr>,
-    /// Name servers.
-    pub dns: Vec<IpAddr>,
-    /// Search domains.
-    pub search: Vec<String>,
-    /// The metric that routes by DHCP get.
-    pub metric: Option<u32>,
-    /// Other links that it names: slaves, ports, the parent.
-    pub mentions: Vec<String>,
-}
-
-impl Hint {
-    fn new(tool: Tool, file: &str) -> Hint {
-        Hint {
-            file: file.to_owned(),
-            tool,
-            ..Hint::default()
-        }
-    }
-
-    /// The link is the one that is meant.
-    fn matches(&self, link: &Link) -> bool {
-        let physical = link.kind == LinkKind::Physical;
-        let by_name = match &self.name {
-            // A file for any link is meant for hardware, not for what containers make.
-            None => self.mac.is_some() || physical,
-            Some(name) if *name == link.name => true,
-            Some(pattern) => {
-                physical
-                    && pattern
-                        .split_whitespace()
-                        .any(|p| glob::matches(p, &link.name))
-            }
-        };
-        let by_mac = self
-            .mac
-            .is_none_or(|mac| Some(mac) == link.permanent_mac || Some(mac) == link.mac);
-        by_name && by_mac
-    }
-
-    /// What it says is in force, as far as the link's addresses tell: profiles that are not in
-    /// use lie beside those that are.
-    fn in_use(&self, link: &Link) -> bool {
-        self.addresses.is_empty()
-            || self
-                .addresses
-                .iter()
-                .any(|a| link.addresses.iter().any(|l| l.ip == a.ip))
-    }
-}
-
-/// Everything that the old OS's files and programs say about where its network came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Evidence {
-    hints: Vec<Hint>,
-    leases: Vec<Lease>,
-    clients: Vec<RunningClient>,
-    resolvers: Vec<resolv::ResolverFile>,
-    /// Names of links by the kernel's number, from /sys/class/net/*/ifindex.
-    numbers: Vec<(u32, String)>,
-    /// What was found and does not come along or could not be made use of, one line each:
-    /// commands in interfaces(5), files that do not parse, a resolver on the machine itself.
-    pub notes: Vec<String>,
-}
 
 impl Evidence {
     /// Evidence from files, in any order, and from the programs that run.
@@ -198,42 +64,5 @@ impl Evidence {
         let local = name_servers::local_resolver(&evidence);
         evidence.notes.extend(local);
         evidence
-    }
-
-    /// What the files say about a link. Of systemd.network files only the first that matches
-    /// counts, as systemd.network(5) says.
-    fn hints_for(&self, link: &Link) -> Vec<&Hint> {
-        let mut networkd = false;
-        self.hints
-            .iter()
-            .filter(|hint| {
-                let first = hint.tool != Tool::Networkd || !networkd;
-                let matches = first && hint.matches(link);
-                networkd |= matches && hint.tool == Tool::Networkd;
-                matches
-            })
-            .collect()
-    }
-
-    /// A configuration file names the link, be it as another link's part.
-    fn names(&self, link: &Link) -> bool {
-        self.hints
-            .iter()
-            .any(|h| h.matches(link) || h.mentions.contains(&link.name))
-    }
-
-    fn leases_for<'a>(&'a self, link: &'a str) -> impl Iterator<Item = &'a Lease> + 'a {
-        self.leases
-            .iter()
-            .filter(move |l| l.interface.as_deref() == Some(link))
-    }
-
-    /// A running DHCP client that looks after the link, of those that `suits` accepts by name. One
-    /// that names the link comes before one that may look after any.
-    fn client_for(&self, link: &str, suits: impl Fn(&str) -> bool) -> Option<&RunningClient> {
-        let suiting = || self.clients.iter().filter(|c| suits(&c.name));
-        suiting()
-            .find(|c| c.interface.as_deref() == Some(link))
-            .or_else(|| suiting().find(|c| c.interface.is_none()))
     }
 }

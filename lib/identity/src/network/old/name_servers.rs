@@ -4,8 +4,9 @@
 
 use std::net::IpAddr;
 
+use super::evidence::Evidence;
+use super::leases::Lease;
 use super::resolv::{Part, ResolvConf, ResolverFile};
-use super::{Evidence, Lease};
 use formats::network::{Dns, DnsServer, Network, Origin};
 
 /// Addresses that systemd-resolved listens on.

@@ -1,8 +1,10 @@
 //! netplan(5): YAML below /lib, /etc and /run, merged in the order of the files' names.
 
 use super::addresses::{address, boolean, prefix};
+use super::glob;
+use super::hint::{Hint, Tool};
+use super::old_file::OldFile;
 use super::yaml::{self, Node};
-use super::{glob, Hint, OldFile, Tool};
 
 /// Where files are, the strongest first: of files of one name only the first counts.
 const DIRECTORIES: [&str; 4] = [

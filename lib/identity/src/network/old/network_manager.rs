@@ -1,8 +1,9 @@
 //! Keyfiles of `NetworkManager`, nm-settings-keyfile(5).
 
 use super::addresses::{address, prefix, words};
+use super::hint::{Hint, Tool};
 use super::ini::{sections, Section};
-use super::{Hint, OldFile, Tool};
+use super::old_file::OldFile;
 
 const DIRECTORIES: [&str; 3] = [
     "/etc/NetworkManager/system-connections/",

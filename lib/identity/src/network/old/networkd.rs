@@ -1,8 +1,10 @@
 //! systemd.network(5) and systemd.netdev(5), with drop-ins.
 
 use super::addresses::{address, boolean, prefix, words};
+use super::glob;
+use super::hint::{Hint, Tool};
 use super::ini::{sections, Section};
-use super::{glob, Hint, OldFile, Tool};
+use super::old_file::OldFile;
 
 /// Where files are, the strongest first: of files of one name only the first counts.
 const DIRECTORIES: [&str; 5] = [

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::addresses::{address, unquoted, words};
+use super::ifcfg;
 use super::ini::sections;
-use super::{ifcfg, OldFile};
+use super::old_file::OldFile;
 
 /// What a resolv.conf(5) says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! No packet is made here. The kernel is told to look for the neighbour, and its table is read
 //! until it has an answer that is newer than the question. The routes do not matter for that, so
-//! a gateway outside every prefix is asked like any other.
+//! a gateway outside every prefix is probed like any other.
 
 use std::net::IpAddr;
 use std::thread;
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The kernel's clock counts in these.
 const TICK: Duration = Duration::from_millis(1000 / USER_HZ as u64);
 
-/// Every gateway of unicast routes with its link, once. None of them was asked.
+/// Every gateway of unicast routes with its link, once. None of them was probed.
 pub fn gateways(network: &Network) -> Vec<Gateway> {
     let mut found: Vec<Gateway> = Vec::new();
     for route in &network.routes {
@@ -60,27 +60,27 @@ pub fn gateways(network: &Network) -> Vec<Gateway> {
     found
 }
 
-/// Asks all of them at the same time. `now` gives the name that a link has here; a gateway on a
-/// link without one, or that cannot be asked, does not answer, and the log says why.
-pub fn ask_all(
+/// Probes all of them at the same time. `now` gives the name that a link has here; a gateway on a
+/// link without one, or that cannot be probed, does not answer, and the log says why.
+pub fn probe_all(
     gateways: &[Gateway],
     now: &(dyn Fn(&str) -> Option<String> + Sync),
     patience: Duration,
 ) -> Vec<Gateway> {
     thread::scope(|scope| {
-        let asked: Vec<_> = gateways
+        let probed: Vec<_> = gateways
             .iter()
             .map(|gateway| {
                 scope.spawn(move || {
                     let name = now(&gateway.link)
                         .ok_or_else(|| NetworkError::NoLink(gateway.link.clone()))?;
-                    ask(&name, gateway.address, patience)
+                    probe(&name, gateway.address, patience)
                 })
             })
             .collect();
         gateways
             .iter()
-            .zip(asked)
+            .zip(probed)
             .map(|(gateway, thread)| {
                 let answers = match thread.join() {
                     Ok(Ok(answers)) => answers,
@@ -110,7 +110,7 @@ struct Neighbour {
 
 /// Whether a gateway answers on a link within `patience`. What the neighbour table knew before is
 /// no answer, unless somebody wrote it there for ever.
-pub fn ask(link: &str, gateway: IpAddr, patience: Duration) -> Result<bool, NetworkError> {
+pub fn probe(link: &str, gateway: IpAddr, patience: Duration) -> Result<bool, NetworkError> {
     let index = index_of(link)?;
     let mut kernel = Kernel::open()?;
     let start = Instant::now();

@@ -4,12 +4,13 @@
 //! The launcher's table of checks and the init's are both compared with this list by their tests.
 
 /// Codes, in the order of the launcher's table.
-pub const IN_RAM: [&str; 12] = [
+pub const CODES: [&str; 13] = [
     "root",
     "root-type",
     "root-double",
     "root-errors",
     "root-features",
+    "root-journal",
     "partition-table",
     "root-driver",
     "keep-mounts",

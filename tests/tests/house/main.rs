@@ -1,0 +1,70 @@
+//! The house: which crate and which room of a program may use which, that no files of one crate use
+//! each other in a circle, and that every path that a page names is there.
+//!
+//! docs/design.md has the map. All is read from the source, so that a wrong arrow fails here and not
+//! in a reader's head.
+
+mod arrows;
+mod circles;
+mod crates;
+mod pages;
+
+#[test]
+fn arrows_between_crates_go_down() {
+    let wrong = crates::wrong_arrows(&crates::packages());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_files_of_a_crate_use_each_other_in_a_circle() {
+    let mut found = Vec::new();
+    for package in crates::packages() {
+        for root in package.roots() {
+            for circle in circles::circles(&arrows::of_target(root)) {
+                found.push(format!("{}: {}", package.name, circle.join(" -> ")));
+            }
+        }
+    }
+    assert!(found.is_empty(), "circles of files:\n{}", found.join("\n"));
+}
+
+/// Rooms of the programs, and the rooms of the same program that they may not use.
+const ROOMS: [(&str, &str, &[&str]); 7] = [
+    ("reroot-launch", "survey/", &["run/", "talk/"]),
+    ("reroot-launch", "run/", &["talk/"]),
+    (
+        "reroot-init",
+        "root/",
+        &["first/", "run/", "confirm/", "ram/"],
+    ),
+    ("reroot-init", "ram/", &["first/", "run/", "confirm/"]),
+    ("reroot-init", "first/", &["run/"]),
+    ("reroot-init", "confirm/", &["first/", "run/"]),
+    ("reroot-init", "run/before/", &["run/behind/"]),
+];
+
+#[test]
+fn rooms_of_a_program_use_only_those_below_them() {
+    let packages = crates::packages();
+    let mut wrong = Vec::new();
+    for (name, room, forbidden) in ROOMS {
+        let package = packages.iter().find(|p| p.name == name);
+        let root = package.and_then(|p| p.roots().next()).expect("a program");
+        for (file, used) in arrows::of_target(root) {
+            let inside = file.starts_with(room);
+            let out = |used: &&String| inside && forbidden.iter().any(|f| used.starts_with(f));
+            wrong.extend(
+                used.iter()
+                    .filter(out)
+                    .map(|u| format!("{name}: {file} uses {u}")),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_path_that_a_page_names_is_there() {
+    let lost = pages::lost_paths();
+    assert!(lost.is_empty(), "{}", lost.join("\n"));
+}
