@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use formats::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
 use formats::payload::Payload;
+use formats::payload_drivers::PayloadDrivers;
 use formats::tools::Tools;
 use formats::Document;
 use kexec_loader::bzimage;
@@ -22,6 +23,7 @@ use crate::initramfs;
 use crate::inside::run_inside;
 use crate::narrow;
 use crate::new_identity;
+use crate::payload_drivers;
 use crate::progress::{mib, step, step_of_bytes};
 use crate::recipe::{self, Recipe};
 use crate::requirements::{self, NewOs};
@@ -60,6 +62,8 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
 
     let identity = new_identity::look(&tree, &recipe, &os)?;
     let tools = tools::look(&tree, &os.kernel)?;
+    let payload_drivers = payload_drivers::look(&tree, &os, &recipe.drivers)
+        .context("look at what the new OS can drive")?;
     let kernel = read_kernel(&tree, &os)?;
     let loader = stage_loader::make(work.root())?;
     let base = make_initramfs(&tree, &os, &recipe, init, loader)?;
@@ -67,7 +71,12 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     image.part(|out| Ok(out.write_all(&kernel)?))?;
     image.part(|out| Ok(out.write_all(&base.archive)?))?;
     let payload = image.part(|out| pack_payload(work.root(), out, arguments))?;
-    let manifest = describe(&recipe, os, &kernel, &base, payload, identity, tools);
+    let found = Found {
+        payload_drivers,
+        identity,
+        tools,
+    };
+    let manifest = describe(&recipe, os, &kernel, &base, payload, found);
     image.part(|out| Ok(out.write_all(manifest.to_json().as_bytes())?))?;
     let length = image.finish()?;
     println!(
@@ -268,15 +277,26 @@ fn size_of(root: &Path) -> u64 {
     bytes
 }
 
+/// What was found in the new root, for the manifest.
+struct Found {
+    payload_drivers: PayloadDrivers,
+    identity: new_identity::Found,
+    tools: Tools,
+}
+
 fn describe(
     recipe: &Recipe,
     os: NewOs,
     kernel: &[u8],
     base: &initramfs::Base,
     payload: Payload,
-    identity: new_identity::Found,
-    tools: Tools,
+    found: Found,
 ) -> Manifest {
+    let Found {
+        payload_drivers,
+        identity,
+        tools,
+    } = found;
     Manifest {
         name: recipe.name.clone(),
         built_by: format!("reroot {}", env!("CARGO_PKG_VERSION")),
@@ -300,6 +320,7 @@ fn describe(
         accounts: identity.accounts,
         identity: identity.identity,
         keep: recipe.keep.clone(),
+        payload_drivers: Some(payload_drivers),
         tools,
         payload,
     }

@@ -12,6 +12,8 @@ use machine::modules::{self, Alias, Dependencies};
 pub struct Class {
     /// Its name in `image.toml`.
     pub name: &'static str,
+    /// The root may be on it: the new OS needs it in its own initrd too.
+    pub disks: bool,
     /// Patterns for the path of a module below `kernel/`, without its ending.
     patterns: &'static [&'static str],
 }
@@ -25,16 +27,16 @@ const USB_HOSTS: [&str; 3] = [
 /// Every class that `image.toml` may name.
 #[rustfmt::skip]
 pub const CLASSES: [Class; 13] = [
-    Class { name: "virtio", patterns: &[
+    Class { name: "virtio", disks: true, patterns: &[
         "drivers/virtio/virtio_pci", "drivers/virtio/virtio_mmio", "drivers/block/virtio_blk",
         "drivers/scsi/virtio_scsi", "drivers/scsi/sd_mod",
     ] },
-    Class { name: "nvme", patterns: &["drivers/nvme/host/nvme"] },
-    Class { name: "sata", patterns: &[
+    Class { name: "nvme", disks: true, patterns: &["drivers/nvme/host/nvme"] },
+    Class { name: "sata", disks: true, patterns: &[
         "drivers/ata/ahci", "drivers/ata/acard-ahci", "drivers/ata/sata_*", "drivers/ata/ata_generic",
         "drivers/ata/ata_piix", "drivers/ata/pata_*", "drivers/scsi/sd_mod",
     ] },
-    Class { name: "scsi-raid", patterns: &[
+    Class { name: "scsi-raid", disks: true, patterns: &[
         "drivers/scsi/megaraid", "drivers/scsi/megaraid/*", "drivers/scsi/mpt3sas/*",
         "drivers/scsi/mpi3mr/*", "drivers/message/fusion/mptsas", "drivers/message/fusion/mptspi",
         "drivers/scsi/hpsa", "drivers/block/cciss", "drivers/scsi/aacraid/*", "drivers/scsi/arcmsr/*",
@@ -42,22 +44,22 @@ pub const CLASSES: [Class; 13] = [
         "drivers/scsi/pm8001/*", "drivers/scsi/ips", "drivers/scsi/aic7xxx/*",
         "drivers/scsi/sym53c8xx_2/*", "drivers/scsi/sd_mod",
     ] },
-    Class { name: "xen", patterns: &["drivers/block/xen-blkfront"] },
-    Class { name: "hyperv", patterns: &[
+    Class { name: "xen", disks: true, patterns: &["drivers/block/xen-blkfront"] },
+    Class { name: "hyperv", disks: true, patterns: &[
         "drivers/hv/hv_vmbus", "drivers/scsi/hv_storvsc", "drivers/hid/hid-hyperv",
         "drivers/input/serio/hyperv-keyboard", "drivers/pci/controller/pci-hyperv",
         "drivers/scsi/sd_mod",
     ] },
-    Class { name: "vmware", patterns: &[
+    Class { name: "vmware", disks: true, patterns: &[
         "drivers/scsi/vmw_pvscsi", "drivers/message/fusion/mptsas", "drivers/message/fusion/mptspi",
         "drivers/scsi/BusLogic", "drivers/scsi/sd_mod",
     ] },
-    Class { name: "usb-storage", patterns: &[
+    Class { name: "usb-storage", disks: true, patterns: &[
         "drivers/usb/storage/usb-storage", "drivers/usb/storage/uas", "drivers/scsi/sd_mod",
         USB_HOSTS[0], USB_HOSTS[1], USB_HOSTS[2],
     ] },
-    Class { name: "mmc", patterns: &["drivers/mmc/host/sdhci-pci", "drivers/mmc/host/sdhci-acpi", "drivers/mmc/core/mmc_block"] },
-    Class { name: "network-virtual", patterns: &[
+    Class { name: "mmc", disks: true, patterns: &["drivers/mmc/host/sdhci-pci", "drivers/mmc/host/sdhci-acpi", "drivers/mmc/core/mmc_block"] },
+    Class { name: "network-virtual", disks: false, patterns: &[
         "drivers/net/virtio_net", "drivers/net/net_failover", "drivers/net/xen-netfront",
         "drivers/net/hyperv/hv_netvsc", "drivers/net/vmxnet3/vmxnet3",
         "drivers/net/ethernet/intel/e1000/e1000", "drivers/net/ethernet/intel/e1000e/e1000e",
@@ -67,7 +69,7 @@ pub const CLASSES: [Class; 13] = [
         "drivers/net/ethernet/realtek/8139cp", "drivers/net/ethernet/realtek/8139too",
         "drivers/net/bonding/bonding", "net/8021q/8021q", "net/bridge/bridge",
     ] },
-    Class { name: "network", patterns: &[
+    Class { name: "network", disks: false, patterns: &[
         "drivers/net/ethernet/intel/e1000/e1000", "drivers/net/ethernet/intel/e1000e/e1000e",
         "drivers/net/ethernet/intel/igb/igb", "drivers/net/ethernet/intel/igc/igc",
         "drivers/net/ethernet/intel/ixgbe/ixgbe", "drivers/net/ethernet/intel/i40e/i40e",
@@ -83,13 +85,13 @@ pub const CLASSES: [Class; 13] = [
         "drivers/net/bonding/bonding", "net/8021q/8021q", "net/bridge/bridge",
     ] },
     // What lpc_ich and i2c-i801 find is the chipset's watchdog; softdog is for machines without any.
-    Class { name: "watchdog", patterns: &[
+    Class { name: "watchdog", disks: false, patterns: &[
         "drivers/watchdog/iTCO_wdt", "drivers/mfd/lpc_ich", "drivers/i2c/busses/i2c-i801",
         "drivers/watchdog/i6300esb", "drivers/watchdog/sp5100_tco", "drivers/watchdog/hpwdt",
         "drivers/char/ipmi/ipmi_watchdog", "drivers/char/ipmi/ipmi_si", "drivers/watchdog/wdat_wdt",
         "drivers/watchdog/softdog",
     ] },
-    Class { name: "keyboard", patterns: &[
+    Class { name: "keyboard", disks: false, patterns: &[
         "drivers/input/keyboard/atkbd", "drivers/input/serio/i8042", "drivers/hid/usbhid/usbhid",
         "drivers/hid/hid-generic", USB_HOSTS[0], USB_HOSTS[1], USB_HOSTS[2],
     ] },
@@ -184,7 +186,19 @@ pub fn select(lists: &Lists, classes: &[String]) -> Result<Selection> {
     })
 }
 
+/// Drivers that are in several classes, above the hardware: they say nothing of one.
+const SHARED: [&str; 1] = ["sd_mod"];
+
 impl Class {
+    /// Modules of this class and of hardware: without what several classes have.
+    pub fn own_members<'a>(&self, dependencies: &'a Dependencies) -> Vec<&'a str> {
+        dependencies
+            .iter()
+            .filter(|(name, module)| self.has(&module.path) && !SHARED.contains(name))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
     /// Whether a module's file, relative to `/lib/modules/RELEASE`, is of this class.
     fn has(&self, path: &str) -> bool {
         // Some distributions keep modules in other folders than kernel/ (updates/, extra/).

@@ -13,12 +13,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use cpio::newc;
 use flate2::{Compression, GzBuilder};
+use machine::modinfo;
 use machine::modules::Alias;
 
 use crate::checker;
 use crate::drivers::{self, Lists, Selection};
 use crate::elf;
 use crate::failure::{missing_tool, refusal};
+use crate::payload_drivers::{firmware_path, read_module};
 use crate::requirements::NewOs;
 use crate::root_tree::RootTree;
 use crate::source::decompressor;
@@ -163,16 +165,11 @@ fn add_modules(
             continue;
         };
         let from = format!("{}/{}", os.modules, module.path);
-        let bytes = tree
-            .read(&from)
-            .map_err(anyhow::Error::from)
-            .and_then(|packed| {
-                let mut bytes = Vec::new();
-                decompressor(&packed[..])?.read_to_end(&mut bytes)?;
-                elf::require_x86_64(&bytes).map_err(anyhow::Error::msg)?;
-                Ok(bytes)
-            })
+        let bytes = read_module(tree, &from)?;
+        elf::require_x86_64(&bytes)
+            .map_err(anyhow::Error::msg)
             .with_context(|| format!("read the module /{from} in the new root"))?;
+        add_firmware(nodes, tree, os, &bytes)?;
         add_file(
             nodes,
             &format!("{folder}/{}", decompressed_name(&module.path)),
@@ -197,6 +194,34 @@ fn add_modules(
         &format!("{folder}/modules.builtin"),
         lists.builtin.clone().into_bytes(),
     );
+    Ok(())
+}
+
+/// Adds the firmware that a module names, as far as the payload has it: decompressed, since not every
+/// kernel decompresses it.
+fn add_firmware(
+    nodes: &mut BTreeMap<String, Node>,
+    tree: &RootTree,
+    os: &NewOs,
+    module: &[u8],
+) -> Result<()> {
+    for name in modinfo::firmware(module).unwrap_or_default() {
+        let Some(from) = firmware_path(tree, &os.kernel, &name) else {
+            continue;
+        };
+        let packed = tree
+            .read(&from)
+            .with_context(|| format!("read the firmware /{from} in the new root"))?;
+        let mut bytes = Vec::new();
+        if from.ends_with(&name) {
+            bytes = packed;
+        } else {
+            decompressor(&packed[..])
+                .and_then(|mut out| Ok(out.read_to_end(&mut bytes)?))
+                .with_context(|| format!("decompress the firmware /{from} in the new root"))?;
+        }
+        add_file(nodes, &format!("lib/firmware/{name}"), bytes);
+    }
     Ok(())
 }
 

@@ -80,6 +80,19 @@ fn text(image: &ImageFile, manifest: &Manifest) -> String {
             manifest.kernel.drivers.len()
         ),
     );
+    if let Some(own) = &manifest.payload_drivers {
+        let lacking: Vec<&str> = own
+            .firmware
+            .iter()
+            .filter(|found| found.is_fatal())
+            .map(|found| found.driver.as_str())
+            .collect();
+        line(
+            "  new OS",
+            &format!("{} in its kernel and modules", own.modules.len()),
+        );
+        line("  firmware", &format!("none for {}", list(lacking)));
+    }
     line(
         "consoles",
         &list(manifest.boot.consoles.iter().map(String::as_str).collect()),

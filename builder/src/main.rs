@@ -19,6 +19,7 @@ mod interrupt;
 mod narrow;
 mod new_identity;
 mod parts;
+mod payload_drivers;
 mod progress;
 mod recipe;
 mod requirements;

@@ -3,6 +3,7 @@
 mod program;
 mod small_os;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +13,7 @@ use std::process::Command;
 use formats::trailer::{PartKind, Trailer, TRAILER_SIZE};
 use formats::{Digest, Document, Manifest};
 use program::{elf, refused, require_root, reroot, succeed};
-use small_os::{SmallOs, KERNEL};
+use small_os::{write, SmallOs, KERNEL, NVME};
 
 fn trailer(image: &[u8]) -> Trailer {
     let at = image.len() - TRAILER_SIZE;
@@ -114,14 +115,11 @@ fn the_image_holds_what_the_folder_describes() {
     );
 }
 
-#[test]
-fn the_initramfs_holds_the_chosen_modules_decompressed() {
-    require_root("image");
-    let os = SmallOs::make();
-    let image = fs::read(os.build("image")).unwrap();
-    let packed = part(&image, PartKind::Initramfs);
+/// The files of the initramfs.
+fn initramfs(image: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let packed = part(image, PartKind::Initramfs);
     let mut input = flate2::read::MultiGzDecoder::new(packed);
-    let mut found = std::collections::BTreeMap::new();
+    let mut found = BTreeMap::new();
     loop {
         let mut reader = cpio::NewcReader::new(&mut input).unwrap();
         if reader.entry().is_trailer() {
@@ -132,6 +130,78 @@ fn the_initramfs_holds_the_chosen_modules_decompressed() {
         found.insert(reader.entry().name().to_owned(), bytes);
         reader.finish().unwrap();
     }
+    found
+}
+
+/// A module that names firmware.
+fn module_with_firmware(names: &[&str]) -> Vec<u8> {
+    const STRINGS: &[u8] = b"\0.shstrtab\0.modinfo\0";
+    let modinfo: String = names
+        .iter()
+        .map(|name| format!("firmware={name}\0"))
+        .collect();
+    let mut bytes = elf(62);
+    bytes.extend_from_slice(STRINGS);
+    bytes.extend_from_slice(modinfo.as_bytes());
+    let table = bytes.len() as u64;
+    bytes[40..48].copy_from_slice(&table.to_le_bytes());
+    bytes[58..64].copy_from_slice(&[64, 0, 3, 0, 1, 0]);
+    for (name, offset, length) in [
+        (0u32, 0, 0),
+        (1, 64, STRINGS.len()),
+        (11, 64 + STRINGS.len(), modinfo.len()),
+    ] {
+        let mut header = [0; 64];
+        header[..4].copy_from_slice(&name.to_le_bytes());
+        header[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(length as u64).to_le_bytes());
+        bytes.extend_from_slice(&header);
+    }
+    bytes
+}
+
+/// One driver, three kinds of file: plain, compressed, not there.
+#[test]
+fn firmware_that_drivers_name_is_recorded_and_put_in() {
+    require_root("image");
+    let os = SmallOs::make();
+    let names = ["nvme/plain.fw", "nvme/packed.fw", "nvme/absent.fw"];
+    let module = format!("lib/modules/{KERNEL}/kernel/{NVME}");
+    write(&os.root().join(module), module_with_firmware(&names));
+    // One stands on the other, as qede on qed.
+    let over = format!("lib/modules/{KERNEL}/kernel/drivers/net/over.ko");
+    write(&os.root().join(over), elf(62));
+    let dep = os.root().join(format!("lib/modules/{KERNEL}/modules.dep"));
+    let mut text = fs::read_to_string(&dep).unwrap();
+    text += &format!("kernel/drivers/net/over.ko: kernel/{NVME}\n");
+    write(&dep, text);
+    write(&os.root().join("lib/firmware/nvme/plain.fw"), "plain");
+    let packed = zstd::encode_all(&b"packed"[..], 1).unwrap();
+    write(&os.root().join("lib/firmware/nvme/packed.fw.zst"), packed);
+    let image = fs::read(os.build("image")).unwrap();
+    let drivers = manifest(&image).payload_drivers.unwrap();
+    let firmware = drivers.firmware_of("nvme").unwrap();
+    assert_eq!(firmware.there, ["nvme/packed.fw", "nvme/plain.fw"]);
+    assert_eq!(firmware.missing, ["nvme/absent.fw"]);
+    assert_eq!(drivers.firmware_of("over").unwrap().there, firmware.there);
+    let found = initramfs(&image);
+    assert_eq!(found["lib/firmware/nvme/plain.fw"], b"plain");
+    assert_eq!(found["lib/firmware/nvme/packed.fw"], b"packed");
+    assert!(!found.contains_key("lib/firmware/nvme/absent.fw"));
+    // And what the new OS drives with it, the initrd included.
+    assert_eq!(
+        drivers.modules,
+        ["ext4", "jbd2", "nvme", "over", "sd_mod", "xfs"]
+    );
+    assert_eq!(drivers.initrd, ["ext4", "jbd2", "nvme", "sd_mod"]);
+}
+
+#[test]
+fn the_initramfs_holds_the_chosen_modules_decompressed() {
+    require_root("image");
+    let os = SmallOs::make();
+    let image = fs::read(os.build("image")).unwrap();
+    let found = initramfs(&image);
     let modules = format!("lib/modules/{KERNEL}");
     for path in ["kernel/fs/ext4/ext4.ko", "kernel/fs/jbd2/jbd2.ko"] {
         assert_eq!(found[&format!("{modules}/{path}")], elf(62), "{path}");

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use formats::trailer::{PartKind, Trailer, TRAILER_SIZE};
 use program::{elf, refused, require_root, reroot, succeed};
-use small_os::{noise, SmallOs, KERNEL};
+use small_os::{initrd, noise, SmallOs, KERNEL, NVME};
 
 /// A small filesystem of its own, gone with the value.
 struct SmallDisk(tempfile::TempDir);
@@ -101,6 +101,26 @@ fn verify_names_what_a_file_is_not() {
         &mut verify(&os.place.path().join("absent")),
         &["No such file"],
     );
+}
+
+/// `MODULES=dep` has the drivers of the machine that made it.
+#[test]
+fn an_initrd_for_one_machine_alone_makes_no_image() {
+    require_root("refusals");
+    let os = SmallOs::make();
+    let image = os.place.path().join("image");
+    for (bytes, says) in [
+        (
+            initrd(&["fs/ext4/ext4.ko", "fs/jbd2/jbd2.ko"]),
+            "no drivers for nvme",
+        ),
+        (initrd(&["fs/ext4/ext4.ko", NVME]), "no drivers for ext4"),
+        (noise(5_000), "cannot be looked into: it is no archive"),
+    ] {
+        let path = os.root().join(format!("boot/initrd.img-{KERNEL}"));
+        fs::write(path, bytes).unwrap();
+        refused(&mut os.build_command(&image), &[says]);
+    }
 }
 
 #[test]

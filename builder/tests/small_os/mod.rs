@@ -53,7 +53,34 @@ pub fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-fn write(path: &Path, bytes: impl AsRef<[u8]>) {
+/// The tree's one driver of disks, below `kernel/`.
+pub const NVME: &str = "drivers/nvme/host/nvme.ko";
+
+/// An initrd as initramfs-tools lays it out: microcode, then a compressed archive, with these modules.
+pub fn initrd(modules: &[&str]) -> Vec<u8> {
+    let mut bytes = archive(&["kernel/x86/microcode/GenuineIntel.bin".to_owned()]);
+    let mut names = vec!["init".to_owned()];
+    names.extend(
+        modules
+            .iter()
+            .map(|module| format!("usr/lib/modules/{KERNEL}/kernel/{module}")),
+    );
+    bytes.extend(gzip(&archive(&names)));
+    bytes
+}
+
+fn archive(names: &[String]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for name in names {
+        let entry = cpio::newc::Builder::new(name).mode(0o100_644);
+        entry.write(&mut out, 0).finish().unwrap();
+    }
+    cpio::newc::trailer(&mut out).unwrap();
+    out
+}
+
+/// Writes a file and the directories above it.
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
@@ -85,7 +112,10 @@ impl SmallOs {
             ("usr/lib/grub/i386-pc/core", core_image()),
             ("usr/share/noise", noise(3_000_000)),
             (&format!("boot/vmlinuz-{KERNEL}"), kernel),
-            (&format!("boot/initrd.img-{KERNEL}"), noise(5_000)),
+            (
+                &format!("boot/initrd.img-{KERNEL}"),
+                initrd(&["fs/ext4/ext4.ko", "fs/jbd2/jbd2.ko", NVME]),
+            ),
             (
                 &format!("{modules}/modules.dep"),
                 b"kernel/fs/ext4/ext4.ko.gz: kernel/fs/jbd2/jbd2.ko\nkernel/fs/jbd2/jbd2.ko:\n\

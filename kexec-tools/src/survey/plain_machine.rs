@@ -4,7 +4,7 @@ use formats::accounts::{Accounts, Group, Owners, User};
 use formats::facts::Ext4Features;
 use formats::facts::{
     Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
-    Root, RootIdentity, Written,
+    Root, RootIdentity, Started, Written,
 };
 use formats::identity::{NewIdentity, OldIdentity};
 use formats::keep::KeepPath;
@@ -14,6 +14,7 @@ use formats::network::{
     Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Origin, Resolver, Stack,
 };
 use formats::payload::{DirectoryLink, Frame, Payload};
+use formats::payload_drivers::PayloadDrivers;
 use formats::tools::Tools;
 use formats::Digest;
 use plan::resolve::PartSizes;
@@ -157,7 +158,7 @@ pub(crate) fn machine() -> Facts {
             gap_sectors: 2047,
             gap_has_room: true,
             grub_on_disk: true,
-            grub_elsewhere: vec![],
+            loaders_elsewhere: vec![],
         }),
         root_unknown: None,
         mounts: vec![],
@@ -195,6 +196,11 @@ pub(crate) fn machine() -> Facts {
                 ro_compat: 0x46b,
             }),
             outside_links: Some(OutsideLinks::default()),
+            started: Started {
+                loader: Some(0x72),
+                image: Some("/boot/vmlinuz-5.10.0".into()),
+                image_on_root: true,
+            },
             ..Condition::default()
         },
     }
@@ -236,6 +242,13 @@ pub(super) fn image() -> Manifest {
             ..NewIdentity::default()
         },
         keep: vec![],
+        payload_drivers: Some(PayloadDrivers {
+            modules: ["virtio_blk", "virtio_pci", "virtio_net", "cciss"]
+                .map(Into::into)
+                .to_vec(),
+            initrd: ["virtio_blk", "virtio_pci"].map(Into::into).to_vec(),
+            firmware: vec![],
+        }),
         tools: Tools {
             kernel_time: NOW - 90 * 86_400,
             e2fsprogs: Some("1.47.2-3".into()),

@@ -5,8 +5,10 @@
 //! a loader does so by what is planned here. Disks are read through [`storage`],
 //! which is the one crate beside it that it may import; of those below, formats and syscalls.
 
+pub mod elsewhere;
 pub mod gap;
 pub mod grub;
 pub mod other_loader;
 pub mod root;
 pub mod secure_boot;
+pub mod started;

@@ -20,6 +20,16 @@ pub fn name(record: &[u8], active_partition: Option<&[u8]>) -> Option<String> {
     })
 }
 
+/// Whether the first sector is GRUB 2's.
+pub fn is_grub_2(record: &[u8]) -> bool {
+    record.get(..MBR_SIZE).and_then(of_sector) == Some(GRUB_2)
+}
+
+/// Whether the first sector is a loader by itself, and not a record that starts a partition.
+pub fn is_loader(record: &[u8]) -> bool {
+    record.get(..MBR_SIZE).and_then(of_sector).is_some()
+}
+
 const GRUB_2: &str = "GRUB 2";
 
 /// What a boot sector has at an offset, beside `GRUB ` anywhere for the first three.

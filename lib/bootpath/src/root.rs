@@ -6,8 +6,10 @@ use std::path::Path;
 
 use formats::facts::Root;
 use storage::block;
+use storage::mbr::MBR_SIZE;
 use storage::root::{reading, RootError};
 
+use crate::elsewhere;
 use crate::gap;
 use crate::grub::embed;
 
@@ -17,7 +19,7 @@ pub fn describe() -> Result<Root, RootError> {
     let gap = read_gap(Path::new(&root.disk))?;
     root.gap_has_room = gap.as_deref().is_some_and(embed::has_room);
     root.grub_on_disk = gap.as_deref().is_some_and(has_grub);
-    root.grub_elsewhere = grub_elsewhere(Path::new(&root.disk))?;
+    root.loaders_elsewhere = loaders_elsewhere(Path::new(&root.disk))?;
     Ok(root)
 }
 
@@ -37,17 +39,20 @@ fn read_gap(node: &Path) -> Result<Option<Vec<u8>>, RootError> {
     }
 }
 
-/// Other disks that have GRUB in their master boot record. The firmware may start one of them.
-fn grub_elsewhere(disk: &Path) -> Result<Vec<String>, RootError> {
+/// Other disks that a firmware could start, with what is on them.
+fn loaders_elsewhere(disk: &Path) -> Result<Vec<String>, RootError> {
     let devices = reading("list /sys/class/block", block::all())?;
     Ok(devices
         .iter()
-        .filter(|d| d.partition.is_none())
-        .map(block::BlockDevice::node)
-        .filter(|node| node != disk)
-        // Drives without a medium cannot be read, and start nothing.
-        .filter_map(|node| Some((read_gap(&node).ok()??, node)))
-        .filter(|(gap, _)| has_grub(gap))
-        .map(|(_, node)| node.display().to_string())
+        .filter(|device| device.partition.is_none() && device.node() != disk)
+        .filter_map(|device| {
+            // Drives without a medium cannot be read, and start nothing.
+            let read = |at: u64, sectors: usize| {
+                let length = sectors * MBR_SIZE;
+                device.read(at.checked_mul(MBR_SIZE as u64)?, length).ok()
+            };
+            let what = elsewhere::loader(&read)?;
+            Some(format!("{what} on {}", device.node().display()))
+        })
         .collect())
 }

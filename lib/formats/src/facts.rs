@@ -16,7 +16,8 @@ use crate::Document;
 mod condition;
 mod written;
 pub use condition::{
-    Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Swap, WipedTargets,
+    Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
+    WipedTargets,
 };
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
@@ -209,8 +210,9 @@ pub struct Root {
     pub gap_has_room: bool,
     /// The disk's master boot record is GRUB's, with its core image in the gap.
     pub grub_on_disk: bool,
-    /// Other disks that have GRUB in their master boot record.
-    pub grub_elsewhere: Vec<String>,
+    /// What a firmware could start from other disks, as `GRUB 2 on /dev/sdb`.
+    #[serde(default)]
+    pub loaders_elsewhere: Vec<String>,
 }
 
 /// What identifies the root filesystem: its own UUID and the place of its partition. All of it

@@ -22,6 +22,7 @@ pub mod measure;
 pub mod network;
 pub mod outcomes;
 pub mod payload;
+pub mod payload_drivers;
 pub mod plan;
 pub mod printable;
 pub mod rehearsal;

@@ -8,6 +8,7 @@ use crate::identity::NewIdentity;
 use crate::keep::KeepPath;
 use crate::network::Stack;
 use crate::payload::Payload;
+use crate::payload_drivers::PayloadDrivers;
 use crate::tools::Tools;
 use crate::Document;
 
@@ -36,6 +37,9 @@ pub struct Manifest {
     pub identity: NewIdentity,
     /// The paths that are kept unless the operator says otherwise.
     pub keep: Vec<KeepPath>,
+    /// What the new OS can drive; `None` in images of releases that did not look.
+    #[serde(default)]
+    pub payload_drivers: Option<PayloadDrivers>,
     /// Programs of the payload that the machine's disks need.
     #[serde(default)]
     pub tools: Tools,

@@ -12,6 +12,7 @@ pub mod gone;
 pub mod kexec_call;
 pub mod rehearsal;
 pub mod resolve;
+pub mod started;
 pub mod status;
 pub mod steps;
 pub mod svg;

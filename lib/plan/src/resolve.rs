@@ -327,8 +327,22 @@ fn network_in_plan(
             missing.join(", ")
         ));
     }
+    if entry == Entry::Takeover {
+        warnings.push(UNPROVED_BY_TAKEOVER.to_owned());
+    }
     Ok(network)
 }
+
+/// Images of releases that did not look.
+const UNPROVED_BY_IMAGE: &str =
+    "the image does not say what the new OS itself can drive (build it anew): \
+    that its own initrd finds this root is known only behind the commit point, and that it has the \
+    firmware of the network cards is not known";
+
+/// A proof by the old kernel says nothing of what the new one does with the hardware.
+const UNPROVED_BY_TAKEOVER: &str = "takeover: the old kernel stays until the last reboot, so the root \
+    disk and the gateways are proved on it; that the new kernel drives them is known by the names of \
+    its drivers and of its firmware alone";
 
 /// Whether a link is of some kind.
 type IsKind = fn(&LinkKind) -> bool;
@@ -362,6 +376,60 @@ pub fn missing_network_drivers(network: &NetworkPlan, manifest: &Manifest) -> Ve
         .chain(links)
         .filter(|name| !there(name))
         .collect()
+}
+
+/// Drivers that the network needs and the payload does not have. Images of releases that did not
+/// look say nothing.
+pub fn network_drivers_missing_in_payload(
+    network: &NetworkPlan,
+    manifest: &Manifest,
+) -> Vec<String> {
+    let Some(own) = &manifest.payload_drivers else {
+        return Vec::new();
+    };
+    let links = link_modules(&network.network)
+        .into_iter()
+        .map(str::to_owned);
+    let drivers = network.drivers.iter().cloned().chain(links);
+    drivers.filter(|name| !own.has(name)).collect()
+}
+
+/// Firmware that drivers of this machine name and the payload lacks, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirmwareLacks {
+    /// None of a driver's files is there, and it does nothing without.
+    pub fatal: Vec<String>,
+    /// Some are there, or the driver does without.
+    pub some: Vec<String>,
+}
+
+/// Firmware for the network cards and the root disk.
+pub fn firmware(facts: &Facts, manifest: &Manifest) -> FirmwareLacks {
+    let mut lacks = FirmwareLacks::default();
+    let Some(own) = &manifest.payload_drivers else {
+        return lacks;
+    };
+    let links = facts.network.links.iter();
+    let mut drivers: Vec<&str> = links
+        .filter_map(|link| link.driver.as_deref())
+        .chain(facts.root_drivers.iter().map(String::as_str))
+        .collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    for found in drivers.iter().filter_map(|name| own.firmware_of(name)) {
+        let files = found.missing.join(", ");
+        if found.is_fatal() {
+            lacks.fatal.push(format!(
+                "{} needs one of its files, and the new OS has none: {files}",
+                found.driver
+            ));
+        } else if !found.missing.is_empty() {
+            lacks
+                .some
+                .push(format!("{} also names {files}", found.driver));
+        }
+    }
+    lacks
 }
 
 /// What of the new OS's own cannot be because a kept path is in its way, one line each.
@@ -464,6 +532,9 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     warnings.extend(facts.listening.as_ref().err().map(|why| {
         format!("the first boot cannot tell which ports are newly open: what listens now cannot be read: {why}")
     }));
+    if manifest.payload_drivers.is_none() {
+        warnings.push(UNPROVED_BY_IMAGE.to_owned());
+    }
     let wiped = Amount {
         entries: used_inodes.saturating_sub(stays.inodes),
         bytes: used_bytes.saturating_sub(stays.bytes),

@@ -9,6 +9,7 @@ pub mod block;
 pub mod devices;
 pub mod direct;
 pub mod disk_health;
+pub mod edd;
 pub mod ext4;
 pub mod extents;
 pub mod freeze;

@@ -119,7 +119,7 @@ pub fn describe() -> Result<Root, RootError> {
         gap_sectors: table.gap_sectors(),
         gap_has_room: false,
         grub_on_disk: false,
-        grub_elsewhere: Vec::new(),
+        loaders_elsewhere: Vec::new(),
     })
 }
 

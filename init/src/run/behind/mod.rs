@@ -13,5 +13,6 @@ mod host_keys;
 mod inspect;
 mod loader;
 mod locales;
+mod new_initrd;
 mod unpack;
 mod wipe;

@@ -30,19 +30,24 @@ pub const ALIGNMENT: u64 = 4;
 /// synced. They stay there until the new OS has booted, so that the run can be taken up again.
 pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let (order, digests) = order(plan, image)?;
-    write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
+    // Before the payload, which no boot loader reads: what is free within the firmware's reach is for these.
     let kernel = directory.join(KERNEL);
-    on_disk::write_in_one_run(&kernel, image.part(PartKind::Kernel).length, &|out| {
-        image.copy_to(PartKind::Kernel, out)
-    })?;
+    let place = on_disk::Place::of(plan);
+    on_disk::write_in_one_run(
+        &kernel,
+        image.part(PartKind::Kernel).length,
+        &place,
+        &|out| image.copy_to(PartKind::Kernel, out),
+    )?;
     let base = image.part(PartKind::Initramfs).length;
     let initramfs = directory.join(INITRAMFS);
     let length = base.next_multiple_of(ALIGNMENT) + order.len() as u64;
-    on_disk::write_in_one_run(&initramfs, length, &|out| {
+    on_disk::write_in_one_run(&initramfs, length, &place, &|out| {
         image.copy_to(PartKind::Initramfs, out)?;
         pad(out, base).context("write the padding")?;
         out.write_all(&order).context("write plan and manifest")
     })?;
+    write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
     on_disk::record(plan, &kernel, &initramfs, digests)
 }
 

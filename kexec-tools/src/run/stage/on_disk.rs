@@ -16,20 +16,53 @@ use formats::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
 use storage::extents;
 use storage::extents::NotOneRun;
-use storage::{block, direct, freeze};
+use storage::{block, direct, edd, freeze};
 
 /// How many places are tried for a file. Each attempt holds on to those before it, so that the
 /// filesystem has to look elsewhere.
 const ATTEMPTS: usize = 8;
 
-/// Writes a file of `length` bytes whose bytes lie together on the disk, synced.
+/// Where a boot loader can take files from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes of the filesystem's device that the firmware reads; `None` where it does not say.
+    pub reach: Option<u64>,
+}
+
+impl Place {
+    /// That of the plan's root filesystem. ext4 puts a large file where it put the last one, whatever
+    /// directory it is in, so that there is no asking for a low place: each attempt only looks on.
+    pub fn of(plan: &Plan) -> Place {
+        let sectors = edd::reach(plan.root.disk_signature);
+        Place {
+            reach: sectors.map(|sectors| sectors.saturating_sub(plan.root.start) * block::SECTOR),
+        }
+    }
+
+    /// Why the firmware does not read that far, if it does not.
+    fn out_of_reach(&self, offset: u64, length: u64) -> Option<String> {
+        let reach = self.reach?;
+        (offset + length > reach).then(|| {
+            format!(
+                "it lies at {} MiB of the filesystem, and the machine's firmware says that it reads the \
+                 first {} MiB of it (/sys/firmware/edd)",
+                offset >> 20,
+                reach >> 20
+            )
+        })
+    }
+}
+
+/// Writes a file of `length` bytes whose bytes lie together on the disk, where the firmware reads
+/// them, synced.
 pub fn write_in_one_run(
     path: &Path,
     length: u64,
+    place: &Place,
     write: &dyn Fn(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let mut tried = Vec::new();
-    let found = try_places(path, length, write, &mut tried);
+    let found = try_places(path, length, place, write, &mut tried);
     for attempt in &tried {
         if let Err(e) = fs::remove_file(attempt) {
             log::warn!("remove {}: {e}", attempt.display());
@@ -41,6 +74,7 @@ pub fn write_in_one_run(
 fn try_places(
     path: &Path,
     length: u64,
+    place: &Place,
     write: &dyn Fn(&mut dyn Write) -> Result<()>,
     tried: &mut Vec<PathBuf>,
 ) -> Result<()> {
@@ -64,10 +98,13 @@ fn try_places(
         let found = file.metadata().context("ask for its length")?.len();
         ensure!(found == length, "it has {found} bytes, expected {length}");
         match extents::place(&file) {
-            Ok(_) => {
-                tried.pop();
-                return fs::rename(&here, path).context("name it");
-            }
+            Ok(offset) => match place.out_of_reach(offset, length) {
+                None => {
+                    tried.pop();
+                    return fs::rename(&here, path).context("name it");
+                }
+                Some(why) => apart = why,
+            },
             Err(NotOneRun::Apart(why)) => apart = why,
             Err(e) => return Err(e.into()),
         }
@@ -128,6 +165,11 @@ fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
     let device = Path::new(&plan.root_device);
     let found = direct::digest(device, offset, length)
         .with_context(|| format!("read {} from {}", path.display(), device.display()))?;
+    // A firmware that stops short of it would leave a machine that does not come back from the commit
+    // point on.
+    if let Some(why) = Place::of(plan).out_of_reach(offset, length) {
+        bail!("{} cannot be started from the disk: {why}", path.display());
+    }
     ensure!(
         found == digest,
         "the disk does not hold what was written to {}: {found} at {offset} of {}, expected {digest}",
@@ -155,3 +197,7 @@ fn ensure_boot_block_is_free(plan: &Plan) -> Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "on_disk_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use formats::facts::{DiskHealth, Health};
 use plan::ext4_features;
+use plan::started;
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -184,8 +185,67 @@ pub(super) const CHECKS: &[Check] = &[
             if !root.grub_on_disk && c.facts.condition.other_loader.is_none() {
                 return Some(format!("{} does not have GRUB in its gap", root.disk));
             }
-            (!root.grub_elsewhere.is_empty())
-                .then(|| format!("GRUB is on {} too", root.grub_elsewhere.join(" and ")))
+            (!root.loaders_elsewhere.is_empty())
+                .then(|| format!("there is {} too", root.loaders_elsewhere.join(" and ")))
+        },
+    },
+    Check {
+        code: "booted",
+        question: "Did GRUB 2 start the running kernel, from this root?",
+        reads: "kernel.bootloader_type, BOOT_IMAGE= in /proc/cmdline, the file that it names",
+        force: Allowed,
+        again: &[],
+        remedy: "reboot it by its own loader and look again (after `kexec -e`, or where the running kernel's \
+                 package is gone, a plain reboot does it); force it only if you know that the firmware starts \
+                 GRUB on this disk: where a host or the network names the kernel, the new OS is never started",
+        against: |c| {
+            // Checks of their own say more about another loader, and about guests that Xen starts.
+            let told = c.facts.condition.other_loader.is_some()
+                || c.facts.condition.xen.as_deref() == Some("PV");
+            (!told).then(|| started::against(&c.facts.condition.started))?
+        },
+    },
+    Check {
+        code: "firmware-reach",
+        question: "Does the firmware read the whole root filesystem?",
+        reads: "/sys/firmware/edd",
+        force: Allowed,
+        again: &[],
+        remedy: "shrink the root to what the firmware reads, or give the machine a newer firmware; forced, the \
+                 run's own files are put where it reads them or it stops before it changes anything, but the \
+                 new OS's kernel may come to lie beyond, and then the machine does not start",
+        against: |c| {
+            let (root, reach) = (c.facts.root.as_ref()?, c.facts.condition.firmware_reach?);
+            let end = root.identity.start + root.identity.sectors;
+            (end > reach).then(|| {
+                format!(
+                    "it reads the first {} GiB of {}, and the root goes to {} GiB",
+                    reach >> 21,
+                    root.disk,
+                    end >> 21
+                )
+            })
+        },
+    },
+    Check {
+        code: "firmware-silent",
+        question: "Does the firmware say how far it reads a large disk?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "load the module `edd` and look again; where it says nothing still, only a start by it proves \
+                 that it reads the run's files: `rehearse --entry boot`",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            let end = root.identity.start + root.identity.sectors;
+            let silent = c.facts.condition.firmware_reach.is_none() && end > FIRMWARE_LIMIT;
+            silent.then(|| {
+                format!(
+                    "it does not, and the root goes to {} GiB of {}; old ones read the first 128 GiB",
+                    end >> 21,
+                    root.disk
+                )
+            })
         },
     },
     Check {
@@ -194,15 +254,33 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "drivers in sysfs, the image's manifest",
         force: Allowed,
         again: &[Ram],
-        remedy: "add the driver's class to `drivers` in image.toml and build again",
+        remedy: "add the driver's class to `drivers` in image.toml and build again; for the new OS's own \
+                 initrd, have the folder make it for every machine (MODULES=most)",
         against: |c| {
+            let lacks = |has: &dyn Fn(&str) -> bool| -> Vec<String> {
+                let drivers = c.facts.root_drivers.iter();
+                drivers.filter(|name| !has(name)).cloned().collect()
+            };
+            let mut found = Vec::new();
             // For a takeover too: after a power cut the image's kernel has to find the root.
-            let has = |d: &&String| !c.manifest.kernel.drivers.contains(*d);
-            let missing: Vec<_> = c.facts.root_drivers.iter().filter(has).cloned().collect();
-            (!missing.is_empty()).then(|| format!("not in the image: {}", missing.join(", ")))
+            let in_ram = lacks(&|name| c.manifest.kernel.drivers.iter().any(|d| d == name));
+            if !in_ram.is_empty() {
+                found.push(format!("not in the image: {}", in_ram.join(", ")));
+            }
+            if let Some(own) = &c.manifest.payload_drivers {
+                // What the RAM environment lacks is told already.
+                let in_initrd = lacks(&|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
+                if !in_initrd.is_empty() {
+                    found.push(format!("not in the new OS's own initrd: {}", in_initrd.join(", ")));
+                }
+            }
+            joined(&found)
         },
     },
 ];
+
+/// Sectors that a BIOS before 2002 counts to: 28 bits of ATA.
+const FIRMWARE_LIMIT: u64 = 1 << 28;
 
 fn failing_disk(disk: &DiskHealth) -> Option<String> {
     match &disk.health {

@@ -4,7 +4,7 @@ use formats::entry::Entry;
 use identity::network::select;
 use plan::resolve;
 
-use super::check::Force::{Allowed, Never};
+use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::Ram;
 use super::check::{joined, Check, Context};
 
@@ -82,17 +82,46 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "drivers in sysfs, the image's manifest",
         force: Allowed,
         again: &[],
-        remedy: "add a class of network drivers to `drivers` in image.toml; forced, the network is not \
-                 tried before the commit point",
+        remedy: "add a class of network drivers to `drivers` in image.toml; for a driver that the new OS \
+                 itself lacks, install the package that brings it (some kernels have an extra one for \
+                 modules); forced, the network is not tried before the commit point, and the new OS may \
+                 have none",
         against: |c| {
-            if resolve::entry_plan(c.facts, c.choices).entry == Entry::Takeover {
-                // The kernel that drives the network now goes on.
-                return None;
-            }
             let network = resolve::network(c.facts, c.manifest).ok()?;
-            let missing = resolve::missing_network_drivers(&network, c.manifest);
-            (!missing.is_empty()).then(|| format!("not in the image: {}", missing.join(", ")))
+            let mut found = Vec::new();
+            let in_ram = resolve::missing_network_drivers(&network, c.manifest);
+            // In a takeover the kernel that drives the network now goes on.
+            if resolve::entry_plan(c.facts, c.choices).entry != Entry::Takeover && !in_ram.is_empty() {
+                found.push(format!("not in the image: {}", in_ram.join(", ")));
+            }
+            // That kernel ends with the run, and the new OS is alone with the card.
+            let in_payload = resolve::network_drivers_missing_in_payload(&network, c.manifest);
+            if !in_payload.is_empty() {
+                found.push(format!("not in the new OS: {}", in_payload.join(", ")));
+            }
+            joined(&found)
         },
+    },
+    Check {
+        code: "firmware-files",
+        question: "Does the new OS have the firmware that the network cards and the root disk need?",
+        reads: "drivers in sysfs, the image's manifest",
+        force: Allowed,
+        again: &[],
+        remedy: "have the image install the package with these files (Debian: firmware-bnx2, \
+                 firmware-bnx2x and others of non-free-firmware; Ubuntu: linux-firmware); force it if the \
+                 hardware works without",
+        against: |c| joined(&resolve::firmware(c.facts, c.manifest).fatal),
+    },
+    Check {
+        code: "firmware-some",
+        question: "Does the new OS have every firmware file that these drivers name?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "nothing, where the hardware is of a kind that needs none of these: a driver names files for \
+                 every kind that it drives; else install the package that has them",
+        against: |c| joined(&resolve::firmware(c.facts, c.manifest).some),
     },
     Check {
         code: "network-gateway",

@@ -1,5 +1,8 @@
-//! Enough of grub.cfg to know what GRUB will boot by default: the first menu entry's kernel,
-//! parameters and initrd, as grub-mkconfig writes them.
+//! What GRUB boots by default, by its grub.cfg and its environment block: kernel, parameters and
+//! initrds of the entry that is chosen when nobody touches a key. GRUB's `grub-core/normal/menu.c`.
+
+use crate::grub::environment;
+use crate::grub::script::{Item, Script};
 
 /// What a menu entry boots. Paths are as GRUB sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,52 +25,90 @@ impl BootEntry {
     }
 }
 
-/// The first menu entry that loads a Linux kernel.
-pub fn first_entry(text: &str) -> Option<BootEntry> {
-    let mut entry: Option<BootEntry> = None;
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("linux" | "linux16" | "linuxefi") if entry.is_none() => {
-                entry = Some(BootEntry {
-                    kernel: words.next()?.to_owned(),
-                    parameters: words.map(str::to_owned).collect(),
-                    initrds: Vec::new(),
-                });
-            }
-            Some("initrd" | "initrd16" | "initrdefi") => {
-                if let Some(entry) = &mut entry {
-                    entry.initrds.extend(words.map(str::to_owned));
-                }
-            }
-            Some("}") if entry.is_some() => break,
-            _ => {}
+/// Why it is not known what GRUB boots.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoDefault {
+    /// There is nothing to boot.
+    #[error("the menu is empty")]
+    NoEntries,
+    /// The entry that is booted starts something else.
+    #[error("the entry that GRUB boots, {0:?}, loads no Linux kernel")]
+    NoLinux(String),
+    /// Menus within menus without an end.
+    #[error("the submenus go deeper than {MENUS}")]
+    TooDeep,
+}
+
+/// How many menus may lie within each other.
+const MENUS: usize = 8;
+
+/// The entry that GRUB boots when nobody touches a key: the one that `default` names, by number, by
+/// title or by id, through submenus (`1>2`), or else the first. `environment` is the environment
+/// block (`grubenv`), or nothing.
+pub fn default_entry(text: &str, environment: &[u8]) -> Result<BootEntry, NoDefault> {
+    let mut script = Script::new(environment::variables(environment));
+    script.run(text);
+    let mut default = script.variables.get("default").cloned().unwrap_or_default();
+    for _ in 0..MENUS {
+        let menu = std::mem::take(&mut script.menu);
+        let (at, rest) = choose(&menu, &default);
+        let item = menu.get(at).ok_or(NoDefault::NoEntries)?;
+        script.run_block(&item.block);
+        if item.is_submenu {
+            default = rest;
+            continue;
         }
+        return linux(&script.loads).ok_or_else(|| NoDefault::NoLinux(item.title.clone()));
     }
-    entry
+    Err(NoDefault::TooDeep)
+}
+
+/// Which item of a menu, and what is left for the menu below it. What names nothing is the first, as
+/// GRUB has it.
+fn choose(menu: &[Item], default: &str) -> (usize, String) {
+    let (first, rest) = split(default);
+    let digits = first.len() - first.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number = first[digits..]
+        .trim()
+        .is_empty()
+        .then(|| first[..digits].parse().ok());
+    let named = || {
+        let is = |name: &str| name == first;
+        menu.iter()
+            .position(|item| is(&item.title) || item.id.as_deref().is_some_and(is))
+    };
+    let at: Option<usize> = number.flatten().or_else(named);
+    (at.filter(|&at| at < menu.len()).unwrap_or(0), rest)
+}
+
+/// At the first `>`; a doubled one is a letter of a title.
+fn split(default: &str) -> (String, String) {
+    let mut first = String::new();
+    let mut rest = default.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == '>' && rest.next_if_eq(&'>').is_none() {
+            return (first, rest.collect());
+        }
+        first.push(c);
+    }
+    (first, String::new())
+}
+
+/// What the last `linux` of an entry loads, and every initrd.
+fn linux(loads: &[Vec<String>]) -> Option<BootEntry> {
+    let is = |words: &&Vec<String>, kind: &str| words.first().is_some_and(|w| w.starts_with(kind));
+    let mut words = loads.iter().rfind(|w| is(w, "linux"))?.iter().skip(1);
+    Some(BootEntry {
+        kernel: words.next()?.clone(),
+        parameters: words.cloned().collect(),
+        initrds: loads
+            .iter()
+            .filter(|w| is(w, "initrd"))
+            .flat_map(|w| w.iter().skip(1).cloned())
+            .collect(),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = "set default=\"0\"\nmenuentry 'Debian GNU/Linux' --class debian {\n\tload_video\n\
-        \tsearch --no-floppy --fs-uuid --set=root 1234\n\techo 'Loading …'\n\
-        \tlinux\t/boot/vmlinuz-6.12 root=UUID=1234 ro  console=ttyS0\n\tinitrd\t/boot/initrd.img-6.12\n}\n\
-        menuentry 'old' {\n linux /boot/vmlinuz-5 root=/dev/sda1\n}\n";
-
-    #[test]
-    fn finds_what_boots_by_default() {
-        let entry = first_entry(TEXT).unwrap();
-        assert_eq!(entry.kernel, "/boot/vmlinuz-6.12");
-        assert_eq!(entry.root(), Some("UUID=1234"));
-        assert_eq!(entry.initrds, ["/boot/initrd.img-6.12"]);
-    }
-
-    #[test]
-    fn no_entry_is_no_entry() {
-        assert_eq!(first_entry("menuentry 'x' {\n}\n"), None);
-        assert_eq!(first_entry("linux"), None);
-        assert_eq!(first_entry(""), None);
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

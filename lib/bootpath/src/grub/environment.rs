@@ -1,6 +1,8 @@
 //! GRUB's environment block (`grubenv`): variables that outlive a boot, 1024 bytes that GRUB itself
 //! overwrites in place. GRUB's manual, "Environment block".
 
+use std::collections::BTreeMap;
+
 /// Bytes of a block.
 pub const SIZE: usize = 1024;
 
@@ -40,6 +42,28 @@ pub fn value<'a>(block: &'a [u8], name: &str) -> Option<&'a [u8]> {
     lines(block)
         .ok()?
         .find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// Every variable, with the backslashes of its value resolved; none where this is no such block. What
+/// is not UTF-8 is left out.
+pub fn variables(block: &[u8]) -> BTreeMap<String, String> {
+    let Ok(lines) = lines(block) else {
+        return BTreeMap::new();
+    };
+    lines
+        .filter(|line| !line.starts_with(b"#"))
+        .filter_map(|line| std::str::from_utf8(line).ok()?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), unescape(value)))
+        .collect()
+}
+
+fn unescape(value: &str) -> String {
+    let mut out = String::new();
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
+        out.extend(if c == '\\' { rest.next() } else { Some(c) });
+    }
+    out
 }
 
 /// Whether the block holds no variable at all.

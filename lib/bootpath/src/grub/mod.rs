@@ -11,4 +11,5 @@ pub mod embed;
 pub mod environment;
 pub mod once;
 pub mod one_shot;
+pub mod script;
 pub mod staged;

@@ -23,11 +23,15 @@ pub struct Condition {
     pub root_features: Option<Ext4Features>,
     /// The health of every disk, as it tells itself; the root's comes first.
     pub disks: Vec<DiskHealth>,
+    /// What is known of how the running kernel was started.
+    pub started: Started,
     /// The loader in the root disk's master boot record, where it is a known one other than GRUB 2.
     pub other_loader: Option<String>,
     /// Sectors (512 bytes) of the root disk's BIOS boot partition; `None` without one, or without a
     /// GUID partition table.
     pub bios_boot_sectors: Option<u64>,
+    /// Sectors (512 bytes) of the root's disk that the BIOS says it reads; `None` where it does not.
+    pub firmware_reach: Option<u64>,
     /// Mounts that do not answer, by where they are.
     pub silent_mounts: Vec<String>,
     /// What is exported by NFS, as `path to clients`.
@@ -51,6 +55,19 @@ pub struct Condition {
     pub spared: Occupied,
     /// Mounts and swap areas with layers between them and their disks.
     pub layers: Vec<Layer>,
+}
+
+/// How the running kernel was started, by its own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Started {
+    /// `kernel.bootloader_type`: the number that its loader gave it, and in the low four bits the
+    /// loader's version. Linux boot protocol, `type_of_loader`.
+    pub loader: Option<u32>,
+    /// `BOOT_IMAGE=` on its command line: the kernel's file, as its loader calls it.
+    pub image: Option<String>,
+    /// There is a file of that name on the root filesystem.
+    pub image_on_root: bool,
 }
 
 /// A disk and what it tells about itself.

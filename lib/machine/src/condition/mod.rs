@@ -21,9 +21,9 @@ use formats::measure::Occupied;
 
 use crate::answers;
 use crate::processes::Process;
-use bootpath::{other_loader, secure_boot};
+use bootpath::{other_loader, secure_boot, started};
 use storage::mounts::Mount;
-use storage::{block, ext4, gpt, mbr, mounts};
+use storage::{block, edd, ext4, gpt, mbr, mounts};
 use storage::{disk_health, layers, swaps};
 
 /// Reads it. `probe` makes the command that probes one mount, [`answers::probe`].
@@ -51,9 +51,11 @@ pub fn read(
         root_read_only: mounts::at(mounts, Path::new("/")).is_some_and(|m| !m.writable),
         root_features: root.and_then(|root| features(&root.device)),
         disks: disk_health::read(root.map(|r| r.disk.as_str())),
+        started: started::read(),
         other_loader: head
             .as_deref()
             .and_then(|head| other_loader::name(head, active_sector(root, head).as_deref())),
+        firmware_reach: root.and_then(|root| edd::reach(root.identity.disk_signature)),
         bios_boot_sectors: head.as_deref().and_then(gpt::bios_boot_sectors),
         exports: exports::read(Path::new("/")),
         packages: packages::signs(Path::new("/"), processes),

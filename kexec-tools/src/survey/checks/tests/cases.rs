@@ -2,12 +2,13 @@
 
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OpenDirectory, OutsideLinks,
-    Place, Root, Swap, Unkept, UnkeptWay, Weight, WipedTargets,
+    Place, Root, Started, Swap, Unkept, UnkeptWay, Weight, WipedTargets,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
 use formats::manifest::Manifest;
 use formats::payload::DirectoryLink;
+use formats::payload_drivers::DriverFirmware;
 
 use crate::survey::plain_machine::{accounts, link, measure, wireguard, MIB};
 
@@ -73,6 +74,16 @@ pub(super) fn bind(facts: &mut Facts, shows: &str, target: &str) {
     });
 }
 
+fn firmware(image: &mut Manifest, driver: &str, there: &[&str], missing: &[&str]) {
+    let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let drivers = image.payload_drivers.as_mut().unwrap();
+    drivers.firmware.push(DriverFirmware {
+        driver: driver.into(),
+        there: own(there),
+        missing: own(missing),
+    });
+}
+
 pub(super) fn open(facts: &mut Facts, path: &str, service: bool) {
     place(facts, path, MIB);
     facts.written.open.push(OpenDirectory {
@@ -132,9 +143,27 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("partition-table", |f, _| root(f).table = "gpt".into()),
     ("partition-table", |f, _| root(f).gap_has_room = false),
     ("root-driver", |f, _| f.root_drivers.push("cciss".into())),
+    ("root-driver", |f, i| {
+        f.root_drivers.push("ahci".into());
+        i.kernel.drivers.push("ahci".into());
+    }),
     ("boot-disk", |f, _| root(f).grub_on_disk = false),
     ("boot-disk", |f, _| {
-        root(f).grub_elsewhere = vec!["/dev/vdb".into()];
+        root(f).loaders_elsewhere = vec!["LILO on /dev/vdb".into()];
+    }),
+    ("firmware-reach", |f, _| {
+        f.condition.firmware_reach = Some(1_000_000);
+    }),
+    ("firmware-silent", |f, _| {
+        root(f).identity.sectors = 1 << 31;
+    }),
+    ("booted", |f, _| f.condition.started.image_on_root = false),
+    ("booted", |f, _| f.condition.started.loader = Some(0xb0)),
+    ("booted", |f, _| {
+        f.condition.started = Started {
+            loader: Some(0xd0),
+            ..Started::default()
+        };
     }),
     ("watchdog", |f, _| f.watchdogs = vec!["watchdog0".into()]),
     ("separate-mounts", |f, _| {
@@ -214,6 +243,19 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("network-kind", |f, _| f.network.links.push(wireguard())),
     ("network-driver", |f, _| {
         f.network.links[0].driver = Some("tulip".into());
+    }),
+    ("network-driver", |f, i| {
+        f.network.links[0].driver = Some("tulip".into());
+        i.kernel.drivers.push("tulip".into());
+    }),
+    ("firmware-files", |_, i| {
+        firmware(i, "virtio_net", &[], &["virtio/card.bin"]);
+    }),
+    ("firmware-files", |_, i| {
+        firmware(i, "virtio_blk", &[], &["virtio/disk.bin"]);
+    }),
+    ("firmware-some", |_, i| {
+        firmware(i, "virtio_net", &["virtio/new.bin"], &["virtio/old.bin"]);
     }),
     ("network-gateway", |f, _| f.gateways[0].answers = false),
     ("accounts", |f, _| {

@@ -2,6 +2,7 @@
 
 use formats::entry::{Entry, KexecCall};
 use formats::facts::{Facts, InitSystem};
+use formats::manifest::Manifest;
 use formats::plan::PayloadAt;
 use plan::resolve;
 use plan::resolve::Choices;
@@ -42,13 +43,17 @@ pub const WISHED: &[(&str, Entry, Change)] = &[
 ];
 
 fn refused_with(facts: &Facts, entry: Option<Entry>) -> Vec<String> {
+    refused_by(facts, &image(), entry)
+}
+
+fn refused_by(facts: &Facts, image: &Manifest, entry: Option<Entry>) -> Vec<String> {
     let choices = Choices {
         entry,
         ..Choices::default()
     };
     let findings = ask_all(&Context {
         facts,
-        manifest: &image(),
+        manifest: image,
         sizes: SIZES,
         choices: &choices,
         forced: &[],
@@ -71,11 +76,24 @@ fn an_entry_that_cannot_be_taken_is_refused_only_where_it_was_asked_for() {
     }
 }
 
+/// The old kernel drives the card in the RAM environment, and then the new OS is alone with it.
 #[test]
-fn a_takeover_needs_no_network_driver_of_the_image() {
+fn a_takeover_needs_the_network_driver_in_the_payload_alone() {
     let mut facts = machine();
     facts.network.links[0].driver = Some("tulip".into());
-    assert_eq!(refused_with(&facts, Some(Entry::Takeover)), [""; 0]);
+    assert_eq!(
+        refused_with(&facts, Some(Entry::Takeover)),
+        ["network-driver"]
+    );
+    let mut image = image();
+    let own = image.payload_drivers.as_mut().unwrap();
+    own.modules.push("tulip".into());
+    let refused = |image: &Manifest, entry| refused_by(&facts, image, Some(entry));
+    assert_eq!(refused(&image, Entry::Takeover), [""; 0]);
+    assert_eq!(refused(&image, Entry::Kexec), ["network-driver"]);
+    // Images of releases that did not look.
+    image.payload_drivers = None;
+    assert_eq!(refused(&image, Entry::Takeover), [""; 0]);
 }
 
 #[test]
