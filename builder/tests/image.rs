@@ -4,6 +4,7 @@ mod program;
 mod small_os;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -136,10 +137,10 @@ fn initramfs(image: &[u8]) -> BTreeMap<String, Vec<u8>> {
 /// A module that names firmware.
 fn module_with_firmware(names: &[&str]) -> Vec<u8> {
     const STRINGS: &[u8] = b"\0.shstrtab\0.modinfo\0";
-    let modinfo: String = names
-        .iter()
-        .map(|name| format!("firmware={name}\0"))
-        .collect();
+    let mut modinfo = String::new();
+    for name in names {
+        let _ = write!(modinfo, "firmware={name}\0");
+    }
     let mut bytes = elf(62);
     bytes.extend_from_slice(STRINGS);
     bytes.extend_from_slice(modinfo.as_bytes());
@@ -173,7 +174,7 @@ fn firmware_that_drivers_name_is_recorded_and_put_in() {
     write(&os.root().join(over), elf(62));
     let dep = os.root().join(format!("lib/modules/{KERNEL}/modules.dep"));
     let mut text = fs::read_to_string(&dep).unwrap();
-    text += &format!("kernel/drivers/net/over.ko: kernel/{NVME}\n");
+    let _ = writeln!(text, "kernel/drivers/net/over.ko: kernel/{NVME}");
     write(&dep, text);
     write(&os.root().join("lib/firmware/nvme/plain.fw"), "plain");
     let packed = zstd::encode_all(&b"packed"[..], 1).unwrap();

@@ -182,7 +182,9 @@ mod tests {
             let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
             if path.is_dir() && !["tests", "target", "fuzz"].contains(&name.as_str()) {
                 sources(&path, found);
-            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+            } else if Path::new(&*name).extension().is_some_and(|e| e == "rs")
+                && !name.ends_with("tests.rs")
+            {
                 found.push(path);
             }
         }

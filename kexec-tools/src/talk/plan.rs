@@ -231,10 +231,10 @@ fn identity(t: &mut Page, plan: &Plan) {
         identity.files.iter().for_each(|file| new_file(t, file));
     }
     if !identity.root_options.is_empty() {
-        let _ = writeln!(
+        list(
             t,
-            "\nOptions of the root in fstab\n  {}",
-            identity.root_options.join(",")
+            "Options of the root in fstab",
+            &[identity.root_options.join(",")],
         );
     }
     list(t, "Added to fstab", &identity.fstab);

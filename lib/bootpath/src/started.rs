@@ -20,10 +20,8 @@ pub fn read() -> Started {
 
 /// The last one counts where there are several.
 fn image(cmdline: &str) -> Option<String> {
-    let words = cmdline.split_whitespace().rev();
-    let image = words
-        .filter_map(|word| word.strip_prefix("BOOT_IMAGE="))
-        .next();
+    let mut words = cmdline.split_whitespace().rev();
+    let image = words.find_map(|word| word.strip_prefix("BOOT_IMAGE="));
     image.filter(|image| !image.is_empty()).map(str::to_owned)
 }
 

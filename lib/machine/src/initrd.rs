@@ -162,7 +162,7 @@ const FILE_SIZE_AT: usize = 54;
 const NAME_SIZE_AT: usize = 94;
 /// The name behind the last entry.
 const END: &[u8] = b"TRAILER!!!";
-/// Names are paths, so PATH_MAX.
+/// Names are paths, so `PATH_MAX`.
 const NAME_MAX: u64 = 4096;
 
 /// Walks one archive to its end.
@@ -235,7 +235,7 @@ fn note(name: &str, contents: &mut Contents) {
     let Some((release, file)) = inner.split_once('/') else {
         return;
     };
-    if file.ends_with(".ko") || file.contains(".ko.") {
+    if format!("{file}.").contains(".ko.") {
         let modules = contents.modules.entry(release.to_owned()).or_default();
         modules.insert(name_of(file));
     }

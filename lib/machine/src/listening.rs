@@ -1,4 +1,4 @@
-//! Which sockets listen to the outside: /proc/net/tcp and its kin, proc_net(5), with the processes
+//! Which sockets listen to the outside: /proc/net/tcp and its kin, `proc_net(5)`, with the processes
 //! that have them open.
 //!
 //! Left out is what nobody outside can reach, on loopback, and what is no service: UDP ports that the
@@ -88,7 +88,7 @@ fn is_outside(socket: &Socket, protocol: Protocol, handed_out: &RangeInclusive<u
     socket.port != 0 && !socket.address.is_loopback() && !asks
 }
 
-/// A line of proc_net(5): number, local address, remote address, state, …, inode in the tenth field.
+/// A line of `proc_net(5)`: number, local address, remote address, state, …, inode in the tenth field.
 fn parse_line(line: &str) -> Option<Socket> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (address, port) = fields.get(1)?.split_once(':')?;
@@ -120,7 +120,7 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Two numbers, as in ip_local_port_range.
+/// Two numbers, as in `ip_local_port_range`.
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let mut numbers = text.split_whitespace().map(str::parse);
     Some(numbers.next()?.ok()?..=numbers.next()?.ok()?)

@@ -6,7 +6,7 @@
 //! it does not know it passes over in silence, and the options of a kind of link that has none in
 //! requests with them: what was made is then not what was asked for. [`options`] mends that.
 //!
-//! Numbers are from linux/if_link.h, if_addr.h, rtnetlink.h, fib_rules.h, neighbour.h of Linux 3.2;
+//! Numbers are from `linux/if_link.h`, `if_addr.h`, `rtnetlink.h`, `fib_rules.h`, `neighbour.h` of Linux 3.2;
 //! versions from the history of these files.
 //!
 //! [`options`]: super::options

@@ -5,6 +5,8 @@
 
 mod places;
 
+use std::fmt::Write as _;
+
 use std::cmp::Reverse;
 
 use formats::accounts::AccountPlan;
@@ -150,7 +152,7 @@ pub fn headline(gone: &Gone) -> Option<String> {
         .map(|p| p.path.as_str())
         .collect();
     if !open.is_empty() {
-        line += &format!("; in use now: {}", named(&open));
+        let _ = write!(line, "; in use now: {}", named(&open));
     }
     let people: Vec<&str> = gone
         .people
@@ -158,7 +160,7 @@ pub fn headline(gone: &Gone) -> Option<String> {
         .filter_map(|p| p.split(',').next())
         .collect();
     if !people.is_empty() {
-        line += &format!("; without a home then: {}", named(&people));
+        let _ = write!(line, "; without a home then: {}", named(&people));
     }
     Some(line)
 }

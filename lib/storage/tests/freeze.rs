@@ -34,6 +34,9 @@ fn takes_writes(mounted: &Path, round: u32) -> bool {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+    // It cannot be waited for: it stays until the filesystem is thawed.
+    let _ = write.kill();
+    std::mem::forget(write);
     false
 }
 

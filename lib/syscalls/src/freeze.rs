@@ -106,9 +106,9 @@ fn close_others(file: RawFd) {
     let range = |first: RawFd, last: u32| {
         // SAFETY: the numbers are those of descriptors of this process, which is a child that uses
         // none of them.
-        unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, last, 0) == 0 }
+        unsafe { libc::syscall(libc::SYS_close_range, first.cast_unsigned(), last, 0) == 0 }
     };
-    let below = file == 0 || range(0, (file - 1) as u32);
+    let below = file == 0 || range(0, (file - 1).cast_unsigned());
     if below && range(file + 1, u32::MAX) {
         return;
     }

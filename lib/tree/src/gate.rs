@@ -148,8 +148,7 @@ impl Gate {
             file.sync_all().map_err(failed)?;
         }
         drop(file);
-        self.name(dir.as_fd(), &temporary, &name, durable)
-            .map_err(|e| failed(e.into()))
+        Self::name(dir.as_fd(), &temporary, &name, durable).map_err(|e| failed(e.into()))
     }
 
     /// Puts a link in the place of what stood there, in the same way.
@@ -159,13 +158,11 @@ impl Gate {
         let failed = |e: Errno| TreeError::io("link", path, e);
         let temporary = temporary(dir.as_fd(), &name).map_err(failed)?;
         rustix::fs::symlinkat(to, &dir, &temporary).map_err(failed)?;
-        self.name(dir.as_fd(), &temporary, &name, Durable::Now)
-            .map_err(failed)
+        Self::name(dir.as_fd(), &temporary, &name, Durable::Now).map_err(failed)
     }
 
     /// The rename is on the disk when the directory is: without that the old file would come back.
     fn name(
-        &self,
         dir: BorrowedFd<'_>,
         temporary: &CStr,
         name: &CStr,
@@ -188,24 +185,22 @@ impl Gate {
         for (end, name) in components(path) {
             let name = c_name(name, path)?;
             let so_far = &path[..end];
-            here = match self.step(here.as_fd(), &name, so_far)? {
-                Some(next) => next,
-                None => {
-                    if matches!(self.fate(so_far), Fate::Kept) {
-                        return Err(kept(so_far));
-                    }
-                    rustix::fs::mkdirat(&here, &name, DIRECTORY_MODE)
-                        .map_err(|e| TreeError::io("make directory", so_far, e))?;
-                    // The mode that the process withholds bits of.
-                    outcome = Directory::Made;
-                    let made = self
-                        .step(here.as_fd(), &name, so_far)?
-                        .ok_or_else(|| TreeError::io("open", so_far, Errno::NOENT))?;
-                    rustix::fs::fchmod(&made, DIRECTORY_MODE)
-                        .map_err(|e| TreeError::io("set the mode of", so_far, e))?;
-                    made
-                }
-            };
+            if let Some(next) = self.step(here.as_fd(), &name, so_far)? {
+                here = next;
+                continue;
+            }
+            if matches!(self.fate(so_far), Fate::Kept) {
+                return Err(kept(so_far));
+            }
+            rustix::fs::mkdirat(&here, &name, DIRECTORY_MODE)
+                .map_err(|e| TreeError::io("make directory", so_far, e))?;
+            outcome = Directory::Made;
+            here = self
+                .step(here.as_fd(), &name, so_far)?
+                .ok_or_else(|| TreeError::io("open", so_far, Errno::NOENT))?;
+            // The mode that the process withholds bits of.
+            rustix::fs::fchmod(&here, DIRECTORY_MODE)
+                .map_err(|e| TreeError::io("set the mode of", so_far, e))?;
         }
         Ok(outcome)
     }
@@ -230,25 +225,19 @@ impl Gate {
             return Ok(Vec::new());
         };
         let mut left = Vec::new();
-        let names = match name.to_bytes().strip_prefix(b"*") {
-            Some(ending) => {
-                let mut names = Names::default();
-                Reader::new()
-                    .each(dir.as_fd(), |name, _| {
-                        if name.to_bytes().ends_with(ending) {
-                            names.push(name);
-                        }
-                        Ok::<(), Errno>(())
-                    })
-                    .map_err(|e| TreeError::io("list", split(path).0, e))?;
-                names
-            }
-            None => {
-                let mut names = Names::default();
-                names.push(&name);
-                names
-            }
-        };
+        let mut names = Names::default();
+        if let Some(ending) = name.to_bytes().strip_prefix(b"*") {
+            Reader::new()
+                .each(dir.as_fd(), |name, _| {
+                    if name.to_bytes().ends_with(ending) {
+                        names.push(name);
+                    }
+                    Ok::<(), Errno>(())
+                })
+                .map_err(|e| TreeError::io("list", split(path).0, e))?;
+        } else {
+            names.push(&name);
+        }
         for name in (0..names.len()).filter_map(|at| names.get(at)) {
             let full = join(split(path).0, name.to_bytes());
             let stat = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -215,10 +215,9 @@ fn tree(
                 Ok::<_, Errno>(())
             });
             match read {
-                Ok(()) => {}
-                Err(Errno::OVERFLOW) => return Ok(false),
                 // A directory that was removed meanwhile reads as ENOENT.
-                Err(Errno::NOENT) => {}
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::OVERFLOW) => return Ok(false),
                 Err(_) => whole = false,
             }
             *descent.state() = Some(directories);

@@ -15,12 +15,12 @@ fn gate(disk: &Disk, lookup: Lookup, kept: &[&str]) -> Gate {
 }
 
 #[track_caller]
-fn assert_kept<T: std::fmt::Debug>(result: Result<T, TreeError>) {
+fn assert_kept<T: std::fmt::Debug>(result: &Result<T, TreeError>) {
     assert!(matches!(result, Err(TreeError::Kept { .. })), "{result:?}");
 }
 
 #[track_caller]
-fn assert_obstacle<T: std::fmt::Debug>(result: Result<T, TreeError>) {
+fn assert_obstacle<T: std::fmt::Debug>(result: &Result<T, TreeError>) {
     assert!(
         matches!(result, Err(TreeError::Obstacle { .. })),
         "{result:?}"
@@ -41,15 +41,15 @@ fn nothing_of_a_kept_path_is_touched_whatever_is_asked() {
             lookup,
             &["/etc/netplan", "/etc/ssh/key", "/srv/shop"],
         );
-        assert_kept(gate.write("/etc/netplan/50.yaml", b"x", 0o644));
-        assert_kept(gate.write("/etc/netplan/new", b"x", 0o644));
-        assert_kept(gate.write("/etc/ssh/key", b"x", 0o644));
-        assert_kept(gate.write("/srv", b"x", 0o644));
-        assert_kept(gate.link("/etc/ssh/key", "/etc/other.yaml"));
-        assert_kept(gate.remove("/etc/netplan/50.yaml"));
-        assert_kept(gate.remove_tree("/etc/netplan"));
-        assert_kept(gate.remove_tree("/etc"));
-        assert_kept(gate.make_directories("/srv/shop/backup/daily"));
+        assert_kept(&gate.write("/etc/netplan/50.yaml", b"x", 0o644));
+        assert_kept(&gate.write("/etc/netplan/new", b"x", 0o644));
+        assert_kept(&gate.write("/etc/ssh/key", b"x", 0o644));
+        assert_kept(&gate.write("/srv", b"x", 0o644));
+        assert_kept(&gate.link("/etc/ssh/key", "/etc/other.yaml"));
+        assert_kept(&gate.remove("/etc/netplan/50.yaml"));
+        assert_kept(&gate.remove_tree("/etc/netplan"));
+        assert_kept(&gate.remove_tree("/etc"));
+        assert_kept(&gate.make_directories("/srv/shop/backup/daily"));
         assert_eq!(
             gate.remove_matching("/etc/netplan/*.yaml").unwrap(),
             ["/etc/netplan/50.yaml"]
@@ -92,13 +92,13 @@ fn no_link_is_followed_and_no_mount_is_crossed() {
         let gate = gate(&disk, lookup, &[]);
         for way in ["/srv/customer/out", "/etc", "/mnt"] {
             let at = |name: &str| format!("{way}/{name}");
-            assert_obstacle(gate.write(&at("a.yaml"), b"x", 0o644));
-            assert_obstacle(gate.link(&at("l"), "x"));
-            assert_obstacle(gate.remove(&at("a.yaml")));
-            assert_obstacle(gate.remove_matching(&at("*.yaml")));
-            assert_obstacle(gate.make_directories(&at("new")));
-            assert_obstacle(gate.remove_tree(&at("x")));
-            assert_obstacle(gate.remove_tree(way));
+            assert_obstacle(&gate.write(&at("a.yaml"), b"x", 0o644));
+            assert_obstacle(&gate.link(&at("l"), "x"));
+            assert_obstacle(&gate.remove(&at("a.yaml")));
+            assert_obstacle(&gate.remove_matching(&at("*.yaml")));
+            assert_obstacle(&gate.make_directories(&at("new")));
+            assert_obstacle(&gate.remove_tree(&at("x")));
+            assert_obstacle(&gate.remove_tree(way));
         }
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
         assert_eq!(fs::read_to_string(mount.join("a.yaml")).unwrap(), "theirs");

@@ -11,7 +11,7 @@ use reroot_tests::reinstall::{reinstall, IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::snapshot::running_old_server;
 use reroot_tests::vm::USUAL_MEMORY_MIB;
 
-const MAKE: &str = r#"
+const MAKE: &str = r"
 set -e
 for i in $(seq 100); do [ -e /dev/vdb ] && break; sleep 0.1; done
 mkfs.ext4 -q -L archive /dev/vdb
@@ -33,7 +33,7 @@ chattr +i /srv/backup/daily.0/immutable
 systemd-run --unit=busy sh -c 'cd /home/alice; while :; do
     mkdir -p t/a/b; touch t/a/b/1 t/2; ln -sf 2 t/3; mv t u; rm -rf u t; done'
 sync
-"#;
+";
 
 #[test]
 fn a_machine_in_use_with_mounts_below_its_kept_paths_is_reinstalled_and_mounts_them_again(

@@ -107,7 +107,7 @@ mod tests {
     fn what_is_being_loaded_is_waited_for_and_nothing_is_loaded_behind_that() {
         let loading = WANTED.lock().unwrap();
         let taken_back = std::thread::spawn(|| {
-            wait_for_load(Duration::from_secs(60));
+            wait_for_load(Duration::from_mins(1));
             Instant::now()
         });
         std::thread::sleep(Duration::from_millis(300));

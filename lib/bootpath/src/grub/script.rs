@@ -242,13 +242,12 @@ impl Script {
             ["!", rest @ ..] => !self.holds(rest),
             [left, "=" | "==", right] => left == right,
             [left, "!=", right] => left != right,
-            ["-n", text] => !text.is_empty(),
+            ["-n", text] | [text] => !text.is_empty(),
             ["-z", text] => text.is_empty(),
             ["-s" | "-f" | "-e", path] => {
                 path.ends_with("/grubenv") && !self.environment.is_empty()
             }
-            ["-d", _] => false,
-            [text] => !text.is_empty(),
+            // Directories are not known here (`-d`), nor is what GRUB does not know either.
             _ => false,
         }
     }
