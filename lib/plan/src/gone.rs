@@ -1,7 +1,7 @@
 //! What is written on a machine and will be gone: what a careful colleague would ask about before.
 //!
 //! The facts say what was found; here it is decided which of it goes, what it is, and in which order
-//! it is told. [`places`] knows where services put their data, and what every OS has of its own.
+//! it is told. `places.rs` knows where services put their data, and what every OS has of its own.
 
 mod places;
 
