@@ -3,7 +3,7 @@
 //! program that looks for them goes on without.
 //!
 //! System calls are in [`floor`](crate::floor), rtnetlink's attributes in
-//! `machine/src/network/floor.rs`. After kexec and the boot loader the init runs on the image's own
+//! `lib/network/src/floor.rs`. After kexec and the boot loader the init runs on the image's own
 //! kernel; in a takeover it runs on the old one, and so everything of it counts here.
 //!
 //! Versions are from the kernel's history and the manual pages proc(5), sysfs(5) and `ioctl_*(2)`.
@@ -83,9 +83,11 @@ pub const FILES: &[Need] = &[
     need("/proc/*/mem", OLD, Optional("the check `takeover` refuses")),
     need("/proc/*/ns/mnt", (3, 8), Optional("that PID 1 has the same mounts shows when it is taken over")),
     need("/proc/*/root", OLD, Needed),
+    need("/proc/*/schedstat", OLD, Optional("CONFIG_SCHEDSTATS: turns on the processor are not counted")),
     need("/proc/*/stack", OLD, NotNeeded),
     need("/proc/*/stat", OLD, Needed),
     need("/proc/*/status", OLD, Needed),
+    need("/proc/sys/kernel/bootloader_type", OLD, Optional("what started the kernel is told by BOOT_IMAGE alone")),
     need("/proc/sys/kernel/core_pattern", OLD, Optional("nobody has changed it")),
     need("/proc/sys/kernel/hostname", OLD, Needed),
     need("/proc/sys/kernel/hung_task_panic", OLD, Optional("CONFIG_DETECT_HUNG_TASK: nothing panics")),
@@ -96,6 +98,7 @@ pub const FILES: &[Need] = &[
     need("/proc/sys/kernel/random/boot_id", OLD, Needed),
     need("/proc/sys/kernel/sysrq", OLD, Optional("CONFIG_MAGIC_SYSRQ: reboot(2) alone")),
     need("/proc/sys/kernel/yama/ptrace_scope", (3, 4), Optional("nobody has forbidden ptrace by it")),
+    need("/proc/sys/net/ipv4/ip_local_port_range", OLD, Optional("Linux's usual range")),
     need("/proc/sys/net/ipv6/conf/*/*", OLD, Optional("there is no IPv6")),
     need("/proc/sys/vm/overcommit_memory", OLD, Needed),
     need("/proc/sys/vm/panic_on_oom", OLD, Needed),
@@ -114,6 +117,7 @@ pub const FILES: &[Need] = &[
     need("/sys/dev/block/*", OLD, Needed),
     need("/sys/dev/block/*/loop/backing_file", (2, 6), Optional("there are no loop devices")),
     need("/sys/devices", OLD, Needed),
+    need("/sys/firmware/edd", OLD, Optional("CONFIG_EDD: how far the firmware reads is not known, and the plan says so")),
     need("/sys/firmware/efi/*", OLD, Optional("the machine was started by a BIOS")),
     need("/sys/firmware/efi/efivars/*", (3, 10), Optional("/sys/firmware/efi/vars")),
     need("/sys/firmware/efi/vars/*/data", OLD, Optional("Secure Boot is not told")),

@@ -105,6 +105,8 @@ impl SmallOs {
             ("etc/ssh/ssh_host_rsa_key", b"secret".to_vec()),
             ("usr/bin/grub-mkimage", MKIMAGE.to_vec()),
             ("bin/busybox", fs::read("/bin/busybox").unwrap()),
+            // Linked with nothing, as a checker may be.
+            ("sbin/e2fsck", fs::read("/bin/busybox").unwrap()),
             ("usr/sbin/grub-mkconfig", b"".to_vec()),
             ("usr/sbin/update-grub", b"".to_vec()),
             ("usr/lib/grub/i386-pc/moddep.lst", b"".to_vec()),
@@ -143,7 +145,7 @@ impl SmallOs {
         fs::set_permissions(root.join("bin/busybox"), Permissions::from_mode(0o755)).unwrap();
         let mkimage = root.join("usr/bin/grub-mkimage");
         fs::set_permissions(mkimage, Permissions::from_mode(0o755)).unwrap();
-        fs::create_dir(root.join("sbin")).unwrap();
+        fs::create_dir_all(root.join("sbin")).unwrap();
         // An absolute link, as older releases have it: it must be read as one within the tree.
         symlink("/usr/lib/systemd/systemd", root.join("sbin/init")).unwrap();
         for folder in ["proc", "sys", "dev", "run", "tmp"] {

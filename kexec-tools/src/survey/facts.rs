@@ -14,7 +14,7 @@ use formats::identity::Home;
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, listening, meminfo, os_release, processes};
-use storage::{block, mounts, root};
+use storage::{block, mounts};
 
 use crate::run_directory;
 use crate::survey::chain::chain;
@@ -30,7 +30,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
     let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
-    let (root, root_unknown) = match root::describe() {
+    let (root, root_unknown) = match bootpath::root::describe() {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
@@ -104,7 +104,7 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
     facts.mounts = other_mounts(&mounts);
     facts.written.open = written::open(&processes, &mounts);
     facts.watchdogs = watchdogs();
-    (facts.root, facts.root_unknown) = match root::describe() {
+    (facts.root, facts.root_unknown) = match bootpath::root::describe() {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };

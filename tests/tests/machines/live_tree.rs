@@ -1,17 +1,18 @@
 //! A machine that is used as machines are: a data partition and a bind mount below kept paths, links
-//! between kept trees and out of them, a file with many names, and somebody who makes and removes
-//! files in a kept home all the time.
+//! between kept trees and out of them, a file with many names, options on the root, a customer who
+//! makes and removes files in a kept home all the time, and eight programs that want the processor.
+//! Everything that reroot does goes well there.
 
 use anyhow::{ensure, Result};
 use reroot_tests::confirmed;
 use reroot_tests::disk::Disk;
 use reroot_tests::evidence;
 use reroot_tests::images::image;
-use reroot_tests::reinstall::{reinstall, IMAGE_ON_MACHINE, KEEP};
+use reroot_tests::reinstall::{start_command, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT};
 use reroot_tests::snapshot::running_old_server;
 use reroot_tests::vm::USUAL_MEMORY_MIB;
 
-const MAKE: &str = r"
+const FURNISH: &str = r"
 set -e
 for i in $(seq 100); do [ -e /dev/vdb ] && break; sleep 0.1; done
 mkfs.ext4 -q -L archive /dev/vdb
@@ -30,9 +31,19 @@ for day in 1 2 3 4 5 6 7 8 9; do cp -al /srv/backup/daily.0 /srv/backup/daily.$d
 touch /srv/backup/daily.0/immutable
 ln /srv/backup/daily.0/immutable /opt/outside
 chattr +i /srv/backup/daily.0/immutable
-systemd-run --unit=busy sh -c 'cd /home/alice; while :; do
-    mkdir -p t/a/b; touch t/a/b/1 t/2; ln -sf 2 t/3; mv t u; rm -rf u t; done'
+sed -i 's/errors=remount-ro/errors=remount-ro,noatime/' /etc/fstab
+mount -o remount,noatime /
 sync
+";
+
+/// A boot ends it.
+const BE_BUSY: &str = r"
+set -e
+systemd-run --unit=customer --uid=alice sh -c 'cd /home/alice; while :; do
+    mkdir -p t/a/b; touch t/a/b/1 t/2; ln -sf 2 t/3; mv t u; rm -rf u t; done'
+for number in 1 2 3 4 5 6 7 8; do
+    systemd-run --unit=busy-$number sh -c 'while :; do :; done'
+done
 ";
 
 #[test]
@@ -42,9 +53,10 @@ fn a_machine_in_use_with_mounts_below_its_kept_paths_is_reinstalled_and_mounts_t
     let mut machine = running_old_server("live-tree", USUAL_MEMORY_MIB)?;
     let data = Disk::empty(&machine.file("archive.qcow2"), 64 << 20)?;
     machine.plug_in(&data, "archive")?;
-    machine.script(MAKE)?;
+    machine.script(FURNISH)?;
     machine.copy_to(&image, IMAGE_ON_MACHINE)?;
-    for _ in 0..5 {
+    machine.script(BE_BUSY)?;
+    for _ in 0..2 {
         let check = machine.ssh(&format!("{IMAGE_ON_MACHINE} check {KEEP}"))?;
         ensure!(check.status == 0, "{check:?}");
         for (code, part) in [
@@ -71,12 +83,30 @@ fn a_machine_in_use_with_mounts_below_its_kept_paths_is_reinstalled_and_mounts_t
 
     let kept = ["/srv/shop", "/home/alice/www"];
     let before = evidence::gather(&machine, &kept)?;
-    reinstall(&mut machine, &image, "")?;
+    // Nine programs share the processor until services stop.
+    let limit = machine.patience(LIMIT) * 2;
+    let started = start_command(&machine, "rehearse", "")?;
+    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+    ensure!(outcome == Outcome::Booted, "rehearse: {outcome:?}");
+    let status = machine.expect(&format!("{IMAGE_ON_MACHINE} status --json"))?;
+    ensure!(status.contains("\"rehearsed\""), "{status}");
+    assert_eq!(evidence::gather(&machine, &kept)?, before);
+
+    machine.script(BE_BUSY)?;
+    let started = start_command(&machine, "go", "")?;
+    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+    ensure!(outcome == Outcome::Booted, "go: {outcome:?}");
+    machine.expect("grep trixie /etc/os-release")?;
     confirmed::assert_passed(&machine)?;
     assert_eq!(evidence::gather(&machine, &kept)?, before);
     let mounts = machine
         .expect("findmnt -no SOURCE /srv/shop/archive; findmnt -no FSROOT /home/alice/www")?;
     ensure!(mounts.ends_with("/srv/shop/www\n"), "{mounts}");
+    let options = machine.expect("findmnt -no OPTIONS /")?;
+    ensure!(
+        options.trim().split(',').any(|o| o == "noatime"),
+        "{options}"
+    );
     machine.expect(
         "test $(stat -c %h /srv/backup/daily.9/index.html) = 10
          lsattr /srv/backup/daily.0/immutable | grep -q '^[^ ]*i'
