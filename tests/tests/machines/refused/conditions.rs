@@ -132,6 +132,7 @@ pub fn conditions(machine: &mut Machine) -> Result<()> {
             ("gone", "note"),
             ("keep-binds", "refuse"),
             ("keep-hard-links", "note"),
+            ("keep-symlinks", "note"),
             ("packages", "forced"),
             ("processes", "refuse"),
             ("sessions", "note"),
@@ -148,7 +149,10 @@ pub fn conditions(machine: &mut Machine) -> Result<()> {
 /// the run is broken off, and nobody notices.
 fn gone_stale(machine: &Machine) -> Result<()> {
     machine.expect("echo done >/opt/backup")?;
-    expect(&asked(machine, "")?, &[("gone", "note")])?;
+    expect(
+        &asked(machine, "")?,
+        &[("gone", "note"), ("keep-symlinks", "note")],
+    )?;
     let before = boot_id(machine)?;
     // It goes as soon as the run has begun: the worker has not loaded anything by then.
     let go = machine.ssh(&format!(
@@ -176,7 +180,14 @@ fn a_clock_that_stands(machine: &Machine) -> Result<()> {
         "date -s @$(awk 'NR == 1 { then = $1 } NR == 2 { now = $1 } NR == 3 { print int(now + $1 - then) }' \
          /root/then /root/now /proc/uptime); rm /root/then /root/now",
     )?;
-    expect(&found?, &[("clock", "refuse"), ("gone", "note")])
+    expect(
+        &found?,
+        &[
+            ("clock", "refuse"),
+            ("gone", "note"),
+            ("keep-symlinks", "note"),
+        ],
+    )
 }
 
 /// The kernel finds an error, which it writes into the superblock, and makes the root read-only.
@@ -191,6 +202,7 @@ pub fn errors_of_the_root(machine: &Machine) -> Result<()> {
             ("root-read-only", "refuse"),
             ("root-errors", "refuse"),
             ("gone", "note"),
+            ("keep-symlinks", "note"),
         ],
     )
 }
