@@ -6,9 +6,9 @@
 //! which is the one crate beside it that it may import; of those below, formats and syscalls.
 
 pub mod elsewhere;
-pub mod gap;
 pub mod grub;
 pub mod other_loader;
+pub mod room;
 pub mod root;
 pub mod secure_boot;
 pub mod started;

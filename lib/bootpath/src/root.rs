@@ -10,27 +10,26 @@ use storage::mbr::MBR_SIZE;
 use storage::root::{reading, RootError};
 
 use crate::elsewhere;
-use crate::gap;
 use crate::grub::embed;
+use crate::room::Room;
 
 /// Describes the filesystem that is mounted at `/`, and where GRUB is.
 pub fn describe() -> Result<Root, RootError> {
     let mut root = storage::root::describe()?;
-    let gap = read_gap(Path::new(&root.disk))?;
-    root.gap_has_room = gap.as_deref().is_some_and(embed::has_room);
-    root.grub_on_disk = gap.as_deref().is_some_and(has_grub);
+    if let Some(room) = room(Path::new(&root.disk))? {
+        let sectors = room.sectors();
+        root.room_sectors = sectors.end - sectors.start;
+        root.has_room = embed::has_room(&room);
+        root.grub_on_disk = !embed::sectors_in_use(&room).is_empty();
+    }
     root.loaders_elsewhere = loaders_elsewhere(Path::new(&root.disk))?;
     Ok(root)
 }
 
-fn has_grub(gap: &[u8]) -> bool {
-    !embed::sectors_in_use(gap).is_empty()
-}
-
-/// A disk's gap; `None` where it has none.
-fn read_gap(node: &Path) -> Result<Option<Vec<u8>>, RootError> {
+/// A disk's room for a boot loader; `None` where it has none.
+fn room(node: &Path) -> Result<Option<Room>, RootError> {
     let file = reading(format!("open disk {}", node.display()), File::open(node))?;
-    match gap::read(&file) {
+    match Room::read(&file) {
         Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(None),
         other => reading(
             format!("read the first sectors of {}", node.display()),

@@ -204,11 +204,14 @@ pub struct Root {
     pub doubles: Vec<String>,
     /// Type of the partition table: `dos`, `gpt`, or what was found instead.
     pub table: String,
-    /// Sectors between the master boot record and the first partition.
-    pub gap_sectors: u64,
-    /// A second boot loader fits in there beside the one in use.
-    pub gap_has_room: bool,
-    /// The disk's master boot record is GRUB's, with its core image in the gap.
+    /// Sectors that a BIOS boot loader may lie in: those before the first partition, or those of the
+    /// BIOS boot partition of a GUID partition table; 0 where there are none.
+    #[serde(alias = "gap_sectors")]
+    pub room_sectors: u64,
+    /// The loaders of a run fit in there beside the one in use.
+    #[serde(alias = "gap_has_room")]
+    pub has_room: bool,
+    /// The disk's master boot record is GRUB's, with its core image in there.
     pub grub_on_disk: bool,
     /// What a firmware could start from other disks, as `GRUB 2 on /dev/sdb`.
     #[serde(default)]
@@ -221,7 +224,8 @@ pub struct Root {
 pub struct RootIdentity {
     /// UUID of the filesystem, as `blkid` prints it.
     pub fs_uuid: String,
-    /// Signature of the disk's master boot record.
+    /// Signature of the disk's master boot record; as a rule 0 where that only guards a GUID partition
+    /// table.
     pub disk_signature: u32,
     /// Number of the partition, from 1.
     pub partition: u32,
@@ -229,6 +233,34 @@ pub struct RootIdentity {
     pub start: u64,
     /// Sectors (512 bytes) of the partition.
     pub sectors: u64,
+    /// What a GUID partition table has on disk and partition; `None` where there is no such table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guids: Option<Guids>,
+}
+
+impl RootIdentity {
+    /// Which partition of which disk it is, for people.
+    pub fn place(&self) -> String {
+        match &self.guids {
+            Some(guids) => format!(
+                "partition {} ({}) of the disk with GUID {}",
+                self.partition, guids.partition, guids.disk
+            ),
+            None => format!(
+                "partition {} of the disk with signature {:08x}",
+                self.partition, self.disk_signature
+            ),
+        }
+    }
+}
+
+/// What a GUID partition table calls a disk and one of its partitions, as `blkid` prints them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guids {
+    /// The disk.
+    pub disk: String,
+    /// The partition: its own, not its type's.
+    pub partition: String,
 }
 
 /// A mounted filesystem other than the root.

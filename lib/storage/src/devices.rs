@@ -12,7 +12,7 @@ use formats::identity::DeviceFacts;
 
 use crate::block::{self, BlockDevice};
 use crate::ext4;
-use crate::{mbr, mounts};
+use crate::{gpt, mbr, mounts};
 
 /// Bytes from the start of a device that hold every superblock looked for: btrfs's is last.
 const HEAD: usize = 0x1_1000;
@@ -112,11 +112,17 @@ fn links(dev: &Path) -> BTreeMap<PathBuf, Vec<String>> {
     found
 }
 
-/// The UUID that the kernel gives a partition of a DOS table.
+/// The UUID that the kernel gives a partition by the disk's table.
 fn by_table(device: &BlockDevice) -> Option<String> {
     let place = device.partition.as_ref()?;
     let disk = block::by_name(&place.disk).ok()?;
-    let table = mbr::parse(&disk.read(0, mbr::MBR_SIZE).ok()?)?;
+    let head = disk.read(0, gpt::HEAD).ok()?;
+    let table = mbr::parse(&head)?;
+    if table.is_protective() {
+        let partitions = gpt::partitions(&head);
+        let own = partitions.iter().find(|p| p.number == place.number)?;
+        return Some(own.guid.to_string());
+    }
     (!table.is_protective() && table.signature != 0)
         .then(|| format!("{:08x}-{:02x}", table.signature, place.number))
 }

@@ -20,7 +20,8 @@ struct Drive {
 }
 
 /// How many sectors the firmware reads of the disk with this signature. `None` where it does not say,
-/// or where it says it of several disks with that signature.
+/// or where it says it of several disks with that signature. Disks with a GUID partition table have
+/// none as a rule, and then nothing says which of them it speaks of.
 pub fn reach(signature: u32) -> Option<u64> {
     reach_in(Path::new("/sys/firmware/edd"), signature)
 }
@@ -52,6 +53,9 @@ fn drive(directory: &Path) -> Drive {
 }
 
 fn decide(drives: &[Drive], signature: u32) -> Option<u64> {
+    if signature == 0 {
+        return None;
+    }
     let mut same = drives.iter().filter(|d| d.signature == Some(signature));
     let drive = same.next()?;
     if same.next().is_some() {
@@ -104,6 +108,13 @@ mod tests {
         assert_eq!(reach(0xdead_beef), None);
         assert_eq!(reach(0x1234), None);
         assert_eq!(reach_in(&found.path().join("absent"), 0x0002_a7f3), None);
+    }
+
+    #[test]
+    fn a_disk_without_a_signature_is_told_from_no_other() {
+        let none: &[(&str, &str)] = &[("mbr_signature", "0x00000000\n"), OLD[0], OLD[2]];
+        let found = edd(&[("int13_dev80", none)]);
+        assert_eq!(reach_in(found.path(), 0), None);
     }
 
     #[test]

@@ -5,8 +5,8 @@ pub const MBR_SIZE: usize = 512;
 /// Where the boot code ends and the disk signature begins.
 pub const SIGNATURE_AT: usize = 0x1b8;
 const TABLE_AT: usize = 0x1be;
-/// The highest number of a partition that the record itself has.
-pub const PRIMARY_MAX: u32 = 4;
+/// Partitions that the record itself has.
+const PRIMARY_MAX: u32 = 4;
 
 /// A primary partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use formats::facts::{Root, RootIdentity};
+use formats::facts::{Guids, Root, RootIdentity};
 
 use crate::block::{self, BlockDevice};
-use crate::{ext4, mbr, mounts};
+use crate::{ext4, gpt, mbr, mounts};
 
 /// Why the root is not one that this program can find again without a doubt.
 #[derive(Debug, thiserror::Error)]
@@ -65,23 +65,6 @@ pub fn describe() -> Result<Root, RootError> {
         block::by_number(major, minor),
     )?;
     let (disk, place) = plain_partition(&device)?;
-    if place.number > mbr::PRIMARY_MAX {
-        return unsupported(format!(
-            "{} is a logical partition, not one of the first {}",
-            device.node().display(),
-            mbr::PRIMARY_MAX
-        ));
-    }
-    let sector = reading(
-        format!("read the first sector of {}", disk.node().display()),
-        disk.read(0, mbr::MBR_SIZE),
-    )?;
-    let Some(table) = mbr::parse(&sector) else {
-        return unsupported(format!(
-            "{} has no master boot record",
-            disk.node().display()
-        ));
-    };
     let Some(fs) = superblock(&device)? else {
         return unsupported(format!(
             "{} holds {}, not ext4",
@@ -89,6 +72,7 @@ pub fn describe() -> Result<Root, RootError> {
             mount.fstype
         ));
     };
+    let identity = identity(fs.uuid.clone(), &device, &disk, &place)?;
     let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
     let doubles = same_uuid(&fs.uuid)?
         .into_iter()
@@ -96,13 +80,13 @@ pub fn describe() -> Result<Root, RootError> {
         .map(|d| d.node().display().to_string())
         .collect();
     Ok(Root {
-        identity: RootIdentity {
-            fs_uuid: fs.uuid,
-            disk_signature: table.signature,
-            partition: place.number,
-            start: place.start,
-            sectors: device.sectors,
-        },
+        table: if identity.guids.is_some() {
+            "gpt"
+        } else {
+            "dos"
+        }
+        .to_owned(),
+        identity,
         device: device.node().display().to_string(),
         disk: disk.node().display().to_string(),
         disk_by_id: stable_name(&disk),
@@ -115,9 +99,8 @@ pub fn describe() -> Result<Root, RootError> {
             .has_errors
             .then(|| format!("the superblock records {} errors", fs.error_count)),
         doubles,
-        table: if table.is_protective() { "gpt" } else { "dos" }.to_owned(),
-        gap_sectors: table.gap_sectors(),
-        gap_has_room: false,
+        room_sectors: 0,
+        has_room: false,
         grub_on_disk: false,
         loaders_elsewhere: Vec::new(),
     })
@@ -153,17 +136,7 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
         ));
     };
     let (disk, place) = plain_partition(device)?;
-    let sector = reading(
-        format!("read the first sector of {}", disk.node().display()),
-        disk.read(0, mbr::MBR_SIZE),
-    )?;
-    let found = RootIdentity {
-        fs_uuid: identity.fs_uuid.clone(),
-        disk_signature: mbr::parse(&sector).map_or(0, |t| t.signature),
-        partition: place.number,
-        start: place.start,
-        sectors: device.sectors,
-    };
+    let found = self::identity(identity.fs_uuid.clone(), device, &disk, &place)?;
     if found != *identity {
         return unsupported(format!(
             "{} has the UUID of the root filesystem but is another partition: expected {identity:?}, found {found:?}",
@@ -174,6 +147,58 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
         device: device.clone(),
         disk,
     }))
+}
+
+/// What the disk's table says of the partition.
+fn identity(
+    fs_uuid: String,
+    device: &BlockDevice,
+    disk: &BlockDevice,
+    place: &block::PartitionPlace,
+) -> Result<RootIdentity, RootError> {
+    let head = reading(
+        format!("read the first sectors of {}", disk.node().display()),
+        disk.read(0, gpt::HEAD),
+    )?;
+    let Some(table) = mbr::parse(&head) else {
+        return unsupported(format!(
+            "{} has no master boot record",
+            disk.node().display()
+        ));
+    };
+    let guids = if table.is_protective() {
+        match guids(&head, place, device.sectors) {
+            Some(guids) => Some(guids),
+            None => {
+                return unsupported(format!(
+                    "the GUID partition table of {} does not have partition {} where the kernel has it",
+                    disk.node().display(),
+                    place.number
+                ))
+            }
+        }
+    } else {
+        None
+    };
+    Ok(RootIdentity {
+        fs_uuid,
+        disk_signature: table.signature,
+        partition: place.number,
+        start: place.start,
+        sectors: device.sectors,
+        guids,
+    })
+}
+
+/// The kernel goes by the backup table where the first is damaged: then nothing is known here.
+fn guids(head: &[u8], place: &block::PartitionPlace, sectors: u64) -> Option<Guids> {
+    let partition = gpt::partitions(head).into_iter().find(|p| {
+        (p.number, p.start, p.sectors) == (place.number, place.start, sectors)
+    })?;
+    Some(Guids {
+        disk: gpt::disk_guid(head)?.to_string(),
+        partition: partition.guid.to_string(),
+    })
 }
 
 /// Names of layers between a filesystem and its disk that this program does not look through.

@@ -1,9 +1,11 @@
-//! Where a core image goes in the gap behind the master boot record, and what has to be patched
-//! into it and into the record.
+//! Where a core image goes in the room behind the master boot record, and what has to be patched
+//! into it and into the record. Sectors are the disk's own, counted from its start.
 
 use std::ops::Range;
 
 use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
+
+use crate::room::{Kind, Room};
 
 const SECTOR: usize = 512;
 /// The BIOS parameter block in boot.img; it belongs to the disk, not to the loader.
@@ -31,38 +33,28 @@ pub enum EmbedError {
     CoreImage(String),
     /// It does not fit beside the loader that is in use.
     #[error(
-        "the core image takes {needed} sectors, but the gap of {gap} sectors behind the master boot record \
-         has no free run of that length beside the loader in use (sectors {used:?})"
+        "the core image takes {needed} sectors, but the {room} sectors that there are for boot loaders \
+         have no free run of that length beside the loader in use (sectors {used:?})"
     )]
     NoRoom {
         /// Sectors of the core image.
         needed: u64,
-        /// Sectors of the gap.
-        gap: u64,
+        /// Sectors of the room.
+        room: u64,
         /// Sectors of the loader in use.
         used: Range<u64>,
     },
 }
 
-/// The sectors that the loader in use occupies behind the record, if the record is GRUB's.
-///
-/// `gap` holds the disk's first sectors, the record included.
-pub fn sectors_in_use(gap: &[u8]) -> Range<u64> {
-    let none = 0..0;
-    let Some(record) = gap.get(..MBR_SIZE) else {
-        return none;
-    };
-    if !record.windows(5).any(|w| w == b"GRUB ") {
-        return none;
+/// The sectors that the loader in use occupies, if the record is GRUB's and starts one in this room.
+pub fn sectors_in_use(room: &Room) -> Range<u64> {
+    if !room.record.windows(5).any(|w| w == b"GRUB ") {
+        return 0..0;
     }
-    let start = u64_at(record, KERNEL_SECTOR);
     // Other loaders that call themselves GRUB have code where this one has the number.
-    let sectors = (gap.len() / SECTOR) as u64;
-    if start == 0 || start >= sectors {
-        return none;
-    }
-    let first = &gap[start as usize * SECTOR..(start as usize + 1) * SECTOR];
-    start..start + core_sectors(first)
+    let start = u64_at(&room.record, KERNEL_SECTOR);
+    let first = start.checked_add(1).and_then(|end| room.get(start..end));
+    first.map_or(0..0, |first| start..start + core_sectors(first))
 }
 
 /// Sectors that a core image takes, by its first sector.
@@ -80,32 +72,30 @@ pub const STAGE_SECTORS_MAX: u64 = 384;
 
 /// Whether there is room for all of a run: for the staged image's core beside the loader in use, and
 /// then for the new OS's beside the staged image's. Asked before anything is changed.
-pub fn has_room(gap: &[u8]) -> bool {
-    let end = (gap.len() / SECTOR) as u64;
-    let stage = free_run(gap, &sectors_in_use(gap), STAGE_SECTORS_MAX, end);
+pub fn has_room(room: &Room) -> bool {
+    let stage = free_run(room, &sectors_in_use(room), STAGE_SECTORS_MAX);
     stage.is_some_and(|start| {
         let stage = start..start + STAGE_SECTORS_MAX;
-        free_run(gap, &stage, CORE_SECTORS_MAX, end).is_some()
+        free_run(room, &stage, CORE_SECTORS_MAX).is_some()
     })
 }
 
 /// Whether a core image of up to [`CORE_SECTORS_MAX`] sectors can be embedded beside the loader in
 /// use.
-pub fn has_room_for_one(gap: &[u8]) -> bool {
-    let end = (gap.len() / SECTOR) as u64;
-    free_run(gap, &sectors_in_use(gap), CORE_SECTORS_MAX, end).is_some()
+pub fn has_room_for_one(room: &Room) -> bool {
+    free_run(room, &sectors_in_use(room), CORE_SECTORS_MAX).is_some()
 }
 
 /// Whether the loader that the record starts is this core image, wherever it was put.
-pub fn is_in_use(gap: &[u8], core: &[u8]) -> bool {
-    let used = sectors_in_use(gap);
-    !used.is_empty() && is_at(gap, used.start, core)
+pub fn is_in_use(room: &Room, core: &[u8]) -> bool {
+    let used = sectors_in_use(room);
+    !used.is_empty() && is_at(room, used.start, core)
 }
 
-/// Whether this core image is in the gap from `sector` on: the same bytes but for its own place.
-pub fn is_at(gap: &[u8], sector: u64, core: &[u8]) -> bool {
-    let start = sector as usize * SECTOR;
-    let Some(found) = gap.get(start..start + core.len()) else {
+/// Whether this core image is in the room from `sector` on: the same bytes but for its own place.
+pub fn is_at(room: &Room, sector: u64, core: &[u8]) -> bool {
+    let core = whole_sectors(core);
+    let Some(found) = room.get(sector..sector + (core.len() / SECTOR) as u64) else {
         return false;
     };
     let place = BLOCK_LIST..BLOCK_LIST + 8;
@@ -113,6 +103,13 @@ pub fn is_at(gap: &[u8], sector: u64, core: &[u8]) -> bool {
         && found[..place.start] == core[..place.start]
         && found[place.end..] == core[place.end..]
         && u64_at(found, BLOCK_LIST) == sector + 1
+}
+
+/// A core image as it is on a disk.
+pub fn whole_sectors(core: &[u8]) -> Vec<u8> {
+    let mut core = core.to_vec();
+    core.resize(core.len().next_multiple_of(SECTOR), 0);
+    core
 }
 
 /// What to write, in this order: the core image at its sector, then the record at sector 0.
@@ -126,33 +123,37 @@ pub struct Embedding {
     pub record: [u8; MBR_SIZE],
 }
 
-/// Plans the embedding of `boot` (boot.img) and `core` (from grub-mkimage).
-///
-/// `gap` holds the disk's sectors from 0 to the first partition, as they are now.
-pub fn plan(gap: &[u8], boot: &[u8], core: &[u8]) -> Result<Embedding, EmbedError> {
+impl Embedding {
+    /// The sectors that the core image takes.
+    pub fn sectors(&self) -> Range<u64> {
+        self.sector..self.sector + (self.core.len() / SECTOR) as u64
+    }
+}
+
+/// Plans the embedding of `boot` (boot.img) and `core` (from grub-mkimage) in a disk's room, as it is
+/// now.
+pub fn plan(room: &Room, boot: &[u8], core: &[u8]) -> Result<Embedding, EmbedError> {
     let boot: [u8; SECTOR] = boot
         .try_into()
         .map_err(|_| EmbedError::BootImage(format!("it has {} bytes", boot.len())))?;
     if boot[510..] != [0x55, 0xaa] {
         return Err(EmbedError::BootImage("it does not end in 55 aa".to_owned()));
     }
-    let mut core = core.to_vec();
-    core.resize(core.len().next_multiple_of(SECTOR), 0);
+    let mut core = whole_sectors(core);
     let needed = (core.len() / SECTOR) as u64;
     check_core(&core, needed)?;
 
-    let used = sectors_in_use(gap);
-    let end = (gap.len() / SECTOR) as u64;
-    let sector = free_run(gap, &used, needed, end).ok_or(EmbedError::NoRoom {
+    let used = sectors_in_use(room);
+    let sector = free_run(room, &used, needed).ok_or(EmbedError::NoRoom {
         needed,
-        gap: end.saturating_sub(1),
+        room: room.sectors().end - room.first,
         used,
     })?;
     core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(sector + 1).to_le_bytes());
 
     let mut record = boot;
-    record[BPB].copy_from_slice(&gap[BPB]);
-    record[SIGNATURE_AT..TABLE_END].copy_from_slice(&gap[SIGNATURE_AT..TABLE_END]);
+    record[BPB].copy_from_slice(&room.record[BPB]);
+    record[SIGNATURE_AT..TABLE_END].copy_from_slice(&room.record[SIGNATURE_AT..TABLE_END]);
     record[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&sector.to_le_bytes());
     record[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
     Ok(Embedding {
@@ -176,29 +177,35 @@ fn check_core(core: &[u8], sectors: u64) -> Result<(), EmbedError> {
     Ok(())
 }
 
-/// The first run of `needed` sectors that the loader in use does not occupy and where nothing but
-/// zeros is, or else where another run's core image was. Other things in the gap are not ours.
-fn free_run(gap: &[u8], used: &Range<u64>, needed: u64, end: u64) -> Option<u64> {
+/// The first run of `needed` sectors that is free beside the loader in use.
+fn free_run(room: &Room, used: &Range<u64>, needed: u64) -> Option<u64> {
+    let all = room.sectors();
     let fits = |&start: &u64| {
         let run = start..start + needed;
-        run.end <= end && (run.end <= used.start || run.start >= used.end || used.is_empty())
+        run.end <= all.end && (run.end <= used.start || run.start >= used.end || used.is_empty())
     };
-    (1..end)
+    all.clone()
         .filter(fits)
-        .find(|&start| is_free(gap, start..start + needed))
+        .find(|&start| is_free(room, used, start..start + needed))
 }
 
-/// Nothing but zeros, behind what a core image of an earlier installation took, if one begins here.
-fn is_free(gap: &[u8], run: Range<u64>) -> bool {
-    let first = &gap[run.start as usize * SECTOR..(run.start as usize + 1) * SECTOR];
+/// Where nothing but zeros is, or else where another run's core image was: other things in a gap are
+/// not ours. A BIOS boot partition has nothing else but a loader and what former ones left, so what the
+/// one in use does not take is free; which that is, has to be known.
+fn is_free(room: &Room, used: &Range<u64>, run: Range<u64>) -> bool {
+    if room.kind == Kind::BiosBoot && !used.is_empty() {
+        return true;
+    }
+    let Some(first) = room.get(run.start..run.start + 1) else {
+        return false;
+    };
     // diskboot's message is in its first sector.
     let was_core =
         u16_at(first, BLOCK_LIST + 10) == LOAD_SEGMENT && first.windows(7).any(|w| w == b"loading");
     let known = if was_core { core_sectors(first) } else { 0 };
     let rest = (run.start + known).min(run.end)..run.end;
-    gap[rest.start as usize * SECTOR..rest.end as usize * SECTOR]
-        .iter()
-        .all(|&b| b == 0)
+    room.get(rest)
+        .is_some_and(|rest| rest.iter().all(|&b| b == 0))
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -209,11 +216,21 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     (0..8).fold(0, |n, i| n | u64::from(bytes[at + i]) << (8 * i))
 }
 
+/// A room of this many sectors with nothing in it, to try in.
+pub fn empty_room(sectors: usize) -> Room {
+    Room {
+        record: [0; MBR_SIZE],
+        kind: Kind::Gap,
+        first: 1,
+        bytes: vec![0; sectors * SECTOR],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GAP: usize = 2048;
+    const GAP: usize = 2047;
 
     fn boot() -> Vec<u8> {
         let mut b = vec![0xb0; SECTOR];
@@ -231,17 +248,34 @@ mod tests {
         c
     }
 
-    fn disk() -> Vec<u8> {
-        let mut gap = vec![0; GAP * SECTOR];
-        gap[SIGNATURE_AT..TABLE_END].fill(0x77);
-        gap[510..512].copy_from_slice(&[0x55, 0xaa]);
-        gap
+    fn room(kind: Kind, first: u64, sectors: usize) -> Room {
+        let mut record = [0; SECTOR];
+        record[SIGNATURE_AT..TABLE_END].fill(0x77);
+        record[510..512].copy_from_slice(&[0x55, 0xaa]);
+        Room {
+            record,
+            kind,
+            first,
+            bytes: vec![0; sectors * SECTOR],
+        }
     }
 
-    fn apply(gap: &mut [u8], e: &Embedding) {
-        let at = e.sector as usize * SECTOR;
-        gap[at..at + e.core.len()].copy_from_slice(&e.core);
-        gap[..SECTOR].copy_from_slice(&e.record);
+    fn disk() -> Room {
+        room(Kind::Gap, 1, GAP)
+    }
+
+    /// The bytes of a room from a sector of the disk on.
+    fn from(room: &mut Room, sector: u64) -> &mut [u8] {
+        &mut room.bytes[(sector - room.first) as usize * SECTOR..]
+    }
+
+    fn write_core(room: &mut Room, e: &Embedding) {
+        from(room, e.sector)[..e.core.len()].copy_from_slice(&e.core);
+    }
+
+    fn apply(room: &mut Room, e: &Embedding) {
+        write_core(room, e);
+        room.record = e.record;
     }
 
     #[test]
@@ -251,7 +285,7 @@ mod tests {
         assert_eq!(first.sector, 1);
         assert_eq!(
             first.record[SIGNATURE_AT..TABLE_END],
-            gap[SIGNATURE_AT..TABLE_END]
+            gap.record[SIGNATURE_AT..TABLE_END]
         );
         assert_eq!(u64_at(&first.core, BLOCK_LIST), 2);
         apply(&mut gap, &first);
@@ -266,7 +300,7 @@ mod tests {
     #[test]
     fn strangers_in_the_gap_are_left_alone() {
         let mut gap = disk();
-        gap[5 * SECTOR] = 1;
+        from(&mut gap, 5)[0] = 1;
         assert_eq!(plan(&gap, &boot(), &core(10)).unwrap().sector, 6);
     }
 
@@ -282,24 +316,23 @@ mod tests {
         // 45 sectors do not fit into the 40 between the record and the loader in use.
         assert_eq!(plan(&gap, &boot(), &core(45)).unwrap().sector, 81);
         assert!(has_room(&gap) && has_room_for_one(&gap));
-        let behind = 81 + STAGE_SECTORS_MAX as usize;
-        gap[behind * SECTOR..].fill(1);
+        from(&mut gap, 81 + STAGE_SECTORS_MAX).fill(1);
         // The loader that is in use now makes room for the last one, but is too short for it.
         assert!(!has_room(&gap) && has_room_for_one(&gap));
-        gap[81 * SECTOR..].fill(1);
+        from(&mut gap, 81).fill(1);
         assert!(!has_room(&gap) && !has_room_for_one(&gap));
     }
 
     #[test]
     fn a_gap_of_62_sectors_does_not_hold_two() {
-        let mut gap = disk()[..63 * SECTOR].to_vec();
+        let mut gap = room(Kind::Gap, 1, 62);
         let first = plan(&gap, &boot(), &core(40)).unwrap();
         apply(&mut gap, &first);
         assert!(matches!(
             plan(&gap, &boot(), &core(40)),
             Err(EmbedError::NoRoom {
                 needed: 40,
-                gap: 62,
+                room: 62,
                 ..
             })
         ));
@@ -333,23 +366,55 @@ mod tests {
         let first = plan(&gap, &boot(), &core(60)).unwrap();
         apply(&mut gap, &first);
         let second = plan(&gap, &boot(), &core(70)).unwrap();
-        let at = second.sector as usize * SECTOR;
-        gap[at..at + second.core.len()].copy_from_slice(&second.core);
+        write_core(&mut gap, &second);
         assert!(is_at(&gap, second.sector, &second.core) && !is_in_use(&gap, &second.core));
         assert!(is_in_use(&gap, &first.core));
-        gap[..SECTOR].copy_from_slice(&second.record);
+        gap.record = second.record;
         assert!(is_in_use(&gap, &second.core) && !is_in_use(&gap, &first.core));
-        gap[at + 5000] ^= 1;
+        from(&mut gap, second.sector)[5000] ^= 1;
         assert!(!is_in_use(&gap, &second.core));
         assert!(!is_at(&gap, 5000, &second.core) && !is_at(&gap, 1, &[]));
     }
 
     #[test]
     fn nonsense_in_the_record_does_no_harm() {
-        assert_eq!(sectors_in_use(&[]), 0..0);
+        assert_eq!(sectors_in_use(&room(Kind::Gap, 1, 0)), 0..0);
         let mut gap = disk();
-        gap[..SECTOR].copy_from_slice(&boot());
-        gap[KERNEL_SECTOR..KERNEL_SECTOR + 8].fill(0x11);
-        assert_eq!(sectors_in_use(&gap), 0..0);
+        gap.record.copy_from_slice(&boot());
+        for number in [0x11, 0xff] {
+            gap.record[KERNEL_SECTOR..KERNEL_SECTOR + 8].fill(number);
+            assert_eq!(sectors_in_use(&gap), 0..0);
+        }
+    }
+
+    /// What grub-install leaves there is longer than the core image: codes that mend it follow, and the
+    /// block list has them. What an earlier, longer one left lies behind.
+    #[test]
+    fn all_of_a_bios_boot_partition_is_free_but_for_the_loader_in_use() {
+        let mut partition = room(Kind::BiosBoot, 4096, 2048);
+        partition.bytes.fill(0x5a);
+        assert!(!has_room(&partition), "whose that is nobody knows");
+        partition.bytes[200 * SECTOR..].fill(0);
+        let old = plan(&partition, &boot(), &core(120)).unwrap();
+        assert_eq!((old.sector, u64_at(&old.core, BLOCK_LIST)), (4296, 4297));
+        apply(&mut partition, &old);
+        partition.bytes[320 * SECTOR..].fill(0x5a);
+        assert_eq!(sectors_in_use(&partition), 4296..4416);
+        assert!(has_room(&partition) && has_room_for_one(&partition));
+        let stage = plan(&partition, &boot(), &core(260)).unwrap();
+        assert_eq!(stage.sector, 4416);
+        apply(&mut partition, &stage);
+        let new = plan(&partition, &boot(), &core(80)).unwrap();
+        assert_eq!(new.sector, 4096);
+        write_core(&mut partition, &new);
+        assert!(is_at(&partition, 4096, &new.core) && is_in_use(&partition, &stage.core));
+    }
+
+    #[test]
+    fn a_small_bios_boot_partition_does_not_hold_them() {
+        let mut partition = room(Kind::BiosBoot, 34, 600);
+        let old = plan(&partition, &boot(), &core(120)).unwrap();
+        apply(&mut partition, &old);
+        assert!(!has_room(&partition) && has_room_for_one(&partition));
     }
 }
