@@ -12,11 +12,9 @@ use crate::root::{place, target};
 
 /// The kept paths' measures before the wipe.
 pub const BEFORE: &str = "before.json";
-/// The sectors before the first partition and the boot block as the old OS had them: all that a
-/// person needs to go back. In the run's directory from the commit point on, a record in the end.
+/// The master boot record, and behind it the sectors for boot loaders, as the old OS had them: all that
+/// a person needs to go back. In the run's directory from the commit point on, a record in the end.
 pub const BOOT_SECTORS: &str = "boot-sectors-before.bin";
-/// See [`BOOT_SECTORS`].
-pub const BOOT_BLOCK: &str = "boot-block-before.bin";
 
 /// Where the RAM environment sees it.
 pub fn of(plan: &Plan) -> PathBuf {

@@ -7,9 +7,8 @@ use formats::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::ram::commit_point;
-use crate::root::run_directory::{self, BEFORE, BOOT_BLOCK, BOOT_SECTORS};
+use crate::root::run_directory::{self, BEFORE, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
-use crate::run::before::take_up;
 use crate::run::before::verify::VerifiedImage;
 use crate::run::data::{Run, Start};
 use crate::run::journal_file;
@@ -36,30 +35,27 @@ impl VerifiedImage {
 
 fn commit(run: &Run) -> Result<()> {
     let loader = StageLoader::plan(run)?;
-    let result = make_read_only()
-        .and_then(|()| loader.write(run))
+    let result = loader
+        .write()
         .and_then(|()| make_writable())
         .and_then(|()| leave_what_taking_up_needs(run, &loader))
         .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit));
     if let Err(e) = result {
-        match make_read_only() {
-            Ok(()) => loader.undo(run),
-            Err(e) => log::warn!("{e:#}"),
+        if let Err(e) = make_read_only() {
+            log::warn!("{e:#}");
         }
+        loader.undo();
         return Err(e);
     }
     commit_point::mark()?;
     loader.switch()
 }
 
-/// The staged image's loader is in use already, and the boot block leads to it, unless somebody has
-/// replaced one of them.
+/// The staged image's loader is in use already, unless somebody has replaced it.
 fn take_up(run: &Run) -> Result<()> {
-    let in_use = take_up::is_stage_loader_in_use(run)?;
-    if !in_use || !stage_loader::leads_to_staged(&run.plan, &run.root)? {
+    if !stage_loader::is_in_use(&run.plan, &run.root)? {
         let loader = StageLoader::plan(run)?;
-        make_read_only()?;
-        loader.write(run)?;
+        loader.write()?;
         loader.switch()?;
     }
     make_writable()
@@ -79,8 +75,6 @@ pub fn count_start(run: &str) -> Result<()> {
     Ok(())
 }
 
-/// It is mounted so already, unless this is an operator's further attempt. The boot block may not be
-/// written otherwise.
 fn make_read_only() -> Result<()> {
     mount_remount(TARGET, MountFlags::RDONLY, "").context("make the root filesystem read-only")
 }
@@ -96,8 +90,7 @@ fn leave_what_taking_up_needs(run: &Run, loader: &StageLoader) -> Result<()> {
     let gate = target::gate(&run.plan)?;
     for (name, bytes) in [
         (BEFORE, &before[..]),
-        (BOOT_SECTORS, &loader.gap_before),
-        (BOOT_BLOCK, &loader.boot_block_before),
+        (BOOT_SECTORS, &loader.before.image()),
     ] {
         gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?;
     }

@@ -1,13 +1,13 @@
 //! Making the staged image what the machine boots, from the commit point until the new OS's loader
 //! is in place: after a power cut the run is then taken up.
 //!
-//! The boot block tells the loader where kernel and initramfs are, the loader goes into free sectors
-//! beside the one in use, and neither is of any effect until the master boot record is switched.
+//! The loader has in it where kernel and initramfs are. It goes into free sectors beside the one in
+//! use, and is of no effect until the master boot record is switched.
 
 use anyhow::{ensure, Context, Result};
-use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
-use bootpath::grub::staged as configuration;
+use bootpath::grub::{core_image, embed, staged as configuration};
+use bootpath::room::Room;
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile};
 use formats::Document;
@@ -21,59 +21,33 @@ use crate::run::data::{MountedRoot, Run};
 pub struct StageLoader {
     disk: Disk,
     embedding: Embedding,
-    boot_block: [u8; configuration::SIZE],
-    /// The sectors before the first partition, as they were.
-    pub gap_before: Vec<u8>,
-    /// The boot block as it was.
-    pub boot_block_before: [u8; configuration::SIZE],
+    /// The master boot record and the sectors for boot loaders, as they were.
+    pub before: Room,
 }
 
 impl StageLoader {
     /// Plans it. Reads only.
     pub fn plan(run: &Run) -> Result<StageLoader> {
-        let (plan, root) = (&run.plan, &run.root);
-        let staged = read(plan)?;
-        let disk = Disk::open(root)?;
-        let gap_before = disk.gap()?;
-        let boot_block_before = disk.boot_block(&plan.root)?;
-        ensure!(
-            configuration::may_be_replaced(
-                &boot_block_before,
-                !embed::sectors_in_use(&gap_before).is_empty()
-            ),
-            "the boot block of the root's partition holds a boot loader that may be in use"
-        );
-        let core = boot_sectors::stage_core(&plan.root)?;
-        let embedding = embed::plan(&gap_before, &boot_sectors::stage_boot()?, &core)
+        let disk = Disk::open(&run.root)?;
+        let before = disk.room()?;
+        let embedding = embed::plan(&before, &boot_sectors::stage_boot()?, &core(&run.plan)?)
             .context("embed the staged image's loader")?;
         Ok(StageLoader {
             disk,
             embedding,
-            boot_block: configuration::boot_block(&staged, &plan.cmdline)?,
-            gap_before,
-            boot_block_before,
+            before,
         })
     }
 
-    /// Writes all of it but the switch. The root must be mounted read-only.
-    pub fn write(&self, run: &Run) -> Result<()> {
-        let root = &run.plan.root;
-        self.disk
-            .write_boot_block(&run.root, root, &self.boot_block)?;
+    /// Writes all of it but the switch.
+    pub fn write(&self) -> Result<()> {
         self.disk.write_core(&self.embedding)
     }
 
     /// Takes it back: the old OS goes on. What stays is of no effect, so failing is told and no more.
-    pub fn undo(&self, run: &Run) {
-        let root = &run.plan.root;
-        let core = self.disk.give_back_core(&self.embedding, &self.gap_before);
-        let block = self
-            .disk
-            .write_boot_block(&run.root, root, &self.boot_block_before);
-        for result in [core, block] {
-            if let Err(e) = result {
-                log::warn!("take the staged image's loader back: {e:#}");
-            }
+    pub fn undo(&self) {
+        if let Err(e) = self.disk.give_back_core(&self.embedding, &self.before) {
+            log::warn!("take the staged image's loader back: {e:#}");
         }
     }
 
@@ -83,10 +57,16 @@ impl StageLoader {
     }
 }
 
-/// Whether the boot block leads to what is staged.
-pub fn leads_to_staged(plan: &Plan, root: &MountedRoot) -> Result<bool> {
-    let expected = configuration::boot_block(&read(plan)?, &plan.cmdline)?;
-    Ok(Disk::open(root)?.boot_block(&plan.root)? == expected)
+/// The core image that loads what is staged for this plan: the same bytes each time.
+fn core(plan: &Plan) -> Result<Vec<u8>> {
+    let commands = configuration::commands(&read(plan)?, plan.root.start, &plan.cmdline)?;
+    core_image::with_commands(&boot_sectors::stage_core()?, &commands)
+        .context("tell the staged image's loader where it is")
+}
+
+/// Whether the machine would start it, and by it what is staged.
+pub fn is_in_use(plan: &Plan, root: &MountedRoot) -> Result<bool> {
+    Ok(embed::is_in_use(&Disk::open(root)?.room()?, &core(plan)?))
 }
 
 /// Compares what the loader will read, sector by sector, with what the launcher staged; gives what

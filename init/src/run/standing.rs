@@ -11,14 +11,7 @@ use storage::root;
 use crate::ram::standing;
 use crate::run::before::take_up::{self, LoaderInUse};
 use crate::run::data::MountedRoot;
-use crate::run::{journal_file, order, stage_loader};
-
-/// Whether the boot block leads to the staged image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BootBlock {
-    Staged,
-    Other,
-}
+use crate::run::{journal_file, order};
 
 /// How the run stands.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +20,6 @@ struct Standing {
     phase: Option<Phase>,
     /// What the master boot record starts.
     starts: LoaderInUse,
-    /// Where the staged image's loader would read.
-    block: BootBlock,
 }
 
 /// Leaves the words. A disk that cannot be asked is no failure of its own.
@@ -49,46 +40,32 @@ fn read() -> Result<Standing> {
         disk: found.disk.node(),
     };
     let record = journal_file::latest()?;
-    let leads = stage_loader::leads_to_staged(&plan, &root)?;
     Ok(Standing {
         phase: record.filter(|r| r.run == plan.run).map(|r| r.phase),
         starts: take_up::loader_in_use(&plan, &root)?,
-        block: if leads {
-            BootBlock::Staged
-        } else {
-            BootBlock::Other
-        },
     })
 }
 
 const UNKNOWN: &str = "what a reset would start cannot be told, since the disk does not say; \
     `/init run` looks for it once more";
 
-/// What can be done, in every state of the journal, the boot block and the master boot record.
+/// What can be done, in every state of the journal and the master boot record.
 fn next(standing: Standing) -> &'static str {
-    let Standing {
-        phase,
-        starts,
-        block,
-    } = standing;
+    let Standing { phase, starts } = standing;
     let begun = !matches!(phase, None | Some(Phase::Commit));
-    match (starts, block) {
-        (LoaderInUse::Staged, BootBlock::Staged) => {
+    match starts {
+        LoaderInUse::Staged => {
             "`/init run` tries again; `reboot -f` does the same from the staged image. \
              Once an attempt has succeeded, `reboot -f` boots the new OS"
         }
-        (LoaderInUse::Staged, BootBlock::Other) => {
-            "DO NOT REBOOT: the master boot record starts the staged image's loader, and the boot block \
-             does not lead to the image. `/init run` writes it again and goes on"
-        }
-        (LoaderInUse::Other, _) if phase == Some(Phase::Done) => {
+        LoaderInUse::Other if phase == Some(Phase::Done) => {
             "the new OS and its boot loader are in place: `reboot -f` boots it"
         }
-        (LoaderInUse::Other, _) if begun => {
+        LoaderInUse::Other if begun => {
             "DO NOT REBOOT: the master boot record starts neither the staged image nor a whole OS. \
              `/init run` makes the staged image what boots, and goes on"
         }
-        (LoaderInUse::Other, _) => {
+        LoaderInUse::Other => {
             "nothing of the old OS was removed: `reboot -f` boots it, `/init run` tries again"
         }
     }
@@ -97,37 +74,28 @@ fn next(standing: Standing) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use BootBlock::{Other as NoBlock, Staged as Block};
     use LoaderInUse::{Other, Staged};
 
     #[test]
     fn every_state_has_words_that_are_true_of_it() {
         let cases = [
-            (Some(Phase::Commit), Staged, Block, "from the staged image"),
-            (Some(Phase::Wipe), Staged, Block, "from the staged image"),
-            (Some(Phase::Done), Staged, Block, "from the staged image"),
-            (Some(Phase::Wipe), Staged, NoBlock, "DO NOT REBOOT"),
-            (Some(Phase::Unpack), Other, Block, "DO NOT REBOOT"),
-            (Some(Phase::Loader), Other, NoBlock, "DO NOT REBOOT"),
-            (Some(Phase::Done), Other, Block, "boots it"),
+            (Some(Phase::Commit), Staged, "from the staged image"),
+            (Some(Phase::Wipe), Staged, "from the staged image"),
+            (Some(Phase::Done), Staged, "from the staged image"),
+            (Some(Phase::Wipe), Other, "DO NOT REBOOT"),
+            (Some(Phase::Unpack), Other, "DO NOT REBOOT"),
+            (Some(Phase::Loader), Other, "DO NOT REBOOT"),
+            (Some(Phase::Done), Other, "boots it"),
             (
                 Some(Phase::Commit),
                 Other,
-                Block,
                 "nothing of the old OS was removed",
             ),
-            (None, Other, NoBlock, "nothing of the old OS was removed"),
+            (None, Other, "nothing of the old OS was removed"),
         ];
-        for (phase, starts, block, part) in cases {
-            let words = next(Standing {
-                phase,
-                starts,
-                block,
-            });
-            assert!(
-                words.contains(part),
-                "{phase:?} {starts:?} {block:?}: {words}"
-            );
+        for (phase, starts, part) in cases {
+            let words = next(Standing { phase, starts });
+            assert!(words.contains(part), "{phase:?} {starts:?}: {words}");
         }
     }
 }

@@ -187,7 +187,10 @@ fn kexec() -> Kexec {
 fn boot_entry(root: Option<&Root>) -> Result<(), String> {
     let root = root.ok_or("the root is not one that can be reinstalled")?;
     if !root.grub_on_disk {
-        return Err(format!("{} does not have GRUB 2 in its gap", root.disk));
+        return Err(format!(
+            "{} does not start a GRUB 2 that lies before its first partition or in its BIOS boot partition",
+            root.disk
+        ));
     }
     one_shot::find(Path::new("/"))
         .map(|_| ())

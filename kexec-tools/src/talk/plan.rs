@@ -27,8 +27,10 @@ pub fn text(plan: &Plan) -> String {
     );
     writeln!(
         t,
-        "  root      {} = filesystem {}, partition {} of the disk with signature {:08x}",
-        plan.root_device, plan.root.fs_uuid, plan.root.partition, plan.root.disk_signature
+        "  root      {} = filesystem {}, {}",
+        plan.root_device,
+        plan.root.fs_uuid,
+        plan.root.place()
     );
     writeln!(
         t,

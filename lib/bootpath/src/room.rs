@@ -97,6 +97,11 @@ impl Room {
         self.first..self.first + (self.bytes.len() / MBR_SIZE) as u64
     }
 
+    /// Record and room, one behind the other, for people.
+    pub fn image(&self) -> Vec<u8> {
+        [&self.record, &self.bytes[..]].concat()
+    }
+
     /// The bytes of these sectors of the disk; `None` where one of them is outside.
     pub fn get(&self, sectors: Range<u64>) -> Option<&[u8]> {
         let at = |sector: u64| {
@@ -150,7 +155,9 @@ mod tests {
             ),
             // Behind the root, and small.
             (
-                &format!("label: gpt\nstart=2048, size=4096, type=L\nstart=8192, size=100, {BIOS}\n"),
+                &format!(
+                    "label: gpt\nstart=2048, size=4096, type=L\nstart=8192, size=100, {BIOS}\n"
+                ),
                 Kind::BiosBoot,
                 8192..8292,
             ),

@@ -159,7 +159,7 @@ const STEPS: &[Spec] = &[
         name: COMMIT, place: Place::Ram, runs: In::Reinstall, needs: &["verify", "network"],
         does: "write the journal, then switch the master boot record to the staged image",
         before: "its loader is beside the one in use, read back", after: "one sector, read back from the disk",
-        undo: "put back the boot block; read-only", deadline_s: 120, grows: Grows::Not,
+        undo: "give back the sectors; read-only", deadline_s: 120, grows: Grows::Not,
     },
     Spec {
         name: "wipe", place: Place::Ram, runs: In::Reinstall, needs: &[COMMIT],

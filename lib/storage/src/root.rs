@@ -169,13 +169,11 @@ fn identity(
     let guids = if table.is_protective() {
         match guids(&head, place, device.sectors) {
             Some(guids) => Some(guids),
-            None => {
-                return unsupported(format!(
-                    "the GUID partition table of {} does not have partition {} where the kernel has it",
-                    disk.node().display(),
-                    place.number
-                ))
-            }
+            None => return unsupported(format!(
+                "the GUID partition table of {} does not have partition {} where the kernel has it",
+                disk.node().display(),
+                place.number
+            )),
         }
     } else {
         None
@@ -192,9 +190,9 @@ fn identity(
 
 /// The kernel goes by the backup table where the first is damaged: then nothing is known here.
 fn guids(head: &[u8], place: &block::PartitionPlace, sectors: u64) -> Option<Guids> {
-    let partition = gpt::partitions(head).into_iter().find(|p| {
-        (p.number, p.start, p.sectors) == (place.number, place.start, sectors)
-    })?;
+    let partition = gpt::partitions(head)
+        .into_iter()
+        .find(|p| (p.number, p.start, p.sectors) == (place.number, place.start, sectors))?;
     Some(Guids {
         disk: gpt::disk_guid(head)?.to_string(),
         partition: partition.guid.to_string(),

@@ -165,14 +165,14 @@ pub fn ensure_memory() -> Result<()> {
 /// The staged image's loader must fit beside the one in use, and the new OS's beside that. The old
 /// OS's kernel said so; this is the disk as it is now.
 pub fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
-    let gap = Disk::open(root)?.gap()?;
+    let room = Disk::open(root)?.room()?;
     let has_room = match start {
-        Start::Fresh => embed::has_room(&gap),
-        Start::TakenUp => embed::has_room_for_one(&gap),
+        Start::Fresh => embed::has_room(&room),
+        Start::TakenUp => embed::has_room_for_one(&room),
     };
     ensure!(
         has_room,
-        "the sectors before the first partition have no room for a further boot loader"
+        "the sectors for boot loaders have no room for a further one"
     );
     Ok(())
 }

@@ -4,14 +4,12 @@
 //! the journal's first record and before the first write that the old OS would not survive.
 
 use anyhow::{bail, Context, Result};
-use bootpath::grub::embed;
 use formats::journal::{Phase, Record};
 use formats::plan::Plan;
 
 use crate::ram::commit_point;
-use crate::run::boot_sectors::{self, Disk};
-use crate::run::data::{MountedRoot, Run, Start};
-use crate::run::journal_file;
+use crate::run::data::{MountedRoot, Start};
+use crate::run::{journal_file, stage_loader};
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +23,7 @@ pub enum Next {
 /// Which boot loader the master boot record starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoaderInUse {
-    /// That of the staged image.
+    /// That of the staged image, which leads to what is staged for this run.
     Staged,
     /// The old OS's or the new one's.
     Other,
@@ -34,7 +32,13 @@ pub enum LoaderInUse {
 /// Looks at the journal and the master boot record.
 pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
     let record = journal_file::latest().context("read the journal")?;
-    let in_use = loader_in_use(plan, root)?;
+    // Only a run that has passed its commit, or nearly, has a loader that could be in use.
+    let is_of_this_run = record.as_ref().is_some_and(|r| r.run == plan.run);
+    let in_use = if is_of_this_run {
+        loader_in_use(plan, root)?
+    } else {
+        LoaderInUse::Other
+    };
     let ordered = commit_point::ordered_run()?;
     let next = decide(record.as_ref(), &plan.run, in_use, ordered.as_deref())?;
     if let (Next::Begin(Start::TakenUp), Some(record)) = (next, &record) {
@@ -48,18 +52,11 @@ pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
 
 /// Which loader the machine would start.
 pub fn loader_in_use(plan: &Plan, root: &MountedRoot) -> Result<LoaderInUse> {
-    let gap = Disk::open(root)?.gap()?;
-    let core = boot_sectors::stage_core(&plan.root)?;
-    Ok(if embed::is_in_use(&gap, &core) {
+    Ok(if stage_loader::is_in_use(plan, root)? {
         LoaderInUse::Staged
     } else {
         LoaderInUse::Other
     })
-}
-
-/// Whether a power cut would have the run taken up.
-pub fn is_stage_loader_in_use(run: &Run) -> Result<bool> {
-    Ok(loader_in_use(&run.plan, &run.root)? == LoaderInUse::Staged)
 }
 
 fn decide(

@@ -16,7 +16,7 @@ use tree::Gate;
 use crate::confirm::units;
 use crate::ram::console;
 use crate::root::place;
-use crate::root::run_directory::{self, BOOT_BLOCK, BOOT_SECTORS};
+use crate::root::run_directory::{self, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::boot_sectors::Disk;
@@ -26,13 +26,7 @@ use crate::run::{journal_file, recorder};
 /// Where every run has its directory.
 const RUNS: &str = "/.reroot";
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.
-const LEFT_RECORDS: [&str; 5] = [
-    "launch.log",
-    "facts.json",
-    outcomes::OLD_OS,
-    BOOT_SECTORS,
-    BOOT_BLOCK,
-];
+const LEFT_RECORDS: [&str; 4] = ["launch.log", "facts.json", outcomes::OLD_OS, BOOT_SECTORS];
 
 impl BootableRoot {
     /// Has the first boot confirmed, leaves the records, and puts everything into its place on the

@@ -59,18 +59,17 @@ pub fn inspect(run: &Run, loader: &Embedding) -> Result<Vec<Measure>> {
 /// From the record, as it will be, to the core image, byte for byte what GRUB's tool made but for
 /// the place it was put at.
 fn inspect_record(run: &Run, loader: &Embedding) -> Result<()> {
-    let mut gap = Disk::open(&run.root)?.gap()?;
+    let mut room = Disk::open(&run.root)?.room()?;
     let table = SIGNATURE_AT..MBR_SIZE;
     ensure!(
-        loader.record[table.clone()] == gap[table],
+        loader.record[table.clone()] == room.record[table],
         "the master boot record that was made has another partition table than the disk"
     );
-    gap[..MBR_SIZE].copy_from_slice(&loader.record);
+    room.record = loader.record;
     let path = target::at("/boot/grub/i386-pc/core.img");
-    let mut core = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    core.resize(core.len().next_multiple_of(MBR_SIZE), 0);
+    let core = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     ensure!(
-        embed::is_in_use(&gap, &core),
+        embed::is_in_use(&room, &core),
         "the master boot record would not start the core image that was made"
     );
     Ok(())

@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
 use formats::journal::Phase;
-use storage::mbr::MBR_SIZE;
 use tree::Gate;
 
 use crate::ram::kernel_filesystems;
@@ -31,7 +30,13 @@ const FONTS: &str = "/boot/grub/fonts";
 /// Where grub-mkconfig reads settings from, beside its own file.
 const SETTINGS: &str = "/etc/default/grub.d";
 /// What the core image must have before it can read anything from the filesystem.
-const CORE_MODULES: [&str; 4] = ["biosdisk", "part_msdos", "ext2", "search_fs_uuid"];
+const CORE_MODULES: [&str; 5] = [
+    "biosdisk",
+    "part_msdos",
+    "part_gpt",
+    "ext2",
+    "search_fs_uuid",
+];
 
 impl UnpackedRoot {
     /// Carries the identity over, installs the loader, and checks that the result will boot.
@@ -200,13 +205,9 @@ fn embed_core(run: &Run) -> Result<Embedding> {
     let boot = read(format!("{SOURCE}/boot.img"))?;
     let core = read(format!("{INSTALLED}/core.img"))?;
     let disk = Disk::open(&run.root)?;
-    let embedding = embed::plan(&disk.gap()?, &boot, &core)
+    let embedding = embed::plan(&disk.room()?, &boot, &core)
         .context("embed GRUB behind the master boot record")?;
     disk.write_core(&embedding)?;
-    log::info!(
-        "loader: core image at sectors {}..{}",
-        embedding.sector,
-        embedding.sector + (embedding.core.len() / MBR_SIZE) as u64
-    );
+    log::info!("loader: core image at sectors {:?}", embedding.sectors());
     Ok(embedding)
 }

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
-use bootpath::gap;
-use bootpath::grub::{embed, staged};
+use bootpath::grub::staged;
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile, ATTEMPT};
 use formats::{Digest, Document};
@@ -132,8 +131,7 @@ pub fn record(
         order,
     };
     // Whether it can be used behind the commit point is better known now than there.
-    staged::boot_block(&staged, &plan.cmdline)?;
-    ensure_boot_block_is_free(plan)?;
+    staged::commands(&staged, plan.root.start, &plan.cmdline)?;
     let directory = kernel.parent().unwrap_or(Path::new("/"));
     let path = directory.join(Staged::FILE);
     let write = || -> std::io::Result<()> {
@@ -181,21 +179,6 @@ fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
         length,
         digest,
     })
-}
-
-fn ensure_boot_block_is_free(plan: &Plan) -> Result<()> {
-    let disk = File::open(&plan.disk).with_context(|| format!("open disk {}", plan.disk))?;
-    let gap = gap::read(&disk).context("read the sectors before the first partition")?;
-    let mut block = [0; staged::SIZE];
-    File::open(&plan.root_device)
-        .and_then(|mut device| device.read_exact(&mut block))
-        .with_context(|| format!("read the boot block of {}", plan.root_device))?;
-    ensure!(
-        staged::may_be_replaced(&block, !embed::sectors_in_use(&gap).is_empty()),
-        "the boot block of {} holds a boot loader, and the master boot record does not go past it",
-        plan.root_device
-    );
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
-use formats::facts::{DiskHealth, Health};
+use formats::facts::{DiskHealth, Health, Root};
 use plan::ext4_features;
 use plan::started;
 
@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/self/mountinfo, sysfs, the first sector of the root's disk",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes an ext4 root on a primary partition of a plain disk",
+        remedy: "this release takes an ext4 root on a partition of a plain disk",
         against: |c| {
             c.facts.root.is_none().then(|| c.facts.root_unknown.clone().unwrap_or_default())
         },
@@ -136,25 +136,26 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "partition-table",
-        question: "Does the disk have a master boot record with room for the run's loaders?",
-        reads: "the disk's first sectors",
+        question: "Does the disk have room for the run's boot loaders?",
+        reads: "the disk's first sectors, its BIOS boot partition",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes disks with an MBR and some 600 unused sectors before the first partition",
+        remedy: "this release takes disks with a master boot record and some 600 unused sectors before the first \
+                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB",
         against: |c| {
             let root = c.facts.root.as_ref()?;
-            if root.table != "dos" {
-                let room = match c.facts.condition.bios_boot_sectors {
-                    Some(sectors) => format!(", its BIOS boot partition has {sectors} sectors"),
-                    None if root.table == "gpt" => " without a BIOS boot partition".to_owned(),
-                    None => String::new(),
-                };
-                return Some(format!("{} has a {} partition table{room}", root.disk, root.table));
+            let has_guids = root.identity.guids.is_some();
+            if has_guids && root.room_sectors == 0 {
+                return Some(format!(
+                    "{} has a GUID partition table and no BIOS boot partition in it",
+                    root.disk
+                ));
             }
-            (!root.gap_has_room).then(|| {
+            (!root.has_room).then(|| {
+                let place = room(root);
                 format!(
-                    "the {} sectors before the first partition have no room for two loaders beside the one in use",
-                    root.gap_sectors
+                    "the {} sectors {place} have no room for two loaders beside the one in use",
+                    root.room_sectors
                 )
             })
         },
@@ -175,7 +176,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "boot-disk",
         question: "Does the firmware start the root's own disk?",
-        reads: "the first sectors of every disk",
+        reads: "the first sectors of every disk, the root disk's BIOS boot partition",
         force: Allowed,
         again: &[],
         remedy: "force it if you know that the firmware starts this disk, for the loader goes there",
@@ -183,7 +184,8 @@ pub(super) const CHECKS: &[Check] = &[
             let root = c.facts.root.as_ref()?;
             // A check of its own says more about another loader.
             if !root.grub_on_disk && c.facts.condition.other_loader.is_none() {
-                return Some(format!("{} does not have GRUB in its gap", root.disk));
+                let place = room(root);
+                return Some(format!("{} does not start a GRUB {place}", root.disk));
             }
             (!root.loaders_elsewhere.is_empty())
                 .then(|| format!("there is {} too", root.loaders_elsewhere.join(" and ")))
@@ -239,9 +241,15 @@ pub(super) const CHECKS: &[Check] = &[
             let root = c.facts.root.as_ref()?;
             let end = root.identity.start + root.identity.sectors;
             let silent = c.facts.condition.firmware_reach.is_none() && end > FIRMWARE_LIMIT;
+            // It names disks by their signatures.
+            let said = if root.identity.disk_signature == 0 {
+                "it cannot be compared, since the disk has no signature"
+            } else {
+                "it does not"
+            };
             silent.then(|| {
                 format!(
-                    "it does not, and the root goes to {} GiB of {}; old ones read the first 128 GiB",
+                    "{said}, and the root goes to {} GiB of {}; old ones read the first 128 GiB",
                     end >> 21,
                     root.disk
                 )
@@ -278,6 +286,15 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// Where a disk's boot loaders lie.
+fn room(root: &Root) -> &'static str {
+    if root.identity.guids.is_some() {
+        "in its BIOS boot partition"
+    } else {
+        "before its first partition"
+    }
+}
 
 /// Sectors that a BIOS before 2002 counts to: 28 bits of ATA.
 const FIRMWARE_LIMIT: u64 = 1 << 28;

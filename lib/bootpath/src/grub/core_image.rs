@@ -91,9 +91,7 @@ fn decompress(core: &[u8]) -> Result<(&[u8], Vec<u8>), CoreImageError> {
     // There is no mark at the end: GRUB stops at the length.
     stream.process_vec(&core[head..], &mut inside, Action::Run)?;
     if inside.len() != length {
-        return Err(CoreImageError::Unknown(
-            "it has fewer bytes than it says",
-        ));
+        return Err(CoreImageError::Unknown("it has fewer bytes than it says"));
     }
     Ok((&core[..head], inside))
 }
@@ -172,7 +170,10 @@ mod tests {
         };
         assert_eq!(without(head), without(head_by_grub));
         assert!(core.len() <= by_grub.len() + MBR_SIZE);
-        assert_eq!(with_commands(&made(&placeholder()), commands).unwrap(), core);
+        assert_eq!(
+            with_commands(&made(&placeholder()), commands).unwrap(),
+            core
+        );
         // Its block list fits, or it would not be embedded.
         let boot = std::fs::read("/usr/lib/grub/i386-pc/boot.img").unwrap();
         let sectors = embed::STAGE_SECTORS_MAX as usize;
@@ -190,7 +191,13 @@ mod tests {
         let without = made(b"echo\n");
         let mut damaged = core.clone();
         damaged[5000..6000].fill(0xff);
-        for other in [&without, &damaged, &core[..core.len() - 1].to_vec(), &vec![], &vec![0; 5000]] {
+        for other in [
+            &without,
+            &damaged,
+            &core[..core.len() - 1].to_vec(),
+            &vec![],
+            &vec![0; 5000],
+        ] {
             assert!(with_commands(other, "boot\n").is_err());
         }
     }

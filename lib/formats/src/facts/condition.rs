@@ -27,9 +27,6 @@ pub struct Condition {
     pub started: Started,
     /// The loader in the root disk's master boot record, where it is a known one other than GRUB 2.
     pub other_loader: Option<String>,
-    /// Sectors (512 bytes) of the root disk's BIOS boot partition; `None` without one, or without a
-    /// GUID partition table.
-    pub bios_boot_sectors: Option<u64>,
     /// Sectors (512 bytes) of the root's disk that the BIOS says it reads; `None` where it does not.
     pub firmware_reach: Option<u64>,
     /// Mounts that do not answer, by where they are.

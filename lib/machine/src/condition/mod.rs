@@ -56,7 +56,6 @@ pub fn read(
             .as_deref()
             .and_then(|head| other_loader::name(head, active_sector(root, head).as_deref())),
         firmware_reach: root.and_then(|root| edd::reach(root.identity.disk_signature)),
-        bios_boot_sectors: head.as_deref().and_then(gpt::bios_boot_sectors),
         exports: exports::read(Path::new("/")),
         packages: packages::signs(Path::new("/"), processes),
         stuck: stuck::stuck(),

@@ -1,8 +1,8 @@
 //! For every check a machine or an image that it is there to refuse.
 
 use formats::facts::{
-    Bind, DiskHealth, Facts, Firmware, Health, Layer, Memory, Mount, OpenDirectory, OutsideLinks,
-    Place, Root, Started, Swap, Unkept, UnkeptWay, Weight, WipedTargets,
+    Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, OpenDirectory,
+    OutsideLinks, Place, Root, Started, Swap, Unkept, UnkeptWay, Weight, WipedTargets,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -27,6 +27,18 @@ pub(super) type Change = fn(&mut Facts, &mut Manifest);
 
 pub(super) fn root(facts: &mut Facts) -> &mut Root {
     facts.root.as_mut().unwrap()
+}
+
+/// The root's disk has a GUID partition table.
+pub(super) fn with_guids(facts: &mut Facts) -> &mut Root {
+    let root = root(facts);
+    root.table = "gpt".into();
+    root.identity.disk_signature = 0;
+    root.identity.guids = Some(Guids {
+        disk: "01234567-89ab-cdef-0123-456789abcdef".into(),
+        partition: "fedcba98-7654-3210-fedc-ba9876543210".into(),
+    });
+    root
 }
 
 pub(super) fn xen(facts: &mut Facts, kind: &str) {
@@ -140,14 +152,19 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("root-errors", |f, _| {
         root(f).errors = Some("3 errors".into());
     }),
-    ("partition-table", |f, _| root(f).table = "gpt".into()),
-    ("partition-table", |f, _| root(f).gap_has_room = false),
+    ("partition-table", |f, _| {
+        let root = with_guids(f);
+        (root.room_sectors, root.has_room) = (0, false);
+    }),
+    ("partition-table", |f, _| with_guids(f).has_room = false),
+    ("partition-table", |f, _| root(f).has_room = false),
     ("root-driver", |f, _| f.root_drivers.push("cciss".into())),
     ("root-driver", |f, i| {
         f.root_drivers.push("ahci".into());
         i.kernel.drivers.push("ahci".into());
     }),
     ("boot-disk", |f, _| root(f).grub_on_disk = false),
+    ("boot-disk", |f, _| with_guids(f).grub_on_disk = false),
     ("boot-disk", |f, _| {
         root(f).loaders_elsewhere = vec!["LILO on /dev/vdb".into()];
     }),
@@ -156,6 +173,9 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("firmware-silent", |f, _| {
         root(f).identity.sectors = 1 << 31;
+    }),
+    ("firmware-silent", |f, _| {
+        with_guids(f).identity.sectors = 1 << 31;
     }),
     ("booted", |f, _| f.condition.started.image_on_root = false),
     ("booted", |f, _| f.condition.started.loader = Some(0xb0)),
@@ -288,8 +308,8 @@ pub(super) const CASES: &[(&str, Change)] = &[
         disk(f, true, Health::Unread("no answer".into()));
     }),
     ("partition-table", |f, _| {
-        root(f).table = "gpt".into();
-        f.condition.bios_boot_sectors = Some(2048);
+        let root = with_guids(f);
+        (root.room_sectors, root.has_room) = (300, false);
     }),
     ("boot-loader", |f, _| {
         root(f).grub_on_disk = false;
