@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod bare;
+pub mod cloud_disk;
 pub mod command;
 pub mod confirmed;
 pub mod crafted;

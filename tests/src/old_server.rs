@@ -13,7 +13,7 @@ use anyhow::{bail, Context, Result};
 use crate::command::{run, stdout_of};
 use crate::lock;
 use crate::shop_data::{self, Owners};
-use crate::{disk, mirror, paths};
+use crate::{cloud_disk, disk, mirror, paths};
 
 /// The suite of the old server: two before the one it is replaced with, so that one is skipped.
 pub const SUITE: &str = "bullseye";
@@ -74,19 +74,70 @@ pub fn ssh_key() -> Result<PathBuf> {
     Ok(key)
 }
 
+/// What its disk is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DiskKind {
+    /// A master boot record and one partition.
+    Plain,
+    /// As clouds have it, see [`cloud_disk`].
+    Cloud,
+}
+
+impl DiskKind {
+    /// How its directories' names begin.
+    fn prefix(self) -> &'static str {
+        match self {
+            DiskKind::Plain => "old-server-",
+            DiskKind::Cloud => "cloud-server-",
+        }
+    }
+
+    /// What runs in its tree.
+    fn script(self) -> String {
+        match self {
+            DiskKind::Plain => SCRIPT.to_owned(),
+            DiskKind::Cloud => {
+                let efi = format!(
+                    "\necho 'PARTUUID={} /boot/efi vfat defaults 0 0' >>/etc/fstab\nmkdir /boot/efi\n",
+                    cloud_disk::EFI_GUID
+                );
+                SCRIPT.replace("msdos", "gpt") + &efi
+            }
+        }
+    }
+
+    /// The text that says how it is written.
+    fn source(self) -> &'static str {
+        match self {
+            DiskKind::Plain => include_str!("disk.rs"),
+            DiskKind::Cloud => include_str!("cloud_disk.rs"),
+        }
+    }
+}
+
 /// The old server, made if it is not there yet (about two minutes, with the archive at hand).
 pub fn old_server() -> Result<OldServer> {
+    server_on(DiskKind::Plain)
+}
+
+/// The same in a cloud, with a GUID partition table.
+pub fn cloud_server() -> Result<OldServer> {
+    server_on(DiskKind::Cloud)
+}
+
+fn server_on(kind: DiskKind) -> Result<OldServer> {
     let public_key = fs::read_to_string(ssh_key()?.with_extension("pub"))
         .context("read the public half of the tests' ssh key")?;
     let tree_key = digest(&[SUITE, &PACKAGES.join(" "), &MMDEBSTRAP.join(" ")]);
     let disk_key = digest(&[
         &tree_key,
         &public_key,
-        SCRIPT,
+        &kind.script(),
         include_str!("shop_data.rs"),
-        include_str!("disk.rs"),
+        kind.source(),
     ]);
-    let directory = paths::base().join(format!("old-server-{disk_key}"));
+    let name = format!("{}{disk_key}", kind.prefix());
+    let directory = paths::base().join(&name);
     let server = OldServer {
         disk: directory.join("disk.qcow2"),
         kernel: directory.join("vmlinuz"),
@@ -117,15 +168,19 @@ pub fn old_server() -> Result<OldServer> {
         .arg(&tree))?;
     run(Command::new("chroot")
         .arg(&tree)
-        .args(["/bin/sh", "-c", SCRIPT])
+        .args(["/bin/sh", "-c", &kind.script()])
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("ROOT_UUID", ROOT_UUID)
         .env("ROOT_KEY", public_key.trim()))?;
     shop_data::fill(&tree, owners(&tree)?)?;
     fs::copy(only_kernel(&tree)?, made.join("vmlinuz")).context("copy the kernel")?;
-    disk::make(&tree, ROOT_UUID, &made.join("disk.qcow2"))?;
+    let to = made.join("disk.qcow2");
+    match kind {
+        DiskKind::Plain => disk::make(&tree, ROOT_UUID, &to)?,
+        DiskKind::Cloud => cloud_disk::make(&tree, ROOT_UUID, &to)?,
+    }
     fs::rename(&made, &directory).with_context(|| format!("name {}", directory.display()))?;
-    forget_others(&format!("old-server-{disk_key}"), "old-server-");
+    forget_others(&name, kind.prefix());
     Ok(server)
 }
 

@@ -16,7 +16,7 @@ use anyhow::{ensure, Context, Result};
 
 use crate::command::run;
 use crate::disk::Disk;
-use crate::old_server::{old_server, OldServer};
+use crate::old_server::OldServer;
 use crate::vm::{self, Additions, Machine, Start};
 
 const SECTOR: u64 = 512;
@@ -29,9 +29,8 @@ const DISCARD: u64 = 4;
 /// Of the data of a write as much is looked at when one is looked for.
 const LOOKED_AT: usize = 64 << 10;
 
-/// The old server, booted from its firmware, with everything that it writes recorded.
-pub fn recorded_old_server(name: &str, memory_mib: u32) -> Result<(Machine, Recording)> {
-    let server = old_server()?;
+/// A server, booted from its firmware, with everything that it writes recorded.
+pub fn recorded(server: OldServer, name: &str, memory_mib: u32) -> Result<(Machine, Recording)> {
     let place = vm::directory(&format!("{name}-recording"))?;
     let log = place.path().join("writes.log");
     // QEMU wants the file to be there.

@@ -169,11 +169,13 @@ fn identity(
     let guids = if table.is_protective() {
         match guids(&head, place, device.sectors) {
             Some(guids) => Some(guids),
-            None => return unsupported(format!(
+            None => {
+                return unsupported(format!(
                 "the GUID partition table of {} does not have partition {} where the kernel has it",
                 disk.node().display(),
                 place.number
-            )),
+            ))
+            }
         }
     } else {
         None

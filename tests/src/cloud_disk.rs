@@ -1,0 +1,142 @@
+//! The disk of a cloud's server with a BIOS, as Debian's and Ubuntu's images for clouds have it: a GUID
+//! partition table, in which the root is number 1 and comes last, behind the BIOS boot partition (14) and
+//! the EFI system partition (15). The latter is mounted, and starts nothing.
+//!
+//! Written part by part at its offset, as the disk in `disk.rs` is. GRUB's images go where grub-install
+//! puts them: boot.img's first 440 bytes in sector 0, core.img at the start of partition 14.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{ensure, Context, Result};
+
+use crate::command::{explain, run};
+
+/// The first sector of the root's partition.
+pub const ROOT_START: u64 = 73_728;
+const ROOT_SECTORS: u64 = DISK_SECTORS - ROOT_START - 2048;
+const DISK_SECTORS: u64 = 4 << 21;
+const SECTOR: u64 = 512;
+const BIOS_BOOT_START: u64 = 2048;
+const BIOS_BOOT_SECTORS: u64 = 6144;
+const EFI_START: u64 = 8192;
+const EFI_SECTORS: u64 = ROOT_START - EFI_START;
+
+/// GUID of the disk.
+pub const DISK_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be12";
+/// GUID of the root's partition.
+pub const ROOT_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be01";
+/// GUID of the EFI system partition, by which it is mounted.
+pub const EFI_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be15";
+
+/// boot.img is code up to here; then come the disk's signature and the partition table.
+const BOOT_CODE: usize = 440;
+/// Where boot.img has the first sector of the core image.
+const KERNEL_SECTOR: usize = 0x5c;
+/// Where grub-install replaces two bytes for hard disks.
+const DRIVE_CHECK: usize = 0x66;
+/// Where the core image has its own second sector.
+const BLOCK_LIST: usize = 0x1f4;
+
+/// Makes a bootable disk at `to` from the tree, whose `/boot/grub/i386-pc` holds boot.img and core.img.
+pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
+    let raw = to.with_extension("raw");
+    let file = File::create_new(&raw).with_context(|| format!("create {}", raw.display()))?;
+    file.set_len(DISK_SECTORS * SECTOR)
+        .context("size the disk")?;
+    let root_offset = ROOT_START * SECTOR;
+    run(Command::new("mkfs.ext4")
+        .args(["-q", "-F", "-U", root_uuid, "-O", "^orphan_file", "-E"])
+        .arg(format!("offset={root_offset},lazy_itable_init=0"))
+        .arg("-d")
+        .arg(tree)
+        .arg(&raw)
+        .arg(format!("{}k", ROOT_SECTORS / 2)))?;
+    for (sector, bytes) in empty_fat() {
+        file.write_all_at(&bytes, (EFI_START + sector) * SECTOR)
+            .context("write the EFI system partition")?;
+    }
+    partition(&raw)?;
+
+    let grub = tree.join("boot/grub/i386-pc");
+    let boot = fs::read(grub.join("boot.img")).context("read GRUB's boot.img")?;
+    let mut core = fs::read(grub.join("core.img")).context("read GRUB's core.img")?;
+    ensure!(
+        core.len() as u64 <= BIOS_BOOT_SECTORS * SECTOR,
+        "GRUB's core.img of {} bytes does not fit into the BIOS boot partition",
+        core.len()
+    );
+    core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(BIOS_BOOT_START + 1).to_le_bytes());
+    let mut code = boot[..BOOT_CODE].to_vec();
+    code[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&BIOS_BOOT_START.to_le_bytes());
+    code[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
+    file.write_all_at(&code, 0)
+        .context("write the MBR's code")?;
+    file.write_all_at(&core, BIOS_BOOT_START * SECTOR)
+        .context("write GRUB's core.img")?;
+    drop(file);
+
+    run(Command::new("qemu-img")
+        .args(["convert", "-O", "qcow2"])
+        .arg(&raw)
+        .arg(to))?;
+    fs::remove_file(&raw).with_context(|| format!("remove {}", raw.display()))
+}
+
+/// An empty FAT16 filesystem in [`EFI_SECTORS`]: a boot sector with the parameters, and the first two
+/// entries of both tables. Follows Microsoft's FAT specification.
+fn empty_fat() -> [(u64, Vec<u8>); 3] {
+    const TABLE_SECTORS: u16 = 64;
+    let mut boot = vec![0; SECTOR as usize];
+    for (at, bytes) in [
+        (0x00, &b"\xeb\x3c\x90mkfs.fat"[..]),
+        (0x0b, &(SECTOR as u16).to_le_bytes()),
+        // Sectors of a cluster, reserved sectors, tables, entries of the root directory.
+        (0x0d, &[4, 1, 0, 2, 0, 2]),
+        (0x15, &[0xf8]),
+        (0x16, &TABLE_SECTORS.to_le_bytes()),
+        (0x20, &(EFI_SECTORS as u32).to_le_bytes()),
+        (0x24, &[0x80, 0, 0x29]),
+        (0x2b, b"UEFI       FAT16   "),
+        (0x1fe, &[0x55, 0xaa]),
+    ] {
+        boot[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let table = vec![0xf8, 0xff, 0xff, 0xff];
+    [
+        (0, boot),
+        (1, table.clone()),
+        (1 + u64::from(TABLE_SECTORS), table),
+    ]
+}
+
+fn partition(raw: &Path) -> Result<()> {
+    let script = format!(
+        "label: gpt\nlabel-id: {DISK_GUID}\n\
+         14: start={BIOS_BOOT_START}, size={BIOS_BOOT_SECTORS}, \
+         type=21686148-6449-6E6F-744E-656564454649\n\
+         15: start={EFI_START}, size={EFI_SECTORS}, uuid={EFI_GUID}, \
+         type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B\n\
+         1: start={ROOT_START}, size={ROOT_SECTORS}, uuid={ROOT_GUID}, \
+         type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709\n"
+    );
+    let mut command = Command::new("sfdisk");
+    command
+        .args(["--quiet", "--no-reread", "--no-tell-kernel"])
+        .args(["--wipe", "never", "--wipe-partitions", "never"])
+        .arg(raw)
+        .stdin(Stdio::piped());
+    let mut sfdisk = command.spawn().map_err(|error| explain(&command, error))?;
+    sfdisk
+        .stdin
+        .take()
+        .context("sfdisk's input")?
+        .write_all(script.as_bytes())
+        .context("tell sfdisk the table")?;
+    let status = sfdisk.wait().context("wait for sfdisk")?;
+    ensure!(status.success(), "sfdisk: {status}");
+    Ok(())
+}
