@@ -15,7 +15,7 @@ use formats::payload::{DirectoryLink, Frame, Payload};
 use formats::payload_drivers::PayloadDrivers;
 use formats::tools::Tools;
 use formats::Digest;
-use plan::resolve::PartSizes;
+use plan::needs::PartSizes;
 
 pub(super) const MIB: u64 = 1 << 20;
 /// 2026-11-23.
