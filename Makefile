@@ -58,10 +58,8 @@ test: setup
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	$(call heading,programs)
 	cargo build --release --locked -p reroot -p reroot-launch -p reroot-init
-	$(call heading,unit tests)
-	cargo test --workspace --exclude reroot-tests --locked
-	$(call heading,boot tests)
-	cargo test -p reroot-tests --locked
+	$(call heading,tests)
+	cargo test --workspace --locked
 
 prove: programs
 	$(call heading,proof)

@@ -71,7 +71,8 @@ pub fn lock() -> Result<OwnedFd> {
         .with_context(|| format!("open {}", path.display()))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {
-            // Whoever wants to break the run off asks here whom to tell.
+            // Whoever wants to break the run off asks here whom to tell. In place, since the lock is
+            // on this very file.
             fs::write(&path, std::process::id().to_string())
                 .with_context(|| format!("write {}", path.display()))?;
             Ok(file)

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use formats::plan::Plan;
 use formats::Document;
+use storage::replace::{replace, Access};
 
 use crate::survey::take::Survey;
 use crate::{log_file, run_directory};
@@ -26,7 +27,8 @@ pub fn start(plan: &Plan, survey: &Survey) -> Result<(Child, PathBuf)> {
 fn start_in(directory: &Path, plan: &Plan, survey: &Survey) -> Result<Child> {
     let write = |name: &str, text: String| {
         let path = directory.join(name);
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+        replace(&path, text.as_bytes(), Access::Mode(0o644))
+            .with_context(|| format!("write {}", path.display()))
     };
     write(run_directory::PLAN, plan.to_json())?;
     write(run_directory::FACTS, survey.facts.to_json())?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use formats::keep::KeepPath;
 use formats::Document;
-use plan::resolve::Choices;
+use plan::choices::Choices;
 use serde::{Deserialize, Serialize};
 
 /// Everything that the operator may decide.

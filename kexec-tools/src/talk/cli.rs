@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ::plan::resolve::Choices;
+use ::plan::choices::Choices;
 use ::plan::svg;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};

@@ -94,7 +94,12 @@ impl Room {
 
     /// The disk's sectors that are in it.
     pub fn sectors(&self) -> Range<u64> {
-        self.first..self.first + (self.bytes.len() / MBR_SIZE) as u64
+        self.first..self.first + self.length()
+    }
+
+    /// How many sectors it has.
+    pub fn length(&self) -> u64 {
+        (self.bytes.len() / MBR_SIZE) as u64
     }
 
     /// Record and room, one behind the other, for people.
@@ -116,24 +121,12 @@ impl Room {
 mod tests {
     use super::*;
 
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-
     /// A disk with a table that sfdisk writes.
     fn disk(script: &str) -> File {
-        let disk = tempfile::NamedTempFile::new().unwrap();
-        disk.as_file().set_len(64 << 20).unwrap();
-        let mut sfdisk = Command::new("sfdisk")
-            .args(["--quiet", "--no-reread", "--no-tell-kernel"])
-            .arg(disk.path())
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("sfdisk (package fdisk)");
-        let mut input = sfdisk.stdin.take().unwrap();
-        input.write_all(script.as_bytes()).unwrap();
-        drop(input);
-        assert!(sfdisk.wait().unwrap().success());
-        disk.reopen().unwrap()
+        let disk = tempfile::tempfile().unwrap();
+        disk.write_all_at(&fixtures::disk::partitioned(script), 0)
+            .unwrap();
+        disk
     }
 
     #[test]

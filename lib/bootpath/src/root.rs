@@ -7,7 +7,7 @@ use std::path::Path;
 use formats::facts::Root;
 use storage::block;
 use storage::mbr::MBR_SIZE;
-use storage::root::{reading, RootError};
+use storage::root::{reading, Loaders, RootError};
 
 use crate::elsewhere;
 use crate::grub::embed;
@@ -15,15 +15,15 @@ use crate::room::Room;
 
 /// Describes the filesystem that is mounted at `/`, and where GRUB is.
 pub fn describe() -> Result<Root, RootError> {
-    let mut root = storage::root::describe()?;
-    if let Some(room) = room(Path::new(&root.disk))? {
-        let sectors = room.sectors();
-        root.room_sectors = sectors.end - sectors.start;
-        root.has_room = embed::has_room(&room);
-        root.grub_on_disk = !embed::sectors_in_use(&room).is_empty();
-    }
-    root.loaders_elsewhere = loaders_elsewhere(Path::new(&root.disk))?;
-    Ok(root)
+    let root = storage::root::describe()?;
+    let room = room(root.disk())?;
+    let loaders = Loaders {
+        room_sectors: room.as_ref().map_or(0, Room::length),
+        has_room: room.as_ref().is_some_and(embed::has_room),
+        grub_on_disk: room.is_some_and(|room| !embed::sectors_in_use(&room).is_empty()),
+        elsewhere: loaders_elsewhere(root.disk())?,
+    };
+    Ok(root.with(loaders))
 }
 
 /// A disk's room for a boot loader; `None` where it has none.

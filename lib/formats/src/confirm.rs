@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Kept;
 use crate::plan::KeptPath;
-use crate::Document;
 
 /// What a run left behind to be compared with, as it was when the RAM environment was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,11 +14,6 @@ pub struct Baseline {
     pub machine_id: Option<String>,
 }
 
-impl Document for Baseline {
-    const KIND: &'static str = "reroot-baseline";
-    const VERSION: u32 = 1;
-}
-
 /// The kept paths as the first boot found them, before anything could write to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFound {
@@ -28,11 +22,6 @@ pub struct KeptFound {
     pub ended: bool,
     /// Each path, measured.
     pub kept: Vec<Kept>,
-}
-
-impl Document for KeptFound {
-    const KIND: &'static str = "reroot-kept";
-    const VERSION: u32 = 1;
 }
 
 /// The answer to one question about the machine.

@@ -146,7 +146,7 @@ pub fn plan(room: &Room, boot: &[u8], core: &[u8]) -> Result<Embedding, EmbedErr
     let used = sectors_in_use(room);
     let sector = free_run(room, &used, needed).ok_or(EmbedError::NoRoom {
         needed,
-        room: room.sectors().end - room.first,
+        room: room.length(),
         used,
     })?;
     core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(sector + 1).to_le_bytes());
