@@ -19,7 +19,7 @@ use storage::{block, mounts};
 use crate::run_directory;
 use crate::survey::chain::chain;
 use crate::survey::mounts::holds_data;
-use crate::survey::{first_process, identity, kept, network, written};
+use crate::survey::{apart, first_process, identity, kept, network, written};
 
 /// Reads everything that plan and checks look at.
 pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
@@ -34,7 +34,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
-    let kept_trees = kept::look(keep, &mounts)?;
+    let kept_trees = apart::kept(keep)?;
     let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
     kept_trees.note(&mut condition);
     let (network, network_notes) = network::read(&processes).context("read the network")?;
@@ -52,7 +52,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         .chain(identity.copied.iter().map(String::as_str))
         .chain(own.to_str())
         .collect();
-    let written = written::read(&stays, &accounts, &processes, &mounts);
+    let written = apart::written(&stays).context("look for what is written on this machine")?;
     Ok(Facts {
         hostname: uname.nodename().to_string_lossy().into_owned(),
         architecture: uname.machine().to_string_lossy().into_owned(),
@@ -122,7 +122,7 @@ fn probe_mount(target: &Path) -> Command {
 }
 
 /// The accounts without their secrets, or why they cannot be read: a finding, not a failure.
-fn accounts() -> Result<Accounts, String> {
+pub(super) fn accounts() -> Result<Accounts, String> {
     let root = Path::new("/");
     let files = machine::accounts::read(root).map_err(|e| chain(&e))?;
     let login_defs = machine::accounts::login_defs(root).map_err(|e| chain(&e))?;

@@ -52,6 +52,14 @@ pub fn text(plan: &Plan) -> String {
     }
     for kept in &plan.keep {
         let m = &kept.measure;
+        if !m.is_taken() {
+            writeln!(
+                t,
+                "  {:30} a mount point, with what it hides; what is mounted there is left alone",
+                kept.path.as_str()
+            );
+            continue;
+        }
         writeln!(
             t,
             "  {:30} {:>9} entries {:>10}",

@@ -7,11 +7,11 @@ use crate::gone;
 use crate::steps::{steps, Circumstances};
 use formats::accounts::{AccountPlan, Owners};
 use formats::entry::{CallPlan, Entry, EntryPlan, KexecCall};
-use formats::facts::{Facts, InitSystem, Memory, Mount};
+use formats::facts::{Facts, InitSystem, Memory, Mount, UnkeptWay};
 use formats::filesystems::Contents;
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
-use formats::measure::Occupied;
+use formats::measure::{Measure, Occupied};
 use formats::network::{LinkKind, Network};
 use formats::plan::{Amount, KeptPath, NetworkPlan, PayloadAt, Plan};
 use formats::steps::Mode;
@@ -505,20 +505,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         .root
         .as_ref()
         .ok_or_else(|| NoPlan::Root(facts.root_unknown.clone().unwrap_or_default()))?;
-    let keep = facts
-        .kept
-        .iter()
-        .map(|k| match &k.found {
-            Ok(measure) => Ok(KeptPath {
-                path: k.path.clone(),
-                measure: measure.clone(),
-            }),
-            Err(why) => Err(NoPlan::Kept {
-                path: k.path.to_string(),
-                why: why.to_string(),
-            }),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let keep = keep(facts)?;
     let (payload_at, payload_reason) = payload_at(manifest, inputs.sizes, facts, inputs.choices);
     let stays = kept_occupies(facts) + facts.condition.spared;
     let used_bytes = root.bytes.saturating_sub(root.bytes_free);
@@ -591,6 +578,31 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         warnings,
         steps,
     })
+}
+
+/// The paths that the wipe leaves. Where the data is on a mount, the mount point stays.
+fn keep(facts: &Facts) -> Result<Vec<KeptPath>, NoPlan> {
+    let mut keep = Vec::with_capacity(facts.kept.len());
+    for kept in &facts.kept {
+        let (path, measure) = match &kept.found {
+            Ok(measure) => (Some(kept.path.clone()), measure.clone()),
+            Err(why) => {
+                let mounted = why.way == UnkeptWay::Mounted;
+                let place = mounted.then(|| below_kept::mount_point(facts, &kept.path));
+                (place.flatten(), Measure::not_taken())
+            }
+        };
+        let Some(path) = path else {
+            return Err(NoPlan::Kept {
+                path: kept.path.to_string(),
+                why: kept.found.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+            });
+        };
+        keep.push(KeptPath { path, measure });
+    }
+    keep.sort_by(|a, b| a.path.cmp(&b.path));
+    keep.dedup_by(|a, b| a.path == b.path);
+    Ok(keep)
 }
 
 /// The RAM environment's command line: the machine's own consoles first, so that the operator

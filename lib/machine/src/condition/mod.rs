@@ -41,7 +41,6 @@ pub fn read(
         .collect();
     let crash = fs::read_to_string("/sys/kernel/kexec_crash_loaded").unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let silent = answers::silent(&answers::to_probe(mounts), probe);
     let head = root.and_then(|root| head(&root.disk));
     Condition {
         xen: xen::read(),
@@ -60,8 +59,10 @@ pub fn read(
         exports: exports::read(Path::new("/")),
         packages: packages::signs(Path::new("/"), processes),
         stuck: stuck::stuck(),
-        sessions: stuck::sessions(processes, &silent),
-        silent_mounts: silent,
+        sessions: mounts::at(mounts, Path::new("/"))
+            .map(|root| stuck::sessions(processes, root.device))
+            .unwrap_or_default(),
+        silent_mounts: answers::silent(&answers::to_probe(mounts), probe),
         layers: layers::read(mounts, &areas),
         swaps,
         binds: binds(mounts),
