@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
+use formats::counted::counted;
 use formats::manifest::Manifest;
 use formats::trailer::{PartKind, TRAILER_VERSION};
 
@@ -110,10 +111,10 @@ fn text(image: &ImageFile, manifest: &Manifest) -> String {
     line(
         "new root",
         &format!(
-            "{} entries, {} on the disk, {} frames",
-            payload.entries,
+            "{}, {} on the disk, {}",
+            counted(payload.entries, "entry", "entries"),
             mib(payload.disk_bytes),
-            payload.frames.len()
+            counted(payload.frames.len() as u64, "frame", "frames")
         ),
     );
     line(

@@ -91,8 +91,7 @@ fn open_to_write(root: BorrowedFd<'_>) -> io::Result<File> {
         Err(e) => return Err(e.into()),
     }
     let directory = directory(root)?;
-    let flags =
-        OFlags::RDWR | OFlags::CREATE | OFlags::DSYNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::DSYNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o600);
     let file = File::from(rustix::fs::openat(&directory, c"journal", flags, mode)?);
     if file.metadata()?.len() != JOURNAL_SIZE {
@@ -123,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_link_on_the_way_to_the_journal_is_never_followed() {
-        for (link, target) in [(".reroot", "elsewhere"), (".reroot/journal", "../elsewhere/journal")] {
+        for (link, target) in [
+            (".reroot", "elsewhere"),
+            (".reroot/journal", "../elsewhere/journal"),
+        ] {
             let root = tempfile::tempdir().unwrap();
             fs::create_dir(root.path().join("elsewhere")).unwrap();
             if link.contains('/') {

@@ -228,7 +228,11 @@ impl Engine {
             let late = state.late();
             drop(state);
             if let Some(step) = late {
-                let way = if step.progress { "no progress" } else { "not done" };
+                let way = if step.progress {
+                    "no progress"
+                } else {
+                    "not done"
+                };
                 let why = format!("{way} within {} s", step.deadline_s);
                 self.fail(&step, &why, Ended::TooLong);
             }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use storage::mounts;
 
 use crate::survey::kept::KeptTrees;
-use crate::survey::{facts, kept, written};
+use crate::survey::{accounts, kept, written};
 
 /// The hidden command of this program that is the child's part.
 pub const COMMAND: &str = "look-apart";
@@ -101,5 +101,5 @@ fn look_at_kept(paths: &[&str]) -> Result<KeptTrees> {
 fn look_at_written(stays: &[&str]) -> Result<Written> {
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
-    Ok(written::read(stays, &facts::accounts(), &processes, &mounts))
+    Ok(written::read(stays, &accounts::read(), &processes, &mounts))
 }

@@ -96,7 +96,12 @@ fn look_at(
 ) -> Result<Measure, Unkept> {
     // What is mounted on the way must not even be looked at.
     if let Some(crossed) = points.crossed_by(path.as_str().as_bytes()) {
-        return Err(mounted(&String::from_utf8_lossy(crossed), path, keep, mounts));
+        return Err(mounted(
+            &String::from_utf8_lossy(crossed),
+            path,
+            keep,
+            mounts,
+        ));
     }
     tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
         .and_then(|()| measuring.measure(path))
@@ -183,7 +188,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kept_path_on_a_mount_is_left_alone_and_one_that_shows_what_is_wiped_says_where_the_data_is() {
+    fn a_kept_path_on_a_mount_is_left_alone_and_one_that_shows_what_is_wiped_says_where_the_data_is(
+    ) {
         let mounts = mounts::parse(
             b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
               23 22 253:1 /data/home /home rw - ext4 /dev/vda1 rw\n\
@@ -193,13 +199,49 @@ mod tests {
         );
         let path = |text: &str| KeepPath::parse(text).unwrap();
         let cases: [(&str, &str, &[&str], UnkeptWay, &str); 7] = [
-            ("/home", "/home/shop", &[], UnkeptWay::Elsewhere, "unless /data/home/shop is kept"),
-            ("/home", "/home/shop", &["/data/home/other"], UnkeptWay::Elsewhere, "unless"),
-            ("/home", "/home/shop", &["/data"], UnkeptWay::Mounted, "/data/home/shop is kept"),
-            ("/srv", "/srv", &[], UnkeptWay::Mounted, "xfs on /dev/vdb1), which is left alone"),
-            ("/srv", "/srv/shop", &[], UnkeptWay::Mounted, "/srv is another filesystem"),
+            (
+                "/home",
+                "/home/shop",
+                &[],
+                UnkeptWay::Elsewhere,
+                "unless /data/home/shop is kept",
+            ),
+            (
+                "/home",
+                "/home/shop",
+                &["/data/home/other"],
+                UnkeptWay::Elsewhere,
+                "unless",
+            ),
+            (
+                "/home",
+                "/home/shop",
+                &["/data"],
+                UnkeptWay::Mounted,
+                "/data/home/shop is kept",
+            ),
+            (
+                "/srv",
+                "/srv",
+                &[],
+                UnkeptWay::Mounted,
+                "xfs on /dev/vdb1), which is left alone",
+            ),
+            (
+                "/srv",
+                "/srv/shop",
+                &[],
+                UnkeptWay::Mounted,
+                "/srv is another filesystem",
+            ),
             ("/scratch", "/scratch/x", &[], UnkeptWay::Elsewhere, "tmpfs"),
-            ("/auto", "/auto", &[], UnkeptWay::Elsewhere, "when they are asked for"),
+            (
+                "/auto",
+                "/auto",
+                &[],
+                UnkeptWay::Elsewhere,
+                "when they are asked for",
+            ),
         ];
         for (crossed, kept, others, way, why) in cases {
             let keep: Vec<_> = others.iter().copied().chain([kept]).map(path).collect();

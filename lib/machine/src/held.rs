@@ -119,7 +119,11 @@ mod tests {
             ("/x", "mnt_id:\t40\n", None),
             ("pipe:[7]", "flags:\t01\nmnt_id:\t12\n", None),
         ] {
-            assert_eq!(device_of(Path::new(path), fdinfo, &mounts), expected, "{path}");
+            assert_eq!(
+                device_of(Path::new(path), fdinfo, &mounts),
+                expected,
+                "{path}"
+            );
         }
     }
 
@@ -203,6 +207,9 @@ mod tests {
         let found = told.recv_timeout(Duration::from_secs(60));
         drop(running);
         let found = found.expect("it asks the silent mount, and waits").unwrap();
-        assert!(found.iter().all(|h| Path::new(&h.path) != file), "{found:?}");
+        assert!(
+            found.iter().all(|h| Path::new(&h.path) != file),
+            "{found:?}"
+        );
     }
 }

@@ -58,7 +58,10 @@ pub fn mounts(facts: &Facts, identity: &IdentityPlan) -> BelowKept {
 /// under the path's name has none; another check refuses it.
 fn is_part(mount: &Mount, kept: &Kept) -> bool {
     let path = kept.path.as_str();
-    let is_elsewhere = kept.found.as_ref().is_err_and(|why| why.way == UnkeptWay::Elsewhere);
+    let is_elsewhere = kept
+        .found
+        .as_ref()
+        .is_err_and(|why| why.way == UnkeptWay::Elsewhere);
     if is_below(path, &mount.target) {
         !is_elsewhere
     } else {

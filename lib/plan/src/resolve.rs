@@ -595,7 +595,12 @@ fn keep(facts: &Facts) -> Result<Vec<KeptPath>, NoPlan> {
         let Some(path) = path else {
             return Err(NoPlan::Kept {
                 path: kept.path.to_string(),
-                why: kept.found.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+                why: kept
+                    .found
+                    .as_ref()
+                    .err()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
             });
         };
         keep.push(KeptPath { path, measure });

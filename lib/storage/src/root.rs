@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use formats::counted::counted;
 use formats::facts::{Root, RootIdentity};
 
 use crate::block::{self, BlockDevice};
@@ -38,6 +39,14 @@ pub fn reading<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, R
 
 fn unsupported<T>(why: impl Into<String>) -> Result<T, RootError> {
     Err(RootError::Unsupported(why.into()))
+}
+
+/// How many errors a superblock tells of.
+fn errors_recorded(count: u32) -> String {
+    format!(
+        "the superblock records {}",
+        counted(count, "error", "errors")
+    )
 }
 
 /// Describes the filesystem that is mounted at `/`. What boot loaders are on disks it does not ask:
@@ -111,9 +120,7 @@ pub fn describe() -> Result<Root, RootError> {
         bytes_free: space.f_bfree * space.f_frsize,
         inodes: space.f_files,
         inodes_free: space.f_ffree,
-        errors: fs
-            .has_errors
-            .then(|| format!("the superblock records {} errors", fs.error_count)),
+        errors: fs.has_errors.then(|| errors_recorded(fs.error_count)),
         doubles,
         table: if table.is_protective() { "gpt" } else { "dos" }.to_owned(),
         gap_sectors: table.gap_sectors(),

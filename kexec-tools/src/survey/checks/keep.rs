@@ -1,5 +1,6 @@
 //! The keep list: that what is named is there, and that the new OS leaves it where it is.
 
+use formats::counted::counted;
 use formats::facts::UnkeptWay;
 use formats::keep::is_below;
 use plan::below_kept::{self, BelowKept};
@@ -143,8 +144,9 @@ pub(super) const CHECKS: &[Check] = &[
             };
             (outside.files > 0).then(|| {
                 format!(
-                    "{} files have names outside of the kept paths, {} for one",
-                    outside.files, outside.example
+                    "{} outside of the kept paths, {} for one",
+                    counted(outside.files, "file has names", "files have names"),
+                    outside.example
                 )
             })
         },
