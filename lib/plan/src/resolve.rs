@@ -7,7 +7,7 @@ use crate::gone;
 use crate::steps::{steps, Circumstances};
 use formats::accounts::{AccountPlan, Owners};
 use formats::entry::{CallPlan, Entry, EntryPlan, KexecCall};
-use formats::facts::{Facts, InitSystem, Memory, Mount, UnkeptWay};
+use formats::facts::{Facts, InitSystem, Memory, Mount, RootIdentity, UnkeptWay};
 use formats::filesystems::Contents;
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
@@ -339,6 +339,29 @@ const UNPROVED_BY_IMAGE: &str =
     that its own initrd finds this root is known only behind the commit point, and that it has the \
     firmware of the network cards is not known";
 
+/// Sectors that a BIOS before 2002 counts to: 28 bits of ATA.
+pub const FIRMWARE_LIMIT: u64 = 1 << 28;
+
+/// The run's own files are put where the firmware reads them. Where the new OS puts its kernel and
+/// initrd nobody knows before it does, and its next kernel is its own affair.
+fn beyond_reach(reach: Option<u64>, root: &RootIdentity) -> Option<String> {
+    const UNKNOWN: &str =
+        "where the new OS's own kernel and initrd come to lie is not known before";
+    let end = root.start + root.sectors;
+    match reach {
+        Some(reach) if end > reach => Some(format!(
+            "{UNKNOWN}: the firmware reads the first {} GiB of the disk, and the root goes to {} GiB",
+            reach >> 21,
+            end >> 21
+        )),
+        None if end > FIRMWARE_LIMIT => Some(format!(
+            "{UNKNOWN}, nor how far the firmware reads: the root goes to {} GiB of the disk",
+            end >> 21
+        )),
+        _ => None,
+    }
+}
+
 /// A proof by the old kernel says nothing of what the new one does with the hardware.
 const UNPROVED_BY_TAKEOVER: &str = "takeover: the old kernel stays until the last reboot, so the root \
     disk and the gateways are proved on it; that the new kernel drives them is known by the names of \
@@ -522,6 +545,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     if manifest.payload_drivers.is_none() {
         warnings.push(UNPROVED_BY_IMAGE.to_owned());
     }
+    warnings.extend(beyond_reach(facts.condition.firmware_reach, &root.identity));
     let wiped = Amount {
         entries: used_inodes.saturating_sub(stays.inodes),
         bytes: used_bytes.saturating_sub(stays.bytes),

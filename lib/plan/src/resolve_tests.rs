@@ -71,3 +71,31 @@ fn parameters_for_the_hardware_are_kept_and_others_are_not() {
         assert_eq!(hardware_parameters(cmdline), expected, "{cmdline}");
     }
 }
+
+#[test]
+fn a_plan_says_where_the_firmware_may_not_read_the_new_kernel() {
+    const GIB: u64 = 1 << 21;
+    let root = |end: u64| RootIdentity {
+        fs_uuid: String::new(),
+        disk_signature: 1,
+        partition: 1,
+        start: 2048,
+        sectors: end - 2048,
+    };
+    for (reach, end, told) in [
+        (Some(128 * GIB), 100 * GIB, None),
+        (Some(128 * GIB), 900 * GIB, Some("first 128 GiB")),
+        (Some(4000 * GIB), 900 * GIB, None),
+        (None, 100 * GIB, None),
+        (None, 900 * GIB, Some("root goes to 900 GiB")),
+    ] {
+        let found = beyond_reach(reach, &root(end));
+        match told {
+            Some(told) => assert!(
+                found.as_ref().is_some_and(|f| f.contains(told)),
+                "{found:?}"
+            ),
+            None => assert_eq!(found, None),
+        }
+    }
+}

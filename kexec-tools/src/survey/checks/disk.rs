@@ -246,7 +246,7 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let root = c.facts.root.as_ref()?;
             let end = root.identity.start + root.identity.sectors;
-            let silent = c.facts.condition.firmware_reach.is_none() && end > FIRMWARE_LIMIT;
+            let silent = c.facts.condition.firmware_reach.is_none() && end > resolve::FIRMWARE_LIMIT;
             silent.then(|| {
                 format!(
                     "it does not, and the root goes to {} GiB of {}; old ones read the first 128 GiB",
@@ -286,9 +286,6 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
-
-/// Sectors that a BIOS before 2002 counts to: 28 bits of ATA.
-const FIRMWARE_LIMIT: u64 = 1 << 28;
 
 fn failing_disk(disk: &DiskHealth) -> Option<String> {
     match &disk.health {
