@@ -2,7 +2,7 @@
 
 use formats::counted::counted;
 use formats::facts::{DiskHealth, Health};
-use plan::ext4_features;
+use plan::{ext4_features, resolve};
 use plan::started;
 
 use super::check::Force::{Allowed, Never, NotNeeded};
