@@ -154,7 +154,8 @@ mod tests {
         }
     }
 
-    /// A file served by FUSE, of a server that answers until it is open, and then no more.
+    /// A file served by FUSE, of a server that answers until the shell has opened it, has it under the
+    /// number that it wants and has closed the first one (a flush), and then no more.
     const SERVER: &str = r#"
         use strict; $^F = 255;
         open(my $fuse, '+<', '/dev/fuse') or die "open /dev/fuse: $!";
@@ -170,7 +171,7 @@ mod tests {
             elsif ($code == 3) { $body = pack('QLLQQQQQQLLLLLLLLLL', 0, 0, 0,
                 1, 0, 0, 0, 0, 0, 0, 0, 0, 0100600, 1, 0, 0, 0, 512, 0); }
             syswrite($fuse, pack('LlQ', 16 + length($body), 0, $unique) . $body);
-            if ($code == 14) { sleep 600; }
+            if ($code == 25) { sleep 600; }
         }
     "#;
 
