@@ -185,7 +185,7 @@ mod tests {
             found,
             [
                 format!("dpkg ({pid}) holds the lock of dpkg, /var/lib/dpkg/lock"),
-                "dpkg was interrupted: 1 files in /var/lib/dpkg/updates".to_owned()
+                "dpkg was interrupted: 1 file in /var/lib/dpkg/updates".to_owned()
             ]
         );
         assert_eq!(locked_by(&lock), None, "the lock goes with its holder");
