@@ -2,8 +2,8 @@
 
 use formats::counted::counted;
 use formats::facts::{DiskHealth, Health};
-use plan::{ext4_features, resolve};
 use plan::started;
+use plan::{ext4_features, resolve};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
