@@ -15,6 +15,7 @@ use formats::Document;
 
 use crate::exit::Exit;
 use crate::run::worker;
+use crate::survey::apart;
 use crate::survey::finding;
 use crate::survey::take::{take, Survey};
 use crate::survey::wishes::Wishes;
@@ -97,6 +98,14 @@ enum Command {
     ProbeMount {
         /// Where it is
         target: std::path::PathBuf,
+    },
+    /// Look at trees, for this program itself; may never return
+    #[command(hide = true, name = apart::COMMAND)]
+    LookApart {
+        /// What is asked
+        subject: apart::Subject,
+        /// Paths
+        paths: Vec<std::ffi::OsString>,
     },
     /// Go on with a run that `go` prepared, detached from the session that started it
     #[command(hide = true)]
@@ -247,6 +256,10 @@ impl Cli {
             Command::ProbeMount { target } => {
                 // That it answers is what was wanted; with what does not matter.
                 let _ = machine::answers::probe(&target);
+                Ok(Exit::Done)
+            }
+            Command::LookApart { subject, paths } => {
+                print!("{}", apart::look(subject, &paths)?);
                 Ok(Exit::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

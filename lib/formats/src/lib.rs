@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod confirm;
+pub mod counted;
 pub mod digest;
 pub mod document;
 pub mod entry;

@@ -11,6 +11,7 @@ pub mod choices;
 pub mod drivers;
 pub mod entry;
 pub mod ext4_features;
+pub mod firmware;
 pub mod gone;
 pub mod kexec_call;
 pub mod needs;

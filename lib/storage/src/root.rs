@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use formats::counted::counted;
 use formats::facts::{Root, RootIdentity};
 
 use crate::block::{self, BlockDevice};
@@ -70,6 +71,14 @@ impl RootWithoutLoaders {
             ..self.0
         }
     }
+}
+
+/// How many errors a superblock tells of.
+fn errors_recorded(count: u32) -> String {
+    format!(
+        "the superblock records {}",
+        counted(count, "error", "errors")
+    )
 }
 
 /// Describes the filesystem that is mounted at `/`. What boot loaders are on disks it does not ask:
@@ -143,9 +152,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         bytes_free: space.f_bfree * space.f_frsize,
         inodes: space.f_files,
         inodes_free: space.f_ffree,
-        errors: fs
-            .has_errors
-            .then(|| format!("the superblock records {} errors", fs.error_count)),
+        errors: fs.has_errors.then(|| errors_recorded(fs.error_count)),
         doubles,
         table: if table.is_protective() { "gpt" } else { "dos" }.to_owned(),
         gap_sectors: table.gap_sectors(),

@@ -144,6 +144,11 @@ fn debian_11_becomes_13_with_its_data_untouched_and_nothing_else_left() -> Resul
     assert_dhcp(&machine)?;
     reinstall(&mut machine, &image, "--payload ram")?;
 
+    // On a real kernel: right before the jump no driver had the network card any more.
+    let unbound = machine
+        .console()
+        .contains("is stopped: no driver has it any more");
+    ensure!(unbound, "the network card was not unbound before the jump");
     assert_new_os(&machine, "trixie")?;
     confirmed::assert_passed(&machine)?;
     assert_dhcp(&machine)?;
