@@ -6,6 +6,7 @@
 //! crate of reroot.
 
 pub mod accounts;
+pub mod begun;
 pub mod confirm;
 pub mod digest;
 pub mod document;
@@ -27,6 +28,7 @@ pub mod plan;
 pub mod printable;
 pub mod rehearsal;
 pub mod report;
+pub mod run_id;
 pub mod staged;
 pub mod steps;
 pub mod tools;

@@ -6,12 +6,15 @@
 
 pub mod below_kept;
 pub mod checks_in_ram;
+pub mod consent;
+pub mod deadlines;
 pub mod entry;
 pub mod ext4_features;
 pub mod gone;
 pub mod kexec_call;
 pub mod rehearsal;
 pub mod resolve;
+pub mod run_state;
 pub mod started;
 pub mod status;
 pub mod steps;
