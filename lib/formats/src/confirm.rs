@@ -6,6 +6,11 @@ use crate::facts::Kept;
 use crate::plan::KeptPath;
 use crate::Document;
 
+/// The unit that compares, in the new OS until nothing falls short.
+pub const UNIT: &str = "reroot-confirm.service";
+/// In the run's directory as long: the program that it starts.
+pub const PROGRAM: &str = "confirm";
+
 /// What a run left behind to be compared with, as it was when the RAM environment was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {

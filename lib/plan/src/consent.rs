@@ -62,7 +62,9 @@ pub enum NotAConsent {
     #[error("this is no digest of `plan --json`'s `consent`")]
     Shape,
     /// Another release made it, and other things may count there.
-    #[error("the digest has version {0}, this image's has {VERSION}; make the plan with this image")]
+    #[error(
+        "the digest has version {0}, this image's has {VERSION}; make the plan with this image"
+    )]
     Version(String),
 }
 
@@ -74,7 +76,10 @@ impl Consent {
         let all = texts.iter().map(digest).collect::<Vec<_>>().join(" ");
         Consent {
             total: digest(&format!("{VERSION} {all}"))[..TOTAL].to_owned(),
-            parts: texts.iter().map(|t| digest(t)[..SHORT].to_owned()).collect(),
+            parts: texts
+                .iter()
+                .map(|t| digest(t)[..SHORT].to_owned())
+                .collect(),
         }
     }
 

@@ -50,12 +50,16 @@ fn figures_that_move_times_and_the_run_do_not_count() {
         ("a lease", |p| {
             p.network.network.links[1].addresses[0].valid = Some(100);
         }),
-        ("a gateway's answer", |p| p.network.gateways[0].answers = false),
+        ("a gateway's answer", |p| {
+            p.network.gateways[0].answers = false
+        }),
         ("a service that runs", |p| {
             p.identity.left = vec!["enabled services: a".to_owned()];
         }),
         ("what listens", |p| p.listening = None),
-        ("a device's name", |p| p.root_device = "/dev/sdb1".to_owned()),
+        ("a device's name", |p| {
+            p.root_device = "/dev/sdb1".to_owned()
+        }),
     ];
     for (what, change) in changes {
         assert_eq!(consent(change), unchanged(), "{what}");
@@ -109,7 +113,10 @@ fn forcing_counts_and_its_order_does_not() {
         Consent::of(&plan(), IMAGE, &codes)
     };
     assert_eq!(forced(&["swap", "disk"]), forced(&["disk", "swap", "disk"]));
-    assert_eq!(forced(&[]).differs(&forced(&["disk"])).unwrap(), "forced checks");
+    assert_eq!(
+        forced(&[]).differs(&forced(&["disk"])).unwrap(),
+        "forced checks"
+    );
 }
 
 #[test]
@@ -124,7 +131,10 @@ fn a_place_that_is_known_by_its_writers_alone_comes_and_goes_and_does_not_count(
         ..place("/usr/local/state", 0, &["agent"])
     };
     assert_eq!(with(vec![open]), unchanged());
-    assert_eq!(with(vec![place("/var/lib/agent", 1, &["agent"])]), unchanged());
+    assert_eq!(
+        with(vec![place("/var/lib/agent", 1, &["agent"])]),
+        unchanged()
+    );
     let logs = GonePlace {
         usual: true,
         ..place("/var/log", LARGE, &[])

@@ -70,6 +70,9 @@ pub enum RunExit {
     NeedsAPerson = 4,
 }
 
+/// The exit status of a wait that came to the end of its time.
+pub const TIME_IS_OVER: u8 = 7;
+
 /// What a run ended with; `None` while it goes on, as far as this OS sees it.
 #[rustfmt::skip]
 pub fn exit(state: State, confirmation: Confirmation) -> Option<RunExit> {

@@ -172,7 +172,12 @@ fn the_document_on_the_page_is_one_that_is_written() {
     let on_page: serde_json::Value = serde_json::from_str(json).unwrap();
     let written: serde_json::Value = serde_json::from_str(&status.to_json()).unwrap();
     assert_eq!(on_page, written);
-    assert!(status.runs[0].consent.as_ref().unwrap().parse::<crate::consent::Consent>().is_ok());
+    assert!(status.runs[0]
+        .consent
+        .as_ref()
+        .unwrap()
+        .parse::<crate::consent::Consent>()
+        .is_ok());
 }
 
 #[test]
@@ -221,12 +226,18 @@ fn a_done_run_waits_for_its_first_boot_and_says_what_fell_short() {
         (Confirmation::Pending, None)
     );
     let lost = done(None, Comparison::Failed);
-    assert_eq!((lost.confirmation, lost.exit), (Confirmation::Failed, Some(4)));
+    assert_eq!(
+        (lost.confirmation, lost.exit),
+        (Confirmation::Failed, Some(4))
+    );
     let never = done(None, Comparison::Absent);
     assert_eq!(never.confirmation, Confirmation::Failed);
     // The comparison of an earlier boot stands until there is another.
     let short = done(confirm(false), Comparison::ToCome);
-    assert_eq!((short.confirmation, short.exit), (Confirmation::FellShort, Some(4)));
+    assert_eq!(
+        (short.confirmation, short.exit),
+        (Confirmation::FellShort, Some(4))
+    );
     assert_eq!(short.fell_short, ["Does the gateway answer?; found: no"]);
     assert_eq!(done(confirm(true), Comparison::Absent).exit, Some(0));
 }
