@@ -6,10 +6,10 @@
 //! there is no moment in which nobody holds it. Who looks takes it shared, for an instant: two who look
 //! do not take each other for a run, and who wants it tries for longer than that.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,8 @@ pub struct Holder {
 /// The file cannot be opened, locked or written.
 pub fn take(places: &Places, run: &str) -> Result<Option<RunLock>, RunsError> {
     let path = places.base.join(NAME);
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Not for writing: it stays open when the root has to become read-only.
+    let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))
         .map_err(|e| RunsError::at(format!("open {}", path.display()))(e.into()))?;
     let start = Instant::now();
@@ -108,8 +109,13 @@ impl RunLock {
     pub fn held_by(&self, pid: u32, run: &str) -> Result<(), RunsError> {
         let mut text = format!("{pid} {run}").into_bytes();
         text.resize(LENGTH, b'\n');
-        self.file
-            .write_all_at(&text, 0)
+        let mut options = OpenOptions::new();
+        options
+            .write(true)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        options
+            .open(&self.path)
+            .and_then(|file| file.write_all_at(&text, 0))
             .map_err(RunsError::at(format!("write {}", self.path.display())))
     }
 
@@ -181,6 +187,16 @@ mod tests {
         assert!(holder(&places).is_some(), "the other has it still");
         drop(other);
         assert_eq!(holder(&places), None);
+    }
+
+    #[test]
+    fn it_does_not_keep_the_root_from_becoming_read_only() {
+        let (_directory, places) = places();
+        let lock = take(&places, "a").unwrap().unwrap();
+        for file in [lock.share().unwrap(), lock.file.into()] {
+            let flags = rustix::fs::fcntl_getfl(&file).unwrap();
+            assert_eq!(flags & OFlags::RWMODE, OFlags::RDONLY);
+        }
     }
 
     #[test]

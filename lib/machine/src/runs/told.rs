@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use formats::Document;
 use plan::run_state::{RunExit, TIME_IS_OVER};
-use plan::status::{judge, Evidence};
+use plan::status::{judge, Evidence, Status};
 use plan::status_page;
 
 use super::directory::{Places, RunsError};
@@ -37,6 +37,7 @@ pub enum Form {
 /// What runs have left cannot be read.
 pub fn told_status(places: &Places, run: Option<&str>, form: Form) -> Result<Told, RunsError> {
     let mut runs = evidence(places)?;
+    let newest = newest(&runs);
     if let Some(run) = run {
         runs.retain(|e| e.run == run);
         if runs.is_empty() {
@@ -44,7 +45,7 @@ pub fn told_status(places: &Places, run: Option<&str>, form: Form) -> Result<Tol
         }
     }
     Ok(Told {
-        out: page(places, &runs, form)?,
+        out: page(places, &runs, newest, form),
         err: String::new(),
         exit: RunExit::Done as u8,
     })
@@ -60,17 +61,19 @@ pub fn told_end(
     limit: Option<Duration>,
     form: Form,
 ) -> Result<Told, RunsError> {
-    Ok(match wait(places, run, limit)? {
+    let waited = wait(places, run, limit)?;
+    let shown = |e: &Evidence| -> Result<String, RunsError> {
+        let newest = newest(&evidence(places)?);
+        Ok(page(places, std::slice::from_ref(e), newest, form))
+    };
+    Ok(match waited {
         Waited::Ended(e) => Told {
-            out: page(places, std::slice::from_ref(&*e), form)?,
+            out: shown(&e)?,
             err: String::new(),
             exit: judge(&e).exit.unwrap_or(TIME_IS_OVER),
         },
         Waited::GoesOn(e) => Told {
-            out: match e {
-                Some(e) => page(places, std::slice::from_ref(&*e), form)?,
-                None => String::new(),
-            },
+            out: e.map_or(Ok(String::new()), |e| shown(&e))?,
             err: format!("run {run} goes on\n"),
             exit: TIME_IS_OVER,
         },
@@ -78,15 +81,20 @@ pub fn told_end(
     })
 }
 
-fn page(places: &Places, runs: &[Evidence], form: Form) -> Result<String, RunsError> {
-    let mut status = status(places, runs);
-    // One run is shown, but which is the newest is a fact about the machine.
-    let all = evidence(places)?;
-    status.newest = all.last().map(|e| e.run.clone());
-    Ok(match form {
+fn newest(runs: &[Evidence]) -> Option<String> {
+    runs.last().map(|e| e.run.clone())
+}
+
+/// One run may be shown; which is the newest is a fact about the machine.
+fn page(places: &Places, runs: &[Evidence], newest: Option<String>, form: Form) -> String {
+    let status = Status {
+        newest,
+        ..status(places, runs)
+    };
+    match form {
         Form::Json => status.to_json(),
         Form::Text => status_page::text(&status, runs),
-    })
+    }
 }
 
 fn no_such_run(places: &Places, run: &str) -> Told {
