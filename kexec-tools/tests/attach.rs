@@ -120,7 +120,7 @@ fn a_machine_without_runs_says_so_and_lets_none_be_the_newest() {
     let go = format!("go --yes --after {REVERTED}");
     root.ends_with(&go, 5, "there is no run on this machine");
     // The fence is open: what follows is the survey, and this is no image.
-    root.ends_with("go --yes --after none", 1, "trailer");
+    root.ends_with("go --yes --after none", 1, "running image");
     root.ends_with(&format!("wait {REVERTED}"), 1, "there is no run");
     root.ends_with(&format!("status {REVERTED}"), 1, "there is no run");
     assert_eq!(fs::read_dir(root.places().base).unwrap().count(), 0);
