@@ -133,9 +133,9 @@ fn a_run_that_is_there_is_attached_to_and_ends_as_it_did() {
     rehearsed(&root.run(REHEARSED, 2), REHEARSED);
     let status = root.status("status --json");
     assert_eq!(status.newest.as_deref(), Some(REHEARSED));
-    let states: Vec<_> = status.runs.iter().map(|r| (r.state, r.exit)).collect();
+    let ends: Vec<_> = status.runs.iter().map(|r| (r.state, r.exit)).collect();
     assert_eq!(
-        states,
+        ends,
         [(State::Reverted, Some(3)), (State::Rehearsed, Some(0))]
     );
     // Whatever is the newest.

@@ -51,14 +51,14 @@ fn figures_that_move_times_and_the_run_do_not_count() {
             p.network.network.links[1].addresses[0].valid = Some(100);
         }),
         ("a gateway's answer", |p| {
-            p.network.gateways[0].answers = false
+            p.network.gateways[0].answers = false;
         }),
         ("a service that runs", |p| {
             p.identity.left = vec!["enabled services: a".to_owned()];
         }),
         ("what listens", |p| p.listening = None),
         ("a device's name", |p| {
-            p.root_device = "/dev/sdb1".to_owned()
+            p.root_device = "/dev/sdb1".to_owned();
         }),
     ];
     for (what, change) in changes {

@@ -75,6 +75,7 @@ pub const TIME_IS_OVER: u8 = 7;
 
 /// What a run ended with; `None` while it goes on, as far as this OS sees it.
 #[rustfmt::skip]
+#[allow(clippy::match_same_arms, reason = "a table, with a reason by the row")]
 pub fn exit(state: State, confirmation: Confirmation) -> Option<RunExit> {
     match (state, confirmation) {
         (State::InProgress, _)                  => None,

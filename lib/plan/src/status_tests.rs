@@ -34,7 +34,7 @@ fn rehearsal(passed: bool) -> Rehearsal {
 fn every_end_has_its_state() {
     use StepResult::{Done, Failed, Running};
     let base = Evidence::default();
-    for (expected, evidence) in [
+    for (expected, evidence) in vec![
         (State::Unknown, base.clone()),
         (
             State::InProgress,
