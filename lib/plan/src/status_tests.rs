@@ -33,59 +33,26 @@ fn rehearsal(passed: bool) -> Rehearsal {
 #[test]
 fn every_end_has_its_state() {
     use StepResult::{Done, Failed, Running};
-    let base = Evidence::default();
-    for (expected, evidence) in vec![
-        (State::Unknown, base.clone()),
-        (
-            State::InProgress,
-            Evidence {
-                in_progress: true,
-                ..base.clone()
-            },
-        ),
-        (
-            State::Reverted,
-            Evidence {
-                old_os: Some(old_os(&[("prepare", Done), ("load", Failed)])),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Interrupted,
-            Evidence {
-                old_os: Some(old_os(&[("prepare", Done), ("load", Running)])),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Rehearsed,
-            Evidence {
-                rehearsal: Some(rehearsal(true)),
-                ..base.clone()
-            },
-        ),
-        (
-            State::RehearsedWithFindings,
-            Evidence {
-                rehearsal: Some(rehearsal(false)),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Committed,
-            Evidence {
-                journal: Some(Phase::Wipe),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Done,
-            Evidence {
-                journal: Some(Phase::Done),
-                ..base.clone()
-            },
-        ),
-    ] {
+    type Left = fn(&mut Evidence);
+    let cases: [(State, Left); 8] = [
+        (State::Unknown, |_| ()),
+        (State::InProgress, |e| e.in_progress = true),
+        (State::Reverted, |e| {
+            e.old_os = Some(old_os(&[("prepare", Done), ("load", Failed)]));
+        }),
+        (State::Interrupted, |e| {
+            e.old_os = Some(old_os(&[("prepare", Done), ("load", Running)]));
+        }),
+        (State::Rehearsed, |e| e.rehearsal = Some(rehearsal(true))),
+        (State::RehearsedWithFindings, |e| {
+            e.rehearsal = Some(rehearsal(false));
+        }),
+        (State::Committed, |e| e.journal = Some(Phase::Wipe)),
+        (State::Done, |e| e.journal = Some(Phase::Done)),
+    ];
+    for (expected, left) in cases {
+        let mut evidence = Evidence::default();
+        left(&mut evidence);
         assert_eq!(judge(&evidence).state, expected);
     }
 }
