@@ -159,7 +159,7 @@ fn a_run_that_is_there_is_attached_to_and_ends_as_it_did() {
     root.ends_with(
         &format!("go --yes --run {new} --after {REHEARSED}"),
         1,
-        "trailer",
+        "running image",
     );
     let one = root.status(&format!("status {REVERTED} --json"));
     assert_eq!(one.runs.len(), 1);
