@@ -1,7 +1,7 @@
 //! The fence: whether a run may begin is decided together with its beginning, under the lock that the
 //! run then holds. Of any number of calls at the same moment one begins a run, whoever repeats it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -203,7 +203,10 @@ fn make(places: &Places, beginning: &Beginning) -> Result<PathBuf> {
         for (name, text) in &beginning.documents {
             write(&new.join(name), text)?;
         }
-        fs::rename(&new, &directory)
+        // On the disk before the worker starts, the name last.
+        File::open(&new)?.sync_all()?;
+        fs::rename(&new, &directory)?;
+        File::open(&places.base)?.sync_all()
     };
     make().with_context(|| format!("make {}", directory.display()))?;
     Ok(directory)
@@ -216,7 +219,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(text.as_bytes())
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(test)]
