@@ -52,10 +52,17 @@ pub fn make(suite: &Suite, overrides: &Overrides, root: &Path) -> Result<()> {
     }
     let addresses = addresses(suite, overrides, &machine_archives(suite.distribution)?)?;
     let progress = step(&format!("making {} from {}", suite.name, addresses.main));
+    let making = Making {
+        suite,
+        addresses: &addresses,
+        keyring: &keyring,
+        root,
+        progress: &progress,
+    };
     let made = if is_installed("mmdebstrap") {
-        by_mmdebstrap(suite, &addresses, &keyring, root, &progress)
+        making.by_mmdebstrap()
     } else if is_installed("debootstrap") {
-        by_debootstrap(suite, &addresses, &keyring, root, &progress)
+        making.by_debootstrap()
     } else {
         return Err(missing_tool("mmdebstrap", "mmdebstrap"));
     };
@@ -157,89 +164,95 @@ fn source_lines(suite: &Suite, addresses: &Addresses, options: &str) -> Vec<Stri
     lines
 }
 
-fn by_mmdebstrap(
-    suite: &Suite,
-    addresses: &Addresses,
-    keyring: &Path,
-    root: &Path,
-    progress: &Step,
-) -> Result<()> {
-    // A local archive has to be seen from inside the new root too.
-    const LOCAL: &str = "/usr/share/mmdebstrap/hooks/file-mirror-automount";
-    let mut command = with_own_mounts("mmdebstrap");
-    command
-        .args(["--mode=root", "--variant=minbase", "--format=directory"])
-        .args([
-            "--architectures=amd64",
-            "--aptopt=APT::Install-Recommends \"false\"",
-        ])
-        .arg(format!("--keyring={}", keyring.display()))
-        .arg(format!("--include={}", suite.packages.join(",")));
-    if addresses.main.starts_with("file:") {
-        command.arg(format!("--hook-dir={LOCAL}"));
-    }
-    let signed = format!("[signed-by={}] ", keyring.display());
-    command
-        .arg(&suite.name)
-        .arg(root)
-        .args(source_lines(suite, addresses, &signed))
-        .stdin(Stdio::null());
-    run("mmdebstrap", &mut command, "util-linux", progress)?;
-    // The option above is for the build: what the new OS installs later is its operator's choice.
-    remove(&root.join("etc/apt/apt.conf.d/99mmdebstrap"))
+/// A root filesystem in the making.
+struct Making<'a> {
+    suite: &'a Suite,
+    addresses: &'a Addresses,
+    keyring: &'a Path,
+    root: &'a Path,
+    progress: &'a Step,
 }
 
-/// debootstrap knows one suite: the pockets and the packages are apt's work, inside.
-fn by_debootstrap(
-    suite: &Suite,
-    addresses: &Addresses,
-    keyring: &Path,
-    root: &Path,
-    progress: &Step,
-) -> Result<()> {
-    let mut command = with_own_mounts("debootstrap");
-    command
-        .args(["--variant=minbase", "--arch=amd64"])
-        .arg(format!("--keyring={}", keyring.display()))
-        .arg(format!("--components={}", suite.components.join(",")))
-        .arg(&suite.name)
-        .arg(root)
-        .arg(&addresses.main)
-        .stdin(Stdio::null());
-    run("debootstrap", &mut command, "util-linux", progress)?;
+impl Making<'_> {
+    fn by_mmdebstrap(&self) -> Result<()> {
+        // A local archive has to be seen from inside the new root too.
+        const LOCAL: &str = "/usr/share/mmdebstrap/hooks/file-mirror-automount";
+        let mut command = with_own_mounts("mmdebstrap");
+        command
+            .args(["--mode=root", "--variant=minbase", "--format=directory"])
+            .args([
+                "--architectures=amd64",
+                "--aptopt=APT::Install-Recommends \"false\"",
+            ])
+            .arg(format!("--keyring={}", self.keyring.display()))
+            .arg(format!("--include={}", self.suite.packages.join(",")));
+        if self.addresses.main.starts_with("file:") {
+            command.arg(format!("--hook-dir={LOCAL}"));
+        }
+        let signed = format!("[signed-by={}] ", self.keyring.display());
+        command
+            .arg(&self.suite.name)
+            .arg(self.root)
+            .args(source_lines(self.suite, self.addresses, &signed))
+            .stdin(Stdio::null());
+        run("mmdebstrap", &mut command, "util-linux", self.progress)?;
+        // The option above is for the build: what the new OS installs later is its operator's choice.
+        remove(&self.root.join("etc/apt/apt.conf.d/99mmdebstrap"))
+    }
 
-    let key = root.join("etc/apt/trusted.gpg.d/reroot-build.gpg");
-    let local = addresses
-        .main
-        .strip_prefix("file:")
-        .map(|path| PathBuf::from("/").join(path.trim_start_matches('/')));
-    let inside = Addresses {
-        main: local.as_ref().map_or_else(
-            || addresses.main.clone(),
-            |path| format!("file:///run/reroot-shown{}", path.display()),
-        ),
-        security: addresses.security.clone(),
-    };
-    let lines = source_lines(suite, &inside, "").join("\n");
-    write(&root.join("etc/apt/sources.list"), &format!("{lines}\n"))?;
-    copy(keyring, &key)?;
-    copy(Path::new("/etc/resolv.conf"), &root.join("etc/resolv.conf"))?;
-    let policy = root.join("usr/sbin/policy-rc.d");
-    write(&policy, "#!/bin/sh\nexit 101\n")?;
-    let script = tempfile::NamedTempFile::new().context("make a script")?;
-    write(
-        script.path(),
-        &format!(
-            "#!/bin/sh\nset -e\nchmod 755 /usr/sbin/policy-rc.d\napt-get update\n\
-             apt-get -y --no-install-recommends dist-upgrade\n\
-             apt-get -y --no-install-recommends install {}\n",
-            suite.packages.join(" ")
-        ),
-    )?;
-    let shown: Vec<&Path> = local.iter().map(PathBuf::as_path).collect();
-    run_inside(root, script.path(), &shown, progress)?;
-    remove(&key)?;
-    remove(&policy)
+    /// debootstrap knows one suite: the pockets and the packages are apt's work, inside.
+    fn by_debootstrap(&self) -> Result<()> {
+        let mut command = with_own_mounts("debootstrap");
+        command
+            .args(["--variant=minbase", "--arch=amd64"])
+            .arg(format!("--keyring={}", self.keyring.display()))
+            .arg(format!("--components={}", self.suite.components.join(",")))
+            .arg(&self.suite.name)
+            .arg(self.root)
+            .arg(&self.addresses.main)
+            .stdin(Stdio::null());
+        run("debootstrap", &mut command, "util-linux", self.progress)?;
+
+        let key = self.root.join("etc/apt/trusted.gpg.d/reroot-build.gpg");
+        let local = self
+            .addresses
+            .main
+            .strip_prefix("file:")
+            .map(|path| PathBuf::from("/").join(path.trim_start_matches('/')));
+        let inside = Addresses {
+            main: local.as_ref().map_or_else(
+                || self.addresses.main.clone(),
+                |path| format!("file:///run/reroot-shown{}", path.display()),
+            ),
+            security: self.addresses.security.clone(),
+        };
+        let lines = source_lines(self.suite, &inside, "").join("\n");
+        write(
+            &self.root.join("etc/apt/sources.list"),
+            &format!("{lines}\n"),
+        )?;
+        copy(self.keyring, &key)?;
+        copy(
+            Path::new("/etc/resolv.conf"),
+            &self.root.join("etc/resolv.conf"),
+        )?;
+        let policy = self.root.join("usr/sbin/policy-rc.d");
+        write(&policy, "#!/bin/sh\nexit 101\n")?;
+        let script = tempfile::NamedTempFile::new().context("make a script")?;
+        write(
+            script.path(),
+            &format!(
+                "#!/bin/sh\nset -e\nchmod 755 /usr/sbin/policy-rc.d\napt-get update\n\
+                 apt-get -y --no-install-recommends dist-upgrade\n\
+                 apt-get -y --no-install-recommends install {}\n",
+                self.suite.packages.join(" ")
+            ),
+        )?;
+        let shown: Vec<&Path> = local.iter().map(PathBuf::as_path).collect();
+        run_inside(self.root, script.path(), &shown, self.progress)?;
+        remove(&key)?;
+        remove(&policy)
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

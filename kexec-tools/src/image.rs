@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::{bail, Context, Result};
 use formats::trailer::{Part, PartKind, Trailer, TRAILER_SIZE};
 use formats::{Digest, Document, Manifest};
-use plan::resolve::PartSizes;
+use plan::needs::PartSizes;
 
 /// How far the comparison of digests is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

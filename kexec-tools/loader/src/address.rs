@@ -12,7 +12,7 @@ pub struct PhysAddr(pub u64);
 
 impl PhysAddr {
     /// The next address at or above this one that is a multiple of `alignment`, a power of two.
-    pub fn align_up(self, alignment: u64) -> Option<PhysAddr> {
+    pub(crate) fn align_up(self, alignment: u64) -> Option<PhysAddr> {
         self.0
             .checked_next_multiple_of(alignment.max(1))
             .map(PhysAddr)
@@ -20,7 +20,7 @@ impl PhysAddr {
 
     /// The next address at or below this one that is a multiple of `alignment`.
     #[must_use]
-    pub fn align_down(self, alignment: u64) -> PhysAddr {
+    pub(crate) fn align_down(self, alignment: u64) -> PhysAddr {
         PhysAddr(self.0 - self.0 % alignment.max(1))
     }
 
@@ -42,7 +42,7 @@ pub struct ByteSize(pub u64);
 
 impl ByteSize {
     /// The size of the whole pages that hold this many bytes.
-    pub fn in_pages(self) -> Option<ByteSize> {
+    pub(crate) fn in_pages(self) -> Option<ByteSize> {
         self.0.checked_next_multiple_of(PAGE).map(ByteSize)
     }
 }
@@ -109,7 +109,7 @@ impl Span {
     }
 
     /// The whole pages in it.
-    pub fn whole_pages(self) -> Option<Span> {
+    pub(crate) fn whole_pages(self) -> Option<Span> {
         Span::between(self.start.align_up(PAGE)?, self.end.align_down(PAGE))
     }
 }

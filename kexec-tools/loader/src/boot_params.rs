@@ -14,27 +14,27 @@ pub const SIZE: usize = 4096;
 
 /// Fields of `boot_params` by their offset.
 mod at {
-    pub const EXT_MEM_K: usize = 0x002;
-    pub const VIDEO_MODE: usize = 0x006;
-    pub const VIDEO_COLS: usize = 0x007;
-    pub const VIDEO_LINES: usize = 0x00e;
-    pub const IS_VGA: usize = 0x00f;
-    pub const VIDEO_POINTS: usize = 0x010;
-    pub const ACPI_RSDP: usize = 0x070;
-    pub const EXT_RAMDISK_IMAGE: usize = 0x0c0;
-    pub const EXT_RAMDISK_SIZE: usize = 0x0c4;
-    pub const EXT_CMDLINE: usize = 0x0c8;
-    pub const E820_ENTRIES: usize = 0x1e8;
-    pub const VID_MODE: usize = 0x1fa;
-    pub const TYPE_OF_LOADER: usize = 0x210;
-    pub const LOADFLAGS: usize = 0x211;
-    pub const CODE32_START: usize = 0x214;
-    pub const RAMDISK_IMAGE: usize = 0x218;
-    pub const RAMDISK_SIZE: usize = 0x21c;
+    pub(crate) const EXT_MEM_K: usize = 0x002;
+    pub(crate) const VIDEO_MODE: usize = 0x006;
+    pub(crate) const VIDEO_COLS: usize = 0x007;
+    pub(crate) const VIDEO_LINES: usize = 0x00e;
+    pub(crate) const IS_VGA: usize = 0x00f;
+    pub(crate) const VIDEO_POINTS: usize = 0x010;
+    pub(crate) const ACPI_RSDP: usize = 0x070;
+    pub(crate) const EXT_RAMDISK_IMAGE: usize = 0x0c0;
+    pub(crate) const EXT_RAMDISK_SIZE: usize = 0x0c4;
+    pub(crate) const EXT_CMDLINE: usize = 0x0c8;
+    pub(crate) const E820_ENTRIES: usize = 0x1e8;
+    pub(crate) const VID_MODE: usize = 0x1fa;
+    pub(crate) const TYPE_OF_LOADER: usize = 0x210;
+    pub(crate) const LOADFLAGS: usize = 0x211;
+    pub(crate) const CODE32_START: usize = 0x214;
+    pub(crate) const RAMDISK_IMAGE: usize = 0x218;
+    pub(crate) const RAMDISK_SIZE: usize = 0x21c;
     pub const CMDLINE: usize = 0x228;
-    pub const HARDWARE_SUBARCH: usize = 0x23c;
-    pub const SETUP_DATA: usize = 0x250;
-    pub const E820_TABLE: usize = 0x2d0;
+    pub(crate) const HARDWARE_SUBARCH: usize = 0x23c;
+    pub(crate) const SETUP_DATA: usize = 0x250;
+    pub(crate) const E820_TABLE: usize = 0x2d0;
 }
 
 /// What describes the hardware, and is the next kernel's as it was this one's.
@@ -49,7 +49,7 @@ const COPIED: [std::ops::Range<usize>; 7] = [
 ];
 
 /// Entries of the memory map that `boot_params` has room for; the others go to setup data.
-pub const E820_MOST: usize = 128;
+pub(crate) const E820_MOST: usize = 128;
 const E820_ENTRY: usize = 20;
 
 /// `type_of_loader` of a loader without a number of its own.

@@ -17,26 +17,26 @@ pub const HEAD: usize = 4096;
 
 /// Fields of the setup header by their place in the file.
 mod at {
-    pub const SETUP_SECTS: usize = 0x1f1;
-    pub const SYSSIZE: usize = 0x1f4;
-    pub const BOOT_FLAG: usize = 0x1fe;
-    pub const JUMP: usize = 0x201;
+    pub(crate) const SETUP_SECTS: usize = 0x1f1;
+    pub(crate) const SYSSIZE: usize = 0x1f4;
+    pub(crate) const BOOT_FLAG: usize = 0x1fe;
+    pub(crate) const JUMP: usize = 0x201;
     pub const HEADER: usize = 0x202;
     pub const VERSION: usize = 0x206;
-    pub const LOADFLAGS: usize = 0x211;
-    pub const INITRD_ADDR_MAX: usize = 0x22c;
-    pub const KERNEL_ALIGNMENT: usize = 0x230;
-    pub const RELOCATABLE: usize = 0x234;
-    pub const XLOADFLAGS: usize = 0x236;
-    pub const CMDLINE_SIZE: usize = 0x238;
-    pub const PAYLOAD_OFFSET: usize = 0x248;
-    pub const PAYLOAD_LENGTH: usize = 0x24c;
-    pub const PREF_ADDRESS: usize = 0x258;
-    pub const INIT_SIZE: usize = 0x260;
+    pub(crate) const LOADFLAGS: usize = 0x211;
+    pub(crate) const INITRD_ADDR_MAX: usize = 0x22c;
+    pub(crate) const KERNEL_ALIGNMENT: usize = 0x230;
+    pub(crate) const RELOCATABLE: usize = 0x234;
+    pub(crate) const XLOADFLAGS: usize = 0x236;
+    pub(crate) const CMDLINE_SIZE: usize = 0x238;
+    pub(crate) const PAYLOAD_OFFSET: usize = 0x248;
+    pub(crate) const PAYLOAD_LENGTH: usize = 0x24c;
+    pub(crate) const PREF_ADDRESS: usize = 0x258;
+    pub(crate) const INIT_SIZE: usize = 0x260;
     /// The last field that is read ends here.
     pub const END: usize = 0x264;
     /// The last field of the oldest protocol ends here.
-    pub const OLDEST_END: usize = 0x23c;
+    pub(crate) const OLDEST_END: usize = 0x23c;
     /// In `boot_params` something else begins here; no setup header reaches farther.
     pub const LIMIT: usize = 0x290;
 }

@@ -8,7 +8,7 @@
 use super::address::PhysAddr;
 
 /// `efi_info` in `boot_params`.
-pub const INFO: std::ops::Range<usize> = 0x1c0..0x1e0;
+pub(crate) const INFO: std::ops::Range<usize> = 0x1c0..0x1e0;
 
 /// `efi_loader_signature` of a 64-bit firmware.
 const SIGNATURE_64: &[u8; 4] = b"EL64";

@@ -16,7 +16,7 @@ const LOWEST: PhysAddr = PhysAddr(1 << 20);
 const HIGHEST: PhysAddr = PhysAddr(1 << 32);
 
 /// The most segments that `kexec_load` takes (`KEXEC_SEGMENT_MAX`).
-pub const SEGMENTS_MOST: usize = 16;
+pub(crate) const SEGMENTS_MOST: usize = 16;
 
 /// Memory that may be used, and what is known about the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ const KINDS: &[(&str, Kind)] = &[
 const CRASH_KERNEL: &str = "Crash kernel";
 
 /// More regions than this no machine has; its map is damaged.
-pub const REGIONS_MOST: usize = 4096;
+pub(crate) const REGIONS_MOST: usize = 4096;
 
 /// A region of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

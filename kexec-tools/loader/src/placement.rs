@@ -37,11 +37,6 @@ impl Room {
         Room(pages)
     }
 
-    /// The free spans, from low to high.
-    pub fn spans(&self) -> &[Span] {
-        &self.0
-    }
-
     /// Takes a span out, and every page that it touches.
     pub fn exclude(&mut self, span: Span) {
         let left = self.0.iter().flat_map(|free| free.without(span)).flatten();

@@ -8,7 +8,7 @@ use anyhow::{bail, Context, Result};
 use formats::facts::Facts;
 use formats::plan::Plan;
 use formats::Document;
-use plan::resolve::Choices;
+use plan::choices::Choices;
 
 use crate::image::Image;
 use crate::run_directory;

@@ -257,7 +257,7 @@ mod tests {
     use super::*;
     use crate::survey::checks::{self, check::Context};
     use crate::survey::plain_machine::{image, machine, SIZES};
-    use plan::resolve::Choices;
+    use plan::choices::Choices;
 
     #[test]
     fn an_old_os_spread_over_a_filesystem_without_a_device_is_seen() {

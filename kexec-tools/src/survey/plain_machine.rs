@@ -10,14 +10,12 @@ use formats::identity::{NewIdentity, OldIdentity};
 use formats::keep::KeepPath;
 use formats::manifest::{Boot, Initramfs, Kernel, Loader, Manifest};
 use formats::measure::Measure;
-use formats::network::{
-    Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Origin, Resolver, Stack,
-};
+use formats::network::{Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Resolver, Stack};
 use formats::payload::{DirectoryLink, Frame, Payload};
 use formats::payload_drivers::PayloadDrivers;
 use formats::tools::Tools;
 use formats::Digest;
-use plan::resolve::PartSizes;
+use plan::needs::PartSizes;
 
 pub(super) const MIB: u64 = 1 << 20;
 /// 2026-11-23.
@@ -46,35 +44,14 @@ pub(super) fn mac(last: u8) -> Mac {
 
 /// A network interface with a static address.
 pub(super) fn link(name: &str, last: u8) -> Link {
+    let address = Address {
+        evidence: "it lives for ever".into(),
+        ..fixtures::network::address(&format!("192.0.2.{last}/24"))
+    };
     Link {
-        name: name.into(),
-        mac: Some(mac(last)),
-        permanent_mac: Some(mac(last)),
-        mtu: 1500,
-        up: true,
-        kind: LinkKind::Physical,
-        master: None,
         driver: Some("virtio_net".into()),
         bus: Some(format!("0000:00:{last:02x}.0")),
-        addresses: vec![Address {
-            ip: [192, 0, 2, last].into(),
-            prefix: 24,
-            peer: None,
-            broadcast: None,
-            scope: 0,
-            label: None,
-            valid: None,
-            temporary: false,
-            generated: false,
-            no_prefix_route: false,
-            origin: Origin::Static,
-            evidence: "it lives for ever".into(),
-        }],
-        dhcp4: None,
-        dhcp6: None,
-        router: None,
-        dhcp_metric: None,
-        configured: true,
+        ..fixtures::network::card(name, mac(last), vec![address])
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use formats::keep::KeepPath;
 use formats::run_id::RunId;
 use formats::Document;
-use plan::resolve::Choices;
+use plan::choices::Choices;
 use serde::{Deserialize, Serialize};
 
 /// Everything that the operator may decide.

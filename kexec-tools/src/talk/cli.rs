@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::plan::choices::Choices;
 use ::plan::consent::Consent;
 use ::plan::plan_document::PlanDocument;
-use ::plan::resolve::Choices;
 use ::plan::svg;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};

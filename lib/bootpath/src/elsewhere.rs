@@ -43,24 +43,9 @@ pub fn loader(read: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<String> {
 mod tests {
     use super::*;
 
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-
     /// A disk with a table that sfdisk writes, and bytes at sectors.
     fn found(script: &str, parts: &[(usize, &[u8])]) -> Option<String> {
-        let disk = tempfile::NamedTempFile::new().unwrap();
-        disk.as_file().set_len(64 << 20).unwrap();
-        let mut sfdisk = Command::new("sfdisk")
-            .args(["--quiet", "--no-reread", "--no-tell-kernel"])
-            .arg(disk.path())
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("sfdisk (package fdisk)");
-        let mut input = sfdisk.stdin.take().unwrap();
-        input.write_all(script.as_bytes()).unwrap();
-        drop(input);
-        assert!(sfdisk.wait().unwrap().success());
-        let mut bytes = std::fs::read(disk.path()).unwrap();
+        let mut bytes = fixtures::disk::partitioned(script);
         for (sector, part) in parts {
             // The tables are the disk's own.
             let length = if *sector == 0 {

@@ -21,12 +21,12 @@ pub fn name(record: &[u8], active_partition: Option<&[u8]>) -> Option<String> {
 }
 
 /// Whether the first sector is GRUB 2's.
-pub fn is_grub_2(record: &[u8]) -> bool {
+pub(crate) fn is_grub_2(record: &[u8]) -> bool {
     record.get(..MBR_SIZE).and_then(of_sector) == Some(GRUB_2)
 }
 
 /// Whether the first sector is a loader by itself, and not a record that starts a partition.
-pub fn is_loader(record: &[u8]) -> bool {
+pub(crate) fn is_loader(record: &[u8]) -> bool {
     record.get(..MBR_SIZE).and_then(of_sector).is_some()
 }
 

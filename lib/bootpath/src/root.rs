@@ -7,7 +7,7 @@ use std::path::Path;
 use formats::facts::Root;
 use storage::block;
 use storage::mbr::MBR_SIZE;
-use storage::root::{reading, RootError};
+use storage::root::{reading, Loaders, RootError};
 
 use crate::elsewhere;
 use crate::gap;
@@ -15,12 +15,14 @@ use crate::grub::embed;
 
 /// Describes the filesystem that is mounted at `/`, and where GRUB is.
 pub fn describe() -> Result<Root, RootError> {
-    let mut root = storage::root::describe()?;
-    let gap = read_gap(Path::new(&root.disk))?;
-    root.gap_has_room = gap.as_deref().is_some_and(embed::has_room);
-    root.grub_on_disk = gap.as_deref().is_some_and(has_grub);
-    root.loaders_elsewhere = loaders_elsewhere(Path::new(&root.disk))?;
-    Ok(root)
+    let root = storage::root::describe()?;
+    let gap = read_gap(root.disk())?;
+    let loaders = Loaders {
+        gap_has_room: gap.as_deref().is_some_and(embed::has_room),
+        grub_on_disk: gap.as_deref().is_some_and(has_grub),
+        elsewhere: loaders_elsewhere(root.disk())?,
+    };
+    Ok(root.with(loaders))
 }
 
 fn has_grub(gap: &[u8]) -> bool {

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Document;
-
 /// In a run's directory, and among its records in the new OS.
 pub const NAME: &str = "begun.json";
 
@@ -25,9 +23,4 @@ pub struct Begun {
     pub consent: String,
     /// Codes of checks that were forced.
     pub forced: Vec<String>,
-}
-
-impl Document for Begun {
-    const KIND: &'static str = "reroot-begun";
-    const VERSION: u32 = 1;
 }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Kept;
 use crate::plan::KeptPath;
-use crate::Document;
 
 /// The unit that compares, in the new OS until nothing falls short.
 pub const UNIT: &str = "reroot-confirm.service";
@@ -20,11 +19,6 @@ pub struct Baseline {
     pub machine_id: Option<String>,
 }
 
-impl Document for Baseline {
-    const KIND: &'static str = "reroot-baseline";
-    const VERSION: u32 = 1;
-}
-
 /// The kept paths as the first boot found them, before anything could write to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFound {
@@ -33,11 +27,6 @@ pub struct KeptFound {
     pub ended: bool,
     /// Each path, measured.
     pub kept: Vec<Kept>,
-}
-
-impl Document for KeptFound {
-    const KIND: &'static str = "reroot-kept";
-    const VERSION: u32 = 1;
 }
 
 /// The answer to one question about the machine.

@@ -11,7 +11,6 @@ use crate::keep::KeepPath;
 use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Gateway, Network};
-use crate::Document;
 
 mod condition;
 mod written;
@@ -93,11 +92,6 @@ pub struct Facts {
 /// Facts that are older than the question.
 fn unread() -> Result<Vec<Listener>, String> {
     Err("it was not asked".to_owned())
-}
-
-impl Document for Facts {
-    const KIND: &'static str = "reroot-facts";
-    const VERSION: u32 = 1;
 }
 
 /// The parts of os-release(5) that are shown or decided on.

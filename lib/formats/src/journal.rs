@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// Bytes of one record.
-pub const RECORD_SIZE: usize = 512;
+pub(crate) const RECORD_SIZE: usize = 512;
 /// Distance between the two records in the journal file, in bytes.
-pub const RECORD_STRIDE: u64 = 4096;
+pub(crate) const RECORD_STRIDE: u64 = 4096;
 /// Length of the journal file in bytes.
 pub const JOURNAL_SIZE: u64 = 2 * RECORD_STRIDE;
 

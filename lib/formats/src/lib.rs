@@ -17,6 +17,7 @@ pub mod filesystems;
 pub mod identity;
 pub mod journal;
 pub mod keep;
+mod kinds;
 pub mod listening;
 pub mod manifest;
 pub mod measure;

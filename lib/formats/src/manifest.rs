@@ -10,7 +10,6 @@ use crate::network::Stack;
 use crate::payload::Payload;
 use crate::payload_drivers::PayloadDrivers;
 use crate::tools::Tools;
-use crate::Document;
 
 /// The manifest of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,11 +44,6 @@ pub struct Manifest {
     pub tools: Tools,
     /// The new OS's root filesystem.
     pub payload: Payload,
-}
-
-impl Document for Manifest {
-    const KIND: &'static str = "reroot-manifest";
-    const VERSION: u32 = 1;
 }
 
 /// The kernel of the RAM environment, which is also the new OS's first kernel.

@@ -111,6 +111,17 @@ pub struct Bond {
     pub arp_targets: Vec<IpAddr>,
 }
 
+/// Modes of bonds, by the kernel's number. Every dialect knows them all.
+pub const BOND_MODES: [&str; 7] = [
+    "balance-rr",
+    "active-backup",
+    "balance-xor",
+    "broadcast",
+    "802.3ad",
+    "balance-tlb",
+    "balance-alb",
+];
+
 /// An address of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::steps::Place;
-use crate::Document;
 
 /// The document of the old OS in the run's directory.
 pub const OLD_OS: &str = "steps-old-os.json";
@@ -27,11 +26,6 @@ pub struct Outcomes {
     /// What failed after it.
     #[serde(default)]
     pub later_failures: Vec<Failure>,
-}
-
-impl Document for Outcomes {
-    const KIND: &'static str = "reroot-outcomes";
-    const VERSION: u32 = 1;
 }
 
 /// What became of one step.
@@ -177,6 +171,7 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Document;
 
     fn outcomes() -> Outcomes {
         Outcomes::new("20260102T030405Z-0a1b", Place::Ram, "boot")

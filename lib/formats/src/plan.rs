@@ -12,7 +12,7 @@ use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
 use crate::steps::{Mode, Step};
-use crate::{Digest, Document};
+use crate::Digest;
 
 /// A resolved plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,11 +82,6 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-}
-
-impl Document for Plan {
-    const KIND: &'static str = "reroot-plan";
-    const VERSION: u32 = 1;
 }
 
 /// What is written on a machine and will be gone.

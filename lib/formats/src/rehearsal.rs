@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Measure;
-use crate::Document;
 
 /// The report in the run's directory.
 pub const NAME: &str = "rehearsal.json";
@@ -25,11 +24,6 @@ pub struct Rehearsal {
     pub memory_available: u64,
     /// What was left to be known in other places, or was not tried.
     pub notes: Vec<String>,
-}
-
-impl Document for Rehearsal {
-    const KIND: &'static str = "reroot-rehearsal";
-    const VERSION: u32 = 1;
 }
 
 /// Something that differs between two plans.

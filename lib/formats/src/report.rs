@@ -7,7 +7,6 @@ use crate::confirm::Confirm;
 use crate::facts::OsRelease;
 use crate::keep::KeepPath;
 use crate::measure::Measure;
-use crate::Document;
 
 /// The report of a finished run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,11 +36,6 @@ pub struct Report {
     /// What the new OS's first boot found; absent until it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Confirm>,
-}
-
-impl Document for Report {
-    const KIND: &'static str = "reroot-report";
-    const VERSION: u32 = 1;
 }
 
 /// How long a phase took.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Document};
+use crate::Digest;
 
 /// What was staged, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +21,6 @@ pub struct Staged {
     /// each has in the RAM environment, without a slash in front. They come there through memory
     /// alone, and much of it is used behind the commit point.
     pub order: BTreeMap<String, Digest>,
-}
-
-impl Document for Staged {
-    const KIND: &'static str = "reroot-staged";
-    const VERSION: u32 = 1;
 }
 
 /// A file whose bytes lie in one run.

@@ -38,7 +38,7 @@ impl Fields {
     }
 
     /// It shows a directory a second time.
-    pub fn is_bind(&self) -> bool {
+    pub(crate) fn is_bind(&self) -> bool {
         self.has("bind") || self.has("rbind")
     }
 

@@ -9,7 +9,7 @@ use formats::keep::is_below;
 use formats::payload::DirectoryLink;
 
 /// Where the ssh server's program makes the host keys that are missing.
-pub const KEY_FOLDER: &str = "/etc/ssh";
+pub(crate) const KEY_FOLDER: &str = "/etc/ssh";
 
 /// Where units of an administrator are: two of them compare the first boot with the plan.
 const UNITS: &str = "/etc/systemd/system";

@@ -12,7 +12,7 @@ pub mod cloud;
 pub mod fstab;
 pub mod host_keys;
 pub mod kept;
-pub mod mount_options;
+mod mount_options;
 mod mounts;
 pub mod names;
 pub mod plan;

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where mounts are that may be probed, and may not answer: all but the kernel's own and memory. To
 /// probe a mount of autofs, which counts as the kernel's, would be to mount.
-pub fn to_probe(mounts: &[Mount]) -> Vec<PathBuf> {
+pub(crate) fn to_probe(mounts: &[Mount]) -> Vec<PathBuf> {
     mounts
         .iter()
         .filter(|m| m.target != Path::new("/") && m.contents().is_missed())

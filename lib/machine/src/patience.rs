@@ -41,7 +41,7 @@ impl Patience {
     }
 
     /// From the beginning: there was progress.
-    pub fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         *self = Self::new(self.limit);
     }
 

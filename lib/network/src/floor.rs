@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use fixtures::network::lacp;
 use formats::network::{Address, Bond, Link, LinkKind, Mac, Origin, Prefix, Route, Rule};
 
 use super::wire::{u16_at, Attributes, Request};
@@ -165,35 +166,9 @@ fn raw(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
 
 fn link(kind: LinkKind) -> Link {
     Link {
-        name: "x0".to_owned(),
         mac: Some(Mac([0x52, 0x54, 0, 0, 0, 1])),
-        permanent_mac: None,
         mtu: 9000,
-        up: true,
-        kind,
-        master: None,
-        driver: None,
-        bus: None,
-        addresses: Vec::new(),
-        dhcp4: None,
-        dhcp6: None,
-        router: None,
-        dhcp_metric: None,
-        configured: true,
-    }
-}
-
-fn bond() -> Bond {
-    Bond {
-        mode: "802.3ad".to_owned(),
-        miimon: 100,
-        updelay: 200,
-        downdelay: 300,
-        lacp_rate: Some("fast".to_owned()),
-        xmit_hash_policy: Some("layer3+4".to_owned()),
-        primary: Some("eth1".to_owned()),
-        arp_interval: 0,
-        arp_targets: Vec::new(),
+        ..fixtures::network::link("x0", kind)
     }
 }
 
@@ -204,24 +179,15 @@ fn probing() -> Bond {
         miimon: 0,
         arp_interval: 1000,
         arp_targets: targets.iter().map(|ip| ip.parse().unwrap()).collect(),
-        ..bond()
+        ..lacp()
     }
 }
 
 fn address(ip: &str) -> Address {
     Address {
-        ip: ip.parse().unwrap(),
-        prefix: 24,
-        peer: None,
         broadcast: "192.0.2.255".parse().ok(),
-        scope: 0,
         label: Some("eth0:1".to_owned()),
-        valid: None,
-        temporary: false,
-        generated: false,
-        no_prefix_route: false,
-        origin: Origin::Static,
-        evidence: String::new(),
+        ..fixtures::network::address(&format!("{ip}/24"))
     }
 }
 
@@ -271,7 +237,7 @@ fn requests_to_the_floor() -> Vec<Request> {
         requests::set_master(3, 4),
         requests::set_primary(4, 3),
         requests::delete(3),
-        make(LinkKind::Bond(bond()), None),
+        make(LinkKind::Bond(lacp()), None),
         make(LinkKind::Bond(probing()), None),
         make(bridge, None),
         make(vlan, Some(3)),
@@ -329,20 +295,10 @@ fn every_row_is_sent_and_says_what_happens_before_its_version() {
 
 #[test]
 fn what_is_passed_over_in_silence_is_written_to_sysfs() {
-    let made = Bond {
-        mode: "balance-rr".to_owned(),
-        miimon: 0,
-        updelay: 0,
-        downdelay: 0,
-        lacp_rate: None,
-        xmit_hash_policy: None,
-        primary: None,
-        arp_interval: 0,
-        arp_targets: Vec::new(),
-    };
+    let made = fixtures::network::bond("balance-rr", 0);
     let made = LinkKind::Bond(made);
     let bridge = |stp, forward_delay| LinkKind::Bridge { stp, forward_delay };
-    let mut written = options::missing(&LinkKind::Bond(bond()), &made);
+    let mut written = options::missing(&LinkKind::Bond(lacp()), &made);
     written.extend(options::missing(&LinkKind::Bond(probing()), &made));
     written.extend(options::missing(&bridge(true, 4), &bridge(false, 15)));
     written.push(options::primary("eth1"));

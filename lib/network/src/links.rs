@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use formats::network::{Address, Bond, Link, LinkKind, Mac, Origin};
+use formats::network::{Address, Bond, Link, LinkKind, Mac, Origin, BOND_MODES};
 
 use super::sysfs::{Hardware, Sysfs};
 use super::wire::{u32_at, u8_at, Attributes, Message};
@@ -52,16 +52,6 @@ pub const IFLA_BOND_AD_LACP_RATE: u16 = 21;
 pub const IFLA_BOND_NS_IP6_TARGET: u16 = 31;
 const IFLA_BOND_SLAVE_PERM_HWADDR: u16 = 4;
 
-/// Modes of bonds by their number.
-pub const BOND_MODES: [&str; 7] = [
-    "balance-rr",
-    "active-backup",
-    "balance-xor",
-    "broadcast",
-    "802.3ad",
-    "balance-tlb",
-    "balance-alb",
-];
 /// Policies of spreading packets by their number.
 pub const XMIT_HASH_POLICIES: [&str; 6] = [
     "layer2",

@@ -140,17 +140,7 @@ mod tests {
 
     /// As Linux 3.2 makes a bond, whatever the request said.
     fn made() -> Bond {
-        Bond {
-            mode: "balance-rr".to_owned(),
-            miimon: 0,
-            updelay: 0,
-            downdelay: 0,
-            lacp_rate: None,
-            xmit_hash_policy: None,
-            primary: None,
-            arp_interval: 0,
-            arp_targets: Vec::new(),
-        }
+        fixtures::network::bond("balance-rr", 0)
     }
 
     fn texts(settings: &[Setting]) -> Vec<String> {

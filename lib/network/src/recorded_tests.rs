@@ -282,15 +282,8 @@ fn understands_a_bond_and_a_vlan_on_it() {
     .concat();
     let network = understand(&dumps, &physical(&["eth0", "eth1"])).unwrap();
     let bond = Bond {
-        mode: "802.3ad".to_owned(),
-        miimon: 100,
-        updelay: 200,
-        downdelay: 300,
-        lacp_rate: Some("fast".to_owned()),
-        xmit_hash_policy: Some("layer3+4".to_owned()),
-        primary: Some("eth1".to_owned()),
-        arp_interval: 0,
         arp_targets: vec!["192.0.2.1".parse().unwrap()],
+        ..fixtures::network::lacp()
     };
     assert_eq!(link(&network, "bond0").kind, LinkKind::Bond(bond));
     let parent = "bond0".to_owned();

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use formats::network::{Address, Bond, Link, LinkKind, Mac, Prefix, Route, RouteKind, Rule};
+use formats::network::{
+    Address, Bond, Link, LinkKind, Mac, Prefix, Route, RouteKind, Rule, BOND_MODES,
+};
 
 use super::kernel::{NLM_F_CREATE, NLM_F_EXCL};
 use super::links::{
-    AF_INET, AF_INET6, BOND_MODES, IFA_ADDRESS, IFA_BROADCAST, IFA_FLAGS, IFA_F_NODAD,
-    IFA_F_NOPREFIXROUTE, IFA_LABEL, IFA_LOCAL, IFF_UP, IFLA_ADDRESS, IFLA_BOND_AD_LACP_RATE,
-    IFLA_BOND_ARP_INTERVAL, IFLA_BOND_ARP_IP_TARGET, IFLA_BOND_DOWNDELAY, IFLA_BOND_MIIMON,
-    IFLA_BOND_MODE, IFLA_BOND_NS_IP6_TARGET, IFLA_BOND_PRIMARY, IFLA_BOND_UPDELAY,
-    IFLA_BOND_XMIT_HASH_POLICY, IFLA_BR_FORWARD_DELAY, IFLA_BR_STP_STATE, IFLA_IFNAME,
-    IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, IFLA_VLAN_ID,
-    LACP_RATES, RTM_NEWADDR, RTM_NEWLINK, USER_HZ, XMIT_HASH_POLICIES,
+    AF_INET, AF_INET6, IFA_ADDRESS, IFA_BROADCAST, IFA_FLAGS, IFA_F_NODAD, IFA_F_NOPREFIXROUTE,
+    IFA_LABEL, IFA_LOCAL, IFF_UP, IFLA_ADDRESS, IFLA_BOND_AD_LACP_RATE, IFLA_BOND_ARP_INTERVAL,
+    IFLA_BOND_ARP_IP_TARGET, IFLA_BOND_DOWNDELAY, IFLA_BOND_MIIMON, IFLA_BOND_MODE,
+    IFLA_BOND_NS_IP6_TARGET, IFLA_BOND_PRIMARY, IFLA_BOND_UPDELAY, IFLA_BOND_XMIT_HASH_POLICY,
+    IFLA_BR_FORWARD_DELAY, IFLA_BR_STP_STATE, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND,
+    IFLA_LINK, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, IFLA_VLAN_ID, LACP_RATES, RTM_NEWADDR,
+    RTM_NEWLINK, USER_HZ, XMIT_HASH_POLICIES,
 };
 use super::routes::{
     FRA_DST, FRA_FWMARK, FRA_FWMASK, FRA_IIFNAME, FRA_OIFNAME, FRA_PRIORITY, FRA_SRC, FRA_TABLE,
@@ -294,6 +296,7 @@ pub fn add_rule(rule: &Rule, now: &BTreeMap<String, String>) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::network::lacp;
     use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
     use netlink_packet_route::link::{
         BondLacpRate, BondMode, BondXmitHashPolicy, InfoBond, InfoData, InfoKind, InfoVlan,
@@ -315,41 +318,15 @@ mod tests {
 
     fn link(kind: LinkKind) -> Link {
         Link {
-            name: "bond0".to_owned(),
             mac: Some(Mac([0x52, 0x54, 0, 0, 0, 1])),
-            permanent_mac: None,
             mtu: 9000,
-            up: true,
-            kind,
-            master: None,
-            driver: None,
-            bus: None,
-            addresses: Vec::new(),
-            dhcp4: None,
-            dhcp6: None,
-            router: None,
-            dhcp_metric: None,
-            configured: true,
-        }
-    }
-
-    fn bond() -> Bond {
-        Bond {
-            mode: "802.3ad".to_owned(),
-            miimon: 100,
-            updelay: 200,
-            downdelay: 300,
-            lacp_rate: Some("fast".to_owned()),
-            xmit_hash_policy: Some("layer3+4".to_owned()),
-            primary: Some("eth1".to_owned()),
-            arp_interval: 0,
-            arp_targets: Vec::new(),
+            ..fixtures::network::link("bond0", kind)
         }
     }
 
     #[test]
     fn makes_a_bond() {
-        let request = make(&link(LinkKind::Bond(bond())), "rr0", None).unwrap();
+        let request = make(&link(LinkKind::Bond(lacp())), "rr0", None).unwrap();
         let data = vec![
             InfoBond::Mode(BondMode::Ieee8023Ad),
             InfoBond::XmitHashPolicy(BondXmitHashPolicy::Layer34),
@@ -385,7 +362,7 @@ mod tests {
             xmit_hash_policy: None,
             arp_interval: 1000,
             arp_targets: vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()],
-            ..bond()
+            ..lacp()
         };
         let request = make(&link(LinkKind::Bond(bond)), "bond0", None).unwrap();
         let targets = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
@@ -424,7 +401,7 @@ mod tests {
             let bond = Bond {
                 mode: mode.to_owned(),
                 lacp_rate: rate.map(str::to_owned),
-                ..bond()
+                ..lacp()
             };
             let error = make(&link(LinkKind::Bond(bond)), "bond0", None).unwrap_err();
             assert!(

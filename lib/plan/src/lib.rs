@@ -5,14 +5,19 @@
 //! [`identity`]; the values themselves are in [`formats`]. These two are all that it may import.
 
 pub mod below_kept;
+pub mod carried;
 pub mod checks_in_ram;
+pub mod choices;
 pub mod consent;
 pub mod deadlines;
+pub mod drivers;
 pub mod entry;
 pub mod ext4_features;
 pub mod gone;
 pub mod kexec_call;
+pub mod needs;
 pub mod plan_document;
+mod ram_cmdline;
 pub mod rehearsal;
 pub mod resolve;
 pub mod run_state;

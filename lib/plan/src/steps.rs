@@ -214,7 +214,7 @@ const STEPS: &[Spec] = &[
 /// The step that ends with the commit point.
 pub const COMMIT: &str = "commit";
 /// The step from which on the old OS's services are not running any more.
-pub const STOP: &str = "stop";
+pub(crate) const STOP: &str = "stop";
 const LOAD: &str = "load";
 const ENTER: &str = "enter";
 

@@ -39,12 +39,12 @@ impl BlockDevice {
     }
 
     /// Block devices that this one is made of (device-mapper, md, bcache…), by name.
-    pub fn made_of(&self) -> Vec<String> {
+    pub(crate) fn made_of(&self) -> Vec<String> {
         names_in(&self.sysfs.join("slaves"))
     }
 
     /// Block devices that are made of this one, by name.
-    pub fn held_by(&self) -> Vec<String> {
+    pub(crate) fn held_by(&self) -> Vec<String> {
         names_in(&self.sysfs.join("holders"))
     }
 

@@ -136,7 +136,7 @@ fn head(node: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// What is on a device, by its first 68 KiB; nothing if that is not known.
-pub fn identify(head: &[u8]) -> Option<Contents> {
+pub(crate) fn identify(head: &[u8]) -> Option<Contents> {
     let found = [luks, xfs, ext, btrfs, swap, fat];
     found.iter().find_map(|f| f(head))
 }

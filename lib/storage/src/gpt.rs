@@ -93,29 +93,11 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-
     use super::*;
 
     /// A table that sfdisk writes on a file.
     fn table(script: &str) -> Vec<u8> {
-        let disk = tempfile::NamedTempFile::new().unwrap();
-        disk.as_file().set_len(64 << 20).unwrap();
-        let mut sfdisk = Command::new("sfdisk")
-            .args(["--quiet", "--no-reread", "--no-tell-kernel"])
-            .arg(disk.path())
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("sfdisk (package fdisk)");
-        sfdisk
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(script.as_bytes())
-            .unwrap();
-        assert!(sfdisk.wait().unwrap().success());
-        let mut head = std::fs::read(disk.path()).unwrap();
+        let mut head = fixtures::disk::partitioned(script);
         head.truncate(HEAD);
         head
     }

@@ -40,9 +40,41 @@ fn unsupported<T>(why: impl Into<String>) -> Result<T, RootError> {
     Err(RootError::Unsupported(why.into()))
 }
 
+/// What boot loaders are on the root's disk and on others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaders {
+    /// [`Root::gap_has_room`].
+    pub gap_has_room: bool,
+    /// [`Root::grub_on_disk`].
+    pub grub_on_disk: bool,
+    /// [`Root::loaders_elsewhere`].
+    pub elsewhere: Vec<String>,
+}
+
+/// A root of which the boot loaders are still to be asked; without them there is no [`Root`].
+#[derive(Clone, Debug)]
+pub struct RootWithoutLoaders(Root);
+
+impl RootWithoutLoaders {
+    /// The device node of the disk that it is on.
+    pub fn disk(&self) -> &Path {
+        Path::new(&self.0.disk)
+    }
+
+    /// The root with its boot loaders.
+    pub fn with(self, loaders: Loaders) -> Root {
+        Root {
+            gap_has_room: loaders.gap_has_room,
+            grub_on_disk: loaders.grub_on_disk,
+            loaders_elsewhere: loaders.elsewhere,
+            ..self.0
+        }
+    }
+}
+
 /// Describes the filesystem that is mounted at `/`. What boot loaders are on disks it does not ask:
-/// those fields are as where there is none.
-pub fn describe() -> Result<Root, RootError> {
+/// they lie on what this crate knows, and `bootpath` knows them.
+pub fn describe() -> Result<RootWithoutLoaders, RootError> {
     let mounts = reading("read /proc/self/mountinfo", mounts::read())?;
     let Some(mount) = mounts::at(&mounts, Path::new("/")) else {
         return unsupported("nothing is mounted at /");
@@ -95,7 +127,7 @@ pub fn describe() -> Result<Root, RootError> {
         .filter(|d| d.name != device.name)
         .map(|d| d.node().display().to_string())
         .collect();
-    Ok(Root {
+    Ok(RootWithoutLoaders(Root {
         identity: RootIdentity {
             fs_uuid: fs.uuid,
             disk_signature: table.signature,
@@ -120,7 +152,7 @@ pub fn describe() -> Result<Root, RootError> {
         gap_has_room: false,
         grub_on_disk: false,
         loaders_elsewhere: Vec::new(),
-    })
+    }))
 }
 
 /// The root filesystem's device and its disk, found again.

@@ -102,12 +102,8 @@ impl Restore<'_> {
         reader: &mut Reader,
         descent: &Descent<Option<Names>>,
     ) -> Result<Names, TreeError> {
-        let mut names = Names::default();
-        reader
-            .each(descent.dir(), |name, _| {
-                names.push(name);
-                Ok::<_, Errno>(())
-            })
+        let names = reader
+            .names(descent.dir())
             .map_err(|e| TreeError::io("read", &descent.path(), e))?;
         let mut pending = Names::default();
         for index in 0..names.len() {

@@ -114,6 +114,28 @@ impl TreeError {
         }
     }
 
+    /// A mount in the way of work below it.
+    pub(super) fn mount(path: &[u8]) -> Self {
+        Self::obstacle(
+            path,
+            "is a mount point, and what is below it is never touched",
+        )
+    }
+
+    /// A path to keep that is not there.
+    pub(super) fn keep_missing(path: &[u8]) -> Self {
+        Self::KeepMissing {
+            path: printable(path),
+        }
+    }
+
+    /// A path to keep on another filesystem.
+    pub(super) fn keep_mount(path: &[u8]) -> Self {
+        Self::KeepMount {
+            path: printable(path),
+        }
+    }
+
     /// A malformed entry of an archive.
     pub(super) fn entry(path: &[u8], what: impl Into<String>) -> Self {
         Self::Archive {

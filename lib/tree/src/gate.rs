@@ -326,10 +326,7 @@ impl Gate {
         match opened.map_err(|e| TreeError::io("open", path, e))? {
             Opened::Directory(fd, _) => Ok(Some(fd)),
             Opened::Missing => Ok(None),
-            Opened::Mount => Err(TreeError::obstacle(
-                path,
-                "is a mount point, and what is below it is never touched",
-            )),
+            Opened::Mount => Err(TreeError::mount(path)),
             Opened::NotDirectory => Err(TreeError::obstacle(
                 path,
                 "is no directory, but a symbolic link or a file",

@@ -5,14 +5,31 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// How many links are followed, as the kernel does.
 const MOST_LINKS: usize = 40;
 
+/// Whether there is something at every name of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    There,
+    Any,
+}
+
 /// The path below `root`, without links, that `path` leads to. It need not exist.
 pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    follow(root, path, Names::Any)
+}
+
+/// The same for what exists: a name on the way that does not is an error.
+pub fn find(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    follow(root, path, Names::There)
+}
+
+fn follow(root: &Path, path: &Path, names: Names) -> io::Result<PathBuf> {
     let mut at: Vec<OsString> = Vec::new();
     let mut todo: VecDeque<OsString> = path.components().filter_map(name).collect();
     let mut followed = 0;
@@ -24,7 +41,8 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
         let here = at
             .iter()
             .fold(root.to_owned(), |path, name| path.join(name));
-        match std::fs::read_link(here.join(&component)) {
+        let next = here.join(&component);
+        match fs::read_link(&next) {
             Ok(target) => {
                 followed += 1;
                 if followed > MOST_LINKS {
@@ -42,7 +60,14 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
                 }
             }
             // EINVAL: it is there and no link. ENOENT: the rest cannot be a link either.
-            Err(_) => at.push(component),
+            Err(_) => {
+                if names == Names::There {
+                    fs::symlink_metadata(&next).map_err(|e| {
+                        io::Error::new(e.kind(), format!("look at {}: {e}", next.display()))
+                    })?;
+                }
+                at.push(component);
+            }
         }
     }
     Ok(at
@@ -84,6 +109,30 @@ mod tests {
         ] {
             let found = resolve(root, Path::new(path)).ok();
             assert_eq!(found, expected.map(|e| root.join(e)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_found_from_the_machines_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("usr/sbin")).unwrap();
+        fs::create_dir_all(root.join("usr/lib/systemd")).unwrap();
+        fs::write(root.join("usr/lib/systemd/systemd"), "x").unwrap();
+        symlink("usr/sbin", root.join("sbin")).unwrap();
+        symlink(
+            "../../../../usr/lib/systemd/systemd",
+            root.join("usr/sbin/init"),
+        )
+        .unwrap();
+        symlink("/usr/lib", root.join("lib")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        let found = |path: &str| find(root, Path::new(path));
+        let systemd = root.join("usr/lib/systemd/systemd");
+        assert_eq!(found("/sbin/init").unwrap(), systemd);
+        assert_eq!(found("/lib/systemd/systemd").unwrap(), systemd);
+        for missing in ["/loop", "/absent", "/absent/../sbin"] {
+            assert!(found(missing).is_err(), "{missing}");
         }
     }
 }

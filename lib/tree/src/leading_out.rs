@@ -10,12 +10,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use formats::facts::WipedTargets;
 use formats::keep::KeepPath;
 use rustix::fs::{AtFlags, FileType};
-use rustix::io::Errno;
 
 use super::error::{printable, TreeError};
 use super::lookup::again;
 use super::mount_points::MountPoints;
-use super::names::{Names, Reader};
+use super::names::Reader;
 
 /// How many links are told by name.
 const EXAMPLES: usize = 5;
@@ -158,12 +157,8 @@ fn tops(
     mounts: &MountPoints,
 ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, TreeError> {
     let (dir, _) = again(root).map_err(|e| TreeError::io("open", b"/", e))?;
-    let mut names = Names::default();
-    Reader::new()
-        .each(dir.as_fd(), |name, _| {
-            names.push(name);
-            Ok::<_, Errno>(())
-        })
+    let mut names = Reader::new()
+        .names(dir.as_fd())
         .map_err(|e| TreeError::io("read", b"/", e))?;
     let mut tops = BTreeMap::new();
     while let Some(name) = names.pop() {

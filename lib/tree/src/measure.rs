@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use super::descent::{Descent, Entered, Left};
 use super::entry::{Entry, Look};
-use super::error::{printable, TreeError};
+use super::error::TreeError;
 use super::inodes::Inodes;
 use super::leading_out::LeadingOut;
 use super::links::Links;
@@ -58,26 +58,6 @@ pub struct Measuring<'a> {
     links: Links,
     leading_out: Option<LeadingOut>,
     tell: &'a (dyn Fn(u64) -> ControlFlow<()> + Sync),
-}
-
-/// Measures the tree at a kept path below `root`, on which nobody else works. Never follows a link,
-/// never enters a mount.
-///
-/// The order is fixed: a directory, then what is in it by the bytes of the names, then each
-/// directory in it likewise. Reading extended attributes needs /proc.
-pub fn measure(root: BorrowedFd<'_>, path: &KeepPath) -> Result<Measure, TreeError> {
-    Measuring::new(root, Stillness::Still).measure(path)
-}
-
-/// [`measure`], with the way to look names up given: tests force the one of old kernels.
-pub fn measure_by(
-    lookup: Lookup,
-    root: BorrowedFd<'_>,
-    path: &KeepPath,
-) -> Result<Measure, TreeError> {
-    Measuring::new(root, Stillness::Still)
-        .looking_up(lookup)
-        .measure(path)
 }
 
 impl<'a> Measuring<'a> {
@@ -122,7 +102,11 @@ impl<'a> Measuring<'a> {
         (self.links, self.leading_out)
     }
 
-    /// Measures one tree. An inode that has a name in an earlier tree is not counted again.
+    /// Measures the tree at a kept path. Never follows a link, never enters a mount. An inode that
+    /// has a name in an earlier tree is not counted again.
+    ///
+    /// The order is fixed: a directory, then what is in it by the bytes of the names, then each
+    /// directory in it likewise. Reading extended attributes needs /proc.
     pub fn measure(&mut self, path: &KeepPath) -> Result<Measure, TreeError> {
         let mounts = match self.stillness {
             Stillness::Still => MountPoints::default(),
@@ -132,9 +116,7 @@ impl<'a> Measuring<'a> {
         };
         let shown = path.as_str().as_bytes();
         if let Some(mount) = mounts.crossed_by(shown) {
-            return Err(TreeError::KeepMount {
-                path: printable(mount),
-            });
+            return Err(TreeError::keep_mount(mount));
         }
         let (dir, name) = way_to(self.lookup, self.root, path)?;
         self.links.enter(path.as_str());
@@ -147,9 +129,7 @@ impl<'a> Measuring<'a> {
         };
         let file_type = walk.entry(dir.as_fd(), &name, &|| shown.to_vec())?;
         let Some(file_type) = file_type else {
-            return Err(TreeError::KeepMissing {
-                path: printable(shown),
-            });
+            return Err(TreeError::keep_missing(shown));
         };
         if file_type == FileType::Directory {
             let opened = walk
@@ -159,16 +139,8 @@ impl<'a> Measuring<'a> {
                 .map_err(|e| TreeError::io("open", shown, e))?;
             let top = match opened {
                 Opened::Directory(top, _) => top,
-                Opened::Missing => {
-                    return Err(TreeError::KeepMissing {
-                        path: printable(shown),
-                    })
-                }
-                Opened::Mount | Opened::NotDirectory => {
-                    return Err(TreeError::KeepMount {
-                        path: printable(shown),
-                    })
-                }
+                Opened::Missing => return Err(TreeError::keep_missing(shown)),
+                Opened::Mount | Opened::NotDirectory => return Err(TreeError::keep_mount(shown)),
             };
             let state = Directory {
                 pending: None,
@@ -218,16 +190,8 @@ pub(super) fn way_to(
             .map_err(|e| TreeError::io("open", shown, e))?;
         dir = match opened {
             Opened::Directory(dir, _) => dir,
-            Opened::Missing => {
-                return Err(TreeError::KeepMissing {
-                    path: printable(shown),
-                })
-            }
-            Opened::Mount => {
-                return Err(TreeError::KeepMount {
-                    path: printable(shown),
-                })
-            }
+            Opened::Missing => return Err(TreeError::keep_missing(shown)),
+            Opened::Mount => return Err(TreeError::keep_mount(shown)),
             Opened::NotDirectory => {
                 return Err(TreeError::obstacle(
                     shown,

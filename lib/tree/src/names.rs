@@ -62,6 +62,16 @@ impl Reader {
         }
     }
 
+    /// All names in `dir` from where its descriptor stands.
+    pub(super) fn names(&mut self, dir: BorrowedFd<'_>) -> Result<Names, Errno> {
+        let mut names = Names::default();
+        self.each(dir, |name, _| {
+            names.push(name);
+            Ok::<_, Errno>(())
+        })?;
+        Ok(names)
+    }
+
     /// Calls `visit` for each entry of `dir` from where its descriptor stands, but for `.` and
     /// `..`. The type is what the directory says of it, which may be [`FileType::Unknown`].
     pub(super) fn each<E>(

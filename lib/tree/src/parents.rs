@@ -115,10 +115,7 @@ impl<'r> Parents<'r> {
             .map_err(|e| TreeError::io("open", path, e))?
         {
             Opened::Directory(fd, _) => Ok(fd),
-            Opened::Mount => Err(TreeError::obstacle(
-                path,
-                "is a mount point, and what is below it is never touched",
-            )),
+            Opened::Mount => Err(TreeError::mount(path)),
             Opened::Missing => Err(TreeError::obstacle(
                 path,
                 "does not exist, but something in it is named",

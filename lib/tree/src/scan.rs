@@ -92,12 +92,8 @@ pub(super) fn list(
         .push(found(Vec::new(), Kind::Directory, &stat, own));
     loop {
         if descent.state().is_none() {
-            let mut names = Names::default();
-            reader
-                .each(descent.dir(), |name, _| {
-                    names.push(name);
-                    Ok::<_, Errno>(())
-                })
+            let names = reader
+                .names(descent.dir())
                 .map_err(|e| TreeError::io("read", &descent.path(), e))?;
             *descent.state() = Some(names);
         }

@@ -43,6 +43,8 @@ pub struct UnpackOptions {
     pub threads: usize,
     /// What the payload's owners become, in access control lists too.
     pub owners: NumberMap,
+    /// How names are looked up; without it, in the best way that the kernel has.
+    pub lookup: Option<Lookup>,
 }
 
 impl Default for UnpackOptions {
@@ -50,6 +52,7 @@ impl Default for UnpackOptions {
         Self {
             threads: std::thread::available_parallelism().map_or(1, NonZero::get),
             owners: NumberMap::default(),
+            lookup: None,
         }
     }
 }
@@ -97,20 +100,7 @@ pub fn unpack(
     options: &UnpackOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<UnpackReport, TreeError> {
-    let lookup = Lookup::detect(root);
-    unpack_by(lookup, root, source, payload, keep, options, progress)
-}
-
-/// [`unpack`], with the way to look names up given: tests force the one of old kernels.
-pub fn unpack_by(
-    lookup: Lookup,
-    root: BorrowedFd<'_>,
-    source: &Source,
-    payload: &Payload,
-    keep: &KeepSet,
-    options: &UnpackOptions,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<UnpackReport, TreeError> {
+    let lookup = options.lookup.unwrap_or_else(|| Lookup::detect(root));
     payload.validate()?;
     validate_keep_by(lookup, root, keep)?;
     let new_files = NewFiles::detect();

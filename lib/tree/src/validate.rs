@@ -48,16 +48,8 @@ fn directory(
                     .map_err(|e| TreeError::io("open", path, e))?;
                 match opened {
                     Opened::Directory(fd, _) => directory(lookup, fd.as_fd(), child, path)?,
-                    Opened::Mount => {
-                        return Err(TreeError::KeepMount {
-                            path: printable(path),
-                        })
-                    }
-                    Opened::Missing => {
-                        return Err(TreeError::KeepMissing {
-                            path: printable(path),
-                        })
-                    }
+                    Opened::Mount => return Err(TreeError::keep_mount(path)),
+                    Opened::Missing => return Err(TreeError::keep_missing(path)),
                     Opened::NotDirectory => return Err(not_directory(dir, &name, path)),
                 }
             }
@@ -72,11 +64,7 @@ fn directory(
 fn leaf(lookup: Lookup, dir: BorrowedFd<'_>, name: &CString, path: &[u8]) -> Result<(), TreeError> {
     let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => {
-            return Err(TreeError::KeepMissing {
-                path: printable(path),
-            })
-        }
+        Err(Errno::NOENT) => return Err(TreeError::keep_missing(path)),
         Err(error) => return Err(TreeError::io("look at", path, error)),
     };
     if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
@@ -86,9 +74,7 @@ fn leaf(lookup: Lookup, dir: BorrowedFd<'_>, name: &CString, path: &[u8]) -> Res
     }
     match lookup.is_mount(dir, name) {
         Ok(false) => Ok(()),
-        Ok(true) => Err(TreeError::KeepMount {
-            path: printable(path),
-        }),
+        Ok(true) => Err(TreeError::keep_mount(path)),
         Err(error) => Err(TreeError::io("find the mount of", path, error)),
     }
 }

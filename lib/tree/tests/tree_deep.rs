@@ -10,9 +10,9 @@ use std::path::Path;
 use formats::keep::{KeepPath, KeepSet};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
-use tree::{measure_by, pack, unpack_by, wipe_by, Lookup, PackOptions, UnpackOptions};
+use tree::{pack, unpack, wipe_by, Lookup, PackOptions, UnpackOptions};
 use tree_fixture::payloads::source_of;
-use tree_fixture::{keep, quiet, Disk, LOOKUPS};
+use tree_fixture::{keep, measure_by, quiet, Disk, LOOKUPS};
 
 const DEPTH: usize = 10_000;
 /// Three threads may each hold a few dozen.
@@ -75,20 +75,12 @@ fn ten_thousand_directories_deep_takes_few_descriptors() {
         let copy = File::open(disk.dir("copy")).unwrap();
         let source = source_of(&stored, 0);
         let options = UnpackOptions {
+            lookup: Some(lookup),
             threads: 3,
             ..UnpackOptions::default()
         };
         let all = KeepSet::default();
-        unpack_by(
-            lookup,
-            copy.as_fd(),
-            &source,
-            &payload,
-            &all,
-            &options,
-            &quiet,
-        )
-        .unwrap();
+        unpack(copy.as_fd(), &source, &payload, &all, &options, &quiet).unwrap();
         let copied = measure_by(lookup, disk.fd(), &KeepPath::parse("/copy").unwrap()).unwrap();
         assert_eq!(copied.entries, before.entries);
         wipe_by(lookup, copy.as_fd(), &KeepSet::default(), &quiet).unwrap();

@@ -8,7 +8,7 @@ use std::os::unix::fs::{symlink, FileExt};
 
 use formats::keep::KeepSet;
 use formats::payload::Payload;
-use tree::{unpack, unpack_by, Source, UnpackOptions};
+use tree::{unpack, Source, UnpackOptions};
 use tree_fixture::payloads::{entry, pack_tree, payload_of, source_of};
 use tree_fixture::{assert_same, keep, quiet, snapshot, Disk, LOOKUPS};
 
@@ -105,19 +105,12 @@ fn a_malicious_archive_reaches_nothing_outside_and_nothing_kept() {
                 let (source, payload) = payload_of(&tars);
                 let fd = File::open(&root).unwrap();
                 let options = UnpackOptions {
+                    lookup: Some(lookup),
                     threads: 1,
                     ..UnpackOptions::default()
                 };
                 let keep = keep(&["/srv/shop"]);
-                let result = unpack_by(
-                    lookup,
-                    fd.as_fd(),
-                    &source,
-                    &payload,
-                    &keep,
-                    &options,
-                    &quiet,
-                );
+                let result = unpack(fd.as_fd(), &source, &payload, &keep, &options, &quiet);
                 result.expect_err(name);
                 assert_same(&out_there, &snapshot(&outside));
                 assert_same(&shop, &snapshot(&root.join("srv/shop")));
@@ -142,19 +135,12 @@ fn a_link_planted_where_a_directory_was_is_not_followed() {
     let fd = File::open(&root).unwrap();
     for lookup in LOOKUPS {
         let options = UnpackOptions {
+            lookup: Some(lookup),
             threads: 1,
             ..UnpackOptions::default()
         };
         let keep = KeepSet::default();
-        let error = unpack_by(
-            lookup,
-            fd.as_fd(),
-            &source,
-            &payload,
-            &keep,
-            &options,
-            &quiet,
-        );
+        let error = unpack(fd.as_fd(), &source, &payload, &keep, &options, &quiet);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/usr/lib is a symbolic link"), "{error}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);

@@ -16,8 +16,8 @@ use std::time::Duration;
 use formats::keep::KeepPath;
 use formats::measure::Measure;
 use storage::mounts;
-use tree::{measure, LeadingOut, Lookup, Measuring, MountPoints, Stillness, TreeError};
-use tree_fixture::{hostile, run, Disk, LOOKUPS};
+use tree::{LeadingOut, Lookup, Measuring, MountPoints, Stillness, TreeError};
+use tree_fixture::{hostile, measure, run, Disk, LOOKUPS};
 
 fn path(text: &str) -> KeepPath {
     KeepPath::parse(text).unwrap()

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use formats::keep::KeepPath;
 use rustix::fs::{FileType, Mode, CWD};
-use tree::{measure, measure_by, wipe, wipe_by, TreeError};
-use tree_fixture::{hostile, keep, quiet, run, snapshot, Disk, LOOKUPS};
+use tree::{wipe, wipe_by, TreeError};
+use tree_fixture::{hostile, keep, measure, measure_by, quiet, run, snapshot, Disk, LOOKUPS};
 
 fn path(text: &str) -> KeepPath {
     KeepPath::parse(text).unwrap()

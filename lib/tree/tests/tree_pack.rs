@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use formats::keep::KeepSet;
-use tree::{pack, unpack, unpack_by, PackOptions, Source, TreeError, UnpackOptions};
+use tree::{pack, unpack, PackOptions, Source, TreeError, UnpackOptions};
 use tree_fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
 use tree_fixture::{assert_same, hostile, quiet, run, snapshot, Disk, LOOKUPS};
 
@@ -26,13 +26,13 @@ fn a_hostile_tree_comes_out_as_it_went_in() {
             let copy = disk.dir(format!("copy {lookup:?} {threads}"));
             let root = File::open(&copy).unwrap();
             let told = AtomicU64::new(0);
-            let report = unpack_by(
-                lookup,
+            let report = unpack(
                 root.as_fd(),
                 &source_of(&[vec![1; 777], stored.clone()].concat(), 777),
                 &payload,
                 &KeepSet::default(),
                 &UnpackOptions {
+                    lookup: Some(lookup),
                     threads,
                     ..UnpackOptions::default()
                 },

@@ -8,7 +8,7 @@ use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
 use formats::keep::KeepSet;
-use tree::{pack, unpack, unpack_by, SkippedBecause, TreeError, UnpackOptions};
+use tree::{pack, unpack, SkippedBecause, TreeError, UnpackOptions};
 use tree_fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
 use tree_fixture::{assert_same, hostile, keep, quiet, run, snapshot, Disk, LOOKUPS};
 
@@ -66,13 +66,13 @@ fn kept_paths_are_not_touched_whatever_the_payload_has_there() {
         ];
         let before: Vec<_> = kept.map(|path| snapshot(&root.join(&path[1..]))).into();
         let fd = File::open(&root).unwrap();
-        let report = unpack_by(
-            lookup,
+        let report = unpack(
             fd.as_fd(),
             &source_of(&stored, 0),
             &payload,
             &keep(&kept),
             &UnpackOptions {
+                lookup: Some(lookup),
                 threads: 2,
                 ..UnpackOptions::default()
             },
@@ -135,19 +135,11 @@ fn an_interrupted_unpack_is_taken_up_again() {
         let again = || {
             let source = source_of(&stored, 0);
             let options = UnpackOptions {
+                lookup: Some(lookup),
                 threads: 2,
                 ..UnpackOptions::default()
             };
-            unpack_by(
-                lookup,
-                fd.as_fd(),
-                &source,
-                &payload,
-                &keep,
-                &options,
-                &quiet,
-            )
-            .unwrap();
+            unpack(fd.as_fd(), &source, &payload, &keep, &options, &quiet).unwrap();
             let mut ours = portable(&root);
             ours.retain(|path, _| !path.starts_with("srv"));
             assert_same(&portable(&tree), &ours);
@@ -200,17 +192,12 @@ fn nothing_is_mounted_over_or_written_through_a_mount() {
     let fd = File::open(&root).unwrap();
     for lookup in LOOKUPS {
         let source = source_of(&stored, 0);
-        let options = UnpackOptions::default();
+        let options = UnpackOptions {
+            lookup: Some(lookup),
+            ..UnpackOptions::default()
+        };
         let keep = KeepSet::default();
-        let error = unpack_by(
-            lookup,
-            fd.as_fd(),
-            &source,
-            &payload,
-            &keep,
-            &options,
-            &quiet,
-        );
+        let error = unpack(fd.as_fd(), &source, &payload, &keep, &options, &quiet);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/srv/data is a mount point"), "{error}");
         assert_same(&before, &snapshot(&other));
@@ -339,6 +326,7 @@ fn owners_become_those_of_the_new_os_but_for_what_is_kept() {
         own(&root.join("var/lib/mysql/table"), 101, 102, 0o600);
         let before = snapshot(&root.join("var/lib/mysql"));
         let options = UnpackOptions {
+            lookup: Some(lookup),
             threads: 2,
             owners: formats::accounts::NumberMap {
                 users: vec![(50, 0), (101, 112)],
@@ -347,16 +335,7 @@ fn owners_become_those_of_the_new_os_but_for_what_is_kept() {
         };
         let fd = File::open(&root).unwrap();
         let (source, keep) = (source_of(&stored, 0), keep(&["/var/lib/mysql"]));
-        unpack_by(
-            lookup,
-            fd.as_fd(),
-            &source,
-            &payload,
-            &keep,
-            &options,
-            &quiet,
-        )
-        .unwrap();
+        unpack(fd.as_fd(), &source, &payload, &keep, &options, &quiet).unwrap();
 
         let ours = portable(&root);
         for (path, owner, mode) in [

@@ -68,3 +68,9 @@ fn every_path_that_a_page_names_is_there() {
     let lost = pages::lost_paths();
     assert!(lost.is_empty(), "{}", lost.join("\n"));
 }
+
+#[test]
+fn the_map_names_every_file_of_a_room() {
+    let off = pages::files_off_the_map();
+    assert!(off.is_empty(), "{}", off.join("\n"));
+}

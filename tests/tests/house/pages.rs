@@ -38,6 +38,28 @@ pub fn lost_paths() -> Vec<String> {
     lost
 }
 
+/// Files of a room that its row of the map does not name.
+pub fn files_off_the_map() -> Vec<String> {
+    let map = fs::read_to_string(paths::workspace().join("docs/design.md")).expect("read the map");
+    let (_, map) = map.split_once("| room | files |").expect("the map's files");
+    let mut off = Vec::new();
+    for row in map.lines().skip(2).take_while(|row| row.starts_with('|')) {
+        let words: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let (room, named) = words.split_first().expect("a room");
+        let room = paths::workspace().join(room);
+        let source = Some(room.join("src")).filter(|source| source.is_dir());
+        let files = fs::read_dir(source.unwrap_or(room)).expect("list a room");
+        for path in files.flatten().map(|entry| entry.path()) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let itself = ["lib", "main", "mod", "before", "behind"].contains(&&*name);
+            if !(itself || name.ends_with("tests") || named.contains(&&*name)) {
+                off.push(format!("{} is not in its row of the map", path.display()));
+            }
+        }
+    }
+    off
+}
+
 /// Patterns and words in capitals stand for many paths.
 fn is_path(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/._-".contains(c);

@@ -4,10 +4,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use formats::network::{
-    Address, Bond, Dialect, Link, LinkKind, Network, Origin, Resolver, Route, RouteKind, Rule,
-    Stack,
-};
+use fixtures::network::{address, card, lacp, rule};
+use formats::network::{Bond, Dialect, Link, LinkKind, Network, Resolver, Route, RouteKind, Stack};
 use identity::network::dialect;
 use reroot_tests::dialect_tree::{bring_up, Surroundings, Up};
 use serde_json::Value;
@@ -17,72 +15,15 @@ const SECOND: &str = "52:54:00:00:00:02";
 const PORT: &str = "52:54:00:00:00:03";
 
 fn link(name: &str, mac: &str, addresses: &[&str]) -> Link {
-    let mac = mac.parse().unwrap();
-    Link {
-        name: name.to_owned(),
-        mac: Some(mac),
-        permanent_mac: Some(mac),
-        mtu: 1500,
-        up: true,
-        kind: LinkKind::Physical,
-        master: None,
-        driver: None,
-        bus: None,
-        addresses: addresses.iter().map(|text| address(text)).collect(),
-        dhcp4: None,
-        dhcp6: None,
-        router: None,
-        dhcp_metric: None,
-        configured: true,
-    }
-}
-
-fn address(text: &str) -> Address {
-    let (ip, prefix) = text.split_once('/').unwrap();
-    Address {
-        ip: ip.parse().unwrap(),
-        prefix: prefix.parse().unwrap(),
-        peer: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        valid: None,
-        temporary: false,
-        generated: false,
-        no_prefix_route: false,
-        origin: Origin::Static,
-        evidence: "it is valid for ever".to_owned(),
-    }
+    let addresses = addresses.iter().map(|text| address(text)).collect();
+    card(name, mac.parse().unwrap(), addresses)
 }
 
 fn route(to: &str, via: Option<&str>, link: &str) -> Route {
     Route {
-        destination: to.parse().unwrap(),
-        kind: RouteKind::Unicast,
         gateway: via.map(|ip| ip.parse().unwrap()),
-        link: Some(link.to_owned()),
-        source: None,
-        metric: 0,
-        table: 254,
-        onlink: false,
         scope: if via.is_some() { 0 } else { 253 },
-        mtu: None,
-        protocol: 3,
-        origin: Origin::Static,
-    }
-}
-
-fn rule(priority: u32, from: &str, table: u32) -> Rule {
-    let from: formats::network::Prefix = from.parse().unwrap();
-    Rule {
-        ipv6: from.ip.is_ipv6(),
-        priority,
-        from: Some(from),
-        to: None,
-        iif: None,
-        oif: None,
-        fwmark: None,
-        table,
+        ..fixtures::network::route(to, link, 254)
     }
 }
 
@@ -382,15 +323,9 @@ fn network_manager_asks_for_the_same_address() {
 /// programs' own parsers that are asked.
 fn bonded() -> Network {
     let bond = Bond {
-        mode: "802.3ad".to_owned(),
-        miimon: 100,
-        updelay: 200,
         downdelay: 200,
-        lacp_rate: Some("fast".to_owned()),
-        xmit_hash_policy: Some("layer3+4".to_owned()),
         primary: None,
-        arp_interval: 0,
-        arp_targets: Vec::new(),
+        ..lacp()
     };
     let made = |name: &str, kind, addresses: &[&str]| Link {
         kind,

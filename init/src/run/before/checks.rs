@@ -15,7 +15,7 @@ use formats::plan::Plan;
 use formats::Manifest;
 use machine::meminfo;
 use plan::ext4_features;
-use plan::resolve;
+use plan::needs;
 use storage::{block, ext4, mounts, root};
 
 use crate::ram::commit_point;
@@ -147,7 +147,7 @@ fn the_kept_paths_are_there(subject: &Subject) -> Result<()> {
 pub fn ensure_memory() -> Result<()> {
     let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     let memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
-    let needed = resolve::WORK_BYTES;
+    let needed = needs::WORK_BYTES;
     log::info!(
         "memory: {} MiB of {} MiB available",
         memory.available >> 20,
@@ -203,9 +203,9 @@ pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
 /// Bytes and inodes that there will be once the old OS is gone.
 pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
     let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
-    let space = resolve::space(
+    let space = needs::space(
         manifest,
-        resolve::Filesystem {
+        needs::Filesystem {
             bytes: fs.f_blocks * fs.f_frsize,
             inodes: fs.f_files,
         },

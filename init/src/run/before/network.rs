@@ -13,7 +13,7 @@ use formats::network::Gateway;
 use formats::plan::Plan;
 use machine::patience::Patience;
 use network::{bring_up, probe, BroughtUp};
-use plan::resolve;
+use plan::drivers;
 
 use crate::ram::commit_point;
 use crate::run::before::drivers::Drivers;
@@ -42,7 +42,7 @@ pub fn prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
 fn try_prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
     let network = &plan.network.network;
     drivers
-        .load_named(&resolve::link_modules(network))
+        .load_named(&drivers::link_modules(network))
         .context("load the modules for bonds, VLANs and bridges")?;
     let mut patience = Patience::new(HARDWARE);
     let mut waiting_for = None;

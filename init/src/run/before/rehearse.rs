@@ -12,9 +12,11 @@ use formats::plan::Plan;
 use formats::rehearsal::Rehearsal;
 use formats::Document;
 use machine::{meminfo, os_release};
+use plan::choices::Choices;
+use plan::needs::PartSizes;
 use plan::rehearsal::differences;
 use plan::resolve;
-use plan::resolve::{Choices, Inputs, PartSizes};
+use plan::resolve::Inputs;
 
 use crate::root::run_directory;
 use crate::root::target::{self, TARGET};

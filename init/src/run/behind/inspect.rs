@@ -1,18 +1,18 @@
 //! Checking the result as a firmware, a loader and a kernel would follow it: master boot record →
 //! core image → configuration → kernel → initrd → root → fstab → init. Then the kept tree.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use bootpath::grub::config;
 use bootpath::grub::config::BootEntry;
 use bootpath::grub::embed;
 use bootpath::grub::embed::Embedding;
 use formats::measure::Measure;
 use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
+use tree::in_root;
 
 use crate::root::target::{self, TARGET};
 use crate::run::behind::fstab;
@@ -135,86 +135,8 @@ fn read_start(path: &Path, length: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// How many links a path may go through, as in the kernel.
-const LINKS: u32 = 40;
-
 /// Follows a path as the new OS will: links lead from the machine's root, not from ours.
 fn resolve_in_root(path: &str) -> Result<PathBuf> {
-    follow(Path::new(TARGET), path).with_context(|| format!("follow {path} in the new OS"))
-}
-
-fn follow(root: &Path, path: &str) -> Result<PathBuf> {
-    let mut todo: Vec<PathBuf> = vec![PathBuf::from(path)];
-    let mut here = root.to_owned();
-    let mut links = 0;
-    while let Some(part) = todo.pop() {
-        let mut components = part.components();
-        let Some(first) = components.next() else {
-            continue;
-        };
-        let rest = components.as_path();
-        if rest != OsStr::new("") {
-            todo.push(rest.to_owned());
-        }
-        match first {
-            Component::RootDir | Component::Prefix(_) => root.clone_into(&mut here),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                if here != root {
-                    here.pop();
-                }
-            }
-            Component::Normal(name) => {
-                let next = here.join(name);
-                let kind = fs::symlink_metadata(&next)
-                    .with_context(|| format!("look at {}", next.display()))?;
-                if kind.file_type().is_symlink() {
-                    links += 1;
-                    if links > LINKS {
-                        bail!("more than {LINKS} links");
-                    }
-                    todo.push(
-                        fs::read_link(&next)
-                            .with_context(|| format!("read link {}", next.display()))?,
-                    );
-                } else {
-                    here = next;
-                }
-            }
-        }
-    }
-    Ok(here)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn links_lead_from_the_machines_root() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        fs::create_dir_all(root.join("usr/sbin")).unwrap();
-        fs::create_dir_all(root.join("usr/lib/systemd")).unwrap();
-        fs::write(root.join("usr/lib/systemd/systemd"), "x").unwrap();
-        symlink("usr/sbin", root.join("sbin")).unwrap();
-        symlink(
-            "../../../../usr/lib/systemd/systemd",
-            root.join("usr/sbin/init"),
-        )
-        .unwrap();
-        symlink("/usr/lib", root.join("lib")).unwrap();
-        symlink("loop", root.join("loop")).unwrap();
-        assert_eq!(
-            follow(root, "/sbin/init").unwrap(),
-            root.join("usr/lib/systemd/systemd")
-        );
-        assert_eq!(
-            follow(root, "/lib/systemd/systemd").unwrap(),
-            root.join("usr/lib/systemd/systemd")
-        );
-        assert!(follow(root, "/loop").is_err());
-        assert!(follow(root, "/absent").is_err());
-    }
+    in_root::find(Path::new(TARGET), Path::new(path))
+        .with_context(|| format!("follow {path} in the new OS"))
 }

@@ -98,6 +98,7 @@ fn once(run: &Run) -> Result<UnpackReport> {
     let options = UnpackOptions {
         threads: all.min(THREADS_MAX),
         owners: run.plan.accounts.number_map(),
+        lookup: None,
     };
     tree::unpack(
         root.as_fd(),

@@ -16,7 +16,7 @@ use kexec_loader::load::LoadError;
 use kexec_loader::running;
 use machine::bus_masters::{self, Stopped};
 use machine::meminfo;
-use plan::resolve::memory_peak;
+use plan::needs::memory_peak;
 use rustix::system::RebootCommand;
 
 use crate::image::Image;

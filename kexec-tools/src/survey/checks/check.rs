@@ -2,7 +2,8 @@
 
 use formats::facts::Facts;
 use formats::manifest::Manifest;
-use plan::resolve::{Choices, PartSizes};
+use plan::choices::Choices;
+use plan::needs::PartSizes;
 
 /// What the checks look at.
 pub struct Context<'a> {
@@ -54,4 +55,10 @@ pub(super) struct Check {
 /// Some lines as one; nothing where there are none.
 pub(super) fn joined(lines: &[String]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// Some names in one line; nothing where there are none.
+pub(super) fn listed(names: impl Iterator<Item = String>) -> Option<String> {
+    let names: Vec<String> = names.collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }

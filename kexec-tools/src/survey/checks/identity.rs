@@ -2,7 +2,7 @@
 
 use formats::entry::Entry;
 use identity::network::select;
-use plan::resolve;
+use plan::{carried, choices, drivers};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::Ram;
@@ -37,7 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
             if unfit(c, "network-macs").is_some() {
                 return None;
             }
-            joined(&resolve::network(c.facts, c.manifest).err()?)
+            joined(&carried::network(c.facts, c.manifest).err()?)
         },
     },
     Check {
@@ -87,15 +87,15 @@ pub(super) const CHECKS: &[Check] = &[
                  modules); forced, the network is not tried before the commit point, and the new OS may \
                  have none",
         against: |c| {
-            let network = resolve::network(c.facts, c.manifest).ok()?;
+            let network = carried::network(c.facts, c.manifest).ok()?;
             let mut found = Vec::new();
-            let in_ram = resolve::missing_network_drivers(&network, c.manifest);
+            let in_ram = drivers::missing_network_drivers(&network, c.manifest);
             // In a takeover the kernel that drives the network now goes on.
-            if resolve::entry_plan(c.facts, c.choices).entry != Entry::Takeover && !in_ram.is_empty() {
+            if choices::entry_plan(c.facts, c.choices).entry != Entry::Takeover && !in_ram.is_empty() {
                 found.push(format!("not in the image: {}", in_ram.join(", ")));
             }
             // That kernel ends with the run, and the new OS is alone with the card.
-            let in_payload = resolve::network_drivers_missing_in_payload(&network, c.manifest);
+            let in_payload = drivers::network_drivers_missing_in_payload(&network, c.manifest);
             if !in_payload.is_empty() {
                 found.push(format!("not in the new OS: {}", in_payload.join(", ")));
             }
@@ -111,7 +111,7 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "have the image install the package with these files (Debian: firmware-bnx2, \
                  firmware-bnx2x and others of non-free-firmware; Ubuntu: linux-firmware); force it if the \
                  hardware works without",
-        against: |c| joined(&resolve::firmware(c.facts, c.manifest).fatal),
+        against: |c| joined(&drivers::firmware(c.facts, c.manifest).fatal),
     },
     Check {
         code: "firmware-some",
@@ -121,7 +121,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "nothing, where the hardware is of a kind that needs none of these: a driver names files for \
                  every kind that it drives; else install the package that has them",
-        against: |c| joined(&resolve::firmware(c.facts, c.manifest).some),
+        against: |c| joined(&drivers::firmware(c.facts, c.manifest).some),
     },
     Check {
         code: "network-gateway",
@@ -144,7 +144,7 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[],
         remedy: "mend the file and line named (`vipw`, `vigr`, `pwck`, `grpck`)",
-        against: |c| joined(&resolve::accounts(c.facts, c.manifest).err()?),
+        against: |c| joined(&carried::accounts(c.facts, c.manifest).err()?),
     },
     Check {
         code: "identity",
@@ -153,7 +153,7 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[],
         remedy: "mend the file and line named; a line that mounts something may go only if the new OS can do without it",
-        against: |c| joined(&resolve::identity(c.facts, c.manifest).err()?),
+        against: |c| joined(&carried::identity(c.facts, c.manifest).err()?),
     },
     Check {
         code: "ssh-restrictions",
@@ -176,7 +176,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "keep what is yours below that path instead, name by name with --keep, and copy the rest elsewhere first: \
                  what is not kept is wiped",
-        against: |c| joined(&resolve::against_kept(c.facts, c.manifest)),
+        against: |c| joined(&carried::against_kept(c.facts, c.manifest)),
     },
 ];
 

@@ -3,7 +3,7 @@
 use formats::facts::UnkeptWay;
 use formats::keep::is_below;
 use plan::below_kept::{self, BelowKept};
-use plan::{gone, resolve};
+use plan::{carried, gone};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
             if refuses && !c.forced.iter().any(|code| code == "data-in-use") {
                 return None;
             }
-            let accounts = resolve::accounts(c.facts, c.manifest).unwrap_or_default();
+            let accounts = carried::accounts(c.facts, c.manifest).unwrap_or_default();
             gone::headline(&gone::gone(c.facts, &accounts))
         },
     },
@@ -113,7 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Stop],
         remedy: "unmount it, put it in /etc/fstab (it comes along), or force it if nobody needs it there",
         against: |c| {
-            let carried = resolve::identity(c.facts, c.manifest).map(|i| i.mounts).unwrap_or_default();
+            let carried = carried::identity(c.facts, c.manifest).map(|i| i.mounts).unwrap_or_default();
             let shown: Vec<_> = c
                 .facts
                 .condition
@@ -190,7 +190,7 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// What is mounted below kept paths. Where fstab cannot be carried another check refuses.
 fn below_kept(c: &Context) -> BelowKept {
-    resolve::identity(c.facts, c.manifest)
+    carried::identity(c.facts, c.manifest)
         .map(|identity| below_kept::mounts(c.facts, &identity))
         .unwrap_or_default()
 }

@@ -2,11 +2,11 @@
 
 use formats::filesystems::Contents;
 use formats::keep::is_below;
-use plan::resolve;
+use plan::carried;
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::Stop;
-use super::check::{joined, Check};
+use super::check::{joined, listed, Check};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
@@ -18,14 +18,10 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "this release takes machines with /boot, /usr and /var on the root filesystem",
         against: |c| {
-            let apart: Vec<_> = c
-                .facts
-                .mounts
-                .iter()
+            let apart = c.facts.mounts.iter()
                 .filter(|m| OS_DIRECTORIES.contains(&m.target.as_str()))
-                .map(|m| format!("{} is on {}", m.target, m.source))
-                .collect();
-            (!apart.is_empty()).then(|| apart.join(", "))
+                .map(|m| format!("{} is on {}", m.target, m.source));
+            listed(apart)
         },
     },
     Check {
@@ -36,14 +32,10 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Stop],
         remedy: "unmount it, for it would hang once the network is down; the new OS mounts it again if /etc/fstab names it",
         against: |c| {
-            let from: Vec<_> = c
-                .facts
-                .mounts
-                .iter()
+            let from = c.facts.mounts.iter()
                 .filter(|m| m.contents() == Contents::Server)
-                .map(|m| format!("{} ({})", m.target, m.fstype))
-                .collect();
-            (!from.is_empty()).then(|| from.join(", "))
+                .map(|m| format!("{} ({})", m.target, m.fstype));
+            listed(from)
         },
     },
     Check {
@@ -77,17 +69,13 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Stop],
         remedy: "keep the file with --keep, or unmount it if it may go",
         against: |c| {
-            let lost: Vec<_> = c
-                .facts
-                .mounts
-                .iter()
+            let lost = c.facts.mounts.iter()
                 // Read-only by nature: snaps and the like come with their OS.
                 .filter(|m| m.contents() != Contents::Image)
                 .filter_map(|m| Some((&m.target, m.backing_file.as_ref()?)))
                 .filter(|(_, file)| !c.facts.kept.iter().any(|k| is_below(file, k.path.as_str())))
-                .map(|(target, file)| format!("{target} is in {file}"))
-                .collect();
-            (!lost.is_empty()).then(|| lost.join(", "))
+                .map(|(target, file)| format!("{target} is in {file}"));
+            listed(lost)
         },
     },
     Check {
@@ -98,7 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "have the image install the program named, or mark the mount `nofail` in /etc/fstab",
         against: |c| {
-            let identity = resolve::identity(c.facts, c.manifest).ok()?;
+            let identity = carried::identity(c.facts, c.manifest).ok()?;
             let needed = |target: &str| {
                 identity.mounts.iter().any(|m| m.target == target && m.required)
             };

@@ -1,6 +1,6 @@
 //! Room: bytes and inodes on the root filesystem, and memory.
 
-use plan::resolve;
+use plan::{choices, needs};
 
 use super::check::Check;
 use super::check::Force::Never;
@@ -18,11 +18,11 @@ pub(super) const CHECKS: &[Check] = &[
                  use a smaller image",
         against: |c| {
             let root = c.facts.root.as_ref()?;
-            let fs = resolve::Filesystem {
+            let fs = needs::Filesystem {
                 bytes: root.bytes,
                 inodes: root.inodes,
             };
-            resolve::space(c.manifest, fs, resolve::stays(c.facts, c.sizes)).lack()
+            needs::space(c.manifest, fs, needs::stays(c.facts, c.sizes)).lack()
         },
     },
     Check {
@@ -34,7 +34,7 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "free that much on the root filesystem",
         against: |c| {
             let root = c.facts.root.as_ref()?;
-            let needed = resolve::staged_bytes(c.sizes);
+            let needed = needs::staged_bytes(c.sizes);
             (root.bytes_free < needed).then(|| {
                 format!(
                     "{} MiB are free, loading takes {} MiB",
@@ -52,10 +52,10 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Ram],
         remedy: "stop services that take memory, use --payload disk, or add memory",
         against: |c| {
-            let (at, _) = resolve::payload_at(c.manifest, c.sizes, c.facts, c.choices);
-            let entry = resolve::entry_plan(c.facts, c.choices);
-            let peak = resolve::memory_peak(c.manifest, c.sizes, at, &entry);
-            (!resolve::memory_suffices(peak, c.facts.memory)).then(|| {
+            let (at, _) = needs::payload_at(c.manifest, c.sizes, c.facts, c.choices);
+            let entry = choices::entry_plan(c.facts, c.choices);
+            let peak = needs::memory_peak(c.manifest, c.sizes, at, &entry);
+            (!needs::memory_suffices(peak, c.facts.memory)).then(|| {
                 format!(
                     "loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
                     peak.load >> 20,

@@ -42,13 +42,13 @@ fi
 }
 
 /// The configuration with the block before it.
-pub fn with_block(config: &[u8], block: &str) -> Vec<u8> {
+pub(crate) fn with_block(config: &[u8], block: &str) -> Vec<u8> {
     [block.as_bytes(), config].concat()
 }
 
 /// The run that a configuration's block is for, and the configuration without it; `None` where it
 /// has no such block.
-pub fn without_block(config: &[u8]) -> Option<(String, Vec<u8>)> {
+pub(crate) fn without_block(config: &[u8]) -> Option<(String, Vec<u8>)> {
     let behind = config.strip_prefix(BEGIN.as_bytes())?;
     let line = behind.iter().position(|&b| b == b'\n')?;
     let run = String::from_utf8(behind[..line].to_vec()).ok()?;

@@ -75,7 +75,7 @@ impl Script {
     }
 
     /// Runs a block.
-    pub fn run_block(&mut self, block: &Block) {
+    pub(crate) fn run_block(&mut self, block: &Block) {
         let mut reader = Reader {
             tokens: &block.0,
             at: 0,

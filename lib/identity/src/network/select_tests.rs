@@ -1,6 +1,6 @@
 use super::*;
 use fixtures::network::{address, link, route};
-use formats::network::{Bond, DnsServer, Origin, Rule};
+use formats::network::{DnsServer, Origin, Rule};
 
 fn rule(priority: u32, table: u32, iif: Option<&str>) -> Rule {
     Rule {
@@ -25,17 +25,7 @@ const BRIDGE: LinkKind = LinkKind::Bridge {
 };
 
 fn bond() -> LinkKind {
-    LinkKind::Bond(Bond {
-        mode: "active-backup".to_owned(),
-        miimon: 100,
-        updelay: 0,
-        downdelay: 0,
-        lacp_rate: None,
-        xmit_hash_policy: None,
-        primary: None,
-        arp_interval: 0,
-        arp_targets: Vec::new(),
-    })
+    LinkKind::Bond(fixtures::network::bond("active-backup", 100))
 }
 
 fn vlan(parent: &str) -> LinkKind {

@@ -18,11 +18,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use formats::keep::{KeepPath, KeepSet};
+use formats::measure::Measure;
 use formats::Digest;
-use tree::Lookup;
+use tree::{Lookup, Measuring, Stillness, TreeError};
 
 /// Both ways to look names up; everything destructive is tested with each.
 pub const LOOKUPS: [Lookup; 3] = [Lookup::Kernel, Lookup::Comparison, Lookup::MountList];
+
+/// Measures a tree on which nobody else works.
+pub fn measure(root: BorrowedFd<'_>, path: &KeepPath) -> Result<Measure, TreeError> {
+    Measuring::new(root, Stillness::Still).measure(path)
+}
+
+/// [`measure`], with the way to look names up given.
+pub fn measure_by(
+    lookup: Lookup,
+    root: BorrowedFd<'_>,
+    path: &KeepPath,
+) -> Result<Measure, TreeError> {
+    Measuring::new(root, Stillness::Still)
+        .looking_up(lookup)
+        .measure(path)
+}
 
 /// A mounted ext4 filesystem of its own.
 pub struct Disk {

@@ -4,8 +4,8 @@ use formats::entry::{Entry, KexecCall};
 use formats::facts::{Facts, InitSystem};
 use formats::manifest::Manifest;
 use formats::plan::PayloadAt;
-use plan::resolve;
-use plan::resolve::Choices;
+use plan::choices::Choices;
+use plan::needs;
 
 use crate::survey::checks::ask_all;
 use crate::survey::checks::check::Context;
@@ -131,7 +131,7 @@ fn the_payload_is_in_memory_where_the_call_leaves_room_for_it() {
             kexec_call,
             ..Choices::default()
         };
-        resolve::payload_at(&image(), SIZES, facts, &choices).0
+        needs::payload_at(&image(), SIZES, facts, &choices).0
     };
     let once = SIZES.kernel + SIZES.initramfs + SIZES.payload;
     facts.memory.available = once + once / 2;

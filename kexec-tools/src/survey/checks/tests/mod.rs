@@ -8,7 +8,8 @@ use formats::manifest::Manifest;
 use formats::measure::{Measure, Occupied};
 use formats::plan::PayloadAt;
 use plan::checks_in_ram;
-use plan::resolve::{self, Choices};
+use plan::choices::Choices;
+use plan::needs;
 
 use self::cases::{bind, device, mounted, CASES};
 use crate::survey::plain_machine::{image, machine, measure, MIB, SIZES};
@@ -239,7 +240,7 @@ fn names_of_one_file_take_its_inode_once_and_what_the_wipe_spares_takes_room() {
         ..measure(100 * MIB, 2_000_000)
     });
     assert_eq!(fired(&facts, &image()), [""; 0]);
-    let plan = resolve::stays(&facts, SIZES);
+    let plan = needs::stays(&facts, SIZES);
     assert!(plan.inodes < 2000, "{plan:?}");
     for spared in [(3900 * MIB, 0), (0, 249_000)] {
         facts.condition.spared = Occupied {

@@ -1,22 +1,42 @@
 //! What no dialect can say, and is refused before any is written.
 
 use super::draft::Draft;
-use super::view::{bits, LinkView};
-use formats::network::{Bond, LinkKind, Network};
-
-/// Modes of bonds that every dialect knows.
-const MODES: [&str; 7] = [
-    "balance-rr",
-    "active-backup",
-    "balance-xor",
-    "broadcast",
-    "802.3ad",
-    "balance-tlb",
-    "balance-alb",
-];
+use super::view::{bits, odd_broadcast, LinkView, View};
+use formats::network::{Address, Bond, LinkKind, Network, BOND_MODES};
 
 /// Ways of spreading that every dialect knows.
 const POLICIES: [&str; 5] = ["layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4"];
+
+/// Refuses what the dialects that have addresses alone cannot say of one: netplan, `NetworkManager`.
+pub(super) fn address(
+    view: &View<'_>,
+    link: &LinkView<'_>,
+    address: &Address,
+    dialect: &str,
+    draft: &mut Draft,
+) {
+    let lacks = [
+        (address.peer.is_some(), "point-to-point addresses"),
+        (
+            odd_broadcast(address).is_some(),
+            "broadcast addresses of one's own",
+        ),
+        (
+            address.scope != 0 && address.ip.is_ipv4(),
+            "scopes of addresses",
+        ),
+        (
+            !link.has_prefix_route(address, view.network),
+            "addresses without a route to their prefix",
+        ),
+    ];
+    for (_, lack) in lacks.iter().filter(|(asked, _)| *asked) {
+        draft.refuse(format!(
+            "{}: {}/{}: {dialect} has no {lack}",
+            link.link.name, address.ip, address.prefix
+        ));
+    }
+}
 
 /// Refuses what no dialect can say.
 pub(super) fn check(view: &LinkView<'_>, network: &Network, draft: &mut Draft) {
@@ -68,7 +88,7 @@ pub(super) fn check(view: &LinkView<'_>, network: &Network, draft: &mut Draft) {
 }
 
 fn check_bond(name: &str, bond: &Bond, network: &Network, draft: &mut Draft) {
-    if !MODES.contains(&bond.mode.as_str()) {
+    if !BOND_MODES.contains(&bond.mode.as_str()) {
         draft.refuse(format!(
             "{name:?}: bonds of the mode {:?} are not written",
             bond.mode

@@ -295,15 +295,8 @@ fn is_made(link: &LinkView<'_>) -> bool {
 
 fn bond_options(view: &View<'_>, bond: &Bond) -> String {
     let mut options = format!(" mode {}", bond.mode);
-    for (option, milliseconds) in [
-        ("miimon", bond.miimon),
-        ("updelay", bond.updelay),
-        ("downdelay", bond.downdelay),
-        ("arp_interval", bond.arp_interval),
-    ] {
-        if milliseconds != 0 {
-            let _ = write!(options, " {option} {milliseconds}");
-        }
+    for (option, milliseconds) in view::times(bond, view::KERNEL_TIMES) {
+        let _ = write!(options, " {option} {milliseconds}");
     }
     if !bond.arp_targets.is_empty() {
         let targets = resolver::words(&bond.arp_targets).replace(' ', ",");
@@ -373,10 +366,8 @@ fn rule_command(view: &View<'_>, rule: &Rule, when: &str, verb: &str) -> String 
     if let Some(to) = rule.to {
         let _ = write!(command, " to {to}");
     }
-    for (key, link) in [("iif", &rule.iif), ("oif", &rule.oif)] {
-        if let Some(old) = link {
-            let _ = write!(command, " {key} {}", view.name_of(old).unwrap_or(old));
-        }
+    for (key, link) in view.rule_links(rule, ["iif", "oif"]) {
+        let _ = write!(command, " {key} {link}");
     }
     if let Some((mark, mask)) = rule.fwmark {
         let _ = write!(command, " fwmark {mark}/{mask}");

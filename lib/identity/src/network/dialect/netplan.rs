@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::checks;
 use super::draft::{Draft, HEADER};
 use super::view::{self, LinkView, View};
 use super::{names, resolver};
@@ -191,23 +192,7 @@ fn write_address(
     yaml: &mut Yaml,
     draft: &mut Draft,
 ) {
-    let at = format!("{}: {}/{}", link.link.name, address.ip, address.prefix);
-    if address.peer.is_some() {
-        draft.refuse(format!("{at}: netplan has no point-to-point addresses"));
-    }
-    if view::odd_broadcast(address).is_some() {
-        draft.refuse(format!(
-            "{at}: netplan has no broadcast addresses of one's own"
-        ));
-    }
-    if address.scope != 0 && address.ip.is_ipv4() {
-        draft.refuse(format!("{at}: netplan has no scopes of addresses"));
-    }
-    if !link.has_prefix_route(address, view.network) {
-        draft.refuse(format!(
-            "{at}: netplan has no addresses without a route to their prefix"
-        ));
-    }
+    checks::address(view, link, address, "netplan", draft);
     let label = view::label(link, address, draft);
     let own = quoted(&format!("{}/{}", address.ip, address.prefix));
     match label {
@@ -216,6 +201,7 @@ fn write_address(
             yaml.line(6, format!("label: {}", quoted(&label)));
         }
         Some(label) => {
+            let at = format!("{}: {}/{}", link.link.name, address.ip, address.prefix);
             draft.note(format!(
                 "{at}: netplan of this age has no labels: {label:?}"
             ));
@@ -316,15 +302,14 @@ fn bond_parameters(bond: &Bond, yaml: &mut Yaml) {
             yaml.line(4, format!("{key}: {}", quoted(value)));
         }
     }
-    for (key, milliseconds) in [
-        ("mii-monitor-interval", bond.miimon),
-        ("up-delay", bond.updelay),
-        ("down-delay", bond.downdelay),
-        ("arp-interval", bond.arp_interval),
-    ] {
-        if milliseconds != 0 {
-            yaml.line(4, format!("{key}: {milliseconds}"));
-        }
+    let keys = [
+        "mii-monitor-interval",
+        "up-delay",
+        "down-delay",
+        "arp-interval",
+    ];
+    for (key, milliseconds) in view::times(bond, keys) {
+        yaml.line(4, format!("{key}: {milliseconds}"));
     }
     yaml.list(4, "arp-ip-targets", &bond.arp_targets);
 }

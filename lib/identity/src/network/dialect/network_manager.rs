@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
+use super::checks;
 use super::draft::{Draft, HEADER};
 use super::resolver;
 use super::view::{self, LinkView, View};
@@ -222,15 +223,8 @@ fn ethernet(view: &View<'_>, link: &LinkView<'_>, file: &mut Keyfile) {
 fn bond_section(view: &View<'_>, bond: &Bond, file: &mut Keyfile) {
     file.section("bond");
     file.key("mode", &bond.mode);
-    for (key, milliseconds) in [
-        ("miimon", bond.miimon),
-        ("updelay", bond.updelay),
-        ("downdelay", bond.downdelay),
-        ("arp_interval", bond.arp_interval),
-    ] {
-        if milliseconds != 0 {
-            file.key(key, milliseconds);
-        }
+    for (key, milliseconds) in view::times(bond, view::KERNEL_TIMES) {
+        file.key(key, milliseconds);
     }
     if !bond.arp_targets.is_empty() {
         file.key(
@@ -295,26 +289,9 @@ fn family(
 }
 
 fn check_address(view: &View<'_>, link: &LinkView<'_>, address: &Address, draft: &mut Draft) {
-    let at = format!("{}: {}/{}", link.link.name, address.ip, address.prefix);
-    if address.peer.is_some() {
-        draft.refuse(format!(
-            "{at}: NetworkManager has no point-to-point addresses"
-        ));
-    }
-    if view::odd_broadcast(address).is_some() {
-        draft.refuse(format!(
-            "{at}: NetworkManager has no broadcast addresses of one's own"
-        ));
-    }
-    if address.scope != 0 && address.ip.is_ipv4() {
-        draft.refuse(format!("{at}: NetworkManager has no scopes of addresses"));
-    }
-    if !link.has_prefix_route(address, view.network) {
-        draft.refuse(format!(
-            "{at}: NetworkManager has no addresses without a route to their prefix"
-        ));
-    }
+    checks::address(view, link, address, "NetworkManager", draft);
     if let Some(label) = view::label(link, address, draft) {
+        let at = format!("{}: {}/{}", link.link.name, address.ip, address.prefix);
         draft.note(format!(
             "{at}: NetworkManager has no labels: {label:?} is not carried"
         ));
@@ -386,10 +363,8 @@ fn rule_text(view: &View<'_>, rule: &Rule) -> String {
             }
         }
     }
-    for (word, link) in [("iif", &rule.iif), ("oif", &rule.oif)] {
-        if let Some(old) = link {
-            let _ = write!(text, " {word} {}", view.name_of(old).unwrap_or(old));
-        }
+    for (word, link) in view.rule_links(rule, ["iif", "oif"]) {
+        let _ = write!(text, " {word} {link}");
     }
     if let Some((mark, mask)) = rule.fwmark {
         let _ = write!(text, " fwmark {mark:#x}/{mask:#x}");

@@ -334,14 +334,10 @@ impl Writer<'_> {
         }
         section.optional("From", rule.from);
         section.optional("To", rule.to);
-        for (key, link) in [
-            ("IncomingInterface", &rule.iif),
-            ("OutgoingInterface", &rule.oif),
-        ] {
-            if let Some(old) = link {
-                self.since(since::RULE_LINK, "a rule for a link", draft);
-                section.key(key, self.view.name_of(old).unwrap_or(old));
-            }
+        let keys = ["IncomingInterface", "OutgoingInterface"];
+        for (key, link) in self.view.rule_links(rule, keys) {
+            self.since(since::RULE_LINK, "a rule for a link", draft);
+            section.key(key, link);
         }
         if let Some((mark, mask)) = rule.fwmark {
             section.key(
@@ -393,15 +389,14 @@ fn bond_section(bond: &Bond) -> Section {
     section.key("Mode", &bond.mode);
     section.optional("TransmitHashPolicy", bond.xmit_hash_policy.as_ref());
     section.optional("LACPTransmitRate", bond.lacp_rate.as_ref());
-    for (key, milliseconds) in [
-        ("MIIMonitorSec", bond.miimon),
-        ("UpDelaySec", bond.updelay),
-        ("DownDelaySec", bond.downdelay),
-        ("ARPIntervalSec", bond.arp_interval),
-    ] {
-        if milliseconds != 0 {
-            section.key(key, format!("{milliseconds}ms"));
-        }
+    let keys = [
+        "MIIMonitorSec",
+        "UpDelaySec",
+        "DownDelaySec",
+        "ARPIntervalSec",
+    ];
+    for (key, milliseconds) in view::times(bond, keys) {
+        section.key(key, format!("{milliseconds}ms"));
     }
     if !bond.arp_targets.is_empty() {
         section.key("ARPIPTargets", resolver::words(&bond.arp_targets));

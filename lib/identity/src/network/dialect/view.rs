@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::draft::Draft;
 use super::names::{self, Names};
 use formats::network::{
-    Address, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule, Stack,
+    Address, Bond, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule, Stack,
 };
 
 /// The main routing table.
@@ -80,6 +80,26 @@ impl<'a> View<'a> {
             .iter()
             .find(|view| view.link.name == old)
             .and_then(|view| view.name)
+    }
+
+    /// The links that a rule is for, by a dialect's words for where packets come in and go out. A
+    /// link that is not known keeps its old name.
+    pub(super) fn rule_links<'r>(
+        &self,
+        rule: &'r Rule,
+        [iif, oif]: [&'static str; 2],
+    ) -> impl Iterator<Item = (&'static str, &'r str)>
+    where
+        'a: 'r,
+    {
+        let name = |old: &'r Option<String>| {
+            let old = old.as_deref()?;
+            Some(self.name_of(old).unwrap_or(old))
+        };
+        let links = [(iif, name(&rule.iif)), (oif, name(&rule.oif))];
+        links
+            .into_iter()
+            .filter_map(|(word, link)| Some((word, link?)))
     }
 
     /// Whether a program of the payload may be relied on.
@@ -201,6 +221,20 @@ impl<'a> LinkView<'a> {
                 || a.peer.is_some_and(|p| contains(p, a.prefix, gateway))
         })
     }
+}
+
+/// The kernel's own words for the times of a bond, in the order of [`times`].
+pub(super) const KERNEL_TIMES: [&str; 4] = ["miimon", "updelay", "downdelay", "arp_interval"];
+
+/// The times of a bond that are set, in milliseconds, by a dialect's words for them: between looks at
+/// carriers, before a slave that came up is used, before one that went down is not, between ARP
+/// probes.
+pub(super) fn times(
+    bond: &Bond,
+    words: [&'static str; 4],
+) -> impl Iterator<Item = (&'static str, u32)> {
+    let times = [bond.miimon, bond.updelay, bond.downdelay, bond.arp_interval];
+    words.into_iter().zip(times).filter(|(_, time)| *time != 0)
 }
 
 /// How many bits an address of the family has.

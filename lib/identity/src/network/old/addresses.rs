@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use formats::network::Prefix;
 
 /// The text without the quotes that stand around it.
-pub fn unquoted(text: &str) -> &str {
+pub(crate) fn unquoted(text: &str) -> &str {
     let text = text.trim();
     ['"', '\'']
         .iter()
@@ -59,7 +59,7 @@ fn bits_of(text: &str, ip: IpAddr) -> Option<u8> {
 }
 
 /// `yes`, `true`, `on`, `1` and their opposites.
-pub fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match unquoted(text).to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "y" | "1" => Some(true),
         "no" | "false" | "off" | "n" | "0" => Some(false),

@@ -60,7 +60,7 @@ fn set(pattern: &[char], c: char) -> Option<(usize, bool)> {
 
 /// Whether a path matches a pattern, component by component; a name that begins with a dot is only
 /// matched by a pattern that does.
-pub fn matches_path(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches_path(pattern: &str, path: &str) -> bool {
     let (mut patterns, mut names) = (pattern.split('/'), path.split('/'));
     loop {
         match (patterns.next(), names.next()) {

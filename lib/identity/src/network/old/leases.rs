@@ -49,76 +49,18 @@ enum Form {
     Numbered,
 }
 
-/// Directories and names of lease files with who writes them. The first that fits counts.
-const FILES: [(&str, &str, &str, Form); 13] = [
-    (
-        "/var/lib/dhcp/",
-        "dhclient*.lease*",
-        "dhclient",
-        Form::Blocks,
-    ),
-    (
-        "/var/lib/dhcp3/",
-        "dhclient*.lease*",
-        "dhclient",
-        Form::Blocks,
-    ),
-    ("/var/lib/dhclient/", "*.lease*", "dhclient", Form::Blocks),
-    ("/run/", "dhclient*.lease*", "dhclient", Form::Blocks),
-    (
-        "/var/lib/NetworkManager/",
-        "dhclient*.lease",
-        "dhclient",
-        Form::Blocks,
-    ),
-    (
-        "/var/lib/NetworkManager/",
-        "internal-*.lease",
-        "NetworkManager",
-        Form::Lines("internal-", ".lease"),
-    ),
-    (
-        "/var/lib/dhcpcd5/",
-        "dhcpcd-*.lease",
-        "dhcpcd",
-        Form::Lines("dhcpcd-", ".lease"),
-    ),
-    (
-        "/var/lib/dhcpcd5/",
-        "*.lease",
-        "dhcpcd",
-        Form::Lines("", ".lease"),
-    ),
-    (
-        "/var/lib/dhcpcd/",
-        "dhcpcd-*.lease",
-        "dhcpcd",
-        Form::Lines("dhcpcd-", ".lease"),
-    ),
-    (
-        "/var/lib/dhcpcd/",
-        "dhcpcd-*.info",
-        "dhcpcd",
-        Form::Lines("dhcpcd-", ".info"),
-    ),
-    (
-        "/var/lib/dhcpcd/",
-        "*.lease",
-        "dhcpcd",
-        Form::Lines("", ".lease"),
-    ),
-    (
-        "/var/db/dhcpcd/",
-        "*.lease",
-        "dhcpcd",
-        Form::Lines("", ".lease"),
-    ),
-    (
-        "/run/systemd/netif/leases/",
-        "*",
-        "systemd-networkd",
-        Form::Numbered,
-    ),
+/// Names of lease files with who writes them, how, and in which directories. The first that fits
+/// counts.
+#[rustfmt::skip]
+const FILES: [(&str, &str, Form, &[&str]); 8] = [
+    ("dhclient*.lease*", "dhclient", Form::Blocks, &["/var/lib/dhcp/", "/var/lib/dhcp3/", "/run/"]),
+    ("*.lease*", "dhclient", Form::Blocks, &["/var/lib/dhclient/"]),
+    ("dhclient*.lease", "dhclient", Form::Blocks, &["/var/lib/NetworkManager/"]),
+    ("internal-*.lease", "NetworkManager", Form::Lines("internal-", ".lease"), &["/var/lib/NetworkManager/"]),
+    ("dhcpcd-*.lease", "dhcpcd", Form::Lines("dhcpcd-", ".lease"), &["/var/lib/dhcpcd5/", "/var/lib/dhcpcd/"]),
+    ("dhcpcd-*.info", "dhcpcd", Form::Lines("dhcpcd-", ".info"), &["/var/lib/dhcpcd/"]),
+    ("*.lease", "dhcpcd", Form::Lines("", ".lease"), &["/var/lib/dhcpcd5/", "/var/lib/dhcpcd/", "/var/db/dhcpcd/"]),
+    ("*", "systemd-networkd", Form::Numbered, &["/run/systemd/netif/leases/"]),
 ];
 
 /// The newest lease of each link, family and client. `numbers` are the kernel's numbers of links.
@@ -139,12 +81,14 @@ pub(super) fn current(files: &[OldFile], numbers: &[(u32, String)]) -> Vec<Lease
 }
 
 fn read(file: &OldFile, numbers: &[(u32, String)]) -> Vec<Lease> {
-    let form = FILES.iter().find_map(|(directory, name, program, form)| {
-        let inside = file.path.strip_prefix(directory)?;
-        let fits = !inside.contains('/') && super::glob::matches(name, inside);
-        fits.then_some((*program, *form))
+    let fits = |directory: &str, name: &str| {
+        let inside = file.path.strip_prefix(directory);
+        inside.is_some_and(|inside| !inside.contains('/') && super::glob::matches(name, inside))
+    };
+    let found = FILES.into_iter().find(|(name, _, _, directories)| {
+        directories.iter().any(|directory| fits(directory, name))
     });
-    let Some((program, form)) = form else {
+    let Some((_, program, form, _)) = found else {
         return Vec::new();
     };
     let interface = match form {
@@ -366,11 +310,8 @@ fn seconds(date: &str, time: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::old_file::file;
     use super::*;
-
-    fn file(path: &str, text: &str) -> OldFile {
-        OldFile::from_bytes(path, text.as_bytes(), None)
-    }
 
     #[test]
     fn the_newest_lease_counts() {

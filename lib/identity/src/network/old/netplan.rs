@@ -104,11 +104,8 @@ fn hint(file: &str, section: &str, id: &str, node: &Node) -> Hint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::old_file::file;
     use super::*;
-
-    fn file(path: &str, text: &str) -> OldFile {
-        OldFile::from_bytes(path, text.as_bytes(), None)
-    }
 
     #[test]
     fn reads_cloud_init_and_what_people_add() {

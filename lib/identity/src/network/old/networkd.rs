@@ -133,11 +133,8 @@ fn hint(file: &str, all: &[Section]) -> Hint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::old_file::file;
     use super::*;
-
-    fn file(path: &str, text: &str) -> OldFile {
-        OldFile::from_bytes(path, text.as_bytes(), None)
-    }
 
     #[test]
     fn reads_static_and_dhcp_files_with_drop_ins() {

@@ -31,3 +31,9 @@ impl OldFile {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 }
+
+/// A file of which a test says the text.
+#[cfg(test)]
+pub(super) fn file(path: &str, text: &str) -> OldFile {
+    OldFile::from_bytes(path, text.as_bytes(), None)
+}

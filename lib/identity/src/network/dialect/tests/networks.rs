@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+pub(super) use fixtures::network::rule;
 use formats::network::{
     Address, Bond, Dialect, Dns, DnsServer, Link, LinkKind, Network, Origin, Prefix, Resolver,
-    Route, RouteKind, Rule, Stack,
+    Route, RouteKind, Stack,
 };
 
 pub(super) fn ip(text: &str) -> IpAddr {
@@ -17,39 +18,15 @@ pub(super) fn prefix(text: &str) -> Prefix {
 
 pub(super) fn link(name: &str, mac: &str) -> Link {
     Link {
-        name: name.to_owned(),
-        mac: Some(mac.parse().unwrap()),
-        permanent_mac: Some(mac.parse().unwrap()),
-        mtu: 1500,
-        up: true,
-        kind: LinkKind::Physical,
-        master: None,
         driver: Some("virtio_net".to_owned()),
-        bus: None,
-        addresses: Vec::new(),
-        dhcp4: None,
-        dhcp6: None,
-        router: None,
-        dhcp_metric: None,
-        configured: true,
+        ..fixtures::network::card(name, mac.parse().unwrap(), Vec::new())
     }
 }
 
 pub(super) fn address(text: &str) -> Address {
-    let prefix = prefix(text);
     Address {
-        ip: prefix.ip,
-        prefix: prefix.bits,
-        peer: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        valid: None,
-        temporary: false,
-        generated: false,
-        no_prefix_route: false,
-        origin: Origin::Static,
         evidence: "it is valid for ever".to_owned(),
+        ..fixtures::network::address(text)
     }
 }
 
@@ -63,18 +40,9 @@ pub(super) fn given(text: &str, origin: Origin) -> Address {
 
 pub(super) fn route(to: &str, via: &str, dev: &str) -> Route {
     Route {
-        destination: prefix(to),
-        kind: RouteKind::Unicast,
         gateway: (!via.is_empty()).then(|| ip(via)),
-        link: Some(dev.to_owned()),
-        source: None,
-        metric: 0,
-        table: 254,
-        onlink: false,
         scope: if via.is_empty() { 253 } else { 0 },
-        mtu: None,
-        protocol: 3,
-        origin: Origin::Static,
+        ..fixtures::network::route(to, dev, 254)
     }
 }
 
@@ -84,20 +52,6 @@ pub(super) fn drop_route(to: &str, kind: RouteKind) -> Route {
         link: None,
         scope: 0,
         ..route(to, "", "")
-    }
-}
-
-pub(super) fn rule(priority: u32, from: &str, table: u32) -> Rule {
-    let from = prefix(from);
-    Rule {
-        ipv6: from.ip.is_ipv6(),
-        priority,
-        from: Some(from),
-        to: None,
-        iif: None,
-        oif: None,
-        fwmark: None,
-        table,
     }
 }
 

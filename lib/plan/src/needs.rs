@@ -1,0 +1,208 @@
+//! What a run needs of memory and of the root filesystem, what there is of them, and where the
+//! payload waits for it.
+
+use crate::choices::{entry_plan, Choices};
+use formats::entry::{Entry, EntryPlan, KexecCall};
+use formats::facts::{Facts, Memory};
+use formats::manifest::Manifest;
+use formats::measure::Occupied;
+use formats::plan::PayloadAt;
+
+const MIB: u64 = 1 << 20;
+/// What the kernel of the RAM environment takes for itself: its code and data, page tables,
+/// per-CPU areas, the slab. 42 MiB of `MemTotal` were in use on 6.12 with 2 CPUs and 512 MiB.
+const KERNEL_BYTES: u64 = 56 * MIB;
+/// What wiping and unpacking take: a window and a buffer for each thread, dirty pages.
+pub const WORK_BYTES: u64 = 48 * MIB;
+/// Memory that the old OS keeps to itself while the image is loaded.
+const OLD_OS_SPARE: u64 = 32 * MIB;
+/// Bytes that stay free on the root filesystem, at the least.
+const SPACE_SPARE: u64 = 64 * MIB;
+/// Inodes that stay free, at the least.
+const INODES_SPARE: u64 = 1024;
+/// Plan, facts, carried files, logs.
+const STAGED_SPARE: u64 = 16 * MIB;
+/// The files of a run's directory, and more.
+const STAGED_INODES: u64 = 64;
+
+/// Sizes of an image's parts in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartSizes {
+    /// The kernel.
+    pub kernel: u64,
+    /// The initramfs base, as stored.
+    pub initramfs: u64,
+    /// The payload.
+    pub payload: u64,
+}
+
+/// Bytes that a run keeps on the root filesystem from its preparation on: kernel, initramfs and
+/// payload, so that it can be taken up again after a power cut, and what describes it.
+pub fn staged_bytes(sizes: PartSizes) -> u64 {
+    sizes.kernel + sizes.initramfs + sizes.payload + STAGED_SPARE
+}
+
+/// How much memory a way of entering takes at its worst moment, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPeak {
+    /// While the old OS loads the kernel and the initramfs.
+    pub load: u64,
+    /// In the RAM environment.
+    pub ram: u64,
+}
+
+/// Memory that entering takes.
+///
+/// By `kexec_load` the kernel copies everything once, from files that it may drop from memory
+/// meanwhile, and gives the kernel all that it unpacks itself in. By `kexec_file_load` it reads the
+/// files into memory first. The new kernel then unpacks the initramfs beside the packed bytes: again both at once. A takeover unpacks
+/// it once, by streams, and what is unpacked is what the RAM environment has. Through the boot loader
+/// nothing is loaded while the old OS runs.
+pub fn memory_peak(
+    manifest: &Manifest,
+    sizes: PartSizes,
+    at: PayloadAt,
+    entry: &EntryPlan,
+) -> MemoryPeak {
+    let payload = match at {
+        PayloadAt::Ram => sizes.payload,
+        PayloadAt::Disk => 0,
+    };
+    let kernel = manifest.kernel.init_size.max(sizes.kernel);
+    let packed = sizes.initramfs + payload;
+    let unpacked = manifest.initramfs.unpacked_bytes + payload;
+    let load = match (entry.entry, &entry.call) {
+        (Entry::Boot, _) => 0,
+        (Entry::Takeover, _) => sizes.initramfs + unpacked,
+        (Entry::Kexec, Some(plan)) if plan.call == KexecCall::KexecLoad => kernel + packed,
+        (Entry::Kexec, _) => sizes.kernel + packed + kernel + packed,
+    };
+    let packed_beside = match entry.entry {
+        Entry::Takeover => 0,
+        Entry::Kexec | Entry::Boot => packed,
+    };
+    MemoryPeak {
+        load: load + OLD_OS_SPARE,
+        ram: KERNEL_BYTES + WORK_BYTES + packed_beside + unpacked,
+    }
+}
+
+/// Whether there is room for a peak: the old OS must have it to spare, the machine must have it
+/// at all.
+pub fn memory_suffices(peak: MemoryPeak, memory: Memory) -> bool {
+    peak.load <= memory.available && peak.ram <= memory.total
+}
+
+/// Where the payload will wait, and why.
+pub fn payload_at(
+    manifest: &Manifest,
+    sizes: PartSizes,
+    facts: &Facts,
+    choices: &Choices,
+) -> (PayloadAt, String) {
+    let entry = entry_plan(facts, choices);
+    if entry.entry == Entry::Boot {
+        let reason = "the boot loader loads kernel and initramfs alone".to_owned();
+        return (PayloadAt::Disk, reason);
+    }
+    if let Some(at) = choices.payload_at {
+        return (at, "asked for on the command line".to_owned());
+    }
+    let peak = memory_peak(manifest, sizes, PayloadAt::Ram, &entry);
+    let memory = facts.memory;
+    if memory_suffices(peak, memory) {
+        (
+            PayloadAt::Ram,
+            format!(
+                "memory suffices: loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
+                peak.load / MIB,
+                memory.available / MIB,
+                peak.ram / MIB,
+                memory.total / MIB
+            ),
+        )
+    } else {
+        (
+            PayloadAt::Disk,
+            format!(
+                "too little memory for it: loading would take {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",
+                peak.load / MIB,
+                memory.available / MIB,
+                peak.ram / MIB,
+                memory.total / MIB
+            ),
+        )
+    }
+}
+
+/// Size of a filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Bytes.
+    pub bytes: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+/// Space on the root filesystem, in bytes and inodes: what there will be after the wipe, and
+/// what the new OS takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that the new OS takes, spare included.
+    pub bytes_needed: u64,
+    /// Bytes free once the old OS is gone.
+    pub bytes_there: u64,
+    /// Inodes that the new OS takes.
+    pub inodes_needed: u64,
+    /// Inodes free once the old OS is gone.
+    pub inodes_there: u64,
+}
+
+impl Space {
+    /// What is missing, in words; `None` where everything fits.
+    pub fn lack(&self) -> Option<String> {
+        if self.bytes_there < self.bytes_needed {
+            return Some(format!(
+                "the new OS takes {} MiB on the root filesystem, beside what is kept there are {} MiB",
+                self.bytes_needed / MIB,
+                self.bytes_there / MIB
+            ));
+        }
+        (self.inodes_there < self.inodes_needed).then(|| {
+            format!(
+                "the new OS takes {} inodes on the root filesystem, beside what is kept there are {}",
+                self.inodes_needed, self.inodes_there
+            )
+        })
+    }
+}
+
+/// Computes [`Space`]. `stays` is everything that the wipe leaves: kept paths, what it spares beside
+/// them, and what the run itself has or will have on the filesystem.
+pub fn space(manifest: &Manifest, fs: Filesystem, stays: Occupied) -> Space {
+    Space {
+        bytes_needed: manifest.payload.disk_bytes + SPACE_SPARE,
+        bytes_there: fs.bytes.saturating_sub(stays.bytes),
+        inodes_needed: manifest.payload.inodes + INODES_SPARE,
+        inodes_there: fs.inodes.saturating_sub(stays.inodes),
+    }
+}
+
+/// What the wipe will leave, as far as the old OS can tell.
+pub fn stays(facts: &Facts, sizes: PartSizes) -> Occupied {
+    let staged = Occupied {
+        bytes: staged_bytes(sizes),
+        inodes: STAGED_INODES,
+    };
+    kept_occupies(facts) + facts.condition.spared + staged
+}
+
+/// What the kept paths take.
+pub(crate) fn kept_occupies(facts: &Facts) -> Occupied {
+    let kept = facts.kept.iter();
+    Occupied::by_kept(kept.filter_map(|k| Some((&k.path, k.found.as_ref().ok()?))))
+}
+
+#[cfg(test)]
+#[path = "needs_tests.rs"]
+mod tests;
