@@ -6,6 +6,7 @@
 //! crate of reroot.
 
 pub mod accounts;
+pub mod begun;
 pub mod confirm;
 pub mod counted;
 pub mod digest;
@@ -29,6 +30,7 @@ pub mod plan;
 pub mod printable;
 pub mod rehearsal;
 pub mod report;
+pub mod run_id;
 pub mod staged;
 pub mod steps;
 pub mod tools;
