@@ -3,7 +3,11 @@
 use std::fmt::Display;
 
 /// `1 file`, `2 files`.
-pub fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(
+    count: N,
+    one: &str,
+    many: &str,
+) -> String {
     let things = if count == N::from(1) { one } else { many };
     format!("{count} {things}")
 }

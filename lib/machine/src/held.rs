@@ -139,7 +139,7 @@ mod tests {
         let is_ours = |h: &Held| h.process.pid == me && Path::new(&h.path) == file.path();
         assert!(by_all(device(file.path())).unwrap().iter().any(is_ours));
         assert!(by(me, device(file.path())).contains(&file.path().to_owned()));
-        assert_eq!(by(me, (0, 0)), [PathBuf::new(); 0]);
+        assert_eq!(by(me, (0, 0)), Vec::<PathBuf>::new());
     }
 
     /// Programs that end with the test.
@@ -205,7 +205,7 @@ mod tests {
         let own = device(directory.path());
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || tell.send(by_all(own)));
-        let found = told.recv_timeout(Duration::from_secs(60));
+        let found = told.recv_timeout(Duration::from_mins(1));
         drop(running);
         let found = found.expect("it asks the silent mount, and waits").unwrap();
         assert!(
