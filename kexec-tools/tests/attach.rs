@@ -178,7 +178,8 @@ fn a_run_behind_the_commit_point_needs_a_person() {
     };
     let mut journal = vec![0; formats::journal::JOURNAL_SIZE as usize];
     let at = record.offset() as usize;
-    journal[at..at + formats::journal::RECORD_SIZE].copy_from_slice(&record.encode());
+    let bytes = record.encode();
+    journal[at..at + bytes.len()].copy_from_slice(&bytes);
     fs::write(root.places().base.join("journal"), journal).unwrap();
     root.ends_with(
         &format!("go --yes --run {COMMITTED}"),
