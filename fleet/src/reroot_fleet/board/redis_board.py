@@ -75,7 +75,13 @@ class RedisBoard:
     """A board in Redis."""
 
     def __init__(
-        self, who: str, *, host: str, port: int, ttl_s: float = 15.0, namespace: str = "reroot-fleet",
+        self,
+        who: str,
+        *,
+        host: str,
+        port: int,
+        ttl_s: float = 15.0,
+        namespace: str = "reroot-fleet",
         options: dict[str, Any] | None = None,
     ) -> None:
         self.ttl_s = ttl_s

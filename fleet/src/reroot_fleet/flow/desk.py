@@ -69,6 +69,7 @@ class Desk:
     """What the flow waits for, where it was left to wait."""
     dice: random.Random = field(default_factory=random.Random)
     tries: int = 0
+    begun: Atom | None = None
 
     # -- what a step asks ---------------------------------------------------------------------
 
@@ -130,7 +131,10 @@ class Desk:
             self.record.notes = notes
 
     def intend(
-        self, forbids: Callable[[Night], str | None], notes: dict[str, Any], **detail: Any  # noqa: ANN401 - JSON
+        self,
+        forbids: Callable[[Night], str | None],
+        notes: dict[str, Any],
+        **detail: Any,  # noqa: ANN401 - JSON
     ) -> None:
         """Writes the intent to say `go` down, in the transaction that looks at the night: a halt is
         either before it, and then no `go` is said, or behind it, and then whoever halts sees it.
@@ -176,6 +180,12 @@ class Desk:
         self.job = job
         self.note(ending={"state": str(job.state), "cause": job.cause or "", "told": True})
         raise End(job.state, job.cause or "ended by somebody else")
+
+    def begin(self, atom: Atom) -> None:
+        """Writes down that a step begins: once for each claim, and for each try."""
+        if self.begun is not atom or self.tries:
+            self.tell(What.STEP_BEGUN, step=str(atom), **{"try": self.tries + 1})
+            self.begun = atom
 
     # -- how a step ends ----------------------------------------------------------------------
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def forbids_go(night: Night, job: Job, plan: MachinePlan, now: datetime) -> str | None:
     """Why no `go` may be said now; nothing where it may. `job` is for who reads the reason."""
     if night.state in {NightState.HALTED, NightState.CLOSED, NightState.PLANNED}:
-        return f"the night {night.id} is {night.state}" + (f": {night.cause}" if night.cause else "")
+        return f"the night {night.id} is {night.state}" + (
+            f": {night.cause}" if night.cause else ""
+        )
     if plan.machine_class.key in night.stopped_classes:
         return f"its class is stopped: {plan.machine_class}"
     needs, left = timedelta(seconds=plan.deadlines_s), room(night.window, now)

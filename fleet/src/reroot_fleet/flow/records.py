@@ -149,8 +149,13 @@ def _trimmed(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         if "exc_type_names" in value:
             text = str(value.get("exception_str", ""))[:_LONGEST]
-            return {**value, "traceback_str": "", "causes": [], "exception_str": text,
-                    "exc_args": [text]}
+            return {
+                **value,
+                "traceback_str": "",
+                "causes": [],
+                "exception_str": text,
+                "exc_args": [text],
+            }
         return {k: _trimmed(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_trimmed(v) for v in value]

@@ -37,16 +37,22 @@ COPY_TURN = timedelta(seconds=20)
 FIRST_BOOT = timedelta(minutes=15)
 """How long the first boot may take for its comparison, beyond the plan's deadlines."""
 
-NEVER_OVER = {RunState.COMMITTED: "is behind the commit point and not done",
-              RunState.UNKNOWN: "tells nothing about how it stands",
-              RunState.IN_PROGRESS: "is in progress, and is not this job's"}
+NEVER_OVER = {
+    RunState.COMMITTED: "is behind the commit point and not done",
+    RunState.UNKNOWN: "tells nothing about how it stands",
+    RunState.IN_PROGRESS: "is in progress, and is not this job's",
+}
 
 
 def check(desk: Desk) -> None:
     """Look at the machine, and ask its checks where the image is there already."""
     look = desk.machine.look(desk.wishes.image)
     newest = look.status.newest
-    if newest is not None and newest.state in NEVER_OVER and newest.id != desk.notes.get("rehearsal"):
+    if (
+        newest is not None
+        and newest.state in NEVER_OVER
+        and newest.id != desk.notes.get("rehearsal")
+    ):
         raise End(JobState.REFUSED, f"the run {newest.id} {NEVER_OVER[newest.state]}", ("run",))
     if look.image_there:
         _ask_checks(desk)
@@ -100,8 +106,9 @@ def rehearse(desk: Desk) -> None:
         desk.note(rehearsal=run, rehearsal_after=look.status.newest and look.status.newest.id)
     found = look.status.run(run)
     if found is None:
-        order = Order(run, desk.notes.get("rehearsal_after"), desk.job.consent, desk.wishes,
-                      _ticket(look))
+        order = Order(
+            run, desk.notes.get("rehearsal_after"), desk.job.consent, desk.wishes, _ticket(look)
+        )
         desk.may_go_on()
         answer = desk.machine.rehearse(order)
         if not answer.begun:
@@ -110,8 +117,9 @@ def rehearse(desk: Desk) -> None:
         raise NotYet(desk.now + timedelta(seconds=desk.job.deadlines_s or 7200), Watch.REHEARSED)
     if found.state is not RunState.REHEARSED:
         raise End(JobState.REFUSED, f"the rehearsal {run} ended as {found.state}", ("rehearsal",))
-    rehearsed = surveys.Rehearsed(desk.now, desk.job.host, desk.wishes.image, consent, run,
-                                  passed=True)
+    rehearsed = surveys.Rehearsed(
+        desk.now, desk.job.host, desk.wishes.image, consent, run, passed=True
+    )
     with desk.seams.memory.begin() as c:
         desk.record.fence(c)
         surveys.record_rehearsal(c, rehearsed)
@@ -152,8 +160,12 @@ def go(desk: Desk) -> None:
 def _say_go(desk: Desk, look: Look) -> None:
     plan = desk.machine.plan(desk.wishes)
     if plan.consent != desk.job.consent:
-        raise End(JobState.REFUSED, f"its plan comes to something else now ({plan.consent}) than "
-                  f"was consented to ({desk.job.consent})", ("consent",))
+        raise End(
+            JobState.REFUSED,
+            f"its plan comes to something else now ({plan.consent}) than "
+            f"was consented to ({desk.job.consent})",
+            ("consent",),
+        )
     run = desk.job.run or run_id(desk, "go")
     newest = look.status.newest.id if look.status.newest else None
     after = desk.notes["after"] if "after" in desk.notes else newest
@@ -163,7 +175,10 @@ def _say_go(desk: Desk, look: Look) -> None:
         lambda night: night_rules.forbids_go(night, desk.job, plan, desk.now),
         # The latest ticket that anybody may still hold: whoever withdraws the job waits for its end.
         {**desk.notes, "after": after, "boot": ticket.boot, "best_before": ticket.best_before_s},
-        run=run, after=after, consent=plan.consent, deadline=deadline.isoformat(),
+        run=run,
+        after=after,
+        consent=plan.consent,
+        deadline=deadline.isoformat(),
     )
     desk.may_go_on()
     answer = desk.machine.go(Order(run, after, plan.consent, desk.wishes, ticket))
@@ -187,7 +202,9 @@ def take_back(desk: Desk) -> None:
     if run is not None:
         if run.state in {RunState.REVERTED, RunState.INTERRUPTED}:
             return
-        raise Hold(f"it was to be taken back, and its run {run.id} was begun all the same: {run.state}")
+        raise Hold(
+            f"it was to be taken back, and its run {run.id} was begun all the same: {run.state}"
+        )
     if look.boot == desk.notes["boot"] and look.uptime_s <= desk.notes["best_before"]:
         left = float(desk.notes["best_before"]) - look.uptime_s + 1
         raise NotYet(desk.now + timedelta(seconds=left))
@@ -211,8 +228,12 @@ def answer(desk: Desk) -> None:
     judgement = _judge(desk, look)
     match judgement.action:
         case Action.CONFIRM:
-            desk.tell(What.MACHINE_ANSWERED, boot=look.boot, state="done",
-                      new_boot=look.boot != desk.notes.get("boot"))
+            desk.tell(
+                What.MACHINE_ANSWERED,
+                boot=look.boot,
+                state="done",
+                new_boot=look.boot != desk.notes.get("boot"),
+            )
         case Action.MAY_BE_QUEUED:
             raise End(JobState.REVERTED, _why(desk, look, judgement))
         case Action.ATTACH | Action.WAIT:
@@ -232,7 +253,9 @@ def confirm(desk: Desk) -> None:
     if not found.known:
         latest = (desk.job.deadline or desk.now) + FIRST_BOOT
         if desk.now >= latest:
-            raise Hold("the new OS is there, and its first boot has not compared itself with the plan")
+            raise Hold(
+                "the new OS is there, and its first boot has not compared itself with the plan"
+            )
         raise NotYet(min(latest, desk.now + timedelta(seconds=20)))
     if not found.passed:
         raise Hold("the new OS is there, and falls short: " + ", ".join(found.failing))

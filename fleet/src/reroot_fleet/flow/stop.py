@@ -1,7 +1,8 @@
 """Leaving a flow at once, without another word to the memory: what a kill does, done on purpose.
 
 TaskFlow is safe against a kill at any moment; so this is the one way out for everything that is not
-an outcome of the flow: a claim that ends, a memory that does not answer, a conductor that is ended.
+an outcome of the flow: a claim that ends, a memory that does not answer, a conductor that is ended,
+a wait that would keep a thread.
 It is no `Exception`, so that neither a step nor TaskFlow takes it for a failure of the step.
 """
 
@@ -18,6 +19,7 @@ class Why(StrEnum):
     FENCED = "another conductor has the job"
     MEMORY = "the memory does not answer"
     ENDING = "the conductor ends"
+    WAITING = "there is something to wait for"
 
 
 class Stop(BaseException):

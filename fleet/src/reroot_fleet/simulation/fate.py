@@ -46,9 +46,7 @@ class Odds:
     skewed: float = 0.1
 
 
-NO_FAULTS = Odds(
-    reverted=0, old_os_back=0, held=0, silent=0, slow=0, flaky=0, skewed=0
-)
+NO_FAULTS = Odds(reverted=0, old_os_back=0, held=0, silent=0, slow=0, flaky=0, skewed=0)
 """Everything goes well."""
 
 HARSH = Odds(
