@@ -1,5 +1,7 @@
-"""TaskFlow's Redis board with what it lacks: claims that expire, a renewal that compares the owner,
-a job that cannot be posted twice, and a look that costs two round trips however many jobs there are.
+"""TaskFlow's Redis board with what it lacks.
+
+Claims that expire, a renewal that compares the owner, a job that cannot be posted twice, and a look
+that costs two round trips however many jobs there are.
 
 Redis has to run with its append-only file on; `doctor` asks it. Where it was lost all the same, the
 conductors' reconciler posts again what the memory says is posted.

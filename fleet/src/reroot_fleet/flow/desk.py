@@ -114,7 +114,13 @@ class Desk:
 
     # -- what a step writes -------------------------------------------------------------------
 
-    def tell(self, what: What, *, notes: dict[str, Any] | None = None, **detail: Any) -> None:  # noqa: ANN401 - JSON
+    def tell(
+        self,
+        what: What,
+        detail: dict[str, Any] | None = None,
+        *,
+        notes: dict[str, Any] | None = None,
+    ) -> None:
         """Writes an event of the job down, with notes; `End` where others have moved the job."""
         self.may_go_on()
         # A job that was withdrawn under us is undone all the same, and that is told too.
@@ -122,7 +128,7 @@ class Desk:
         try:
             with told(), self.seams.memory.begin() as connection:
                 self.record.fence(connection, notes)
-                self.job = jobs.record(connection, self._event(what, detail), expect=expect)
+                self.job = jobs.record(connection, self._event(what, detail or {}), expect=expect)
         except Stop as stop:
             if isinstance(stop.__cause__, Conflict):
                 self._moved_by_others()
@@ -134,10 +140,12 @@ class Desk:
         self,
         forbids: Callable[[Night], str | None],
         notes: dict[str, Any],
-        **detail: Any,  # noqa: ANN401 - JSON
+        detail: dict[str, Any],
     ) -> None:
-        """Writes the intent to say `go` down, in the transaction that looks at the night: a halt is
-        either before it, and then no `go` is said, or behind it, and then whoever halts sees it.
+        """Writes the intent to say `go` down, in the transaction that looks at the night.
+
+        A halt is either before it, and then no `go` is said, or behind it, and then whoever halts
+        sees it.
         """
         self.may_go_on()
         expect = jobs.Expected(states=(JobState.RUNNING,))
@@ -184,7 +192,7 @@ class Desk:
     def begin(self, atom: Atom) -> None:
         """Writes down that a step begins: once for each claim, and for each try."""
         if self.begun is not atom or self.tries:
-            self.tell(What.STEP_BEGUN, step=str(atom), **{"try": self.tries + 1})
+            self.tell(What.STEP_BEGUN, {"step": str(atom), "try": self.tries + 1})
             self.begun = atom
 
     # -- how a step ends ----------------------------------------------------------------------
@@ -200,20 +208,17 @@ class Desk:
 
     def hold(self, atom: Atom, cause: str) -> None:
         """A person is needed."""
-        self.tell(What.JOB_HELD, notes={**self.notes, "held": str(atom)}, cause=cause)
+        self.tell(What.JOB_HELD, {"cause": cause}, notes={**self.notes, "held": str(atom)})
 
     def failed(self, atom: Atom, error: str) -> InVain | None:
         """A try failed: what comes then, or nothing, and then the flow is left to wait."""
         self.tries += 1
         length = pause(atom, self.tries, self.dice)
         again_at = None if length is None else self.now + length
-        self.tell(
-            What.STEP_FAILED,
-            step=str(atom),
-            error=error,
-            **{"try": self.tries},
-            **({} if again_at is None else {"again_at": again_at.isoformat()}),
-        )
+        detail: dict[str, Any] = {"step": str(atom), "try": self.tries, "error": error}
+        if again_at is not None:
+            detail["again_at"] = again_at.isoformat()
+        self.tell(What.STEP_FAILED, detail)
         if again_at is not None:
             self.wait = Wait(again_at)
             return None
@@ -225,7 +230,7 @@ class Desk:
         if ending is None or ending.get("told") or self.job.state.ended:
             return
         state = JobState(ending["state"])
-        detail = {"cause": ending["cause"]}
+        detail: dict[str, Any] = {"cause": ending["cause"]}
         if state is JobState.REFUSED:
             detail["codes"] = ending.get("codes", [])
-        self.tell(_ENDS[state], notes={**self.notes, "ending": {**ending, "told": True}}, **detail)
+        self.tell(_ENDS[state], detail, notes={**self.notes, "ending": {**ending, "told": True}})

@@ -56,7 +56,8 @@ class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
         try:
             desk.begin(atom)
             STEPS[atom](desk)
-            desk.tell(What.STEP_DONE, step=str(atom), seconds=round(time.monotonic() - begun, 1))
+            seconds = round(time.monotonic() - begun, 1)
+            desk.tell(What.STEP_DONE, {"step": str(atom), "seconds": seconds})
             desk.tries = 0
         except NotYet as wait:
             desk.wait_for(wait.until, wait.watch)
@@ -66,13 +67,13 @@ class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
             raise Failed(end.cause) from end
         except Hold as hold:
             self._hold(hold.cause)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is told, and tried again
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         desk, atom = self._desk, self._atom
         if not isinstance(error, Again | MachineFault | Problem):
-            LOG.exception("a step failed as it should not: %s of %s", atom, desk.job.id)
+            LOG.error("step %s of %s failed as it should not", atom, desk.job.id, exc_info=error)
         text = str(error) or type(error).__name__
         try:
             if isinstance(error, MachineFault) and not error.passing and atom.before_go:
@@ -102,7 +103,7 @@ class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
         desk.may_go_on()
         try:
             UNDO[atom](desk)
-            desk.tell(What.STEP_REVERTED, step=str(atom))
+            desk.tell(What.STEP_REVERTED, {"step": str(atom)})
             desk.tries = 0
         except NotYet as wait:
             desk.wait_for(wait.until, wait.watch)
@@ -118,8 +119,10 @@ class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
 
 
 class Patient(retry.Retry):  # type: ignore[misc]  # TaskFlow has no types
-    """Decides on failures by what the desk has written down. No stock controller has a pause: this
-    one suspends the engine, and the conductor resumes it when the memory's `again_at` has come.
+    """Decides on failures by what the desk has written down.
+
+    No stock controller has a pause: this one suspends the engine, and the conductor resumes it when
+    the memory's `again_at` has come.
     """
 
     def __init__(self, atom: Atom, desk: Desk, suspend: Callable[[], None]) -> None:

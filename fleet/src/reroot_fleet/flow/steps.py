@@ -81,13 +81,12 @@ def _ask_checks(desk: Desk) -> None:
         cause = f"{first.code}: {first.found or first.question}"
         raise End(JobState.REFUSED, cause, tuple(f.code for f in refusing))
     plan = desk.machine.plan(desk.wishes)
-    desk.tell(
-        What.PLAN_KNOWN,
-        notes={**desk.notes, "asked": True},
-        deadlines_s=plan.deadlines_s,
-        consent=plan.consent,
-        **{"class": plan.machine_class.key},
-    )
+    known = {
+        "deadlines_s": plan.deadlines_s,
+        "consent": plan.consent,
+        "class": plan.machine_class.key,
+    }
+    desk.tell(What.PLAN_KNOWN, known, notes={**desk.notes, "asked": True})
 
 
 def rehearse(desk: Desk) -> None:
@@ -168,24 +167,29 @@ def _say_go(desk: Desk, look: Look) -> None:
         )
     run = desk.job.run or run_id(desk, "go")
     newest = look.status.newest.id if look.status.newest else None
-    after = desk.notes["after"] if "after" in desk.notes else newest
+    after = desk.notes.get("after", newest)
     ticket = _ticket(look)
     deadline = desk.now + timedelta(seconds=plan.deadlines_s)
+    # The latest ticket that anybody may still hold: whoever takes the job back waits for its end.
+    held = {"after": after, "boot": ticket.boot, "best_before": ticket.best_before_s}
+    intent = {
+        "run": run,
+        "after": after,
+        "consent": plan.consent,
+        "deadline": deadline.isoformat(),
+    }
     desk.intend(
         lambda night: night_rules.forbids_go(night, desk.job, plan, desk.now),
-        # The latest ticket that anybody may still hold: whoever withdraws the job waits for its end.
-        {**desk.notes, "after": after, "boot": ticket.boot, "best_before": ticket.best_before_s},
-        run=run,
-        after=after,
-        consent=plan.consent,
-        deadline=deadline.isoformat(),
+        {**desk.notes, **held},
+        intent,
     )
     desk.may_go_on()
     answer = desk.machine.go(Order(run, after, plan.consent, desk.wishes, ticket))
     if answer.begun:
         _accepted(desk, attached=answer.text.startswith("attached"))
         return
-    desk.tell(What.GO_REFUSED, exit_status=answer.exit_status, newest=answer.last_line)
+    said = {"exit_status": answer.exit_status, "newest": answer.last_line}
+    desk.tell(What.GO_REFUSED, said)
     raise _not_begun(answer)
 
 
@@ -228,12 +232,9 @@ def answer(desk: Desk) -> None:
     judgement = _judge(desk, look)
     match judgement.action:
         case Action.CONFIRM:
-            desk.tell(
-                What.MACHINE_ANSWERED,
-                boot=look.boot,
-                state="done",
-                new_boot=look.boot != desk.notes.get("boot"),
-            )
+            new_boot = look.boot != desk.notes.get("boot")
+            seen = {"boot": look.boot, "state": "done", "new_boot": new_boot}
+            desk.tell(What.MACHINE_ANSWERED, seen)
         case Action.MAY_BE_QUEUED:
             raise End(JobState.REVERTED, _why(desk, look, judgement))
         case Action.ATTACH | Action.WAIT:
@@ -311,10 +312,10 @@ def _look_or_page(desk: Desk) -> Look:
 
 
 def _accepted(desk: Desk, *, attached: bool) -> None:
-    desk.tell(What.GO_ACCEPTED, run=desk.job.run, attached=attached)
+    desk.tell(What.GO_ACCEPTED, {"run": desk.job.run, "attached": attached})
 
 
-def _not_begun(answer: Answer) -> Exception:
+def _not_begun(answer: Answer) -> Exception:  # noqa: PLR0911 - a line a status
     """What a command that did not begin a run means."""
     says = answer.last_line
     match answer.exit_status:

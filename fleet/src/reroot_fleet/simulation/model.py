@@ -113,7 +113,9 @@ class Model:
         text = f"{self.name} {sorted((k, str(v)) for k, v in order_wishes.items())}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def begin(self, order: Order, mode: Mode, consent: str, now: float) -> Answer:
+    def begin(  # noqa: PLR0911 - a line a refusal
+        self, order: Order, mode: Mode, consent: str, now: float
+    ) -> Answer:
         """`go` or `rehearse`: the compare-and-set."""
         self.gos += mode is Mode.REINSTALL
         boot, uptime = self.boot(now)
@@ -138,8 +140,8 @@ class Model:
     def _begin(self, run: str, mode: Mode, now: float) -> None:
         p, f = self.pace, self.fate.pace
         if mode is Mode.REHEARSE:
-            gone, back = now + p.old_os * f, now + p.rehearse * f
-            self.runs.append(Went(run, mode, now, End.DONE, gone, back, back))
+            came = now + p.rehearse * f
+            self.runs.append(Went(run, mode, now, End.DONE, now + p.old_os * f, came, came))
             return
         self.accepted.append((now, run))
         reinstalls = sum(r.mode is Mode.REINSTALL for r in self.runs)
@@ -148,7 +150,7 @@ class Model:
         new = gone + (p.ram + p.boot) * f
         back: float | None = new
         if end is End.REVERTED:
-            gone = back = gone  # the old OS never goes away
+            back = gone  # the old OS never goes away
         elif end is End.OLD_OS_BACK:
             back = gone + (p.ram / 3 + p.boot) * f
         elif end in {End.HELD, End.SILENT}:
