@@ -1,110 +1,199 @@
-"""What a job's events come to: its state, from the log alone."""
+"""The state of every night and job, from the log of events alone."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reroot_fleet.values.atoms import Atom
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState, Override
+from reroot_fleet.values.night import NightState
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+S = JobState
 
-_ENDS = {
-    What.JOB_DONE: JobState.DONE,
-    What.JOB_REVERTED: JobState.REVERTED,
-    What.JOB_REFUSED: JobState.REFUSED,
-    What.JOB_HELD: JobState.HELD,
-    What.JOB_WITHDRAWN: JobState.WITHDRAWN,
-    What.JOB_RESTORED: JobState.RESTORED,
+LEADS_TO: Mapping[What, tuple[frozenset[JobState], JobState]] = {
+    What.JOB_POSTED: (frozenset({S.QUEUED, S.POSTED}), S.POSTED),
+    What.JOB_CLAIMED: (frozenset({S.POSTED, S.RUNNING}), S.RUNNING),
+    What.JOB_DONE: (frozenset({S.RUNNING, S.HELD}), S.DONE),
+    What.JOB_REVERTED: (frozenset({S.RUNNING, S.HELD}), S.REVERTED),
+    What.JOB_REFUSED: (frozenset({S.POSTED, S.RUNNING}), S.REFUSED),
+    What.JOB_HELD: (frozenset({S.RUNNING}), S.HELD),
+    What.JOB_WITHDRAWN: (frozenset({S.QUEUED, S.POSTED, S.RUNNING}), S.WITHDRAWN),
+    What.JOB_RESTORED: (frozenset({S.HELD, S.REVERTED, S.RUNNING}), S.RESTORED),
+}
+"""From which states an event leads where. A held job is ended by a person's word, or by a machine that
+answers late after all; every other end is the end."""
+
+NIGHT_LEADS_TO: Mapping[What, NightState] = {
+    What.NIGHT_PLANNED: NightState.PLANNED,
+    What.NIGHT_OPENED: NightState.OPEN,
+    What.NIGHT_PAUSED: NightState.PAUSED,
+    What.NIGHT_RESUMED: NightState.OPEN,
+    What.NIGHT_HALTED: NightState.HALTED,
+    What.NIGHT_CLOSED: NightState.CLOSED,
 }
 
 
-def fold(events: Iterable[Event]) -> dict[str, Job]:
-    """Every job of a log, by its id."""
-    jobs: dict[str, Job] = {}
+@dataclass(slots=True)
+class NightSeen:
+    """What the log tells of a night."""
+
+    state: NightState = NightState.PLANNED
+    cause: str | None = None
+    stopped_classes: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Folded:
+    """What the log comes to."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    nights: dict[str, NightSeen] = field(default_factory=dict)
+    odd: list[Event] = field(default_factory=list)
+    """Events that no rule has a place for: a fault of whoever wrote them."""
+
+
+def fold(events: Iterable[Event]) -> Folded:
+    """The state of everything after those events, in the log's order."""
+    folded = Folded()
     for event in events:
-        if event.job is None:
-            continue
-        job = fold_job(jobs.get(event.job), event)
-        if job is not None:
-            jobs[event.job] = job
-    return jobs
+        _apply(folded, event)
+    return folded
 
 
-def fold_job(job: Job | None, event: Event) -> Job | None:
-    """A job after one more of its events."""
+def _apply(folded: Folded, event: Event) -> None:
+    if event.night is not None and event.job is None:
+        _apply_night(folded, event)
+    if event.job is None:
+        return
+    before = folded.jobs.get(event.job)
+    if before is None and event.what is not What.JOB_QUEUED:
+        folded.odd.append(event)
+        return
+    after = apply(before, event)
+    if after is None:
+        folded.odd.append(event)
+    else:
+        folded.jobs[event.job] = after
+
+
+def apply(job: Job | None, event: Event) -> Job | None:
+    """The job after one event; `None` where the event has no place in its life."""
     if event.what is What.JOB_QUEUED:
-        return _queued(event)
+        return _queued(event) if job is None else None
     if job is None:
         return None
-    if event.what in _ENDS:
-        cause = event.detail.get("cause", job.cause)
-        return replace(job, state=_ENDS[event.what], since=event.at, ended_at=event.at, cause=cause)
-    return replace(job, **_changes(event))
+    if event.what in LEADS_TO:
+        return _moved(job, event)
+    return _noted(job, event)
 
 
-def _queued(event: Event) -> Job:
-    override = event.detail.get("override")
+def _queued(event: Event) -> Job | None:
+    d = event.detail
+    if event.job is None or event.night is None or event.host is None:
+        return None
     return Job(
-        id=str(event.job),
-        night=str(event.night),
-        host=str(event.host),
-        image=event.detail["image"],
-        attempt=event.detail.get("attempt", 1),
-        flow=event.detail.get("flow", "1"),
-        override=None if override is None else _override(override),
-        state=JobState.QUEUED,
+        id=event.job,
+        night=event.night,
+        host=event.host,
+        image=str(d.get("image", "")),
+        attempt=int(d.get("attempt", 1)),
+        override=override_of(d.get("override")),
+        flow=str(d.get("flow", "1")),
         since=event.at,
+        deadlines_s=d.get("deadlines_s"),
     )
 
 
-def _override(document: dict[str, Any]) -> Override:
-    return Override(
-        who=document["who"],
-        why=document["why"],
-        entry=document.get("entry"),
-        keep=tuple(document.get("keep", ())),
-        image=document.get("image"),
-        force=tuple(document.get("force", ())),
-    )
+def _moved(job: Job, event: Event) -> Job | None:
+    sources, target = LEADS_TO[event.what]
+    if job.state not in sources:
+        return None
+    if event.what is What.JOB_WITHDRAWN and job.begun_go:
+        return None  # no stop reaches a job that may have said `go`
+    since = job.since if job.state is target else event.at
+    moved = replace(job, state=target, since=since)
+    if target.ended:
+        cause = event.detail.get("cause") or event.why or None
+        return replace(moved, ended_at=event.at, cause=cause)
+    if event.what is What.JOB_POSTED:
+        wave = event.detail.get("wave", job.wave)
+        return replace(moved, wave=wave, posted_at=job.posted_at or event.at)
+    return replace(moved, conductor=event.detail.get("conductor", job.conductor))
 
 
-def _changes(event: Event) -> dict[str, Any]:  # noqa: PLR0911 - a case an event
-    detail = event.detail
+def _noted(job: Job, event: Event) -> Job | None:
+    d = event.detail
+    if event.what is What.GO_INTENDED and job.state is not S.RUNNING:
+        return None
     match event.what:
-        case What.JOB_POSTED:
-            return {
-                "state": JobState.POSTED,
-                "since": event.at,
-                "posted_at": event.at,
-                "wave": detail.get("wave"),
-            }
-        case What.JOB_CLAIMED:
-            return {
-                "state": JobState.RUNNING,
-                "since": event.at,
-                "conductor": detail.get("conductor"),
-            }
-        case What.JOB_ABANDONED:
-            return {"state": JobState.POSTED, "since": event.at, "conductor": None}
         case What.STEP_BEGUN:
-            return {"step": Atom(detail["step"])}
+            return replace(job, step=Atom(d["step"])) if d.get("step") in set(Atom) else job
         case What.PLAN_KNOWN:
-            return {"deadlines_s": detail.get("deadlines_s"), "consent": detail.get("consent")}
+            return replace(
+                job,
+                deadlines_s=d.get("deadlines_s", job.deadlines_s),
+                consent=d.get("consent", job.consent),
+            )
         case What.GO_INTENDED:
-            return {
-                "go_at": event.at,
-                "run": detail.get("run"),
-                "consent": detail.get("consent"),
-                "deadline": _time(detail.get("deadline")),
-            }
+            return replace(
+                job,
+                go_at=job.go_at or event.at,
+                run=d.get("run", job.run),
+                consent=d.get("consent", job.consent),
+                deadline=_moment(d.get("deadline")) or job.deadline,
+            )
+        case What.JOB_ABANDONED:
+            return replace(job, conductor=None)
         case _:
-            return {}
+            return job
 
 
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _apply_night(folded: Folded, event: Event) -> None:
+    night = folded.nights.setdefault(str(event.night), NightSeen())
+    if event.what in NIGHT_LEADS_TO:
+        # Nothing opens a night again that was halted or closed.
+        if night.state in {NightState.HALTED, NightState.CLOSED} and (
+            event.what is not What.NIGHT_CLOSED
+        ):
+            folded.odd.append(event)
+            return
+        night.state = NIGHT_LEADS_TO[event.what]
+        night.cause = event.detail.get("cause") or event.why or None
+    elif event.what is What.CLASS_STOPPED:
+        night.stopped_classes.add(str(event.detail.get("class", "")))
+
+
+def override_of(value: Any) -> Override | None:  # noqa: ANN401 - JSON
+    """An override as the log keeps it."""
+    if not isinstance(value, dict):
+        return None
+    return Override(
+        who=str(value.get("who", "")),
+        why=str(value.get("why", "")),
+        entry=value.get("entry"),
+        keep=tuple(value.get("keep", ())),
+        image=value.get("image"),
+        force=tuple(value.get("force", ())),
+    )
+
+
+def override_detail(override: Override | None) -> dict[str, Any] | None:
+    """An override for the log."""
+    if override is None:
+        return None
+    return {
+        "who": override.who,
+        "why": override.why,
+        "entry": override.entry,
+        "keep": list(override.keep),
+        "image": override.image,
+        "force": list(override.force),
+    }
+
+
+def _moment(value: object) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
