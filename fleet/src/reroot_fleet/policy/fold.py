@@ -199,3 +199,7 @@ def override_detail(override: Override | None) -> dict[str, Any] | None:
 
 def _moment(value: object) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else None
+
+
+fold_job = apply
+"""The same, by the name that the memory uses."""
