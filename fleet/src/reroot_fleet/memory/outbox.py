@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from reroot_fleet.memory import events
+from reroot_fleet.memory import events, turns
 from reroot_fleet.memory.schema import alerts, deliveries, outbox
 from reroot_fleet.values.event import Event, What
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -144,21 +144,26 @@ def due(connection: Connection, channel: str, *, now: datetime, limit: int = 20)
 
 def delivered(connection: Connection, message: Message, channel: str, *, now: datetime) -> None:
     """Write down that a channel has sent a message."""
-    _note(connection, message, channel, sent=now, not_before=None, error=None)
+    _note(connection, message, channel, tries=1, sent=now, not_before=None, error=None)
 
 
 def failed(
     connection: Connection, message: Message, channel: str, *, again_at: datetime, error: str
 ) -> None:
     """Write down that a channel could not send a message, and when it tries again."""
-    _note(connection, message, channel, sent=None, not_before=again_at, error=error)
+    _note(connection, message, channel, tries=1, sent=None, not_before=again_at, error=error)
 
 
 def _note(
-    connection: Connection, message: Message, channel: str, **values: datetime | str | None
+    connection: Connection,
+    message: Message,
+    channel: str,
+    *,
+    tries: int,
+    **values: datetime | str | None,
 ) -> None:
     mine = sa.and_(deliveries.c.message == message.number, deliveries.c.channel == channel)
-    attempts = message.attempts + 1
+    attempts = message.attempts + tries
     update = sa.update(deliveries).where(mine).values(attempts=attempts, **values)
     if connection.execute(update).rowcount == 0:
         connection.execute(
