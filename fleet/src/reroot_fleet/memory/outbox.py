@@ -120,6 +120,40 @@ def _changes(before: str | None, action: Action) -> bool:
     return is_open
 
 
+def agree(
+    connection: Connection,
+    scope: str,
+    wanted: Iterable[Message],
+    *,
+    now: datetime,
+    who: str,
+) -> tuple[int, int]:
+    """Make the open alerts whose keys begin with the scope those that are wanted, and no others.
+
+    Gives how many were triggered and how many resolved.
+    """
+    messages = {message.key: message for message in wanted}
+    raised = sum(put(connection, message, who=who) for message in messages.values())
+    resolved = 0
+    for alert in open_alerts(connection):
+        if alert.key.startswith(scope) and alert.key not in messages:
+            over = Message(now, alert.key, Action.RESOLVE, f"over: {alert.summary}", "info")
+            resolved += put(connection, over, who=who)
+    return raised, resolved
+
+
+def claim(
+    connection: Connection, channel: str, *, now: datetime, lease: timedelta, limit: int = 20
+) -> list[Message]:
+    """Take what is due for as long as a lease, so that two senders do not send it both."""
+    if not turns.take(connection, f"alerts/{channel}"):
+        return []
+    messages = due(connection, channel, now=now, limit=limit)
+    for message in messages:
+        _note(connection, message, channel, tries=0, sent=None, not_before=now + lease, error=None)
+    return messages
+
+
 def due(connection: Connection, channel: str, *, now: datetime, limit: int = 20) -> list[Message]:
     """What a channel has to send now, oldest first, one message a key at a time."""
     mine = sa.and_(deliveries.c.message == outbox.c.id, deliveries.c.channel == channel)
