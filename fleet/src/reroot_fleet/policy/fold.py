@@ -100,6 +100,7 @@ def _queued(event: Event) -> Job | None:
         night=event.night,
         host=event.host,
         image=str(d.get("image", "")),
+        machine_class=str(d.get("class", "")),
         attempt=int(d.get("attempt", 1)),
         override=override_of(d.get("override")),
         flow=str(d.get("flow", "1")),
@@ -135,6 +136,7 @@ def _noted(job: Job, event: Event) -> Job | None:
         case What.PLAN_KNOWN:
             return replace(
                 job,
+                machine_class=job.machine_class or str(d.get("class", "")),
                 deadlines_s=d.get("deadlines_s", job.deadlines_s),
                 consent=d.get("consent", job.consent),
             )
@@ -197,3 +199,7 @@ def override_detail(override: Override | None) -> dict[str, Any] | None:
 
 def _moment(value: object) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else None
+
+
+fold_job = apply
+"""The same, by the name that the memory uses."""

@@ -14,7 +14,7 @@ class What(StrEnum):
 
     # a job's life
     JOB_QUEUED = "job-queued"
-    """detail: image, attempt, flow, override"""
+    """detail: image, attempt, class (its key), flow, override, deadlines_s"""
     JOB_POSTED = "job-posted"
     """detail: wave, posting"""
     JOB_CLAIMED = "job-claimed"

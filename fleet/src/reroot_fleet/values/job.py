@@ -82,6 +82,8 @@ class Job:
     host: str
     image: str
     """Digest of the image."""
+    machine_class: str = ""
+    """The key of its machine's class when it was queued: a reinstalled machine is of another."""
     attempt: int = 1
     wave: int | None = None
     """0 for canaries, from 1 for the ramp; set when it is posted."""

@@ -126,5 +126,7 @@ class Policy:
     copies: CopyRule = CopyRule()
     assumed_duration: timedelta = timedelta(hours=2)
     """What a job is taken to need while its plan's deadlines are not known."""
+    start_within: timedelta = timedelta(hours=2)
+    """How long after its posting a job may take to say `go`; later counts as reverted."""
     hooks: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Programs for `drain`, `undrain`, `confirm`, `restore`, called with the host's name."""
