@@ -72,6 +72,6 @@ def test_alerts_that_are_not_wanted_any_more_are_resolved(memory: Memory) -> Non
         one, two = (_message(key=f"job/n/{host}/1") for host in ("web1", "web2"))
         other = _message(key="fleet/conductors")
         outbox.put(c, other, who="x")
-        assert outbox.agree(c, "n", [one, two], now=NOW, who="x") == (2, 0)
-        assert outbox.agree(c, "n", [two], now=NOW, who="x") == (0, 1)
+        assert outbox.agree(c, "job/n/", [one, two], now=NOW, who="x") == (2, 0)
+        assert outbox.agree(c, "job/n/", [two], now=NOW, who="x") == (0, 1)
         assert [o.key for o in outbox.open_alerts(c)] == [other.key, two.key]

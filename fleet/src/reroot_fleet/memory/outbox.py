@@ -121,9 +121,14 @@ def _changes(before: str | None, action: Action) -> bool:
 
 
 def agree(
-    connection: Connection, night: str, wanted: Iterable[Message], *, now: datetime, who: str
+    connection: Connection,
+    scope: str,
+    wanted: Iterable[Message],
+    *,
+    now: datetime,
+    who: str,
 ) -> tuple[int, int]:
-    """Make the open alerts of a night and its jobs those that are wanted, and no others.
+    """Make the open alerts whose keys begin with the scope those that are wanted, and no others.
 
     Gives how many were triggered and how many resolved.
     """
@@ -131,11 +136,8 @@ def agree(
     raised = sum(put(connection, message, who=who) for message in messages.values())
     resolved = 0
     for alert in open_alerts(connection):
-        ours = alert.key == f"night/{night}" or alert.key.startswith(f"job/{night}/")
-        if ours and alert.key not in messages:
-            over = Message(
-                now, alert.key, Action.RESOLVE, f"over: {alert.summary}", "info", night=night
-            )
+        if alert.key.startswith(scope) and alert.key not in messages:
+            over = Message(now, alert.key, Action.RESOLVE, f"over: {alert.summary}", "info")
             resolved += put(connection, over, who=who)
     return raised, resolved
 
