@@ -63,19 +63,20 @@ class Postgres:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def database(self) -> str:
-        """The address of a new, empty database."""
+        """The address of a new, empty place: a schema, which costs less than a database does."""
         self._databases += 1
-        name = f"fleet_{os.getpid()}_{self._databases}"
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        return self._address(name)
+        name = f"fleet_{self._databases}"
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        return f"{self._address}?options=-csearch_path%3D{name}"
 
-    def _address(self, database: str) -> str:
-        return f"postgresql://fleet@127.0.0.1:{self.port}/{database}"
+    @property
+    def _address(self) -> str:
+        return f"postgresql://fleet@127.0.0.1:{self.port}/postgres"
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self._address("postgres"), connect_timeout=5).close()
+            psycopg.connect(self._address, connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -40,7 +40,7 @@ _SQLITE = tuple(
 
 _NAMES = {
     "postgresql": "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'events_append_only%'"
-    " AND tgenabled IN ('O', 'A')",
+    " AND tgrelid = 'events'::regclass AND tgenabled IN ('O', 'A')",
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     " AND name LIKE 'events_append_only%'",
 }

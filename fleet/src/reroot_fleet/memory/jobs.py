@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from reroot_fleet.memory import codec, events
 from reroot_fleet.memory.errors import Conflict
 from reroot_fleet.memory.schema import LIVE, jobs
-from reroot_fleet.policy.fold import fold_job
+from reroot_fleet.policy.fold import apply, override_detail
 from reroot_fleet.values.atoms import Atom
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState, Override
@@ -60,9 +60,14 @@ def record(connection: Connection, event: Event, *, expect: Expected = _ANY) -> 
     ).one_or_none()
     before = None if row is None else _job(row)
     _require(event, before, expect)
-    after = fold_job(before, event)
+    after = apply(before, event)
     if after is None:
-        raise Conflict(f"write {event.what} of the job {event.job} down", "there is no such job")
+        raise Conflict(
+            f"write {event.what} of the job {event.job} down",
+            "there is no such job"
+            if before is None
+            else f"it has no place there: {_stands(before)}",
+        )
     pause = _pause(Pause(0, None) if row is None else _pause_of(row), event)
     values = _columns(after) | {"tries": pause.tries, "again_at": pause.again_at}
     if row is None:
@@ -92,6 +97,10 @@ def _require(event: Event, before: Job | None, expect: Expected) -> None:
         raise Conflict(attempted, f"`go` {said}")
 
 
+def _stands(job: Job) -> str:
+    return f"the job is {job.state}" + (", and `go` was intended" if job.begun_go else "")
+
+
 def _insert(connection: Connection, event: Event, values: dict[str, Any]) -> None:
     live = sa.select(jobs.c.id).where(jobs.c.host == event.host, jobs.c.state.in_(LIVE))
     other = connection.execute(live).scalar()
@@ -117,7 +126,8 @@ def queue(connection: Connection, job: Job, *, now: datetime, who: str, why: str
         "image": job.image,
         "attempt": job.attempt,
         "flow": job.flow,
-        "override": None if job.override is None else codec.write(job.override),
+        "override": override_detail(job.override),
+        "deadlines_s": job.deadlines_s,
     }
     return record(
         connection,

@@ -220,3 +220,17 @@ conductors = sa.Table(
 
 # Rows to lock while something may be done by one only, such as deciding which jobs are posted.
 turns = sa.Table("turns", metadata, sa.Column("name", sa.Text, primary_key=True))
+
+# What the engine has done of each job's flow, fenced by the epoch of its claim; see `flow.records`.
+flow_records = sa.Table(
+    "flow_records",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True),
+    # Raised by every claim; a write that names another one is refused.
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    # The engine's flow and atoms.
+    sa.Column("document", sa.Text),
+    # What the steps themselves have to remember.
+    sa.Column("notes", sa.Text, nullable=False),
+)

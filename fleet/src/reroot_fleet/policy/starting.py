@@ -184,17 +184,23 @@ class Starting:
         image = jobs[0].image
         room, withheld = wave.room, self.withheld
         shut = wave.why_full if room <= 0 else self._why_none(image)
-        why_full = self.taken.why_full
+        full, seats = self.taken.full, self.site.seats
         for n, job in enumerate(jobs):
             if shut:
                 withheld[shut] += [j.id for j in jobs[n:]]
                 return
-            full = why_full(job.host)
-            if full is not None:  # a look, since a long queue may wait for one customer
-                withheld[full].append(job.id)
-            elif self._try(job, wave.number):
-                room -= 1
-                shut = wave.why_full if room <= 0 else self._why_none(image)
+            # At a look, since a long queue may wait for one customer.
+            for key in seats.get(job.host, UNKNOWN).keys:
+                if key in full:
+                    withheld[full[key]].append(job.id)
+                    break
+            else:
+                room, shut = self._next(job, wave, room)
+
+    def _next(self, job: Job, wave: Wave, room: int) -> tuple[int, str]:
+        """Tries a job; the wave's room then, and why it takes no more."""
+        room -= self._try(job, wave.number)
+        return room, wave.why_full if room <= 0 else self._why_none(job.image)
 
     def _why_none(self, image: str) -> str:
         """Why no more of an image starts, where that is so for all of it."""

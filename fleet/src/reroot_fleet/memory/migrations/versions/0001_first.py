@@ -205,5 +205,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("message", "channel", name=op.f("pk_deliveries")),
     )
+    op.create_table(
+        "flow_records",
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=True),
+        sa.Column("notes", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("job", name=op.f("pk_flow_records")),
+    )
     for statement in append_only.statements(op.get_bind().dialect.name):
         op.execute(statement)
