@@ -124,6 +124,7 @@ def queue(connection: Connection, job: Job, *, now: datetime, who: str, why: str
     """Queue a machine: its event, and the job that it makes."""
     detail = {
         "image": job.image,
+        "class": job.machine_class,
         "attempt": job.attempt,
         "flow": job.flow,
         "override": override_detail(job.override),
@@ -206,6 +207,7 @@ _PLAIN = (
     "night",
     "host",
     "image",
+    "machine_class",
     "attempt",
     "wave",
     "flow",
@@ -237,3 +239,9 @@ def _job(row: Row[Any]) -> Job:
         step=None if row.step is None else Atom(row.step),
         override=None if row.override is None else codec.read(Override, row.override),
     )
+
+
+def states_of(connection: Connection, ids: Iterable[str]) -> dict[str, JobState]:
+    """The states of some jobs, and nothing else of them."""
+    statement = sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(ids)))
+    return {job: JobState(state) for job, state in connection.execute(statement).tuples()}

@@ -116,6 +116,7 @@ jobs = sa.Table(
     sa.Column("night", sa.Text, sa.ForeignKey("nights.id"), nullable=False),
     sa.Column("host", sa.Text, sa.ForeignKey("machines.name"), nullable=False),
     sa.Column("image", sa.Text, nullable=False),
+    sa.Column("machine_class", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("wave", sa.Integer),
     # An `Override`, written by `codec`.

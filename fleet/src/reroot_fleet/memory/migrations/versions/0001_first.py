@@ -102,6 +102,7 @@ def upgrade() -> None:
         sa.Column("night", sa.Text(), nullable=False),
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column("image", sa.Text(), nullable=False),
+        sa.Column("machine_class", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("wave", sa.Integer(), nullable=True),
         sa.Column("override", Document, nullable=True),
