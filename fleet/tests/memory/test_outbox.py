@@ -53,3 +53,25 @@ def test_last_weeks_alerts_are_not_sent_to_a_new_channel(memory: Memory) -> None
     with memory.begin() as c:
         outbox.put(c, _message(), who="x")
         assert outbox.due(c, "mail", now=NOW + timedelta(days=7)) == []
+
+
+def test_two_senders_do_not_send_the_same_and_one_that_died_is_made_up_for(memory: Memory) -> None:
+    lease = timedelta(minutes=1)
+    with memory.begin() as c:
+        outbox.put(c, _message(), who="x")
+    with memory.begin() as c:
+        (mine,) = outbox.claim(c, "mail", now=NOW, lease=lease)
+        assert outbox.claim(c, "mail", now=NOW, lease=lease) == []
+        assert outbox.claim(c, "mail", now=NOW + lease, lease=lease) == [mine]
+        outbox.delivered(c, mine, "mail", now=NOW)
+        assert outbox.claim(c, "mail", now=NOW + 2 * lease, lease=lease) == []
+
+
+def test_alerts_that_are_not_wanted_any_more_are_resolved(memory: Memory) -> None:
+    with memory.begin() as c:
+        one, two = (_message(key=f"job/n/{host}/1") for host in ("web1", "web2"))
+        other = _message(key="fleet/conductors")
+        outbox.put(c, other, who="x")
+        assert outbox.agree(c, "job/n/", [one, two], now=NOW, who="x") == (2, 0)
+        assert outbox.agree(c, "job/n/", [two], now=NOW, who="x") == (0, 1)
+        assert [o.key for o in outbox.open_alerts(c)] == [other.key, two.key]

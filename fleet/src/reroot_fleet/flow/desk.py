@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from reroot_fleet.flow.outcome import End, Wait, Watch
+from reroot_fleet.flow.outcome import End, NotYet, Wait, Watch
 from reroot_fleet.flow.patience import PATIENCE, InVain, pause
 from reroot_fleet.flow.records import told
 from reroot_fleet.flow.stop import Stop, Why
 from reroot_fleet.machine.seam import ImageFile, Wishes
 from reroot_fleet.memory import jobs, nights
 from reroot_fleet.memory.errors import Conflict
+from reroot_fleet.policy import before_go
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState
 
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from reroot_fleet.memory.database import Memory
     from reroot_fleet.values.atoms import Atom
     from reroot_fleet.values.night import Night
+
+PAUSED = timedelta(seconds=60)
+"""How long a job waits that stands before `go` in a night that is paused."""
 
 _ENDS: dict[JobState, What] = {
     JobState.REVERTED: What.JOB_REVERTED,
@@ -54,6 +59,8 @@ class Seams:
     image: ImageFile
     copies: threading.Semaphore
     """How many copies this conductor makes at once."""
+    leaving: threading.Event
+    """The conductor ends: every flow is left before its next step."""
 
 
 @dataclass(slots=True)
@@ -109,6 +116,8 @@ class Desk:
 
     def may_go_on(self) -> None:
         """Leaves the flow where the claim may not be believed in any more."""
+        if self.seams.leaving.is_set():
+            raise Stop(Why.ENDING, self.job.id)
         if not self.lease.holds(self.seams.clock.monotonic()):
             raise Stop(Why.CLAIM, self.job.id)
 
@@ -138,7 +147,7 @@ class Desk:
 
     def intend(
         self,
-        forbids: Callable[[Night], str | None],
+        may: Callable[[Night], before_go.Answer],
         notes: dict[str, Any],
         detail: dict[str, Any],
     ) -> None:
@@ -153,18 +162,24 @@ class Desk:
             with told(), self.seams.memory.begin() as connection:
                 # The night first, then the job: in the order in which a halt takes them.
                 night = nights.get(connection, self.job.night, lock=True)
-                reason = "its night is gone" if night is None else forbids(night)
-                if reason is not None:
-                    raise End(JobState.WITHDRAWN, reason)
+                self._require(may, night)
                 self.record.fence(connection, notes)
-                self.job = jobs.record(
-                    connection, self._event(What.GO_INTENDED, detail), expect=expect
-                )
+                event = self._event(What.GO_INTENDED, detail)
+                self.job = jobs.record(connection, event, expect=expect)
         except Stop as stop:
             if isinstance(stop.__cause__, Conflict):
                 self._moved_by_others()
             raise
         self.record.notes = notes
+
+    def _require(self, may: Callable[[Night], before_go.Answer], night: Night | None) -> None:
+        if night is None:
+            raise End(JobState.WITHDRAWN, f"the night {self.job.night} is gone")
+        answer = may(night)
+        if answer.may is before_go.May.WAIT:
+            raise NotYet(self.now + PAUSED)
+        if answer.may is before_go.May.WITHDRAW:
+            raise End(JobState.WITHDRAWN, answer.why)
 
     def note(self, **notes: Any) -> None:  # noqa: ANN401 - JSON
         """Keeps something without an event."""

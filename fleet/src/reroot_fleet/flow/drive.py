@@ -75,4 +75,5 @@ def _run(desk: Desk) -> Drive:
         message = f"the flow of {desk.job.id} ended as {state}"
         raise RuntimeError(message)
     desk.tell_end()
+    desk.record.finish()
     return Drive(Left.ENDED)

@@ -35,6 +35,9 @@ flows = sa.Table(
     # Raised by every claim; a write that names another one is refused.
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
+    # Something is to be done for it yet, also where the job itself was ended by a halt: what it took
+    # out of a load balancer has to go back.
+    sa.Column("unfinished", sa.Boolean, nullable=False),
     # TaskFlow's flow and atoms.
     sa.Column("document", sa.Text),
     # What the steps themselves have to remember: see `flow.desk`.
@@ -83,7 +86,9 @@ class FlowRecord:
         row = connection.execute(raised).one_or_none()
         if row is None:
             connection.execute(
-                sa.insert(flows).values(job=job, epoch=1, who=who, document=None, notes="{}")
+                sa.insert(flows).values(
+                    job=job, epoch=1, who=who, unfinished=True, document=None, notes="{}"
+                )
             )
             return cls(memory, job, 1, None, "{}")
         return cls(memory, job, row.epoch, row.document, row.notes)
@@ -99,6 +104,14 @@ class FlowRecord:
             done = len(connection.execute(lock).all())
         if not done:
             raise Stop(Why.FENCED, self.job)
+
+    def finish(self) -> None:
+        """Nothing is to be done any more."""
+        mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
+        with told(), self.memory.begin() as connection:
+            done = connection.execute(sa.update(flows).where(mine).values(unfinished=False))
+            if not done.rowcount:
+                raise Stop(Why.FENCED, self.job)
 
     # -- what TaskFlow saves ------------------------------------------------------------------
 
@@ -129,6 +142,11 @@ class FlowRecord:
             done = connection.execute(sa.update(flows).where(mine).values(document=text))
             if not done.rowcount:
                 raise Stop(Why.FENCED, self.job)
+
+
+def unfinished(connection: Connection) -> frozenset[str]:
+    """The jobs whose flow has not come to its end, whatever the job's own state says."""
+    return frozenset(connection.execute(sa.select(flows.c.job).where(flows.c.unfinished)).scalars())
 
 
 @contextmanager

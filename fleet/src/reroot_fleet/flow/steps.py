@@ -10,11 +10,12 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reroot_fleet.flow import night_rules
 from reroot_fleet.flow.outcome import Again, End, Hold, NotYet, Watch
+from reroot_fleet.flow.records import told
 from reroot_fleet.machine.faults import MachineFault
 from reroot_fleet.machine.seam import STALE_TICKET, Order, Ticket
 from reroot_fleet.memory import surveys
+from reroot_fleet.policy.before_go import Rehearsed, may_go
 from reroot_fleet.policy.verdict import Action, Intent, Judgement, judge
 from reroot_fleet.values.atoms import Atom
 from reroot_fleet.values.event import What
@@ -94,10 +95,8 @@ def rehearse(desk: Desk) -> None:
     policy, consent = desk.night.policy, desk.job.consent or ""
     if policy.rehearsal is not Rehearsal.REQUIRED:
         return
-    since = desk.now - policy.rehearsal_max_age
-    with desk.seams.memory.read() as c:
-        if surveys.rehearsal(c, desk.job.host, desk.wishes.image, consent, since=since):
-            return
+    if _rehearsed(desk) is not None:
+        return
     look = desk.machine.look(desk.wishes.image)
     run = desk.notes.get("rehearsal")
     if run is None:
@@ -119,9 +118,22 @@ def rehearse(desk: Desk) -> None:
     rehearsed = surveys.Rehearsed(
         desk.now, desk.job.host, desk.wishes.image, consent, run, passed=True
     )
-    with desk.seams.memory.begin() as c:
+    with told(), desk.seams.memory.begin() as c:
         desk.record.fence(c)
         surveys.record_rehearsal(c, rehearsed)
+
+
+def _rehearsed(desk: Desk) -> Rehearsed | None:
+    """The newest rehearsal of this image and plan that passed lately."""
+    policy = desk.night.policy
+    if policy.rehearsal is not Rehearsal.REQUIRED:
+        return None
+    job, since = desk.job, desk.now - policy.rehearsal_max_age
+    with told(), desk.seams.memory.read() as c:
+        found = surveys.rehearsal(c, job.host, desk.wishes.image, job.consent or "", since=since)
+    if found is None:
+        return None
+    return Rehearsed(found.at, found.image, found.consent, found.passed)
 
 
 def drain(desk: Desk) -> None:
@@ -170,6 +182,7 @@ def _say_go(desk: Desk, look: Look) -> None:
     after = desk.notes.get("after", newest)
     ticket = _ticket(look)
     deadline = desk.now + timedelta(seconds=plan.deadlines_s)
+    rehearsed = _rehearsed(desk)
     # The latest ticket that anybody may still hold: whoever takes the job back waits for its end.
     held = {"after": after, "boot": ticket.boot, "best_before": ticket.best_before_s}
     intent = {
@@ -179,7 +192,7 @@ def _say_go(desk: Desk, look: Look) -> None:
         "deadline": deadline.isoformat(),
     }
     desk.intend(
-        lambda night: night_rules.forbids_go(night, desk.job, plan, desk.now),
+        lambda night: may_go(desk.now, night, desk.job, plan.machine_class.key, rehearsed),
         {**desk.notes, **held},
         intent,
     )

@@ -239,3 +239,9 @@ def _job(row: Row[Any]) -> Job:
         step=None if row.step is None else Atom(row.step),
         override=None if row.override is None else codec.read(Override, row.override),
     )
+
+
+def states_of(connection: Connection, ids: Iterable[str]) -> dict[str, JobState]:
+    """The states of some jobs, and nothing else of them."""
+    statement = sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(ids)))
+    return {job: JobState(state) for job, state in connection.execute(statement).tuples()}

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from reroot_fleet.memory import events
+from reroot_fleet.memory import events, turns
 from reroot_fleet.memory.schema import alerts, deliveries, outbox
 from reroot_fleet.values.event import Event, What
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -120,6 +120,40 @@ def _changes(before: str | None, action: Action) -> bool:
     return is_open
 
 
+def agree(
+    connection: Connection,
+    scope: str,
+    wanted: Iterable[Message],
+    *,
+    now: datetime,
+    who: str,
+) -> tuple[int, int]:
+    """Make the open alerts whose keys begin with the scope those that are wanted, and no others.
+
+    Gives how many were triggered and how many resolved.
+    """
+    messages = {message.key: message for message in wanted}
+    raised = sum(put(connection, message, who=who) for message in messages.values())
+    resolved = 0
+    for alert in open_alerts(connection):
+        if alert.key.startswith(scope) and alert.key not in messages:
+            over = Message(now, alert.key, Action.RESOLVE, f"over: {alert.summary}", "info")
+            resolved += put(connection, over, who=who)
+    return raised, resolved
+
+
+def claim(
+    connection: Connection, channel: str, *, now: datetime, lease: timedelta, limit: int = 20
+) -> list[Message]:
+    """Take what is due for as long as a lease, so that two senders do not send it both."""
+    if not turns.take(connection, f"alerts/{channel}"):
+        return []
+    messages = due(connection, channel, now=now, limit=limit)
+    for message in messages:
+        _note(connection, message, channel, tries=0, sent=None, not_before=now + lease, error=None)
+    return messages
+
+
 def due(connection: Connection, channel: str, *, now: datetime, limit: int = 20) -> list[Message]:
     """What a channel has to send now, oldest first, one message a key at a time."""
     mine = sa.and_(deliveries.c.message == outbox.c.id, deliveries.c.channel == channel)
@@ -144,21 +178,26 @@ def due(connection: Connection, channel: str, *, now: datetime, limit: int = 20)
 
 def delivered(connection: Connection, message: Message, channel: str, *, now: datetime) -> None:
     """Write down that a channel has sent a message."""
-    _note(connection, message, channel, sent=now, not_before=None, error=None)
+    _note(connection, message, channel, tries=1, sent=now, not_before=None, error=None)
 
 
 def failed(
     connection: Connection, message: Message, channel: str, *, again_at: datetime, error: str
 ) -> None:
     """Write down that a channel could not send a message, and when it tries again."""
-    _note(connection, message, channel, sent=None, not_before=again_at, error=error)
+    _note(connection, message, channel, tries=1, sent=None, not_before=again_at, error=error)
 
 
 def _note(
-    connection: Connection, message: Message, channel: str, **values: datetime | str | None
+    connection: Connection,
+    message: Message,
+    channel: str,
+    *,
+    tries: int,
+    **values: datetime | str | None,
 ) -> None:
     mine = sa.and_(deliveries.c.message == message.number, deliveries.c.channel == channel)
-    attempts = message.attempts + 1
+    attempts = message.attempts + tries
     update = sa.update(deliveries).where(mine).values(attempts=attempts, **values)
     if connection.execute(update).rowcount == 0:
         connection.execute(

@@ -17,6 +17,8 @@ from reroot_fleet.values.machine_status import Mode
 
 TIMEOUT_S = 20.0
 """How long a question to somebody silent takes."""
+GREETING_S = 5.0
+"""How long a banner is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class World:
         if not model.reachable(now):
             # Some networks say so at once, others let it time out, and some connections stay half open.
             kind = (Fault.REFUSED, Fault.SILENT, Fault.SILENT)[model.fate.seed % 3]
-            return Reply(p.look if kind is Fault.REFUSED else TIMEOUT_S, fault=kind)
+            long = GREETING_S if op == "greet" else TIMEOUT_S
+            return Reply(p.look if kind is Fault.REFUSED else long, fault=kind)
         if model.flakes():
             kind = (Fault.REFUSED, Fault.SILENT, Fault.BROKEN)[model.asked % 3]
             if kind is Fault.BROKEN and op in {"go", "rehearse"}:
