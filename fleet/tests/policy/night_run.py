@@ -10,6 +10,7 @@ from reroot_fleet.policy.decision import Decision, StopKind
 from reroot_fleet.policy.history import History
 from reroot_fleet.policy.planner import decide
 from reroot_fleet.policy.site import Site
+from reroot_fleet.values.atoms import Atom
 from reroot_fleet.values.job import Job, JobState
 from reroot_fleet.values.night import Night, NightState
 
@@ -65,6 +66,7 @@ class NightRun:
         self.lines.append(f"{self.now:%H:%M} {text}")
 
     def _machines(self) -> None:
+        ended: dict[str, list[str]] = {}
         for job in self._active():
             fate = self.fates.get(job.host, Fate())
             assert job.posted_at is not None
@@ -73,15 +75,20 @@ class NightRun:
                 self._set(job, state=JobState.RUNNING)
             elif job.go_at is None and age >= timedelta(minutes=5):
                 deadline = self.now + timedelta(hours=1)
-                self._set(job, go_at=self.now, deadline=deadline)
+                self._set(job, go_at=self.now, deadline=deadline, step=Atom.ANSWER)
             elif fate.ends is not None and age >= timedelta(minutes=fate.minutes):
                 self._set(job, state=fate.ends, ended_at=self.now, cause=fate.cause or None)
-                self._say(f"{job.host} {fate.ends}{': ' if fate.cause else ''}{fate.cause}")
+                word = f"{fate.ends}{': ' if fate.cause else ''}{fate.cause}"
+                ended.setdefault(word, []).append(job.host)
+        for word, names in ended.items():
+            self._say(f"{word}: {_hosts(names)}" if word == "done" else f"{' '.join(names)} {word}")
 
     def _set(self, job: Job, **fields: object) -> None:
         self.jobs[job.id] = replace(job, **fields)  # type: ignore[arg-type]
 
     def _become(self, state: NightState, cause: str) -> None:
+        if self.night.state is NightState.PAUSED and state is NightState.OPEN:
+            self.night = replace(self.night, resumed_at=self.now)
         self.night = replace(self.night, state=state, cause=cause)
         self._say(f"night {state}: {cause}")
 

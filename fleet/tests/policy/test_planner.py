@@ -363,6 +363,15 @@ def test_refused_and_withdrawn_jobs_neither_count_nor_dilute() -> None:
     assert [s.kind for s in decision.stop] == [StopKind.PAUSE]
 
 
+def test_reverts_that_a_person_has_looked_at_pause_no_more() -> None:
+    machines = hosts(3)
+    jobs = [job("m0", S.REVERTED, ended_at=NOW - timedelta(hours=1)), job("m1"), job("m2")]
+    it = replace(night(gate=Gate(reverted=1)), resumed_at=NOW - timedelta(minutes=1))
+    assert started(decided(machines, jobs, it)) == ["m1", "m2"]
+    jobs[1] = job("m1", S.REVERTED, ended_at=NOW)
+    assert [s.kind for s in decided(machines, jobs, it).stop] == [StopKind.PAUSE]
+
+
 def running(deadline: Any, **fields: Any) -> Job:
     return job("m0", S.RUNNING, go_at=OPENS, deadline=deadline, **fields)
 

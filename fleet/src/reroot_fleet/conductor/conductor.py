@@ -235,9 +235,7 @@ class Conductor:
     def _later(self, seat: Seat) -> None:
         now = self._clock.monotonic()
         seat.busy = False
-        self._room.enter(
-            seat.posting.job, Wait(self._clock.now()), now + self._set.again_s, now
-        )
+        self._room.enter(seat.posting.job, Wait(self._clock.now()), now + self._set.again_s, now)
 
     def _wake(self) -> None:
         over, polls = self._room.due(self._clock.monotonic())

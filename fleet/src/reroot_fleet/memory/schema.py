@@ -101,6 +101,7 @@ nights = sa.Table(
     # Keys of classes, sorted.
     sa.Column("stopped_classes", Document, nullable=False),
     sa.Column("cause", sa.Text),
+    sa.Column("resumed_at", Utc),
     sa.Column("created", Utc, nullable=False),
     sa.Column("changed", Utc, nullable=False),
     sa.Index(None, "state", "opens"),

@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("selector", sa.Text(), nullable=False),
         sa.Column("stopped_classes", Document, nullable=False),
         sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("resumed_at", Utc(), nullable=True),
         sa.Column("created", Utc(), nullable=False),
         sa.Column("changed", Utc(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_nights")),
