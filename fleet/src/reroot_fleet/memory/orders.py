@@ -75,9 +75,7 @@ def halt(c: Connection, night: str, *, now: datetime, who: str, why: str) -> Sto
     return withdraw(c, reached, now=now, who=who, why=f"the night was halted: {why}")
 
 
-def withdraw(
-    c: Connection, some: Iterable[Job], *, now: datetime, who: str, why: str
-) -> Stopped:
+def withdraw(c: Connection, some: Iterable[Job], *, now: datetime, who: str, why: str) -> Stopped:
     """Take jobs back, those that have not begun `go`."""
     withdrawn: list[str] = []
     beyond: list[str] = []

@@ -40,5 +40,7 @@ def alert(
         if not outbox.put(c, message, who=fleet.who()):
             known = [o.key for o in outbox.open_alerts(c)]
             then = f"open are {', '.join(known)}" if known else "none is open"
-            raise Problem(f"have the alert {key} {done}", "it is not open, or is so already", then=then)
+            raise Problem(
+                f"have the alert {key} {done}", "it is not open, or is so already", then=then
+            )
     say.done(f"{done} {key}", as_json=as_json, key=key, action=action)

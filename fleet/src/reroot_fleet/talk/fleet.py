@@ -78,7 +78,11 @@ def night_or_only(c: Connection, named: str | None, states: tuple[NightState, ..
     live = nights.every(c, states)
     if len(live) == 1:
         return live[0]
-    why = f"{len(live)} nights are {' or '.join(states)}" if live else "none is " + " or ".join(states)
+    why = (
+        f"{len(live)} nights are {' or '.join(states)}"
+        if live
+        else "none is " + " or ".join(states)
+    )
     raise Problem(
         "find the night", why, then=f"name one: {', '.join(n.id for n in live)}" if live else ""
     )
