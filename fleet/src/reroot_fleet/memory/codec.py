@@ -54,7 +54,7 @@ def _dataclass(value: Any) -> dict[str, Any]:
     return {f.name: _write(getattr(value, f.name)) for f in dataclasses.fields(value)}
 
 
-def _write(value: Any) -> Any:  # noqa: PLR0911 - a line a type
+def _write(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return _dataclass(value)
     if isinstance(value, Enum):
