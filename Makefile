@@ -1,5 +1,6 @@
 # make demo     reinstall a virtual Debian 11 server as Debian 13, and report
 # make test     every check and every test; .ci/run calls it
+# make prove    the boot tests again, and those that take hours; by hand, before a release
 # make bench    the numbers of docs/testing.md, measured here
 #
 # Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base
@@ -27,10 +28,10 @@ export RUST_LIB_BACKTRACE := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup programs demo test bench clean
+.PHONY: help setup programs demo test prove bench clean
 
 help:
-	@sed -n '1,4p' Makefile | sed 's/^# *//'
+	@sed -n '1,5p' Makefile | sed 's/^# *//'
 
 setup:
 	$(call heading,packages)
@@ -61,6 +62,10 @@ test: setup
 	cargo test --workspace --exclude reroot-tests --locked
 	$(call heading,boot tests)
 	cargo test -p reroot-tests --locked
+
+prove: programs
+	$(call heading,proof)
+	REROOT_PROVE=1 cargo test -p reroot-tests --locked --test machines --no-fail-fast -- --include-ignored
 
 clean:
 	$(SUDO) rm -rf $(TARGET)/base $(TARGET)/images $(TARGET)/vm

@@ -212,6 +212,7 @@ def upgrade() -> None:
         sa.Column("job", sa.Text(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("unfinished", sa.Boolean(), nullable=False),
         sa.Column("document", sa.Text(), nullable=True),
         sa.Column("notes", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("job", name=op.f("pk_flow_records")),
