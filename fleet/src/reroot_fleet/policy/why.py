@@ -211,9 +211,8 @@ NEXT: dict[JobState, str] = {
     JobState.DONE: "nothing",
     JobState.REVERTED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
     JobState.REFUSED: "mend what the check found, or accept it; then `reroot-fleet requeue {host}`",
-    JobState.HELD: "look at its console: it holds with a shell and never says go again by itself; "
-    "then `reroot-fleet requeue {host}`, or restore it from its backup",
-    JobState.WITHDRAWN: "`reroot-fleet requeue {host} --reason …` for another night",
+    JobState.HELD: "look at its console: nothing says go to it again by itself. "
+    "Its run goes on at the next boot from its own disk, or is restored from a backup",
     JobState.RESTORED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
 }
 """What to do next about a machine in each state."""
