@@ -97,8 +97,4 @@ def _claimed(c: Connection, site: Site, job: Job) -> Job:
         job.id,
         detail={"conductor": site.who},
     )
-    return jobs.record(
-        c, event, expect=jobs.Expected(states=(JobState.POSTED, JobState.RUNNING))
-    )
-
-
+    return jobs.record(c, event, expect=jobs.Expected(states=(JobState.POSTED, JobState.RUNNING)))

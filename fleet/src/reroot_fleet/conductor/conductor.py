@@ -20,9 +20,8 @@ from reroot_fleet.board.seam import BoardFault, Posting
 from reroot_fleet.conductor import claiming, keeping, watching
 from reroot_fleet.conductor.heart import Heart
 from reroot_fleet.conductor.waiting import WaitingRoom
-from reroot_fleet.flow import records
 from reroot_fleet.flow.drive import Drive, Left, drive
-from reroot_fleet.flow.outcome import Wait
+from reroot_fleet.flow.outcome import Wait, Watch
 from reroot_fleet.flow.stop import Stop, Why
 from reroot_fleet.memory import conductors, jobs
 from reroot_fleet.memory.errors import MemoryFault
@@ -108,7 +107,6 @@ class Conductor:
 
     def run(self) -> None:
         """Works until `leave`."""
-        records.ensure(self._memory)
         self._heart.start()
         LOG.info("conductor %s begins, with %d slots", self._set.name, self._set.slots)
         while not self._leaving.wait(self._set.tick_s):
@@ -235,9 +233,7 @@ class Conductor:
     def _later(self, seat: Seat) -> None:
         now = self._clock.monotonic()
         seat.busy = False
-        self._room.enter(
-            seat.posting.job, Wait(self._clock.now()), now + self._set.again_s, now
-        )
+        self._room.enter(seat.posting.job, Wait(self._clock.now()), now + self._set.again_s, now)
 
     def _wake(self) -> None:
         over, polls = self._room.due(self._clock.monotonic())
@@ -260,7 +256,7 @@ class Conductor:
         wait, desk = self._room.wait_of(job), seat.desk
         if wait is None or desk is None or self._leaving.is_set():
             return
-        rehearsal = wait.watch is watching.Watch.REHEARSED
+        rehearsal = wait.watch is Watch.REHEARSED
         run = desk.notes.get("rehearsal") if rehearsal else desk.job.run
         try:
             over = watching.poll(desk.machine, desk.wishes.image, wait.watch, run)

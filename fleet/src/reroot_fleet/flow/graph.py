@@ -47,11 +47,18 @@ class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
 
     def execute(self) -> None:
         """Does the step; what it raises is sorted into waits, tries, ends and holds."""
+        failure = self._do()
+        if failure is not None:
+            # Outside of every handler: TaskFlow walks an exception's causes, and knows no `Stop`.
+            raise Failed(failure)
+
+    def _do(self) -> str | None:
+        """Why it failed, where it did."""
         desk, atom = self._desk, self._atom
         desk.may_go_on()
         if desk.ending is not None:
             # It was decided, and then the conductor ended: it is not done again.
-            raise Failed(desk.ending["cause"])
+            return str(desk.ending["cause"])
         begun = time.monotonic()
         try:
             desk.begin(atom)
@@ -64,35 +71,40 @@ class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
             raise Stop(Why.WAITING) from wait
         except End as end:
             desk.end(end)
-            raise Failed(end.cause) from end
+            return end.cause
         except Hold as hold:
             self._hold(hold.cause)
         except Exception as error:  # noqa: BLE001 - it is told, and tried again
-            self._failed(error)
+            return self._failed(error)
+        return None
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> str | None:
         desk, atom = self._desk, self._atom
         if not isinstance(error, Again | MachineFault | Problem):
             LOG.error("step %s of %s failed as it should not", atom, desk.job.id, exc_info=error)
         text = str(error) or type(error).__name__
+        if isinstance(error, MachineFault) and not error.passing and atom.before_go:
+            desk.end(End(JobState.REFUSED, text, (str(error.kind),)))
+            return text
         try:
-            if isinstance(error, MachineFault) and not error.passing and atom.before_go:
-                desk.end(End(JobState.REFUSED, text, (str(error.kind),)))
-                raise Failed(text) from error
             in_vain = desk.failed(atom, text)
         except End as end:
             desk.end(end)
-            raise Failed(end.cause) from end
+            return end.cause
         if in_vain is InVain.GO_ON:
-            return
+            return None
         if in_vain is InVain.REVERT:
             desk.end(End(JobState.REVERTED, f"{atom}: {text}"))
         elif in_vain is InVain.HOLD:
             self._hold(f"{atom}: {text}")
-        raise Failed(text) from error
+        return text
 
     def _hold(self, cause: str) -> None:
-        self._desk.hold(self._atom, cause)
+        try:
+            self._desk.hold(self._atom, cause)
+        except End as end:
+            # A person ended it at this very moment: it is undone instead, when it is taken up again.
+            LOG.info("%s: %s", self._desk.job.id, end)
         raise Stop(Why.WAITING)
 
     def revert(self, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 - TaskFlow's

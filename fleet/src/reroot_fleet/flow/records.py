@@ -18,6 +18,7 @@ from taskflow.persistence import base, models
 
 from reroot_fleet.flow.stop import Stop, Why
 from reroot_fleet.memory.errors import MemoryFault
+from reroot_fleet.memory.schema import flow_records as flows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,35 +27,9 @@ if TYPE_CHECKING:
 
     from reroot_fleet.memory.database import Memory
 
-metadata = sa.MetaData()
-
-flows = sa.Table(
-    "flow_records",
-    metadata,
-    sa.Column("job", sa.Text, primary_key=True),
-    # Raised by every claim; a write that names another one is refused.
-    sa.Column("epoch", sa.Integer, nullable=False),
-    sa.Column("who", sa.Text, nullable=False),
-    # Something is to be done for it yet, also where the job itself was ended by a halt: what it took
-    # out of a load balancer has to go back.
-    sa.Column("unfinished", sa.Boolean, nullable=False),
-    # TaskFlow's flow and atoms.
-    sa.Column("document", sa.Text),
-    # What the steps themselves have to remember: see `flow.desk`.
-    sa.Column("notes", sa.Text, nullable=False),
-)
-
 _FLOWS = uuid.UUID("0c4c4f57-6f1e-4b53-8f6e-7265726f6f74")
 _LONGEST = 600
 """Characters of an error that are kept."""
-
-
-def ensure(memory: Memory) -> None:
-    """Makes the table where it is missing."""
-    with memory.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_FLOWS.int % 2**62)))
-        metadata.create_all(connection)
 
 
 class FlowRecord:

@@ -328,7 +328,7 @@ def _accepted(desk: Desk, *, attached: bool) -> None:
     desk.tell(What.GO_ACCEPTED, {"run": desk.job.run, "attached": attached})
 
 
-def _not_begun(answer: Answer) -> Exception:  # noqa: PLR0911 - a line a status
+def _not_begun(answer: Answer) -> Exception:
     """What a command that did not begin a run means."""
     says = answer.last_line
     match answer.exit_status:

@@ -101,6 +101,7 @@ nights = sa.Table(
     # Keys of classes, sorted.
     sa.Column("stopped_classes", Document, nullable=False),
     sa.Column("cause", sa.Text),
+    sa.Column("resumed_at", Utc),
     sa.Column("created", Utc, nullable=False),
     sa.Column("changed", Utc, nullable=False),
     sa.Index(None, "state", "opens"),
@@ -230,6 +231,9 @@ flow_records = sa.Table(
     # Raised by every claim; a write that names another one is refused.
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
+    # Something is to be done for it yet, also where the job itself was ended by a halt: what it took
+    # out of a load balancer has to go back.
+    sa.Column("unfinished", sa.Boolean, nullable=False),
     # The engine's flow and atoms.
     sa.Column("document", sa.Text),
     # What the steps themselves have to remember.

@@ -38,6 +38,10 @@ class Pace:
     """The sum that its plan tells."""
 
 
+BRISK = Pace(look=0.2, check=1, copy=2, rehearse=10, old_os=6, ram=8, boot=6, confirm=4)
+"""Machines for tests: half a minute each."""
+
+
 @dataclass(slots=True)
 class Went:
     """A run that was begun."""
@@ -66,6 +70,8 @@ class Model:
     runs: list[Went] = field(default_factory=list)
     accepted: list[tuple[float, str]] = field(default_factory=list)
     """Every `go` that began a run: what must never be more than one a job."""
+    hooks: list[str] = field(default_factory=list)
+    """Hooks that were called for it."""
     asked: int = 0
     gos: int = 0
     """How often `go` was said at all."""
@@ -113,9 +119,7 @@ class Model:
         text = f"{self.name} {sorted((k, str(v)) for k, v in order_wishes.items())}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def begin(  # noqa: PLR0911 - a line a refusal
-        self, order: Order, mode: Mode, consent: str, now: float
-    ) -> Answer:
+    def begin(self, order: Order, mode: Mode, consent: str, now: float) -> Answer:
         """`go` or `rehearse`: the compare-and-set."""
         self.gos += mode is Mode.REINSTALL
         boot, uptime = self.boot(now)

@@ -5,16 +5,17 @@ Questions and answers are pickled through a Unix socket in a private directory: 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import pickle
 import struct
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reroot_fleet.simulation.world import World
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reroot_fleet.simulation.world import World
 
 _LENGTH = struct.Struct("!I")
 
@@ -55,19 +56,3 @@ def packed(value: object) -> bytes:
     """A value, with its length before it."""
     body = pickle.dumps(value)
     return _LENGTH.pack(len(body)) + body
-
-
-def main() -> None:
-    """Runs a pickled world: `python -m reroot_fleet.simulation.server WORLD SOCKET BEGUN SCALE`."""
-    parser = argparse.ArgumentParser(description="Serves a simulated world.")
-    parser.add_argument("world", type=Path)
-    parser.add_argument("socket", type=Path)
-    parser.add_argument("begun", type=float)
-    parser.add_argument("scale", type=float)
-    args = parser.parse_args()
-    world = pickle.loads(args.world.read_bytes())  # noqa: S301 - the test's own file
-    serve(world, args.socket, args.begun, args.scale)
-
-
-if __name__ == "__main__":
-    main()

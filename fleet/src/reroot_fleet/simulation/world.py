@@ -39,6 +39,7 @@ class Seen:
     gos: int
     asked: int
     runs: tuple[str, ...]
+    hooks: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -51,6 +52,9 @@ class World:
         """One question to one machine."""
         model = self.models[host]
         p = model.pace
+        if op == "hook":
+            model.hooks.append(args[0])
+            return Reply(0.0)
         if model.fate.wrong_key:
             return Reply(p.look, fault=Fault.HOST_KEY)
         if not model.reachable(now):
@@ -66,7 +70,7 @@ class World:
             return Reply(p.look if kind is Fault.REFUSED else TIMEOUT_S, fault=kind)
         return self._obey(model, op, args, now)
 
-    def _obey(self, model: Model, op: str, args: tuple[Any, ...], now: float) -> Reply:  # noqa: PLR0911
+    def _obey(self, model: Model, op: str, args: tuple[Any, ...], now: float) -> Reply:
         p, slow = model.pace, model.fate.pace
         match op:
             case "greet":
@@ -96,7 +100,14 @@ class World:
     def seen(self) -> tuple[Seen, ...]:
         """What happened to every machine."""
         return tuple(
-            Seen(m.name, tuple(m.accepted), m.gos, m.asked, tuple(r.id for r in m.runs))
+            Seen(
+                m.name,
+                tuple(m.accepted),
+                m.gos,
+                m.asked,
+                tuple(r.id for r in m.runs),
+                tuple(m.hooks),
+            )
             for m in self.models.values()
         )
 
