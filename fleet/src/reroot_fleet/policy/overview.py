@@ -234,7 +234,7 @@ def _line(job: Job, host: Host | None, now: datetime) -> MachineLine:
 
 def _budget(night: Night, jobs: Iterable[Job], site: Site, now: datetime) -> Budget:
     begun = [job for job in jobs if job.posted_at is not None]
-    tally = budget.tally(begun, site, night.policy, now)
+    tally = budget.tally(begun, site, night, now)
     allowed = night.policy.budget
     held = tally.holds.total()
     tone = Tone.GOOD
