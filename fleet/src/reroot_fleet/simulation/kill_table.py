@@ -108,6 +108,7 @@ def trace(directory: Path, where: Where) -> list[str]:
     """The writes of an undisturbed life, in their order."""
     file = directory / "trace"
     with stage_at(directory, where) as stage:
+        stage.ttl_s = PATIENCE_S  # nothing is to disturb this one, however busy the machine is
         stage.world(hosts(1), pace=BRISK)
         stage.conductor("a", trace=file)
         stage.wait_until_over(PATIENCE_S)
