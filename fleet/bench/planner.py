@@ -53,7 +53,13 @@ def scenes(n: int) -> dict[str, tuple[Site, Night, list[Job], History]]:
     seats = site(inventory, limits)
     night = Night("2026-01-10", Window(NOW, NOW + timedelta(hours=8)), policy, NightState.OPEN)
     queued = [
-        Job(job_id(night.id, h.name, 1), night.id, h.name, IMAGE, h.machine_class.key)
+        Job(
+            job_id(night.id, h.name, 1),
+            night.id,
+            h.name,
+            IMAGE,
+            machine_class=h.machine_class.key,
+        )
         for h in inventory
     ]
     proven = History(

@@ -33,7 +33,7 @@ def hosts(connection: Connection, *names: str) -> None:
 def queued(
     connection: Connection, host: str, attempt: int = 1, override: Override | None = None
 ) -> Job:
-    job = Job(job_id(NIGHT, host, attempt), NIGHT, host, IMAGE, attempt, override=override)
+    job = Job(job_id(NIGHT, host, attempt), NIGHT, host, IMAGE, attempt=attempt, override=override)
     return jobs.queue(connection, job, now=NOW, who="alice")
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reroot_fleet.policy.verdict import STATES, Action, Intent, judge
-from reroot_fleet.values.machine_status import MachineStatus, Run, RunState
+from reroot_fleet.policy.verdict import DONE, STATES, Action, Intent, judge
+from reroot_fleet.values.machine_status import Confirmation, MachineStatus, Run, RunState
 
 NOW = datetime(2026, 1, 10, 23, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
@@ -56,7 +56,35 @@ def test_the_table(
 
 
 def test_every_state_has_a_rule() -> None:
-    assert set(STATES) == set(RunState)
+    assert set(STATES) | {RunState.DONE} == set(RunState)
+    assert set(DONE) == set(Confirmation)
+
+
+@pytest.mark.parametrize(
+    ("confirmation", "now", "action"),
+    [
+        (Confirmation.NONE, NOW, Action.CONFIRM),
+        (Confirmation.PENDING, NOW, Action.WAIT),
+        (Confirmation.PENDING, LATER, Action.PAGE),
+        (Confirmation.PASSED, LATER, Action.CONFIRM),
+        (Confirmation.FELL_SHORT, NOW, Action.PAGE),
+        (Confirmation.FAILED, NOW, Action.PAGE),
+    ],
+)
+def test_done_is_as_the_first_boot_says(
+    confirmation: Confirmation, now: datetime, action: Action
+) -> None:
+    run = Run("r2", RunState.DONE, confirmation=confirmation, fell_short=("no gateway",))
+    judgement = judge(INTENT, MachineStatus((BEFORE, run)), now)
+    assert judgement.action is action
+    assert "no gateway" in judgement.why
+
+
+@pytest.mark.parametrize(("lock", "action"), [("r2", Action.ATTACH), ("rx", Action.FENCED)])
+def test_a_run_that_holds_the_lock_is_there_before_it_is_among_the_runs(
+    lock: str, action: Action
+) -> None:
+    assert judge(INTENT, MachineStatus((BEFORE,), in_progress=lock), NOW).action is action
 
 
 @pytest.mark.parametrize("state", list(RunState))

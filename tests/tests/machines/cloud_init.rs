@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use reroot_tests::confirmed;
-use reroot_tests::images::trixie_with;
+use reroot_tests::images::small_trixie_with;
 use reroot_tests::old_server::old_server;
 use reroot_tests::reinstall::reinstall;
 use reroot_tests::snapshot::running_old_server;
@@ -95,7 +95,7 @@ fn assert_left_alone(machine: &Machine, identity: &str) -> Result<()> {
 
 #[test]
 fn cloud_init_takes_nothing_over_with_a_config_drive_and_without() -> Result<()> {
-    let image = trixie_with("cloud", &["cloud-init"])?;
+    let image = small_trixie_with("cloud", &["cloud-init"])?;
     let machine = running_old_server("cloud-init", USUAL_MEMORY_MIB)?;
     machine.script(PLANT)?;
     let drive = machine.file("config-drive");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{ensure, Result};
 use reroot_tests::crafted::with_manifest;
 use reroot_tests::evidence;
-use reroot_tests::images::image;
+use reroot_tests::images::small_trixie;
 use reroot_tests::reinstall::{
     start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
 };
@@ -28,7 +28,7 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
     let mut machine = running_old_server("hold", USUAL_MEMORY_MIB)?;
     let crafted = machine.file("crafted.reroot");
     // One entry is promised that is not there.
-    with_manifest(&image("trixie")?, &crafted, |manifest| {
+    with_manifest(&small_trixie()?, &crafted, |manifest| {
         if let Some(frame) = manifest.payload.frames.first_mut() {
             frame.entries += 1;
             manifest.payload.entries += 1;
@@ -63,7 +63,7 @@ fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
     machine.expect("truncate -s 8M /root/held && losetup -f /root/held")?;
     let before = evidence::gather(&machine, &KEPT)?;
     let listing = machine.expect(evidence::EVERYTHING)?;
-    machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
+    machine.copy_to(&small_trixie()?, IMAGE_ON_MACHINE)?;
     let started = start_copied(&machine, "--payload disk")?;
     let limit = machine.patience(LIMIT);
     let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use formats::confirm::Verdict;
 use reroot_tests::evidence;
-use reroot_tests::images::{image, trixie_with};
+use reroot_tests::images::{small_trixie, small_trixie_with};
 use reroot_tests::outside;
 use reroot_tests::reinstall::{reinstall, start, wait, Outcome, Started, LIMIT};
 use reroot_tests::shop_data::KEPT;
@@ -212,7 +212,7 @@ fn assert_bond(machine: &Machine) -> Result<String> {
 
 #[test]
 fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
-    let image = trixie_with("identity", &["tzdata", "locales"])?;
+    let image = small_trixie_with("identity", &["tzdata", "locales"])?;
     let mut machine = running_static_server("identity", USUAL_MEMORY_MIB)?;
     let owned = machine.expect("stat -c %U /var/lib/mysql")?;
     ensure!(owned.trim() == "mysql", "{owned}");
@@ -356,7 +356,7 @@ fn assert_mounts(machine: &Machine) -> Result<()> {
 /// old one is to come back, and nothing of it may have changed.
 #[test]
 fn a_machine_whose_router_does_not_answer_on_the_way_stays_what_it_was() -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let mut machine = running_static_server("no-router", USUAL_MEMORY_MIB)?;
     let before = evidence::gather(&machine, &TREES)?;
     let keys = seen_from_outside(&machine)?;
@@ -387,7 +387,7 @@ fn a_machine_whose_router_does_not_answer_on_the_way_stays_what_it_was() -> Resu
 /// amiss, leave the means to try again, and be content once it is mended.
 #[test]
 fn a_first_boot_that_falls_short_says_where_and_can_be_repeated() -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let mut machine = running_static_server("falls-short", USUAL_MEMORY_MIB)?;
     let started = start(&machine, &image, "")?;
     let outcome = wait_without(&mut machine, started, NO_WAY_BACK, VLAN_ROUTER, INSIDE)?;

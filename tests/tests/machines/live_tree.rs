@@ -10,7 +10,7 @@ use anyhow::{ensure, Result};
 use reroot_tests::confirmed;
 use reroot_tests::disk::Disk;
 use reroot_tests::evidence;
-use reroot_tests::images::image;
+use reroot_tests::images::small_trixie;
 use reroot_tests::reinstall::{start_command, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT};
 use reroot_tests::snapshot::running_old_server;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
@@ -69,7 +69,7 @@ fn be_busy(machine: &Machine) -> Result<()> {
 #[test]
 fn a_machine_in_use_with_mounts_below_its_kept_paths_is_reinstalled_and_mounts_them_again(
 ) -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let mut machine = running_old_server("live-tree", USUAL_MEMORY_MIB)?;
     let data = Disk::empty(&machine.file("archive.qcow2"), 64 << 20)?;
     machine.plug_in(&data, "archive")?;

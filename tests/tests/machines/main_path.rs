@@ -166,7 +166,9 @@ fn debian_11_becomes_13_with_its_data_untouched_and_nothing_else_left() -> Resul
     kept_attributes(&disk)
 }
 
+/// The other folder that is shipped, whole.
 #[test]
+#[ignore = "one more reinstallation: make prove"]
 fn debian_11_becomes_12_with_the_payload_on_disk() -> Result<()> {
     let image = image("bookworm")?;
     let mut machine = running_old_server("to-12", USUAL_MEMORY_MIB)?;

@@ -10,7 +10,7 @@ use formats::trailer::PartKind;
 use reroot_tests::confirmed;
 use reroot_tests::crafted::trailer_of;
 use reroot_tests::evidence::{self, Evidence};
-use reroot_tests::images::image;
+use reroot_tests::images::small_trixie;
 use reroot_tests::old_server::old_server;
 use reroot_tests::power::{recorded_old_server, Recording, Write};
 use reroot_tests::reinstall::{self, reinstall, start, LIMIT};
@@ -150,7 +150,7 @@ fn half(at: usize) -> bool {
 
 #[test]
 fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let (mut machine, mut recording) = recorded_old_server("boot-entry", USUAL_MEMORY_MIB)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let listing = machine.expect(evidence::EVERYTHING)?;
@@ -262,7 +262,7 @@ fn sector_of(text: &str, log: &str) -> Result<u64> {
 /// Whichever entry a run began with: its power is cut while the old OS is being removed.
 #[test]
 fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let mut machine = running_old_server("kexec-cut", USUAL_MEMORY_MIB)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let _started = start(&machine, &image, "--kexec-call load --payload disk")?;

@@ -10,7 +10,7 @@ use anyhow::{ensure, Context, Result};
 use formats::trailer::{PartKind, TRAILER_SIZE};
 use reroot_tests::crafted::trailer_of;
 use reroot_tests::disk::Disk;
-use reroot_tests::images::image;
+use reroot_tests::images::small_trixie;
 use reroot_tests::old_server::old_server;
 use reroot_tests::reinstall::{IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::snapshot::running_old_server;
@@ -64,7 +64,7 @@ fn refused(machine: &Machine, case: &str, arguments: &str, statuses: &[i32]) -> 
 
 #[test]
 fn an_unfit_machine_or_image_is_refused_and_nothing_changes() -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let mut machine = running_old_server("refused", USUAL_MEMORY_MIB)?;
     machine.copy_to(&image, IMAGE_ON_MACHINE)?;
     let check = machine.ssh(&format!("{IMAGE_ON_MACHINE} check {KEEP}"))?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use reroot_tests::images::image;
+use reroot_tests::images::small_trixie;
 use reroot_tests::reinstall::{
     boot_id, start_command, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT,
 };
@@ -149,7 +149,7 @@ fn killed(machine: &mut Machine) -> Result<()> {
 #[test]
 fn a_rehearsal_comes_back_and_leaves_nothing_but_its_report() -> Result<()> {
     let mut machine = running_old_server("rehearse", USUAL_MEMORY_MIB)?;
-    machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
+    machine.copy_to(&small_trixie()?, IMAGE_ON_MACHINE)?;
     let none = machine.expect(&format!("{IMAGE_ON_MACHINE} status"))?;
     ensure!(none.starts_with("No run"), "{none}");
     broken_off(&mut machine)?;

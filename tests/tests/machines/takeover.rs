@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{ensure, Context, Result};
 use reroot_tests::confirmed;
 use reroot_tests::evidence;
-use reroot_tests::images::image;
+use reroot_tests::images::small_trixie;
 use reroot_tests::reinstall::{
     start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
 };
@@ -79,7 +79,7 @@ fn assert_new_os(machine: &Machine) -> Result<()> {
 
 #[test]
 fn systemd_is_taken_over_and_debian_11_becomes_13() -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let mut machine = running_old_server("takeover", USUAL_MEMORY_MIB)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let identity = machine.expect(IDENTITY)?;
@@ -94,7 +94,7 @@ fn systemd_is_taken_over_and_debian_11_becomes_13() -> Result<()> {
 /// any system call that came after Linux 3.2.
 #[test]
 fn sysvinit_on_a_linux_3_2_is_taken_over() -> Result<()> {
-    let image = image("trixie")?;
+    let image = small_trixie()?;
     let floor = Path::new(env!("CARGO_BIN_EXE_floor"));
     let mut machine = running_sysvinit_server("sysvinit", USUAL_MEMORY_MIB, floor)?;
     assert_eq!(machine.expect("cat /proc/1/comm")?.trim(), "sysvinit");
@@ -139,7 +139,7 @@ const TRACE: &str = "perl -e 'syscall(101, 0x4206, 1, 0, 0) == 0 or die $!; prin
 fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unharmed() -> Result<()>
 {
     let mut machine = running_old_server("forbidden", USUAL_MEMORY_MIB)?;
-    machine.copy_to(&image("trixie")?, IMAGE_ON_MACHINE)?;
+    machine.copy_to(&small_trixie()?, IMAGE_ON_MACHINE)?;
     assert_eq!(refusals(&machine)?, [""; 0]);
     machine.expect(TRACE)?;
     assert_eq!(refusals(&machine)?, ["takeover"]);

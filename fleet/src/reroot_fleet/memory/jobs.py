@@ -124,6 +124,7 @@ def queue(connection: Connection, job: Job, *, now: datetime, who: str, why: str
     """Queue a machine: its event, and the job that it makes."""
     detail = {
         "image": job.image,
+        "class": job.machine_class,
         "attempt": job.attempt,
         "flow": job.flow,
         "override": override_detail(job.override),
@@ -206,6 +207,7 @@ _PLAIN = (
     "night",
     "host",
     "image",
+    "machine_class",
     "attempt",
     "wave",
     "flow",

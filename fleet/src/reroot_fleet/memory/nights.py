@@ -82,6 +82,8 @@ def move(
         sa.update(nights).where(nights.c.id == night).values(state=to, cause=cause, changed=now)
     )
     resumed = before.state is NightState.PAUSED and to is NightState.OPEN
+    if resumed:
+        connection.execute(sa.update(nights).where(nights.c.id == night).values(resumed_at=now))
     what = What.NIGHT_RESUMED if resumed else _TELLS[to]
     events.append(
         connection,
@@ -141,4 +143,5 @@ def _night(row: Row[Any]) -> Night:
         selector=row.selector,
         stopped_classes=frozenset(row.stopped_classes),
         cause=row.cause,
+        resumed_at=row.resumed_at,
     )

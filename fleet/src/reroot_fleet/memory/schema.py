@@ -101,6 +101,7 @@ nights = sa.Table(
     # Keys of classes, sorted.
     sa.Column("stopped_classes", Document, nullable=False),
     sa.Column("cause", sa.Text),
+    sa.Column("resumed_at", Utc),
     sa.Column("created", Utc, nullable=False),
     sa.Column("changed", Utc, nullable=False),
     sa.Index(None, "state", "opens"),
@@ -116,6 +117,7 @@ jobs = sa.Table(
     sa.Column("night", sa.Text, sa.ForeignKey("nights.id"), nullable=False),
     sa.Column("host", sa.Text, sa.ForeignKey("machines.name"), nullable=False),
     sa.Column("image", sa.Text, nullable=False),
+    sa.Column("machine_class", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("wave", sa.Integer),
     # An `Override`, written by `codec`.

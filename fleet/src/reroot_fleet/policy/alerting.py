@@ -21,7 +21,7 @@ def alerts(
     """The alerts of a night that are open now."""
     halt = _cause(night, NightState.HALTED, stops, StopKind.HALT)
     if halt is not None:
-        hosts = sorted(set(tally.held_hosts))
+        hosts = sorted({h for h in tally.held_hosts if h not in halt})
         held = f"; machines that need a person: {', '.join(hosts)}" if hosts else ""
         text = f"Night {night.id} is halted: {halt}{held}"
         return (Alert(f"night/{night.id}", Severity.CRITICAL, text, night.id),)

@@ -55,9 +55,9 @@ def never_begun(job: Job, policy: Policy, now: datetime) -> bool:
     )
 
 
-def tally(begun: Iterable[Job], site: Site, policy: Policy, now: datetime) -> Tally:
+def tally(begun: Iterable[Job], site: Site, night: Night, now: datetime) -> Tally:
     """Counts what went wrong among the night's jobs that were let go."""
-    t = Tally()
+    t, looked_at = Tally(), night.resumed_at
     for job in begun:
         if job.state in {JobState.REFUSED, JobState.WITHDRAWN}:
             continue
@@ -68,8 +68,10 @@ def tally(begun: Iterable[Job], site: Site, policy: Policy, now: datetime) -> Ta
             if job.state.active:
                 t.late.append(job)
         elif job.state is JobState.REVERTED:
-            t.reverted += 1
-        elif never_begun(job, policy, now):
+            # A person who resumes a night has looked at what had reverted until then.
+            if looked_at is None or job.ended_at is None or job.ended_at > looked_at:
+                t.reverted += 1
+        elif never_begun(job, night.policy, now):
             t.reverted += 1
             t.never_begun.append(job)
     return t

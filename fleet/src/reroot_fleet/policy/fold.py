@@ -44,6 +44,7 @@ class NightSeen:
     state: NightState = NightState.PLANNED
     cause: str | None = None
     stopped_classes: set[str] = field(default_factory=set)
+    resumed_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -164,6 +165,8 @@ def _apply_night(folded: Folded, event: Event) -> None:
             folded.odd.append(event)
             return
         night.state = NIGHT_LEADS_TO[event.what]
+        if event.what is What.NIGHT_RESUMED:
+            night.resumed_at = event.at
         night.cause = event.detail.get("cause") or event.why or None
     elif event.what is What.CLASS_STOPPED:
         night.stopped_classes.add(str(event.detail.get("class", "")))

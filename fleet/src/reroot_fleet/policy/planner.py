@@ -36,7 +36,7 @@ def decide(
     queued_state = JobState.QUEUED
     queued = [j for j in jobs if j.state is queued_state]
     begun = [j for j in jobs if j.state is not queued_state]
-    tally = budget.tally(begun, site, night.policy, now)
+    tally = budget.tally(begun, site, night, now)
     stops = budget.stops(night, tally)
     withdraw = _withdrawals(night, begun, site, stops, tally)
     places = taken(begun, site, history, night.policy.limits, now)

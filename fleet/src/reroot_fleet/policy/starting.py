@@ -7,6 +7,7 @@ passed over at a look: by its class, its wave, or a limit that is reached.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -65,6 +66,8 @@ class Wave:
     number: int
     room: int
     why_full: str
+    ended: bool = False
+    """It has members, and all of them have ended."""
 
 
 @dataclass(slots=True)
@@ -102,8 +105,8 @@ class Starting:
         buckets = self._sort([j for j in queued if j.host not in alone] if alone else queued)
         for bucket in buckets.of_classes:
             self._canaries(bucket)
-        for image, bucket in buckets.of_images.items():
-            self._ramp(bucket.jobs, self._wave(image))
+        for bucket in buckets.of_images.values():
+            self._ramp(bucket.jobs)
         for bucket in self._sort([j for j in queued if j.host in alone]).all() if alone else ():
             self._alone(bucket)
 
@@ -176,68 +179,96 @@ class Starting:
             if wanted <= 0:
                 self.withheld[bucket.why or ON_ITS_WAY] += [j.id for j in bucket.jobs[n:]]
                 return
-            wanted -= self._try(job, 0)
+            wanted -= self._try_or_tell(job, 0)
 
     # -- the ramp
 
-    def _ramp(self, jobs: list[Job], wave: Wave) -> None:
+    def _ramp(self, jobs: list[Job]) -> None:
+        """Fills the wave that takes machines, or the next one where nobody fits into this one."""
+        withheld: dict[str, list[str]] = {}
+        for wave in self._waves(jobs[0].image):
+            if wave.number == 0 and withheld:
+                break  # no further wave tonight: why this one took none says more
+            posted = len(self.post)
+            withheld = self._fill(jobs, wave)
+            if len(self.post) > posted or not wave.ended:
+                break
+        for why, ids in withheld.items():
+            self.withheld[why] += ids
+
+    def _fill(self, jobs: list[Job], wave: Wave) -> dict[str, list[str]]:
+        """Starts what fits into a wave; who does not, by the reason."""
         image = jobs[0].image
-        room, withheld = wave.room, self.withheld
-        shut = wave.why_full if room <= 0 else self._why_none(image)
+        room, withheld = wave.room, defaultdict[str, list[str]](list)
         full, seats = self.taken.full, self.site.seats
+        shut = wave.why_full if room <= 0 else self._why_none(image)
         for n, job in enumerate(jobs):
             if shut:
                 withheld[shut] += [j.id for j in jobs[n:]]
-                return
+                break
             # At a look, since a long queue may wait for one customer.
             for key in seats.get(job.host, UNKNOWN).keys:
                 if key in full:
                     withheld[full[key]].append(job.id)
                     break
             else:
-                room, shut = self._next(job, wave, room)
-
-    def _next(self, job: Job, wave: Wave, room: int) -> tuple[int, str]:
-        """Tries a job; the wave's room then, and why it takes no more."""
-        room -= self._try(job, wave.number)
-        return room, wave.why_full if room <= 0 else self._why_none(job.image)
+                why = self._try(job, wave.number)
+                if why is not None:
+                    withheld[why].append(job.id)
+                    continue
+                room -= 1
+                shut = wave.why_full if room <= 0 else self._why_none(image)
+        return withheld
 
     def _why_none(self, image: str) -> str:
         """Why no more of an image starts, where that is so for all of it."""
         taken = self.taken
         return taken.why_no_room if taken.room <= 0 else taken.full.get(image_key(image), "")
 
-    def _wave(self, image: str) -> Wave:
-        """The wave of an image that takes machines now, its room, and why it takes no more."""
+    def _waves(self, image: str) -> Iterator[Wave]:
+        """The wave of an image that takes machines now; asked on, the one behind it.
+
+        A wave that has ended and that nobody fits into any more does not keep the next one waiting.
+        """
         stage, policy = self.history.stage.get(image, 0), self.night.policy
-        for n in range(policy.waves.a_night):
-            number, size = n + 1, size_of(policy, stage + n)
+        for number in range(1, policy.waves.a_night + 1):
+            size = size_of(policy, stage)
             jobs = [j for j in self.begun if j.image == image and j.wave == number]
             state = wave_state(jobs, size, policy.gate, self.now)
             if state.room:
-                return Wave(number, size - state.members, f"the wave of {size} is full")
+                ended = wave_state(jobs, state.members, policy.gate, self.now)
+                may_end = state.members > 0 and ended.passage is not Passage.RUNNING
+                yield Wave(number, size - state.members, f"the wave of {size} is full", may_end)
+                state = ended
+            else:
+                stage += 1
             if state.passage is not Passage.OPEN:
-                return Wave(number, 0, self._why_shut(state, f"the wave of {size}"))
+                yield Wave(number, 0, self._why_shut(state, f"the wave of {size}"))
+                return
             self.gates.append(Gate(image, number))
-        return Wave(0, 0, "tonight's waves are over")
+        yield Wave(0, 0, "tonight's waves are over")
 
     # -- one job
 
-    def _try(self, job: Job, wave: int) -> bool:
+    def _try(self, job: Job, wave: int) -> str | None:
+        """Starts a job; or why it does not."""
         seat = self.site.seats.get(job.host, UNKNOWN)
         seconds = self.assumed if job.deadlines_s is None else job.deadlines_s
         if seconds > self.seconds_left:
-            why: str | None = TOO_LONG
-        elif seat is UNKNOWN:
-            why = NOT_KNOWN
-        else:
-            why = self.taken.why_not(seat, job.image, wave)
+            return TOO_LONG
+        if seat is UNKNOWN:
+            return NOT_KNOWN
+        why = self.taken.why_not(seat, job.image, wave)
+        if why is None:
+            self.post.append(Posting(job.id, job.host, wave))
+            self.taken.start(seat, job.image, wave)
+        return why
+
+    def _try_or_tell(self, job: Job, wave: int) -> bool:
+        why = self._try(job, wave)
         if why is not None:
             self.withheld[why].append(job.id)
-            return False
-        self.post.append(Posting(job.id, job.host, wave))
-        self.taken.start(seat, job.image, wave)
-        return True
+        return why is None
 
     # -- the fleet's own machines
 
@@ -250,7 +281,7 @@ class Starting:
                 self.withheld[GOES_ALONE].append(job.id)
             else:
                 used = [w for w in self.taken.members if w >= ALONE_FROM]
-                self._try(job, max(used, default=ALONE_FROM - 1) + 1)
+                self._try_or_tell(job, max(used, default=ALONE_FROM - 1) + 1)
 
     def _note(self, at: datetime | None) -> None:
         """Remembers a moment at which more may start."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reroot_fleet.values.machine_status import MachineStatus, RunState
+from reroot_fleet.values.machine_status import Confirmation, MachineStatus, Run, RunState
 
 
 class Action(StrEnum):
@@ -50,9 +50,19 @@ class Judgement:
     why: str
 
 
+DONE: dict[Confirmation, Judgement] = {
+    # A machine that tells of no first boot is asked by the fleet's own checks.
+    Confirmation.NONE: Judgement(Action.CONFIRM, "the new OS is in place"),
+    Confirmation.PENDING: Judgement(
+        Action.WAIT, "the new OS is in place, and not compared with the plan yet"
+    ),
+    Confirmation.PASSED: Judgement(Action.CONFIRM, "the new OS is in place, and as planned"),
+    Confirmation.FELL_SHORT: Judgement(Action.PAGE, "the new OS falls short of the plan"),
+    Confirmation.FAILED: Judgement(Action.PAGE, "the new OS could not be compared with the plan"),
+}
+
 STATES: dict[RunState, Judgement] = {
     RunState.IN_PROGRESS: Judgement(Action.ATTACH, "the run goes on"),
-    RunState.DONE: Judgement(Action.CONFIRM, "the new OS is in place"),
     RunState.REVERTED: Judgement(Action.MAY_BE_QUEUED, "the run failed and was undone"),
     RunState.INTERRUPTED: Judgement(
         Action.MAY_BE_QUEUED, "the run ended without a word before the commit point"
@@ -77,11 +87,25 @@ def judge(intent: Intent | None, status: MachineStatus | None, now: datetime) ->
         return _until(intent, now, Judgement(Action.WAIT, "the machine is silent"))
     run = status.run(intent.run)
     if run is not None:
-        return _until(intent, now, STATES[run.state])
-    newest = status.newest.id if status.newest else None
+        return _until(intent, now, _of_run(run))
+    if status.in_progress is not None:
+        # It holds the lock and has written nothing yet.
+        if status.in_progress == intent.run:
+            return STATES[RunState.IN_PROGRESS]
+        return Judgement(Action.FENCED, f"the run {status.in_progress} is in progress")
+    newest = status.after
     if newest == intent.after:
         return Judgement(Action.GO, "the intended run was never begun")
     return Judgement(Action.FENCED, f"the newest run is {newest}, and was to be {intent.after}")
+
+
+def _of_run(run: Run) -> Judgement:
+    if run.state is not RunState.DONE:
+        return STATES[run.state]
+    judgement = DONE[run.confirmation]
+    if not run.fell_short:
+        return judgement
+    return Judgement(judgement.action, f"{judgement.why}: {'; '.join(run.fell_short)}")
 
 
 def _until(intent: Intent, now: datetime, judgement: Judgement) -> Judgement:

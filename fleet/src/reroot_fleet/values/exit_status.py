@@ -20,6 +20,8 @@ class ExitStatus(IntEnum):
     """`--after` is not the newest run on the machine."""
     OTHER_CONSENT = 6
     """The plan resolves to something else than was consented to."""
+    STILL_RUNS = 7
+    """`wait`: the time of `--timeout` is over and the run goes on."""
 
 
 SSH_FAILED = 255

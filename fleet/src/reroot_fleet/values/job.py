@@ -82,8 +82,6 @@ class Job:
     host: str
     image: str
     """Digest of the image."""
-    machine_class: str = ""
-    """The key of its machine's class when it was queued: a reinstalled machine is of another."""
     attempt: int = 1
     wave: int | None = None
     """0 for canaries, from 1 for the ramp; set when it is posted."""
@@ -111,6 +109,8 @@ class Job:
     """Why it failed or was refused, in one line."""
     conductor: str | None = None
     """Who claimed it."""
+    machine_class: str = ""
+    """The key of its machine's class when it was queued: a reinstalled machine is of another."""
 
     @property
     def begun_go(self) -> bool:

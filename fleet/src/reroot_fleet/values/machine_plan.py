@@ -19,8 +19,14 @@ class MachinePlan:
     """The digest of what is consented to; `go --consent` refuses another."""
     entry: str
     deadlines_s: int
-    """The sum of its steps' deadlines with all their attempts and pauses."""
+    """The sum of its steps' deadlines."""
     machine_class: MachineClass
+    serving_s: int | None = None
+    """Of them: until services stop."""
+    silent_s: int | None = None
+    """From then on until an OS answers."""
+    confirm_s: int | None = None
+    """From then on until the first boot is compared with the plan."""
     warnings: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
 
@@ -30,13 +36,17 @@ def parse_plan(text: str | bytes, *, host: str | None = None) -> MachinePlan:
     f = Fields(read(text, "reroot-plan", 1, host=host), "plan", host=host)
     steps = [Fields(s, "plan.steps[]", host=host) for s in f.list("steps")]
     old_os, entry = f.inner("old_os"), f.value.get("entry")
+    sums = f.inner("deadlines") if f.value.get("deadlines") is not None else None
     return MachinePlan(
         run=f.text("run"),
         hostname=f.text("hostname"),
         image=f.text("image"),
         consent=f.text_or_none("consent"),
-        entry=entry if isinstance(entry, str) else str(f.inner("entry").value.get("kind", "")),
-        deadlines_s=sum(map(_deadline, steps)),
+        entry=entry if isinstance(entry, str) else str(f.inner("entry").value.get("entry", "")),
+        deadlines_s=sums.number("all_s") if sums else sum(map(_deadline, steps)),
+        serving_s=sums.number("serving_s") if sums else None,
+        silent_s=sums.number("silent_s") if sums else None,
+        confirm_s=sums.number("confirm_s") if sums else None,
         machine_class=MachineClass(
             firmware=f.text("firmware"),
             storage=storage(f.text_or_none("root_device") or "", f.text_or_none("disk") or ""),

@@ -30,6 +30,18 @@ class Mode(StrEnum):
     REHEARSE = "rehearse"
 
 
+class Confirmation(StrEnum):
+    """What the first boot says."""
+
+    NONE = "none"
+    """There is nothing to say: the run is not done, or is a rehearsal."""
+    PENDING = "pending"
+    PASSED = "passed"
+    FELL_SHORT = "fell-short"
+    FAILED = "failed"
+    """The comparison could not be made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run on a machine."""
@@ -45,6 +57,14 @@ class Run:
     """`STEP: ERROR`."""
     intact: str = ""
     next: str = ""
+    confirmation: Confirmation = Confirmation.NONE
+    fell_short: tuple[str, ...] = ()
+    """In what the first boot falls short of the plan."""
+    stopping: bool = False
+    """Services are being stopped: the machine will be silent now."""
+    consent: str | None = None
+    begun_in: str | None = None
+    """The id of the boot in which it was begun."""
 
     @property
     def behind_commit_point(self) -> bool:
@@ -60,6 +80,18 @@ class MachineStatus:
     kexec_loaded: bool = False
     boot: str | None = None
     """The kernel's id of this boot, where the machine tells it."""
+    in_progress: str | None = None
+    """The run that holds the machine's lock; it may not be among `runs` yet."""
+    newest_id: str | None = None
+    """What `--after` has to name, where the machine says it."""
+    hostname: str | None = None
+    os: str | None = None
+    """The OS that answers, for people."""
+
+    @property
+    def after(self) -> str | None:
+        """What `--after` has to name; `None`: none."""
+        return self.newest_id or (self.newest.id if self.newest else None)
 
     @property
     def newest(self) -> Run | None:
@@ -74,16 +106,22 @@ class MachineStatus:
 def parse_status(text: str | bytes, *, host: str | None = None) -> MachineStatus:
     """Reads `status --json`; raises `Problem`."""
     f = Fields(read(text, "reroot-status", 1, host=host), "status", host=host)
+    os = f.inner("os") if f.value.get("os") is not None else None
     return MachineStatus(
         runs=tuple(_run(r, host) for r in f.list("runs")),
         kexec_loaded=f.flag("kexec_loaded"),
-        boot=f.text_or_none("boot"),
+        boot=f.text_or_none("boot_id"),
+        in_progress=f.text_or_none("in_progress"),
+        newest_id=f.text_or_none("newest"),
+        hostname=f.text_or_none("hostname"),
+        os=os.text_or_none("pretty_name") if os else None,
     )
 
 
 def _run(value: object, host: str | None) -> Run:
     f = Fields(value, "status.runs[]", host=host)
     state, mode = f.text("state"), f.text_or_none("mode")
+    confirmation = f.text_or_none("confirmation") or Confirmation.NONE
     failure = f.inner("first_failure") if f.value.get("first_failure") is not None else None
     reached = f.inner("reached") if f.value.get("reached") is not None else None
     return Run(
@@ -96,4 +134,12 @@ def _run(value: object, host: str | None) -> Run:
         first_failure=f"{failure.text('step')}: {failure.text('error')}" if failure else None,
         intact=f.text_or_none("intact") or "",
         next=f.text_or_none("next") or "",
+        # Neither does a word about the first boot: it is no confirmation.
+        confirmation=Confirmation(confirmation)
+        if confirmation in set(Confirmation)
+        else Confirmation.FAILED,
+        fell_short=tuple(map(str, f.list("fell_short"))),
+        stopping=f.flag("stopping"),
+        consent=f.text_or_none("consent"),
+        begun_in=f.text_or_none("begun_in"),
     )

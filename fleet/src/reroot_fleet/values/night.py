@@ -50,3 +50,5 @@ class Night:
     """Keys of machine classes that the budget or a person stopped."""
     cause: str | None = None
     """Why it was paused or halted."""
+    resumed_at: datetime | None = None
+    """When a person resumed it last: reverts before that were looked at, and pause it no more."""
