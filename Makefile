@@ -2,6 +2,8 @@
 # make test     every check and every test; .ci/run calls it
 # make prove    the boot tests again, and those that take hours; by hand, before a release
 # make bench    the numbers of docs/testing.md, measured here
+# make demo-fleet   a night of small virtual machines, with its page and its report
+# make bench-fleet  the numbers of docs/fleet-design.md: two thousand simulated machines
 #
 # Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base
 # trees and disks under target/, made once. Nothing else of this machine is changed.
@@ -60,12 +62,26 @@ test: setup
 	cargo build --release --locked -p reroot -p reroot-launch -p reroot-init
 	$(call heading,unit tests)
 	cargo test --workspace --exclude reroot-tests --locked
+	$(call heading,fleet)
+	@scripts/fleet.sh test
 	$(call heading,boot tests)
 	cargo test -p reroot-tests --locked
 
 prove: programs
 	$(call heading,proof)
 	REROOT_PROVE=1 cargo test -p reroot-tests --locked --test machines --no-fail-fast -- --include-ignored
+
+test-fleet: setup
+	$(call heading,fleet)
+	@scripts/fleet.sh test
+
+demo-fleet: programs
+	$(call heading,demo of the fleet)
+	@scripts/fleet.sh python -m tests.demo
+
+bench-fleet: setup
+	$(call heading,benchmarks of the fleet)
+	@scripts/fleet.sh python -m tests.bench
 
 clean:
 	$(SUDO) rm -rf $(TARGET)/base $(TARGET)/images $(TARGET)/vm

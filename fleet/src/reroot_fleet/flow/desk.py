@@ -133,7 +133,9 @@ class Desk:
         """Writes an event of the job down, with notes; `End` where others have moved the job."""
         self.may_go_on()
         # A job that was withdrawn under us is undone all the same, and that is told too.
-        expect = jobs.Expected() if self.ending else jobs.Expected(states=(JobState.RUNNING,))
+        # And what this claim has ended itself has its last steps told.
+        free = self.ending is not None or self.job.state.ended
+        expect = jobs.Expected() if free else jobs.Expected(states=(JobState.RUNNING,))
         try:
             with told(), self.seams.memory.begin() as connection:
                 self.record.fence(connection, notes)
@@ -198,7 +200,7 @@ class Desk:
         """The job was ended by a halt or a person: that is how it ends here too."""
         with told(), self.seams.memory.read() as connection:
             job = jobs.get(connection, self.job.id)
-        if job is None or not job.state.ended:
+        if job is None or job.state not in _ENDS:
             return
         self.job = job
         self.note(ending={"state": str(job.state), "cause": job.cause or "", "told": True})

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from reroot_fleet.memory.database import Memory
 
 _FLOWS = uuid.UUID("0c4c4f57-6f1e-4b53-8f6e-7265726f6f74")
+_SAME = {None: "", "PENDING": "", "RUNNING": "", "RESUMING": "", "SUSPENDED": "", "SUSPENDING": ""}
+"""States of flows and atoms that a resumed engine treats alike."""
 _LONGEST = 600
 """Characters of an error that are kept."""
 
@@ -45,6 +47,7 @@ class FlowRecord:
         found = json.loads(document) if document else {"flow": None, "atoms": {}}
         self._flow: dict[str, Any] | None = found["flow"]
         self._atoms: dict[str, Any] = found["atoms"]
+        self._written = self._matters() if document else ""
 
     # -- the claim ----------------------------------------------------------------------------
 
@@ -110,7 +113,26 @@ class FlowRecord:
         self._atoms[atom.uuid] = _of_atom(atom)
         self._save()
 
+    def _matters(self) -> str:
+        state = (self._flow or {}).get("state")
+        atoms = [
+            (a["name"], _SAME.get(a["state"], a["state"]), a["intention"], a["failure"])
+            for a in (atom["atom"] for atom in self._atoms.values())
+            # A retry controller that was never asked decides nothing.
+            if "patience" not in a["name"] or a["intention"] != "EXECUTE" or a["failure"]
+        ]
+        return json.dumps([_SAME.get(state, state), sorted(atoms, key=str)], default=str)
+
     def _save(self) -> None:
+        """Writes what a resumed engine would act on differently, and nothing else.
+
+        An engine saves six times a step. Whether an atom *was begun* changes nothing for who resumes
+        it: every step looks before it acts. Half of the memory's work is saved with that.
+        """
+        matters = self._matters()
+        if matters == self._written:
+            return
+        self._written = matters
         text = json.dumps({"flow": self._flow, "atoms": self._atoms}, default=str)
         mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
         with told(), self.memory.begin() as connection:

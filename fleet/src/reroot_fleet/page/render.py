@@ -63,7 +63,7 @@ def told(event: Event) -> str:
     for name, value in event.detail.items():
         if name in hidden or value in (None, "", [], {}):
             continue
-        parts.append(f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+        parts.append(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
     return "; ".join(parts)
 
 

@@ -41,6 +41,8 @@ class Scene:
     ttl_s: float
     settings: dict[str, float]
     """Of `Settings`, where they differ."""
+    namespace: str = "reroot-fleet"
+    """Of the board's keys."""
 
     @property
     def clock(self) -> FastClock:
@@ -53,7 +55,9 @@ def conductor(scene: Scene, name: str, spring: trap.Trap | trap.NoTrap) -> Condu
     clock, mark = scene.clock, process_mark(name)
     settings = Settings(name, **scene.settings)  # type: ignore[arg-type]
     memory = open_memory(scene.database, connections=min(settings.threads, 16))
-    board = RedisBoard(mark, host="127.0.0.1", port=scene.redis_port, ttl_s=scene.ttl_s)
+    board = RedisBoard(
+        mark, host="127.0.0.1", port=scene.redis_port, ttl_s=scene.ttl_s, namespace=scene.namespace
+    )
     world = WorldSocket(Path(scene.socket))
 
     def machine(host: Host) -> Machine:

@@ -105,6 +105,7 @@ class Stage:
             self.scale,
             self.ttl_s,
             dict(self.settings),
+            self.directory.name,
         )
 
     @property

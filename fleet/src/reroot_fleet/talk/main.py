@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -12,21 +13,18 @@ from reroot_fleet.talk import (
     alert,
     conductor,
     doctor,
-    graph,
     halt,
     import_,
     migrate,
     page,
     pause,
     queue,
-    report,
     requeue,
     resume,
     start,
     status,
     survey,
     watch,
-    why,
 )
 from reroot_fleet.values.problem import Problem, Problems
 
@@ -38,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_.import_,
     "survey": survey.survey,
     "accept": accept.accept,
@@ -51,9 +49,6 @@ COMMANDS = {
     "requeue": requeue.requeue,
     "status": status.status,
     "watch": watch.watch,
-    "why": why.why,
-    "graph": graph.graph,
-    "report": report.report,
     "alert": alert.alert,
     "conductor": conductor.conductor,
     "page": page.page,
