@@ -37,7 +37,7 @@ def flow_svg() -> str:
     names = ", ".join(ORDER)
     ends = "; ".join(f"{name}: {why}" for name, why, _, _ in OUTCOMES)
     p = Picture(
-        860, TOP + STEP * len(ORDER) + 10, "The flow of a machine", f"Steps: {names}. Ends: {ends}."
+        924, TOP + STEP * len(ORDER) + 10, "The flow of a machine", f"Steps: {names}. Ends: {ends}."
     )
     p.text(LEFT, 34, "The flow of a machine", size=18, bold=True)
     p.text(LEFT, 56, "Each step is tried again by its own pauses; whoever takes a job up", "soft")

@@ -42,6 +42,8 @@ def night_svg(o: Overview) -> str:
 
 
 def _says(o: Overview) -> str:
+    if not o.total:
+        return "no machines"
     return "; ".join(
         f"{c.name}: " + ", ".join(f"{m.host} {m.word}" for m in c.machines) for c in o.customers
     )[:20_000]
