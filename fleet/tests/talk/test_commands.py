@@ -238,6 +238,25 @@ def test_watch_ends_with_a_closed_night(queued: Site) -> None:
     assert "night 2026-11-28: closed" in said
 
 
+def test_what_became_of_it_is_told_and_drawn(queued: Site) -> None:
+    assert "web1" in queued("why", "web1").stdout
+    assert queued.json("why", "web1")["kind"] == "reroot-fleet-why"
+    with pytest.raises(Problem, match="never did"):
+        queued("why", "web9")
+    assert "2026-11-28" in queued("report").stdout
+    for name, arguments in {
+        "report.html": ("report",),
+        "flow.svg": ("graph",),
+        "run.svg": ("graph", "--host", "web1"),
+        "night.svg": ("graph", "--night", "last"),
+    }.items():
+        file = queued.directory / name
+        queued(*arguments, "--output", str(file))
+        assert file.read_text().lstrip().startswith("<")
+    with pytest.raises(Problem, match="neither"):
+        queued("report", "-o", "report.pdf")
+
+
 def test_every_command_explains_itself(site: Site) -> None:
     for command in app.registered_commands:
         said = site(str(command.name), "--help")
