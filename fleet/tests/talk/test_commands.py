@@ -119,6 +119,11 @@ def test_a_status_says_what_wants_a_look(queued: Site) -> None:
     assert "look at web1 (held): its disk" in said
     with pytest.raises(Problem, match="`go` may not be said to it again"):
         queued("requeue", "web1", "--reason", "again")
+    with pytest.raises(Problem, match="no job that is held"):
+        queued("settle", "web2", "--as", "done", "--reason", "x", "--yes")
+    said = queued("settle", "web1", "--as", "restored", "--reason", "from the backup", "--yes")
+    assert said.stdout.startswith("settled web1 as restored")
+    assert "queued web1 again" in queued("requeue", "web1", "--reason", "again").stdout
 
 
 def test_a_special_case_is_kept_with_who_and_why(queued: Site) -> None:

@@ -212,7 +212,7 @@ NEXT: dict[JobState, str] = {
     JobState.REVERTED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
     JobState.REFUSED: "mend what the check found, or accept it; then `reroot-fleet requeue {host}`",
     JobState.HELD: "look at its console: it holds with a shell and never says go again by itself; "
-    "then `reroot-fleet requeue {host}`, or restore it from its backup",
+    "mend it or restore it from its backup, then `reroot-fleet settle {host} --as …`",
     JobState.WITHDRAWN: "`reroot-fleet requeue {host} --reason …` for another night",
     JobState.RESTORED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
 }

@@ -62,9 +62,7 @@ def _line_of_no_return(p: Picture) -> None:
     p.text(p.width - 24, y - 6, "from here on no stop reaches it", "bad", size=12, anchor="end")
 
 
-def _outcome(
-    p: Picture, name: str, why: str, tone: str, y: float, steps: tuple[Atom, ...]
-) -> None:
+def _outcome(p: Picture, name: str, why: str, tone: str, y: float, steps: tuple[Atom, ...]) -> None:
     lines = wrap(why, 300, 11.5)
     high = 28 + 15 * len(lines)
     p.box(RIGHT, y, 336, high, tone, round_=6)
