@@ -167,7 +167,7 @@ h2.bad { color: var(--bad); } h2.warn { color: var(--warn); }
 .headline.warn { border-color: var(--warn); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .7rem; border-top: 1px solid var(--line);
-  overflow-wrap: anywhere; } thead th { color: var(--soft); border-top: 0; white-space: nowrap; }
+  overflow-wrap: break-word; } thead th { color: var(--soft); border-top: 0; white-space: nowrap; }
 tr.bad td:first-child { border-left: 4px solid var(--bad); }
 tr.warn td:first-child { border-left: 4px solid var(--warn); }
 code { font-size: .92em; } footer { margin-top: 2rem; color: var(--soft); }

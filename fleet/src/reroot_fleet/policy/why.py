@@ -122,11 +122,11 @@ WORDS: dict[What, Callable[[Detail], str]] = {
     What.STEP_REVERTED: _step("undone"),
     What.PLAN_KNOWN: _plan,
     What.GO_INTENDED: lambda d: (
-        f"about to say go: run {d.get('run')}, after {d.get('after') or 'none'}, "
-        f"to end by {_clock(d.get('deadline'))}"
+        f"about to say go: run {d.get('run', '?')}, after {d.get('after') or 'none'}, "
+        f"to end by {_clock(d.get('deadline', '?'))}"
     ),
     What.GO_ACCEPTED: lambda d: (
-        f"the machine {'goes on with' if d.get('attached') else 'began'} run {d.get('run')}"
+        f"the machine {'goes on with' if d.get('attached') else 'began'} run {d.get('run', '?')}"
     ),
     What.GO_REFUSED: _refused_go,
     What.MACHINE_SILENT: lambda _: "the machine is silent",
@@ -141,6 +141,7 @@ WORDS: dict[What, Callable[[Detail], str]] = {
     What.JOB_HELD: _cause("HELD, a person is needed"),
     What.JOB_WITHDRAWN: _cause("WITHDRAWN before go, nothing was changed"),
     What.JOB_RESTORED: _cause("RESTORED from its backup"),
+    What.NIGHT_PLANNED: lambda _: "the night was made",
     What.NIGHT_PAUSED: _cause("the night was paused"),
     What.NIGHT_HALTED: _cause("the night was halted"),
     What.NIGHT_RESUMED: lambda _: "the night was resumed",
@@ -211,8 +212,8 @@ NEXT: dict[JobState, str] = {
     JobState.DONE: "nothing",
     JobState.REVERTED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
     JobState.REFUSED: "mend what the check found, or accept it; then `reroot-fleet requeue {host}`",
-    JobState.HELD: "look at its console: it holds with a shell and never says go again by itself; "
-    "mend it or restore it from its backup, then `reroot-fleet settle {host} --as …`",
+    JobState.HELD: "look at its console: nothing says go to it again by itself. "
+    "Its run goes on at the next boot from its own disk, or is restored from a backup",
     JobState.WITHDRAWN: "`reroot-fleet requeue {host} --reason …` for another night",
     JobState.RESTORED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
 }

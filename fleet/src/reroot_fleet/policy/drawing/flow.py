@@ -5,8 +5,8 @@ from __future__ import annotations
 from reroot_fleet.policy.drawing.svg import Picture, wrap
 from reroot_fleet.values.atoms import DOES, ORDER, Atom
 
-LEFT, BOX, HIGH, STEP, TOP = 24, 330, 46, 66, 84
-RIGHT = 500
+LEFT, BOX, HIGH, STEP, TOP = 24, 400, 46, 66, 84
+RIGHT = 560
 OUTCOMES: tuple[tuple[str, str, str, tuple[Atom, ...]], ...] = (
     ("refused", "a check said no; nothing was changed", "warn", (Atom.CHECK,)),
     (
@@ -25,7 +25,7 @@ OUTCOMES: tuple[tuple[str, str, str, tuple[Atom, ...]], ...] = (
         "held",
         "behind the commit point, or silent past its deadlines: a person is paged, and nobody says go again",
         "bad",
-        (Atom.CONFIRM,),
+        (Atom.ANSWER, Atom.CONFIRM),
     ),
     ("done", "the new OS is in place and confirmed", "good", (Atom.RELEASE,)),
 )
@@ -37,7 +37,7 @@ def flow_svg() -> str:
     names = ", ".join(ORDER)
     ends = "; ".join(f"{name}: {why}" for name, why, _, _ in OUTCOMES)
     p = Picture(
-        860, TOP + STEP * len(ORDER) + 10, "The flow of a machine", f"Steps: {names}. Ends: {ends}."
+        924, TOP + STEP * len(ORDER) + 10, "The flow of a machine", f"Steps: {names}. Ends: {ends}."
     )
     p.text(LEFT, 34, "The flow of a machine", size=18, bold=True)
     p.text(LEFT, 56, "Each step is tried again by its own pauses; whoever takes a job up", "soft")
@@ -46,13 +46,12 @@ def flow_svg() -> str:
         y = TOP + i * STEP
         p.box(LEFT, y, BOX, HIGH, "busy" if atom.before_go else "card", round_=6)
         p.text(LEFT + 12, y + 19, atom, size=14, bold=True)
-        p.text(LEFT + 12, y + 37, DOES[atom], "soft", size=11.5, room=BOX + 20)
+        p.text(LEFT + 12, y + 37, DOES[atom], "soft", size=11.5, room=BOX - 20)
         if i + 1 < len(ORDER):
             p.path(f"M{LEFT + 40} {y + HIGH}V{y + STEP - 2}", tip=True)
     _line_of_no_return(p)
-    tops = (0, 1.55, 4.25, 6.6, 9)
-    for (name, why, tone, steps), at in zip(OUTCOMES, tops, strict=True):
-        _outcome(p, name, why, tone, TOP + at * STEP, steps)
+    for (name, why, tone, steps), at in zip(OUTCOMES, (0, 2, 4.5, 6.9, 9), strict=True):
+        _outcome(p, name, why, tone, TOP + at * STEP + HIGH / 2, steps)
     return p.svg()
 
 
@@ -62,16 +61,18 @@ def _line_of_no_return(p: Picture) -> None:
     p.text(p.width - 24, y - 6, "from here on no stop reaches it", "bad", size=12, anchor="end")
 
 
-def _outcome(p: Picture, name: str, why: str, tone: str, y: float, steps: tuple[Atom, ...]) -> None:
-    lines = wrap(why, 300, 11.5)
+def _outcome(
+    p: Picture, name: str, why: str, tone: str, middle: float, steps: tuple[Atom, ...]
+) -> None:
+    lines = wrap(why, 312, 11.5)
     high = 28 + 15 * len(lines)
-    p.box(RIGHT, y, 336, high, tone, round_=6)
-    p.text(RIGHT + 12, y + 19, name, tone, size=14, bold=True)
+    top = middle - high / 2
+    p.box(RIGHT, top, 336, high, tone, round_=6)
+    p.text(RIGHT + 12, top + 19, name, tone, size=14, bold=True)
     for n, line in enumerate(lines):
-        p.text(RIGHT + 12, y + 36 + 15 * n, line, size=11.5)
-    middle = y + high / 2
+        p.text(RIGHT + 12, top + 36 + 15 * n, line, size=11.5)
     for atom in steps:
-        at = TOP + ORDER.index(atom) * STEP + HIGH / 2
-        bend = LEFT + BOX + 40 + 12 * ORDER.index(atom) % 60
+        at = TOP + ORDER.index(atom) * STEP + HIGH / 2 + (8 if name == "held" else 0)
+        bend = LEFT + BOX + 40 + 13 * ORDER.index(atom) % 60 + (30 if name == "held" else 0)
         solid = "edge" if atom is Atom.RELEASE else "edge dash"
         p.path(f"M{LEFT + BOX} {at}H{bend}V{middle}H{RIGHT - 3}", solid, tip=True)

@@ -8,7 +8,7 @@ from reroot_fleet.values.atoms import ORDER
 from reroot_fleet.values.job import JobState
 
 ROW, TOP = 22, 96
-X_NIGHT, X_CUSTOMER, X_RACK, X_MACHINE, X_STEPS, X_WORD, WIDE = 24, 96, 270, 430, 640, 812, 1120
+X_NIGHT, X_CUSTOMER, X_RACK, X_MACHINE, X_STEPS, X_WORD, WIDE = 24, 90, 260, 400, 570, 742, 1120
 MOST = 400
 """Machines that are drawn; of a longer night those that want attention, and the rest is counted."""
 ORDER_OF_TONES = (Tone.BAD, Tone.WARN, Tone.BUSY, Tone.IDLE, Tone.GOOD)
@@ -42,6 +42,8 @@ def night_svg(o: Overview) -> str:
 
 
 def _says(o: Overview) -> str:
+    if not o.total:
+        return "no machines"
     return "; ".join(
         f"{c.name}: " + ", ".join(f"{m.host} {m.word}" for m in c.machines) for c in o.customers
     )[:20_000]

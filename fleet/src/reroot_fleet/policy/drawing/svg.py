@@ -31,7 +31,7 @@ TIP = (
     '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
     'orient="auto"><path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>'
 )
-WIDE = 0.6
+WIDE = 0.56
 """Of a letter, in its size; system fonts differ, and this one is on the wide side."""
 
 
