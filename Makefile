@@ -81,7 +81,7 @@ demo-fleet: programs
 
 bench-fleet: setup
 	$(call heading,benchmarks of the fleet)
-	@scripts/fleet.sh python -m tests.bench
+	@for bench in fleet/bench/*.py; do echo; scripts/fleet.sh python "$$bench"; done
 
 clean:
 	$(SUDO) rm -rf $(TARGET)/base $(TARGET)/images $(TARGET)/vm

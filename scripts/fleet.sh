@@ -45,8 +45,8 @@ export PATH="$environment/bin:$PATH"
 case "${1:-}" in
 test)
     cd fleet
-    ruff format --check --quiet .
-    ruff check --quiet .
+    ruff format --check .
+    ruff check .
     mypy
     # Two at a time: they wait for processes and disks more than they compute.
     pytest -q -n 2 --dist loadfile -m 'not long and not zookeeper'

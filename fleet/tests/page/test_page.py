@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from reroot_fleet.alerts.metrics import registry
 from reroot_fleet.memory import events, jobs, nights
-from reroot_fleet.memory.database import Memory, open_memory
+from reroot_fleet.memory.database import Memory, connect, open_memory
 from reroot_fleet.page.app import app
 from reroot_fleet.page.guard import COOKIE, Guard, guard
 from reroot_fleet.page.stream import stream
@@ -32,13 +32,13 @@ OURS = {"sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture(scope="module")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A painted night's database, made once and copied."""
     directory = tmp_path_factory.mktemp("painted")
     memory = open_memory(f"sqlite:///{directory}/fleet.sqlite")
     paint(memory, NOW)
     memory.close()
-    yield directory / "fleet.sqlite"
+    return directory / "fleet.sqlite"
 
 
 @pytest.fixture
@@ -201,9 +201,12 @@ def test_a_stream_tells_of_what_happened_and_nothing_else(memory: Memory) -> Non
 def test_a_database_that_is_away_is_told(client: TestClient, memory: Memory) -> None:
     assert client.get("/healthz").text == "ok\n"
     memory.close()
-    memory.engine = open_memory("sqlite://").engine
+    memory.engine = connect("postgresql://fleet:s3cret@127.0.0.1:1/fleet").engine
     answer = client.get(f"/nights/{NIGHT}", headers=ALICE)
-    assert answer.status_code in {404, 503}
+    assert answer.status_code == 503
+    assert "127.0.0.1" in answer.text
+    assert "s3cret" not in answer.text
+    assert "reroot_fleet_memory_up 0.0" in client.get("/metrics", headers=ALICE).text
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are(client: TestClient) -> None:

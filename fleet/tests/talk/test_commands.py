@@ -119,6 +119,11 @@ def test_a_status_says_what_wants_a_look(queued: Site) -> None:
     assert "look at web1 (held): its disk" in said
     with pytest.raises(Problem, match="`go` may not be said to it again"):
         queued("requeue", "web1", "--reason", "again")
+    with pytest.raises(Problem, match="no job that is held"):
+        queued("settle", "web2", "--as", "done", "--reason", "x", "--yes")
+    said = queued("settle", "web1", "--as", "restored", "--reason", "from the backup", "--yes")
+    assert said.stdout.startswith("settled web1 as restored")
+    assert "queued web1 again" in queued("requeue", "web1", "--reason", "again").stdout
 
 
 def test_a_special_case_is_kept_with_who_and_why(queued: Site) -> None:
@@ -236,6 +241,25 @@ def test_watch_ends_with_a_closed_night(queued: Site) -> None:
             nights.move(c, "2026-11-28", state, expect=expect, now=fleet.now(), who="x")
     said = queued("watch", "2026-11-28").stdout
     assert "night 2026-11-28: closed" in said
+
+
+def test_what_became_of_it_is_told_and_drawn(queued: Site) -> None:
+    assert "web1" in queued("why", "web1").stdout
+    assert queued.json("why", "web1")["kind"] == "reroot-fleet-why"
+    with pytest.raises(Problem, match="never did"):
+        queued("why", "web9")
+    assert "2026-11-28" in queued("report").stdout
+    for name, arguments in {
+        "report.html": ("report",),
+        "flow.svg": ("graph",),
+        "run.svg": ("graph", "--host", "web1"),
+        "night.svg": ("graph", "--night", "last"),
+    }.items():
+        file = queued.directory / name
+        queued(*arguments, "--output", str(file))
+        assert file.read_text().lstrip().startswith("<")
+    with pytest.raises(Problem, match="neither"):
+        queued("report", "-o", "report.pdf")
 
 
 def test_every_command_explains_itself(site: Site) -> None:

@@ -101,7 +101,7 @@ def rehearse(desk: Desk) -> None:
     run = desk.notes.get("rehearsal")
     if run is None:
         run = run_id(desk, "rehearsal")
-        desk.note(rehearsal=run, rehearsal_after=look.status.newest and look.status.newest.id)
+        desk.note(rehearsal=run, rehearsal_after=look.status.after)
     found = look.status.run(run)
     if found is None:
         order = Order(
@@ -178,8 +178,7 @@ def _say_go(desk: Desk, look: Look) -> None:
             ("consent",),
         )
     run = desk.job.run or run_id(desk, "go")
-    newest = look.status.newest.id if look.status.newest else None
-    after = desk.notes.get("after", newest)
+    after = desk.notes.get("after", look.status.after)
     ticket = _ticket(look)
     deadline = desk.now + timedelta(seconds=plan.deadlines_s)
     rehearsed = _rehearsed(desk)

@@ -44,7 +44,8 @@ def look(digest: str, run: str | None = None) -> str:
     return (
         f"echo {LOOKED} $(cat /proc/sys/kernel/random/boot_id) $(cut -d' ' -f1 /proc/uptime)"
         f" $(test -x {image} && echo there || echo absent);"
-        f" for teller in {tries} /var/log/reroot/*/reroot /.reroot/*/reroot;"
+        f" for teller in {tries} /var/log/reroot/*/reroot /.reroot/*/reroot"
+        f" {shlex.quote(HOME)}/*.reroot;"
         ' do test -x "$teller" && exec "$teller" status --json; done; echo none'
     )
 

@@ -19,6 +19,7 @@ from reroot_fleet.machine.seam import Answer, Confirmation, Look
 from reroot_fleet.values.exit_status import SSH_FAILED, ExitStatus
 from reroot_fleet.values.findings import parse_findings
 from reroot_fleet.values.machine_plan import parse_plan
+from reroot_fleet.values.machine_status import Confirmation as First
 from reroot_fleet.values.machine_status import MachineStatus, parse_status
 from reroot_fleet.values.problem import Problem
 
@@ -176,9 +177,9 @@ class SshMachine:
         said = self._good("ask what its first boot found", script, self._limits.look)
         document = said.partition(commands.LOOKED)[2].partition("\n")[2]
         found = self._status(document).run(run)
-        if found is None or found.confirmation in {None, "none", "pending"}:
+        if found is None or found.confirmation in {First.NONE, First.PENDING}:
             return Confirmation(known=False)
-        passed = found.confirmation == "passed"
+        passed = found.confirmation is First.PASSED
         failing = found.fell_short or (() if passed else (f"its comparison {found.confirmation}",))
         return Confirmation(known=True, passed=passed, failing=failing)
 

@@ -213,7 +213,8 @@ NEXT: dict[JobState, str] = {
     JobState.REVERTED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
     JobState.REFUSED: "mend what the check found, or accept it; then `reroot-fleet requeue {host}`",
     JobState.HELD: "look at its console: nothing says go to it again by itself. "
-    "Its run goes on at the next boot from its own disk, or is restored from a backup",
+    "Its run goes on at the next boot from its own disk, or it is restored from a backup; "
+    "then `reroot-fleet settle {host} --as …`",
     JobState.WITHDRAWN: "`reroot-fleet requeue {host} --reason …` for another night",
     JobState.RESTORED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
 }

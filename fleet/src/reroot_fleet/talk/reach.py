@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from reroot_fleet.board.redis_board import RedisBoard
 from reroot_fleet.board.seam import BoardFault
+from reroot_fleet.machine.ssh import SshMachine
 from reroot_fleet.talk import fleet
 from reroot_fleet.values.problem import Problem
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 def machine(host: Host) -> Machine:
     """A machine, by ssh."""
-    from reroot_fleet.machine.ssh import SshMachine  # noqa: PLC0415
-
     return SshMachine(host)
 
 
