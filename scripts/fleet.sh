@@ -2,7 +2,7 @@
 # The fleet's Python: an environment of its own from the lock file, and what is run in it.
 #
 #   scripts/fleet.sh test            format, lints, types, tests in their short form
-#   scripts/fleet.sh python ...      any program in that environment
+#   scripts/fleet.sh python ...      any program in that environment, from the folder fleet/
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -53,6 +53,7 @@ test)
     ;;
 python)
     shift
+    cd fleet
     exec "$environment/bin/python" "$@"
     ;;
 *)
