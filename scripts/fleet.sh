@@ -42,6 +42,10 @@ prepare() {
 
 prepare
 export PATH="$environment/bin:$PATH"
+# Compiled once, and not beside the sources; some machines forbid it, and then every process compiles
+# all of its libraries anew.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$environment/pycache"
 case "${1:-}" in
 test)
     cd fleet
