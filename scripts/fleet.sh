@@ -2,7 +2,7 @@
 # The fleet's Python: an environment of its own from the lock file, and what is run in it.
 #
 #   scripts/fleet.sh test            format, lints, types, tests in their short form
-#   scripts/fleet.sh python ...      any program in that environment
+#   scripts/fleet.sh python ...      any program in that environment, from the folder fleet/
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -42,6 +42,10 @@ prepare() {
 
 prepare
 export PATH="$environment/bin:$PATH"
+# Compiled once, and not beside the sources; some machines forbid it, and then every process compiles
+# all of its libraries anew.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$environment/pycache"
 case "${1:-}" in
 test)
     cd fleet
@@ -53,6 +57,7 @@ test)
     ;;
 python)
     shift
+    cd fleet
     exec "$environment/bin/python" "$@"
     ;;
 *)

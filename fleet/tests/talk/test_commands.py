@@ -121,8 +121,8 @@ def test_a_status_says_what_wants_a_look(queued: Site) -> None:
         queued("requeue", "web1", "--reason", "again")
     with pytest.raises(Problem, match="no job that is held"):
         queued("settle", "web2", "--as", "done", "--reason", "x", "--yes")
-    said = queued("settle", "web1", "--as", "restored", "--reason", "from the backup", "--yes")
-    assert said.stdout.startswith("settled web1 as restored")
+    settled = queued("settle", "web1", "--as", "restored", "--reason", "from the backup", "--yes")
+    assert settled.stdout.startswith("settled web1 as restored")
     assert "queued web1 again" in queued("requeue", "web1", "--reason", "again").stdout
 
 

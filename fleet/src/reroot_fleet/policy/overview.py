@@ -5,6 +5,7 @@ Words first; colours are the page's own. The order is by what wants attention.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -294,6 +295,12 @@ def _tree(lines: Iterable[MachineLine]) -> tuple[Customer, ...]:
     for line in lines:
         tree[line.customer][line.rack].append(line)
     return tuple(
-        Customer(name, tuple(Rack(rack, tuple(some)) for rack, some in sorted(racks.items())))
+        Customer(name, tuple(Rack(rack, tuple(racks[rack])) for rack in sorted(racks, key=natural)))
         for name, racks in sorted(tree.items())
     )
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A key by which `r9` comes before `r10`."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
