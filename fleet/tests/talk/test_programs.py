@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from reroot_fleet.memory import conductors
 from reroot_fleet.memory.database import open_memory
+from reroot_fleet.talk import fleet
+from reroot_fleet.talk.main import app
 from tests.services.process import free_port
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from tests.services.redis import Redis
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
 def _until(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -37,7 +40,7 @@ def _until(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_conductor_and_a_page_begin_are_found_and_end(
-    postgres: Postgres, redis_server: Redis, tmp_path: Path
+    postgres: Postgres, redis_server: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, port = postgres.database(), free_port()
     (tmp_path / "token").write_text("s3cret")
@@ -80,8 +83,10 @@ def test_a_conductor_and_a_page_begin_are_found_and_end(
         bearer = {"authorization": "Bearer s3cret"}
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", headers=bearer).text
         assert "reroot_fleet_memory_up 1.0" in metrics
-        command = [sys.executable, "-m", "reroot_fleet.talk.main", "doctor", "--json"]
-        asked = subprocess.run(command, env=environment, capture_output=True, check=False)
+        monkeypatch.setenv("REROOT_FLEET_SETTINGS", settings["REROOT_FLEET_SETTINGS"])
+        fleet.settings.cache_clear()
+        fleet.memory.cache_clear()
+        asked = CliRunner().invoke(app, ["doctor", "--json"])
         found = {f["what"]: f for f in json.loads(asked.stdout)}
         assert found["board"]["how"] == "ok"
         assert "append-only file on" in found["board"]["words"]
