@@ -209,3 +209,13 @@ def test_words_are_cut_and_wrapped_to_their_room() -> None:
     assert cut("short", 200, 12) == "short"
     assert cut("x" * 99, 70, 12).endswith("…")
     assert len(wrap("a few words that do not fit into one line at all", 100, 12, most=2)) == 2
+
+
+def test_the_ninth_rack_comes_before_the_tenth() -> None:
+    machines, it = [host("m10", rack="r10"), host("m9", rack="r9"), host("m11", rack="r9")], night()
+    jobs = [job(m.name) for m in machines]
+    (customer,) = overview(NOW, it, jobs, machines, site_of(machines, it)).customers
+    assert [(r.name, [m.host for m in r.machines]) for r in customer.racks] == [
+        ("r9", ["m9", "m11"]),
+        ("r10", ["m10"]),
+    ]

@@ -172,7 +172,7 @@ def overview(
     for job in sorted(jobs, key=lambda j: j.attempt):
         last[job.host] = job
     by_name = {host.name: host for host in hosts}
-    lines = [_line(job, by_name.get(name), now) for name, job in sorted(last.items())]
+    lines = [_line(job, by_name.get(name), now) for name, job in sorted(last.items(), key=_by_name)]
     states = [line.state for line in lines]
     return Overview(
         night=night,
@@ -290,13 +290,19 @@ def _stuck(
     return tuple(sorted(found, key=lambda s: (s.tone is not Tone.BAD, s.machine.host)))
 
 
+def _by_name(item: tuple[str, object]) -> list[tuple[int, str]]:
+    """`r9` before `r10`."""
+    parts = re.split(r"(\d+)", item[0])
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
 def _tree(lines: Iterable[MachineLine]) -> tuple[Customer, ...]:
     tree: dict[str, dict[str, list[MachineLine]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         tree[line.customer][line.rack].append(line)
     return tuple(
         Customer(name, tuple(Rack(rack, tuple(racks[rack])) for rack in sorted(racks, key=natural)))
-        for name, racks in sorted(tree.items())
+        for name, racks in sorted(tree.items(), key=_by_name)
     )
 
 
