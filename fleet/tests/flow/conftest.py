@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+SHELF = "/dev/shm"  # noqa: S108 - a directory of our own is made in it
+
+
 @pytest.fixture(scope="session")
 def shelf() -> Iterator[Path]:
     """A directory in memory, where there is one."""
-    parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    parent = SHELF if os.access(SHELF, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="reroot-fleet-", dir=parent) as directory:
         open_memory(f"sqlite:///{directory}/template.sqlite").close()
         yield Path(directory)
