@@ -2,7 +2,6 @@
 # make test     every check and every test; .ci/run calls it
 # make prove    the boot tests again, and those that take hours; by hand, before a release
 # make bench    the numbers of docs/testing.md, measured here
-# make demo-fleet   a night of small virtual machines, with its page and its report
 # make bench-fleet  the numbers of docs/fleet-design.md: two thousand simulated machines
 #
 # Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base
@@ -30,7 +29,7 @@ export RUST_LIB_BACKTRACE := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup programs demo test prove bench clean
+.PHONY: help setup programs demo test prove bench clean test-fleet bench-fleet
 
 help:
 	@sed -n '1,5p' Makefile | sed 's/^# *//'
@@ -75,12 +74,9 @@ test-fleet: setup
 	$(call heading,fleet)
 	@scripts/fleet.sh test
 
-demo-fleet: programs
-	$(call heading,demo of the fleet)
-	@scripts/fleet.sh python -m tests.demo
-
 bench-fleet: setup
 	$(call heading,benchmarks of the fleet)
+	@scripts/fleet.sh python bench/planner.py
 	@scripts/fleet.sh python -m tests.bench
 
 clean:

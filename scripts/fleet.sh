@@ -2,7 +2,7 @@
 # The fleet's Python: an environment of its own from the lock file, and what is run in it.
 #
 #   scripts/fleet.sh test            format, lints, types, tests in their short form
-#   scripts/fleet.sh python ...      any program in that environment
+#   scripts/fleet.sh python ...      any program in that environment, from the folder fleet/
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -42,17 +42,22 @@ prepare() {
 
 prepare
 export PATH="$environment/bin:$PATH"
+# Compiled once, and not beside the sources; some machines forbid it, and then every process compiles
+# all of its libraries anew.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$environment/pycache"
 case "${1:-}" in
 test)
     cd fleet
-    ruff format --check --quiet .
-    ruff check --quiet .
+    ruff format --check .
+    ruff check .
     mypy
     # Two at a time: they wait for processes and disks more than they compute.
     pytest -q -n 2 --dist loadfile -m 'not long and not zookeeper'
     ;;
 python)
     shift
+    cd fleet
     exec "$environment/bin/python" "$@"
     ;;
 *)

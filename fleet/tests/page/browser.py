@@ -109,7 +109,7 @@ class Browser:
         self.ask("Page.navigate", url=address)
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
-    def value(self, script: str) -> Any:  # noqa: ANN401 - JavaScript's
+    def value(self, script: str) -> Any:
         """What an expression comes to in the page."""
         answer = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
         if "exceptionDetails" in answer:

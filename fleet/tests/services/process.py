@@ -64,7 +64,8 @@ class Service:
         user, group = self.who or (None, None)
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command,
+                # Killed with whoever started it, so that a test that is killed leaves nothing.
+                ["setpriv", "--pdeathsig", "KILL", "--", *self.command],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import jinja2
 
 from reroot_fleet.policy.overview import TONES, Tone, span
-from reroot_fleet.values.event import Event, What
+from reroot_fleet.policy.why import words
+from reroot_fleet.values.event import What
 from reroot_fleet.values.job import JobState
 
 if TYPE_CHECKING:
@@ -51,20 +52,9 @@ def templates() -> jinja2.Environment:
         "segment": lambda text: quote(str(text), safe=""),
         "tone": lambda state: TONES[JobState(state)],
         "event_tone": lambda event: _EVENT_TONES.get(event.what, Tone.IDLE),
-        "told": told,
+        "told": words,
     }
     return environment
-
-
-def told(event: Event) -> str:
-    """An event's detail in one line."""
-    parts = [event.why] if event.why else []
-    hidden = {"cause"} if event.why == event.detail.get("cause") else set()
-    for name, value in event.detail.items():
-        if name in hidden or value in (None, "", [], {}):
-            continue
-        parts.append(f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    return "; ".join(parts)
 
 
 def clock(night: Night | None, at: datetime, form: str = "%H:%M:%S") -> str:

@@ -5,6 +5,7 @@ Words first; colours are the page's own. The order is by what wants attention.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ def overview(
     for job in sorted(jobs, key=lambda j: j.attempt):
         last[job.host] = job
     by_name = {host.name: host for host in hosts}
-    lines = [_line(job, by_name.get(name), now) for name, job in sorted(last.items())]
+    lines = [_line(job, by_name.get(name), now) for name, job in sorted(last.items(), key=_by_name)]
     states = [line.state for line in lines]
     return Overview(
         night=night,
@@ -234,7 +235,7 @@ def _line(job: Job, host: Host | None, now: datetime) -> MachineLine:
 
 def _budget(night: Night, jobs: Iterable[Job], site: Site, now: datetime) -> Budget:
     begun = [job for job in jobs if job.posted_at is not None]
-    tally = budget.tally(begun, site, night.policy, now)
+    tally = budget.tally(begun, site, night, now)
     allowed = night.policy.budget
     held = tally.holds.total()
     tone = Tone.GOOD
@@ -289,11 +290,23 @@ def _stuck(
     return tuple(sorted(found, key=lambda s: (s.tone is not Tone.BAD, s.machine.host)))
 
 
+def _by_name(item: tuple[str, object]) -> list[tuple[int, str]]:
+    """`r9` before `r10`."""
+    parts = re.split(r"(\d+)", item[0])
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
 def _tree(lines: Iterable[MachineLine]) -> tuple[Customer, ...]:
     tree: dict[str, dict[str, list[MachineLine]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         tree[line.customer][line.rack].append(line)
     return tuple(
-        Customer(name, tuple(Rack(rack, tuple(some)) for rack, some in sorted(racks.items())))
-        for name, racks in sorted(tree.items())
+        Customer(name, tuple(Rack(rack, tuple(racks[rack])) for rack in sorted(racks, key=natural)))
+        for name, racks in sorted(tree.items(), key=_by_name)
     )
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A key by which `r9` comes before `r10`."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)

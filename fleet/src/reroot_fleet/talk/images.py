@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reroot_fleet.machine.seam import ImageFile
 from reroot_fleet.memory import images
 from reroot_fleet.memory.images import Image
 from reroot_fleet.talk import fleet
@@ -36,6 +37,11 @@ def find(c: Connection, name: str) -> Image:
     image = Image(digest, path.stem, str(path), size, fleet.now())
     images.add(c, image)
     return image
+
+
+def file(image: Image) -> ImageFile:
+    """The image as machines are given it."""
+    return ImageFile(image.digest, Path(image.path), image.bytes)
 
 
 def same_everywhere(name: str, digests: Iterable[tuple[str, str]]) -> None:

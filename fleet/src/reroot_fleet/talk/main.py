@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -15,13 +16,16 @@ from reroot_fleet.talk import (
     graph,
     halt,
     import_,
+    inventory,
     migrate,
     page,
     pause,
     queue,
     report,
     requeue,
+    restore,
     resume,
+    settle,
     start,
     status,
     survey,
@@ -38,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_.import_,
     "survey": survey.survey,
     "accept": accept.accept,
@@ -49,6 +53,8 @@ COMMANDS = {
     "halt": halt.halt,
     "abort": abort.abort,
     "requeue": requeue.requeue,
+    "settle": settle.settle,
+    "restore": restore.restore,
     "status": status.status,
     "watch": watch.watch,
     "why": why.why,
@@ -56,6 +62,7 @@ COMMANDS = {
     "report": report.report,
     "alert": alert.alert,
     "conductor": conductor.conductor,
+    "inventory": inventory.inventory,
     "page": page.page,
     "doctor": doctor.doctor,
     "migrate": migrate.migrate,

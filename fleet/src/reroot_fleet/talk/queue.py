@@ -79,11 +79,12 @@ def _night(c: Connection, named: str | None, policy: Path | None, selector: str)
                 then="leave --policy out, or halt that night and name another one",
             )
         return found
+    evening = None if named is None else _evening(named)
     rules = _policy(policy)
     window = (
         windows.current_or_next(rules.window, fleet.now())
-        if named is None
-        else windows.window_of(rules.window, _evening(named))
+        if evening is None
+        else windows.window_of(rules.window, evening)
     )
     if window is None:
         raise Problem(
@@ -102,7 +103,11 @@ def _policy(file: Path | None) -> Policy:
         raise Problem(
             "make a night", "no policy was given", then="give --policy FILE; see docs/fleet.md"
         )
-    return read_policy(file)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem("read the policy", str(error), at=Place(str(file))) from error
+    return read_policy(text, str(file))
 
 
 def _evening(name: str) -> date:
