@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskflow import states
 from taskflow.engines.action_engine.engine import SerialActionEngine
+from taskflow.exceptions import WrappedFailure
 
 from reroot_fleet.flow.graph import Failed, build
 from reroot_fleet.flow.records import RecordBackend
@@ -66,7 +67,7 @@ def _run(desk: Desk) -> Drive:
     )
     try:
         engine.run()
-    except Failed:
+    except (Failed, WrappedFailure):  # the second one: of a failure that an earlier drive saved
         LOG.debug("%s is undone", desk.job.id)
     state = engine.storage.get_flow_state()
     if state == states.SUSPENDED:

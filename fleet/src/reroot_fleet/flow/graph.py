@@ -151,7 +151,10 @@ class Patient(retry.Retry):  # type: ignore[misc]  # TaskFlow has no types
         del history
         if self._desk.ending is not None:
             return str(retry.Decision.REVERT_ALL.value)
-        self._suspend()
+        # A resumed engine asks again about the failure that it was suspended with: then its pause
+        # is over, and nothing is left to wait for.
+        if self._desk.wait is not None:
+            self._suspend()
         return str(retry.Decision.RETRY.value)
 
 

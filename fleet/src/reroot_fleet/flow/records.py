@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from taskflow import states
 from taskflow.persistence import base, models
 
 from reroot_fleet.flow.stop import Stop, Why
@@ -98,6 +99,9 @@ class FlowRecord:
         if self._flow is None:
             return models.FlowDetail(name, str(uuid.uuid5(_FLOWS, self.job)))
         detail = models.FlowDetail.from_dict(self._flow)
+        if detail.state in _SAME:
+            # It may have been saved in the middle of being suspended, from where nothing resumes.
+            detail.state = states.SUSPENDED
         for atom in self._atoms.values():
             detail.add(models.atom_detail_class(atom["type"]).from_dict(atom["atom"]))
         return detail

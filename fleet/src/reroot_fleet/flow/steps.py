@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reroot_fleet.flow.desk import Desk
     from reroot_fleet.machine.seam import Answer, Look
 
-TICKET_S = 90.0
+TICKET_S = 120.0
 """For how long after the machine was looked at a `go` is good, by its own uptime."""
 COPY_TURN = timedelta(seconds=20)
 """How long a job waits for its turn to copy."""
@@ -179,6 +179,8 @@ def _say_go(desk: Desk, look: Look) -> None:
         )
     run = desk.job.run or run_id(desk, "go")
     after = desk.notes.get("after", look.status.after)
+    # The plan may have taken minutes on a busy machine: the order is good from now on.
+    look = _look_or_page(desk)
     ticket = _ticket(look)
     deadline = desk.now + timedelta(seconds=plan.deadlines_s)
     rehearsed = _rehearsed(desk)
@@ -209,7 +211,8 @@ def take_back(desk: Desk) -> None:
     """The job ends before a run is known: make sure that no `go` of anybody's is on its way still.
 
     An intent may be in the hands of a conductor that stands still. Its ticket ends by the machine's
-    own uptime; only then is it certain that nothing was begun, or that something was.
+    own uptime, and what was begun within it is seen as a process of the image; only when both are
+    over it is certain that nothing was begun, or that something was.
     """
     if desk.job.run is None or "best_before" not in desk.notes:
         return
@@ -224,6 +227,8 @@ def take_back(desk: Desk) -> None:
     if look.boot == desk.notes["boot"] and look.uptime_s <= desk.notes["best_before"]:
         left = float(desk.notes["best_before"]) - look.uptime_s + 1
         raise NotYet(desk.now + timedelta(seconds=left))
+    if look.boot == desk.notes["boot"] and look.busy:
+        raise NotYet(desk.now + COPY_TURN)
 
 
 def silence(desk: Desk) -> None:

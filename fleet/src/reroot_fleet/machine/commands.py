@@ -43,7 +43,8 @@ def look(digest: str, run: str | None = None) -> str:
     tries = " ".join(places)
     return (
         f"echo {LOOKED} $(cat /proc/sys/kernel/random/boot_id) $(cut -d' ' -f1 /proc/uptime)"
-        f" $(test -x {image} && echo there || echo absent);"
+        f" $(test -x {image} && echo there || echo absent)"
+        f" $(ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF {image} && echo busy || echo idle);"
         f" for teller in {tries} /var/log/reroot/*/reroot /.reroot/*/reroot"
         f" {shlex.quote(HOME)}/*.reroot;"
         ' do test -x "$teller" && exec "$teller" status --json; done; echo none'

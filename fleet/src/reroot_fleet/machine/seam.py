@@ -51,6 +51,8 @@ class Look:
     status: MachineStatus
     image_there: bool
     """The image of the wished digest is in place."""
+    busy: bool = False
+    """The image is being executed: a `go` may be on its way that has not made its run yet."""
 
 
 @dataclass(frozen=True, slots=True)

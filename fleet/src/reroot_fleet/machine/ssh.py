@@ -107,10 +107,11 @@ class SshMachine:
         _, found, rest = said.partition(commands.LOOKED)
         head, _, document = rest.partition("\n")
         words = head.split()
-        if not found or len(words) != 3:
+        if not found or len(words) != 4:
             raise MachineFault(Fault.NONSENSE, self._attempted("look at it"), repr(said[:200]))
-        boot, uptime, there = words
-        return Look(boot, float(uptime), self._status(document), image_there=there == "there")
+        boot, uptime, there, busy = words
+        status = self._status(document)
+        return Look(boot, float(uptime), status, there == "there", busy == "busy")
 
     def _status(self, document: str) -> MachineStatus:
         if document.strip() == "none":
