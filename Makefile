@@ -2,6 +2,7 @@
 # make test     every check and every test; .ci/run calls it
 # make prove    the boot tests again, and those that take hours; by hand, before a release
 # make bench    the numbers of docs/testing.md, measured here
+# make bench-fleet  the numbers of docs/fleet-design.md: two thousand simulated machines
 #
 # Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base
 # trees and disks under target/, made once. Nothing else of this machine is changed.
@@ -28,10 +29,10 @@ export RUST_LIB_BACKTRACE := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup programs demo test prove bench clean
+.PHONY: help setup programs demo test prove bench clean test-fleet bench-fleet
 
 help:
-	@sed -n '1,5p' Makefile | sed 's/^# *//'
+	@sed -n '1,6p' Makefile | sed 's/^# *//'
 
 setup:
 	$(call heading,packages)
@@ -58,12 +59,23 @@ test: setup
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	$(call heading,programs)
 	cargo build --release --locked -p reroot -p reroot-launch -p reroot-init
+	$(call heading,fleet)
+	@scripts/fleet.sh test
 	$(call heading,tests)
 	cargo test --workspace --locked
 
 prove: programs
 	$(call heading,proof)
 	REROOT_PROVE=1 cargo test -p reroot-tests --locked --test machines --no-fail-fast -- --include-ignored
+
+test-fleet: setup
+	$(call heading,fleet)
+	@scripts/fleet.sh test
+
+bench-fleet: setup
+	$(call heading,benchmarks of the fleet)
+	@scripts/fleet.sh python bench/planner.py
+	@scripts/fleet.sh python -m tests.bench
 
 clean:
 	$(SUDO) rm -rf $(TARGET)/base $(TARGET)/images $(TARGET)/vm

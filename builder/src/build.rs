@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use formats::counted::counted;
 use formats::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
 use formats::payload::Payload;
 use formats::payload_drivers::PayloadDrivers;
@@ -225,8 +226,8 @@ fn make_initramfs(
     let base = initramfs::make(tree, os, &recipe.drivers, init, &recipe.rescue, loader)
         .context("make the RAM environment")?;
     progress.done(&format!(
-        "{} modules of {}, {} packed, {} in memory",
-        base.modules,
+        "{} of {}, {} packed, {} in memory",
+        counted(base.modules as u64, "module", "modules"),
         os.kernel,
         mib(base.archive.len() as u64),
         mib(base.unpacked_bytes)
@@ -245,8 +246,8 @@ fn pack_payload(root: &Path, out: &mut dyn Write, arguments: &cli::Build) -> Res
     let payload = pack(root.as_fd(), out, &options, &|bytes| progress.add(bytes))
         .context("pack the new root")?;
     progress.done(&format!(
-        "{} entries, {} to {}",
-        payload.entries,
+        "{}, {} to {}",
+        counted(payload.entries, "entry", "entries"),
         mib(payload.unpacked_bytes),
         mib(payload.length())
     ));

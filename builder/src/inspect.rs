@@ -1,13 +1,16 @@
 //! `reroot inspect`: what an image contains, for people or as JSON.
 
 use std::fmt::Write;
+use std::io::Read;
 
 use anyhow::{Context, Result};
+use formats::counted::counted;
 use formats::manifest::Manifest;
 use formats::trailer::{PartKind, TRAILER_VERSION};
 
 use crate::cli;
 use crate::image_file::ImageFile;
+use crate::narrow;
 use crate::progress::mib;
 
 /// Prints what an image contains.
@@ -15,16 +18,30 @@ pub fn inspect(arguments: &cli::Inspect) -> Result<()> {
     let context = || format!("inspect {}", arguments.file.display());
     let image = ImageFile::open(&arguments.file).with_context(context)?;
     let manifest = image.manifest().with_context(context)?;
+    let word = has_word(&image).with_context(context)?;
     if arguments.json {
-        let text = serde_json::to_string_pretty(&json(&image, &manifest)).with_context(context)?;
+        let json = json(&image, &manifest, word);
+        let text = serde_json::to_string_pretty(&json).with_context(context)?;
         println!("{text}");
     } else {
-        print!("{}", text(&image, &manifest));
+        print!("{}", text(&image, &manifest, word));
     }
     Ok(())
 }
 
-fn json(image: &ImageFile, manifest: &Manifest) -> serde_json::Value {
+/// Whether shells of 32-bit kernels find a word in it.
+fn has_word(image: &ImageFile) -> Result<bool> {
+    let launcher = image.trailer.part(PartKind::Launcher);
+    let mut head = Vec::new();
+    let mut start = image.reader(launcher).take(HEADER);
+    start.read_to_end(&mut head).context("read its header")?;
+    Ok(narrow::has_word(&head))
+}
+
+/// Bytes of an ELF header's identification.
+const HEADER: u64 = 16;
+
+fn json(image: &ImageFile, manifest: &Manifest, word: bool) -> serde_json::Value {
     let parts: Vec<_> = PartKind::ALL
         .into_iter()
         .map(|kind| {
@@ -42,12 +59,13 @@ fn json(image: &ImageFile, manifest: &Manifest) -> serde_json::Value {
         "version": 1,
         "format": TRAILER_VERSION,
         "length": image.length,
+        "word_for_32_bit": word.then(narrow::word),
         "parts": parts,
         "manifest": manifest,
     })
 }
 
-fn text(image: &ImageFile, manifest: &Manifest) -> String {
+fn text(image: &ImageFile, manifest: &Manifest, word: bool) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string cannot fail.
@@ -71,6 +89,14 @@ fn text(image: &ImageFile, manifest: &Manifest) -> String {
     line(
         "new OS",
         &format!("{}, {}", manifest.os.pretty_name, manifest.architecture),
+    );
+    line(
+        "32-bit",
+        &if word {
+            format!("a shell there says {:?}", narrow::word())
+        } else {
+            "no word for a shell there; built by an earlier release".to_owned()
+        },
     );
     line("kernel", &manifest.kernel.release);
     line(
@@ -110,10 +136,10 @@ fn text(image: &ImageFile, manifest: &Manifest) -> String {
     line(
         "new root",
         &format!(
-            "{} entries, {} on the disk, {} frames",
-            payload.entries,
+            "{}, {} on the disk, {}",
+            counted(payload.entries, "entry", "entries"),
             mib(payload.disk_bytes),
-            payload.frames.len()
+            counted(payload.frames.len() as u64, "frame", "frames")
         ),
     );
     line(

@@ -16,12 +16,28 @@ const FREE: std::ops::Range<usize> = 7..16;
 /// Words that end the here-document. The first is taken that is no line of the program.
 const ENDS: [&[u8; 3]; 4] = [b"W32", b"X32", b"Y32", b"Z32"];
 
+/// What stands before such a word: the here-document's begin.
+const HEAD: &[u8] = b"\n:<<\\";
+
 /// What a shell does with an image.
 const SCRIPT: &str = "\
 echo 'reroot: this kernel cannot run 64-bit programs, and the image is one.' >&2
 echo \"reroot: needed: a kernel for x86_64; this one is for $(uname -m). Nothing was done.\" >&2
 exit 126
 ";
+
+/// Whether an image that begins with these bytes has the word; one of an earlier release has none.
+pub fn has_word(head: &[u8]) -> bool {
+    let free = head.get(FREE).unwrap_or_default();
+    let end = free.strip_prefix(HEAD).unwrap_or_default();
+    ENDS.iter()
+        .any(|word| end == [word.as_slice(), b"\n"].concat())
+}
+
+/// What a shell says of an image, in the first of its lines.
+pub fn word() -> &'static str {
+    SCRIPT.split('\'').nth(1).unwrap_or_default()
+}
 
 /// The program, with a word for shells. `None` where its text holds every end that is known.
 pub fn with_word(program: &[u8]) -> Option<Vec<u8>> {
@@ -30,7 +46,7 @@ pub fn with_word(program: &[u8]) -> Option<Vec<u8>> {
     let lines = || text.split(|byte| *byte == b'\n');
     let end = ENDS.iter().find(|end| !lines().any(|line| line == **end))?;
     let mut image = program.to_vec();
-    let head = [b"\n:<<\\".as_slice(), end.as_slice(), b"\n"].concat();
+    let head = [HEAD, end.as_slice(), b"\n"].concat();
     image.get_mut(FREE)?.copy_from_slice(&head);
     image.push(b'\n');
     image.extend_from_slice(end.as_slice());
@@ -99,6 +115,14 @@ mod tests {
             "{said}"
         );
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_image_with_the_word_is_told_from_one_without() {
+        assert!(!has_word(&noise()));
+        assert!(has_word(&with_word(&noise()).unwrap()));
+        assert!(!has_word(b"\x7fELF"));
+        assert!(word().starts_with("reroot: this kernel cannot run 64-bit programs"));
     }
 
     #[test]

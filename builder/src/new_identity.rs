@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use formats::accounts::{AccountFiles, Accounts};
 use formats::identity::NewIdentity;
 use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
-use identity::accounts;
+use identity::{accounts, ssh_access};
 
 use crate::failure::refusal;
 use crate::recipe::Recipe;
@@ -42,6 +42,7 @@ pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
         accounts,
         identity: NewIdentity {
             host_key_types: host_key_types(tree)?,
+            ssh_includes: ssh_includes(tree)?,
             filesystems: filesystems(tree, os)?,
             shells: shells(tree)?,
             zones: tree.has("usr/share/zoneinfo/Europe/London"),
@@ -225,6 +226,21 @@ fn host_key_types(tree: &RootTree) -> Result<Vec<String>> {
         .collect())
 }
 
+/// The first release of OpenSSH whose server knows `Include`.
+const INCLUDE: Release = (8, 2);
+
+fn ssh_includes(tree: &RootTree) -> Result<Vec<String>> {
+    if !has_program(tree, "sshd") {
+        return Ok(Vec::new());
+    }
+    let version = package_version(tree, "openssh-server")?;
+    if version.is_some_and(|version| leading_numbers(&version) < INCLUDE) {
+        return Ok(Vec::new());
+    }
+    let main = ssh_access::MAIN.trim_start_matches('/');
+    Ok(ssh_access::includes(&optional_text(tree, main)?))
+}
+
 /// Filesystems that take a program of their own to mount.
 const MOUNT_HELPERS: [(&str, &str); 5] = [
     ("nfs", "mount.nfs"),
@@ -314,6 +330,24 @@ mod tests {
         let types = host_key_types(&tree).unwrap();
         assert_eq!(types.first().unwrap(), "ssh-dss");
         assert!(!types.contains(&"ssh-ed25519".to_owned()));
+    }
+
+    #[test]
+    fn what_the_ssh_server_includes_is_none_where_it_does_not_know_the_word() {
+        for (version, expected) in [("1:7.2p2-4ubuntu2.10", 0), ("1:9.2p1-2+deb12u3", 1)] {
+            let (_folder, tree) = tree(&[
+                (
+                    "var/lib/dpkg/status",
+                    &format!("Package: openssh-server\nVersion: {version}\n"),
+                ),
+                ("usr/sbin/sshd", ""),
+                (
+                    "etc/ssh/sshd_config",
+                    "Include /etc/ssh/sshd_config.d/*.conf\n",
+                ),
+            ]);
+            assert_eq!(ssh_includes(&tree).unwrap().len(), expected, "{version}");
+        }
     }
 
     #[test]

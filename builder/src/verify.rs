@@ -7,6 +7,7 @@
 use std::io::{self, Read};
 
 use anyhow::{bail, ensure, Context, Result};
+use formats::counted::counted;
 use formats::payload::Frame;
 use formats::trailer::{Part, PartKind, TRAILER_SIZE};
 use formats::Digest;
@@ -29,11 +30,11 @@ pub fn verify(arguments: &cli::Verify) -> Result<()> {
     progress.done("every digest matches");
     let payload = image.manifest()?.payload;
     println!(
-        "{}: good; {} parts, {} frames, {} entries",
+        "{}: good; {} parts, {}, {}",
         file.display(),
         PartKind::ALL.len(),
-        payload.frames.len(),
-        payload.entries
+        counted(payload.frames.len() as u64, "frame", "frames"),
+        counted(payload.entries, "entry", "entries")
     );
     Ok(())
 }
@@ -127,7 +128,8 @@ fn verify_archive(stored: &[u8], frame: &Frame, end: u64) -> Result<()> {
     }
     ensure!(
         entries == frame.entries,
-        "it holds {entries} entries, not {}",
+        "it holds {}, not {}",
+        counted(entries, "entry", "entries"),
         frame.entries
     );
     let mut rest = archive.into_inner();

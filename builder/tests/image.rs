@@ -267,7 +267,14 @@ fn inspect_tells_people_and_programs_the_same() {
     let os = SmallOs::make();
     let image = os.build("image");
     let text = succeed(reroot(&["inspect"]).arg(&image));
-    for part in ["Small OS 1", KERNEL, "/home", "payload", "small, format 1"] {
+    for part in [
+        "Small OS 1",
+        KERNEL,
+        "/home",
+        "payload",
+        "small, format 1",
+        "this kernel cannot run 64-bit programs",
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     let json = succeed(reroot(&["inspect", "--json"]).arg(&image));

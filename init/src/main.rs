@@ -6,7 +6,8 @@
 //! booting the old OS again, booting the new one, and holding the machine with a rescue shell. Nothing
 //! here is ever run by the old OS.
 //!
-//! A copy stays in the new OS until its first boot is confirmed ([`confirm`]).
+//! A copy stays in the new OS until its first boot is confirmed ([`confirm`]), and one among the records,
+//! which tells of the run ([`status`]).
 //!
 //! Below these three rooms are two that they share: [`ram`], the RAM environment, and [`root`], the
 //! machine's root filesystem. Files import each other in one direction only.
@@ -16,6 +17,7 @@ mod first;
 mod ram;
 mod root;
 mod run;
+mod status;
 
 use std::process::ExitCode;
 
@@ -26,7 +28,8 @@ use run::{back, worker};
 const USAGE: &str =
     "reroot-init is PID 1 of reroot's RAM environment and is started by its kernel.\n\
     From the rescue shell: `/init run` tries the run again.\n\
-    In the new OS: `confirm DIR` compares the machine with the plan in the run's directory.";
+    In the new OS: `confirm DIR` compares the machine with the plan in the run's directory.\n\
+    Among a run's records:\n  status [RUN] [--json]\n  wait RUN [--json] [--timeout SECONDS]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         ["leave", why] => back::main(why),
         ["confirm", "kept", directory] => confirm::kept(directory),
         ["confirm", directory] => confirm::main(directory),
+        ["status", rest @ ..] => status::status(rest),
+        ["wait", rest @ ..] => status::wait(rest),
         ["in-root", root, rest @ ..] => chroot::enter(root, rest),
         _ => {
             eprintln!("{USAGE}");

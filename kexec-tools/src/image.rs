@@ -56,6 +56,12 @@ impl Image {
         }
     }
 
+    /// The digest of all parts together: of what is put on the machine, and of what puts it there.
+    pub fn digest(&self) -> Digest {
+        let parts = PartKind::ALL.map(|kind| format!("{} {}", kind.name(), self.part(kind).digest));
+        Digest::of(parts.join("\n").as_bytes())
+    }
+
     /// Compares the digest of every part. A damaged image must be found before anything is done.
     pub fn verify(&self, tell: &dyn Fn(Verifying)) -> Result<()> {
         let total: u64 = PartKind::ALL.iter().map(|&k| self.part(k).length).sum();

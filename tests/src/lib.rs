@@ -14,6 +14,7 @@ mod devices;
 pub mod dialect_tree;
 pub mod disk;
 pub mod evidence;
+pub mod fenced;
 pub mod floor;
 pub mod images;
 pub mod lock;

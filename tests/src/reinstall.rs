@@ -25,8 +25,9 @@ const UNANSWERED: u32 = 5;
 
 /// What is in the directory of a run that was undone after services had stopped: all of it tells of
 /// the run.
-pub const LEFT_WHEN_UNDONE: [&str; 6] = [
+pub const LEFT_WHEN_UNDONE: [&str; 7] = [
     "asked.json",
+    "begun.json",
     "facts.json",
     "handed-over",
     "launch.log",

@@ -12,6 +12,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
+use machine::patience;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -26,6 +27,8 @@ use crate::qmp::Qmp;
 use crate::ssh::{Answer, Running, Ssh};
 use crate::{devices, paths, recorder};
 
+/// How many times longer a limit gets on a host that is busy.
+const BUSY_MOST: f64 = 3.0;
 /// How much of the console an error shows.
 const CONSOLE_TAIL: usize = 25;
 
@@ -484,9 +487,10 @@ impl Machine {
         outside.context("this machine has no further network cards")
     }
 
-    /// A time limit for this machine's speed.
+    /// A time limit for this machine's speed, and for how busy the host is that emulates it.
     pub fn patience(&self, real: Duration) -> Duration {
-        real * self.accelerator.patience()
+        let busy = patience::pressure().min(BUSY_MOST);
+        (real * self.accelerator.patience()).mul_f64(busy)
     }
 
     /// A path in the machine's directory, for further disks.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use formats::confirm::KeptFound;
+use formats::counted::counted;
 use formats::facts::{Kept, Unkept, UnkeptWay};
 use formats::plan::{KeptPath, Plan};
 use formats::Document;
@@ -96,10 +97,10 @@ fn why(error: TreeError, kept: &KeptPath, budget: Duration) -> Unkept {
         TreeError::Stopped => Unkept {
             way: UnkeptWay::Unasked,
             why: format!(
-                "it was not measured again: with {} entries it would have kept the boot waiting for \
+                "it was not measured again: with {} it would have kept the boot waiting for \
                  longer than {} s; the RAM environment measured it right before its reboot, and it was \
                  as it was",
-                kept.measure.entries,
+                counted(kept.measure.entries, "entry", "entries"),
                 budget.as_secs()
             ),
         },

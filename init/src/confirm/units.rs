@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use formats::confirm::Baseline;
+use formats::confirm::{self, Baseline};
 use formats::plan::{KeptPath, Plan};
 use formats::Document;
 
@@ -59,7 +59,7 @@ WantedBy=sysinit.target
 ",
     },
     Unit {
-        name: "reroot-confirm.service",
+        name: confirm::UNIT,
         wanted_by: "multi-user.target",
         text: "[Unit]
 Description=Compare this machine with what reroot planned
@@ -108,7 +108,7 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
     };
     let program = fs::read("/proc/self/exe").context("read this program")?;
     for (name, bytes, mode) in [
-        ("confirm", &program[..], 0o700),
+        (confirm::PROGRAM, &program[..], 0o700),
         ("plan.json", plan.to_json().as_bytes(), 0o600),
         ("kept.json", baseline.to_json().as_bytes(), 0o600),
     ] {

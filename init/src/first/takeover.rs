@@ -23,6 +23,7 @@ use rustix::process::{Resource, Rlimit};
 use storage::block;
 use storage::mounts;
 use storage::mounts::Mount;
+use tree::Gate;
 
 use crate::first::early;
 use crate::ram::{console, state};
@@ -333,14 +334,18 @@ fn try_leave_log() -> Result<()> {
     let run =
         fs::read_to_string(state::at(OLD_RUN)).context("read where the run's directory is")?;
     mount_remount(OLD, MountFlags::empty(), "").context("make the old root writable")?;
-    let to = Path::new(OLD)
-        .join(run.trim_start_matches('/'))
-        .join("init.log");
-    let copied =
-        fs::copy(console::log_path(), &to).with_context(|| format!("write {}", to.display()));
+    let left = leave_at(Path::new(OLD), &run);
     rustix::fs::sync();
     mount_remount(OLD, MountFlags::RDONLY, "").context("make the old root read-only again")?;
-    copied.map(|_| ())
+    left
+}
+
+/// Writes the log into a run's directory below a root.
+fn leave_at(root: &Path, run: &str) -> Result<()> {
+    let log = fs::read(console::log_path()).context("read this run's log")?;
+    // Nothing of the run's own is kept.
+    let gate = Gate::open(root, [])?;
+    Ok(gate.write(&format!("{}/init.log", run.trim()), &log, 0o600)?)
 }
 
 #[cfg(test)]

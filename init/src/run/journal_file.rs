@@ -1,13 +1,20 @@
 //! The journal on the machine's root filesystem, written durably: `O_DSYNC`, old or new.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 
-use crate::root::target::TARGET;
 use anyhow::{Context, Result};
 use formats::journal;
 use formats::journal::{Phase, Record, JOURNAL_SIZE};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::root::target;
+
+/// What the machine calls it, for messages.
+const PATH: &str = "/.reroot/journal";
 
 /// Records that a phase begins.
 pub fn record(run: &str, phase: Phase) -> Result<()> {
@@ -23,9 +30,9 @@ pub fn take_up(run: &str) -> Result<u32> {
 
 /// Gives how often the run was taken up, now that it was `more` times more.
 fn write(run: &str, phase: Phase, more: u32) -> Result<u32> {
-    let path = Path::new(TARGET).join(".reroot/journal");
-    let what = || format!("write {} to the journal {}", phase.name(), path.display());
-    let file = open(&path).with_context(what)?;
+    let what = || format!("write {} to the journal {PATH}", phase.name());
+    let root = target::directory()?;
+    let file = open_to_write(root.as_fd()).with_context(what)?;
     let mut bytes = vec![0; JOURNAL_SIZE as usize];
     file.read_exact_at(&mut bytes, 0).with_context(what)?;
     let before = journal::latest(&bytes);
@@ -43,35 +50,94 @@ fn write(run: &str, phase: Phase, more: u32) -> Result<u32> {
 
 /// The record that counts; `None` where there is no journal, or no whole record in it.
 pub fn latest() -> Result<Option<Record>> {
-    let path = Path::new(TARGET).join(".reroot/journal");
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(journal::latest(&bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e).with_context(|| format!("read the journal {}", path.display())),
+    let what = || format!("read the journal {PATH}");
+    let root = target::directory()?;
+    let Some(mut file) = open_to_read(root.as_fd()).with_context(what)? else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).with_context(what)?;
+    Ok(journal::latest(&bytes))
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Its directory on the root that is open, and no other: a link there is none of ours.
+fn directory(root: BorrowedFd<'_>) -> io::Result<File> {
+    Ok(rustix::fs::openat(root, c".reroot", DIRECTORY, Mode::empty())?.into())
+}
+
+fn open_to_read(root: BorrowedFd<'_>) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = directory(root).and_then(|directory| {
+        let file = rustix::fs::openat(&directory, c"journal", flags, Mode::empty())?;
+        Ok(File::from(file))
+    });
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
 }
 
-/// Opens the journal; a new one is made at its full length first, so that writing a record never
-/// has to allocate.
-fn open(path: &Path) -> std::io::Result<File> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    if !directory.exists() {
-        std::fs::create_dir(directory)?;
+/// Opens it; a new one is made at its full length first, so that writing a record never has to
+/// allocate.
+fn open_to_write(root: BorrowedFd<'_>) -> io::Result<File> {
+    match rustix::fs::mkdirat(root, c".reroot", Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(e) => return Err(e.into()),
     }
-    let flags = (rustix::fs::OFlags::DSYNC | rustix::fs::OFlags::NOFOLLOW).bits() as i32;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags)
-        .open(path)?;
+    let directory = directory(root)?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::DSYNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o600);
+    let file = File::from(rustix::fs::openat(&directory, c"journal", flags, mode)?);
     if file.metadata()?.len() != JOURNAL_SIZE {
         file.set_len(0)?;
         file.write_all_at(&vec![0; JOURNAL_SIZE as usize], 0)?;
         file.sync_all()?;
-        File::open(directory)?.sync_all()?;
+        directory.sync_all()?;
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_journal_is_made_whole_and_read_again() {
+        let root = tempfile::tempdir().unwrap();
+        let handle = File::open(root.path()).unwrap();
+        assert!(open_to_read(handle.as_fd()).unwrap().is_none());
+        open_to_write(handle.as_fd()).unwrap();
+        let found = open_to_read(handle.as_fd()).unwrap().unwrap();
+        assert_eq!(found.metadata().unwrap().len(), JOURNAL_SIZE);
+    }
+
+    #[test]
+    fn a_link_on_the_way_to_the_journal_is_never_followed() {
+        for (link, target) in [
+            (".reroot", "elsewhere"),
+            (".reroot/journal", "../elsewhere/journal"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join("elsewhere")).unwrap();
+            if link.contains('/') {
+                fs::create_dir(root.path().join(".reroot")).unwrap();
+                fs::write(root.path().join("elsewhere/journal"), "theirs").unwrap();
+            }
+            symlink(target, root.path().join(link)).unwrap();
+            let handle = File::open(root.path()).unwrap();
+            assert!(open_to_write(handle.as_fd()).is_err(), "{link}");
+            assert!(open_to_read(handle.as_fd()).is_err(), "{link}");
+            let theirs = fs::read(root.path().join("elsewhere/journal")).unwrap_or_default();
+            assert!(theirs.is_empty() || theirs == b"theirs", "{link}");
+        }
+    }
 }

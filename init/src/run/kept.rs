@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use formats::counted::counted;
 use formats::keep::{KeepPath, KeepSet, SPARED};
 use formats::measure::{Measure, Occupied};
 use formats::plan::Plan;
@@ -26,9 +27,9 @@ pub fn measure(plan: &Plan) -> Result<Vec<Measure>> {
                 .measure(&kept.path)
                 .with_context(|| format!("measure {}", kept.path))?;
             log::info!(
-                "kept {}: {} entries, {} bytes",
+                "kept {}: {}, {} bytes",
                 kept.path,
-                measure.entries,
+                counted(measure.entries, "entry", "entries"),
                 measure.bytes
             );
             Ok(measure)

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use formats::outcomes::{Outcomes, StepResult};
+use machine::runs::directory::Places;
+use machine::runs::lock;
 use plan::status;
 use plan::status::{Evidence, State};
 use rustix::process::{kill_process, Pid, Signal};
@@ -28,7 +30,9 @@ pub enum BrokenOff {
 
 /// Tells the worker of the run in progress to undo everything, and waits until it has.
 pub fn break_off() -> Result<BrokenOff> {
-    let pid = run_directory::owner().context("the run's worker has not said who it is")?;
+    let holder = lock::holder(&Places::here());
+    let pid = holder.map(|h| h.pid).filter(|&pid| pid > 1);
+    let pid = pid.context("the run's worker has not said who it is")?;
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     if !command.split(|&b| b == 0).any(|word| word == b"worker") {
         bail!("process {pid} should be the run's worker, and is not; try again");

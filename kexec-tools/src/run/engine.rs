@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use formats::plan::Plan;
 use formats::steps::{OnFailure, Place, Step};
 use machine::step_record::StepRecord;
+use machine::turns::{self, Turns};
 
 use crate::image::Image;
 
@@ -66,8 +67,31 @@ struct State {
     /// The step that was begun last: what follows its failure follows any failure now.
     current: Option<Step>,
     since: Instant,
+    /// What the kernel had counted of the thread that walks, when it last got on.
+    turns: Option<Turns>,
+    /// That thread.
+    walker: i32,
     running: bool,
     over: bool,
+}
+
+impl State {
+    /// The current step, if its deadline has passed. That of a step which is to show progress begins
+    /// anew with every turn that the walking thread had.
+    fn late(&mut self) -> Option<Step> {
+        let step = self.current.clone()?;
+        if !self.running || self.over {
+            return None;
+        }
+        if step.progress {
+            let turns = Turns::of(self.walker);
+            if turns != self.turns {
+                self.turns = turns;
+                self.since = Instant::now();
+            }
+        }
+        (self.since.elapsed() > Duration::from_secs(step.deadline_s)).then_some(step)
+    }
 }
 
 /// How long undoing may take: a kernel is unloaded, files are removed, the root is remounted.
@@ -83,6 +107,8 @@ impl Engine {
             begun: Vec::new(),
             current: None,
             since: Instant::now(),
+            turns: None,
+            walker: turns::this_thread(),
             running: false,
             over: false,
         });
@@ -98,6 +124,7 @@ impl Engine {
     /// Does every step of the old OS. Returns when a run was undone and `end` has come back, or
     /// when there is no further step.
     pub fn walk(self: &Arc<Engine>) {
+        self.state().walker = turns::this_thread();
         let watcher = Arc::clone(self);
         std::thread::spawn(move || watcher.watch());
         let steps = self.job.plan.steps.iter();
@@ -193,18 +220,20 @@ impl Engine {
         });
     }
 
-    /// Fails a step that takes longer than it may.
+    /// Fails a step that takes longer than it may, or than it may without getting on.
     fn watch(self: &Arc<Engine>) {
         loop {
             std::thread::sleep(LOOK);
-            let state = self.state();
-            let late = state.current.clone().filter(|step| {
-                let limit = Duration::from_secs(step.deadline_s);
-                state.running && !state.over && state.since.elapsed() > limit
-            });
+            let mut state = self.state();
+            let late = state.late();
             drop(state);
             if let Some(step) = late {
-                let why = format!("not done within {} s", step.deadline_s);
+                let way = if step.progress {
+                    "no progress"
+                } else {
+                    "not done"
+                };
+                let why = format!("{way} within {} s", step.deadline_s);
                 self.fail(&step, &why, Ended::TooLong);
             }
         }
@@ -218,5 +247,74 @@ impl Engine {
 fn stand_still() -> ! {
     loop {
         std::thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// Whether a step is found late within some seconds that may take one without progress.
+    fn is_late(progress: bool, work: impl FnOnce(&mpsc::Receiver<()>) + Send + 'static) -> bool {
+        let step = Step {
+            name: "load".into(),
+            place: Place::OldOs,
+            needs: vec![],
+            does: String::new(),
+            before: String::new(),
+            after: String::new(),
+            undo: None,
+            retry: None,
+            deadline_s: 1,
+            progress,
+            on_failure: OnFailure::Revert,
+        };
+        let (tell, told) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let walker = thread::spawn(move || {
+            tell.send(turns::this_thread()).unwrap();
+            work(&ended);
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State {
+            record: StepRecord::open(&directory.path().join("steps"), "r", Place::OldOs),
+            begun: Vec::new(),
+            current: Some(step),
+            since: Instant::now(),
+            turns: None,
+            walker: told.recv().unwrap(),
+            running: true,
+            over: false,
+        };
+        let late = (0..16).any(|_| {
+            thread::sleep(LOOK);
+            state.late().is_some()
+        });
+        // Who works on has ended by itself, or does by this.
+        let _ = end.send(());
+        walker.join().unwrap();
+        late
+    }
+
+    fn work(end: &mpsc::Receiver<()>) {
+        while end.try_recv().is_err() {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_step_that_gets_on_is_not_late_however_long_it_takes() {
+        assert!(!is_late(true, work));
+        assert!(is_late(false, work));
+    }
+
+    #[test]
+    fn a_step_that_hangs_in_one_call_is_late() {
+        assert!(is_late(true, |end| {
+            let _ = end.recv();
+        }));
     }
 }

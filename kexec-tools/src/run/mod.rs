@@ -5,6 +5,7 @@ pub mod abort;
 mod checks_again;
 mod engine;
 mod enter;
+pub mod fence;
 mod prove;
 mod stage;
 pub mod start;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use machine::processes;
+use machine::held;
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use storage::mounts;
@@ -79,9 +79,10 @@ fn unmount_others() -> Result<()> {
 }
 
 fn holders() -> String {
-    let found = std::fs::metadata("/")
-        .map(|m| std::os::unix::fs::MetadataExt::dev(&m))
-        .and_then(|device| processes::holding_for_writing(device, &[]));
+    let found = mounts::read().and_then(|mounts| {
+        let root = mounts::at(&mounts, Path::new("/")).map(|root| root.device);
+        held::by_all(root.ok_or(std::io::ErrorKind::NotFound)?)
+    });
     match found {
         Ok(held) if held.is_empty() => {
             "nothing that /proc shows (a deleted file, a mapping, or a loop device)".to_owned()

@@ -13,6 +13,8 @@ use formats::outcomes;
 use formats::plan::Plan;
 use formats::steps::{Mode, OnFailure, Place};
 use formats::Document;
+use machine::runs::directory::Places;
+use machine::runs::lock::{self, RunLock};
 use machine::step_record::StepRecord;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
@@ -123,9 +125,17 @@ pub fn main(directory: &Path) -> Exit {
     Exit::Reverted
 }
 
-fn begin(directory: &Path) -> Result<(Job, std::os::fd::OwnedFd)> {
+fn begin(directory: &Path) -> Result<(Job, RunLock)> {
+    // Before anything is started from here, which would have it too.
+    let handed_over = lock::handed_over(&Places::here())?;
     detach()?;
-    let lock = run_directory::lock()?;
+    let run = directory.file_name().unwrap_or_default().to_string_lossy();
+    let lock = match handed_over {
+        Some(lock) => lock,
+        None => lock::take(&Places::here(), &run)?
+            .context("another run is in progress on this machine")?,
+    };
+    lock.held_by(std::process::id(), &run)?;
     let text = fs::read(directory.join(run_directory::PLAN)).context("read the plan")?;
     let plan = Plan::from_json(&text).context("read the plan")?;
     let image = Image::open_running()?;

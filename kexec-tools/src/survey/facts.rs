@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::accounts::Accounts;
 use formats::facts::{Facts, Firmware, Kexec, Mount, Root};
-use formats::identity::Home;
+use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, listening, meminfo, os_release, processes};
@@ -19,11 +19,11 @@ use storage::{block, mounts};
 use crate::run_directory;
 use crate::survey::chain::chain;
 use crate::survey::mounts::holds_data;
-use crate::survey::{first_process, identity, kept, network, written};
+use crate::survey::{accounts, apart, first_process, identity, kept, network, written};
 
 /// Reads everything that plan and checks look at.
-pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
-    let accounts = accounts();
+pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
+    let accounts = accounts::read();
     let uname = rustix::system::uname();
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
     let memory = meminfo::parse(&text("/proc/meminfo")?).context("/proc/meminfo tells no total")?;
@@ -34,7 +34,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
-    let kept_trees = kept::look(keep, &mounts)?;
+    let kept_trees = apart::kept(keep)?;
     let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
     kept_trees.note(&mut condition);
     let (network, network_notes) = network::read(&processes).context("read the network")?;
@@ -44,7 +44,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
             .context("look up the root's drivers")?,
         None => Vec::new(),
     };
-    let identity = identity::read(keep, carry, &homes(&accounts));
+    let identity = identity::read(keep, new, &homes(&accounts));
     let kept_paths = keep.iter().map(KeepPath::as_str);
     // This image itself would be the largest thing in root's home.
     let own = fs::read_link("/proc/self/exe").unwrap_or_default();
@@ -52,7 +52,7 @@ pub fn gather(keep: &[KeepPath], carry: &[String]) -> Result<Facts> {
         .chain(identity.copied.iter().map(String::as_str))
         .chain(own.to_str())
         .collect();
-    let written = written::read(&stays, &accounts, &processes, &mounts);
+    let written = apart::written(&stays).context("look for what is written on this machine")?;
     Ok(Facts {
         hostname: uname.nodename().to_string_lossy().into_owned(),
         architecture: uname.machine().to_string_lossy().into_owned(),
@@ -119,14 +119,6 @@ fn probe_mount(target: &Path) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg("ask-mount").arg(target);
     command
-}
-
-/// The accounts without their secrets, or why they cannot be read: a finding, not a failure.
-fn accounts() -> Result<Accounts, String> {
-    let root = Path::new("/");
-    let files = machine::accounts::read(root).map_err(|e| chain(&e))?;
-    let login_defs = machine::accounts::login_defs(root).map_err(|e| chain(&e))?;
-    ::identity::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))
 }
 
 /// Where people's own files are: homes that may not be kept, but whose keys come along.

@@ -9,16 +9,19 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use formats::facts::{Condition, Kept, OutsideLinks, Unkept, UnkeptWay, WipedTargets};
-use formats::keep::{KeepPath, KeepSet, SPARED};
+use formats::keep::{is_below, KeepPath, KeepSet, SPARED};
 use formats::measure::{Measure, Occupied};
+use serde::{Deserialize, Serialize};
 use storage::mounts;
 use storage::mounts::Mount;
 use tree::{LeadingOut, Measuring, MountPoints, Stillness, TreeError};
 
 use crate::run_directory;
 use crate::survey::chain::chain;
+use crate::survey::mounts::holds_data;
 
 /// What was found.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct KeptTrees {
     /// Each kept path.
     pub kept: Vec<Kept>,
@@ -28,6 +31,20 @@ pub struct KeptTrees {
 }
 
 impl KeptTrees {
+    /// Where none of them could be measured, for this reason.
+    pub fn unmeasured(keep: &[KeepPath], why: &Unkept) -> Self {
+        let kept = keep.iter().map(|path| Kept {
+            path: path.clone(),
+            found: Err(why.clone()),
+        });
+        Self {
+            kept: kept.collect(),
+            outside_links: Some(OutsideLinks::default()),
+            wiped_targets: WipedTargets::default(),
+            spared: Occupied::default(),
+        }
+    }
+
     /// Adds what the checks look at.
     pub fn note(&self, condition: &mut Condition) {
         condition.outside_links.clone_from(&self.outside_links);
@@ -57,7 +74,7 @@ pub fn look(keep: &[KeepPath], mounts: &[Mount]) -> Result<KeptTrees> {
         .iter()
         .map(|path| Kept {
             path: path.clone(),
-            found: look_at(&root, path, mounts, &points(mounts), &mut measuring),
+            found: look_at(&root, path, keep, mounts, &points(mounts), &mut measuring),
         })
         .collect();
     let (links, leading_out) = measuring.noted();
@@ -72,16 +89,19 @@ pub fn look(keep: &[KeepPath], mounts: &[Mount]) -> Result<KeptTrees> {
 fn look_at(
     root: &File,
     path: &KeepPath,
+    keep: &[KeepPath],
     mounts: &[Mount],
     points: &MountPoints,
     measuring: &mut Measuring<'_>,
 ) -> Result<Measure, Unkept> {
     // What is mounted on the way must not even be looked at.
     if let Some(crossed) = points.crossed_by(path.as_str().as_bytes()) {
-        return Err(Unkept {
-            way: UnkeptWay::Elsewhere,
-            why: mounted(&String::from_utf8_lossy(crossed), path.as_str(), mounts),
-        });
+        return Err(mounted(
+            &String::from_utf8_lossy(crossed),
+            path,
+            keep,
+            mounts,
+        ));
     }
     tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
         .and_then(|()| measuring.measure(path))
@@ -91,24 +111,33 @@ fn look_at(
         })
 }
 
-/// What is mounted on the way to a kept path, in words.
-fn mounted(crossed: &str, path: &str, mounts: &[Mount]) -> String {
+/// What comes of a kept path with something mounted at it, or on the way to it.
+fn mounted(crossed: &str, path: &KeepPath, keep: &[KeepPath], mounts: &[Mount]) -> Unkept {
     let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
-    let mount = mounts::at(mounts, Path::new(crossed));
-    match mount {
-        Some(mount) if Some(mount.device) == root => {
-            let shown = mount.root.display().to_string();
-            let below = path.strip_prefix(crossed).unwrap_or_default();
-            let place = format!("{}{below}", shown.trim_end_matches('/'));
-            format!("{crossed} only shows {shown} of the root filesystem; what is there is wiped unless {place} is kept")
+    let unkept = |way, why| Unkept { way, why };
+    let Some(mount) = mounts::at(mounts, Path::new(crossed)) else {
+        return unkept(UnkeptWay::Elsewhere, format!("{crossed} is a mount point"));
+    };
+    if Some(mount.device) == root {
+        let shown = mount.root.display().to_string();
+        let below = path.as_str().strip_prefix(crossed).unwrap_or_default();
+        let place = format!("{}{below}", shown.trim_end_matches('/'));
+        if keep.iter().any(|kept| is_below(&place, kept.as_str())) {
+            let why = format!("{crossed} shows {shown}, and {place} is kept");
+            return unkept(UnkeptWay::Mounted, why);
         }
-        Some(mount) => format!(
-            "{crossed} is another filesystem ({} on {}), which is left alone and need not be kept",
-            mount.fstype,
-            mount.source.to_string_lossy()
-        ),
-        None => format!("{crossed} is a mount point"),
+        let why = format!(
+            "{crossed} only shows {shown} of the root filesystem; what is there is wiped unless {place} is kept"
+        );
+        return unkept(UnkeptWay::Elsewhere, why);
     }
+    let what = format!("{} on {}", mount.fstype, mount.source.to_string_lossy());
+    if holds_data(mount, root) {
+        let why = format!("{crossed} is another filesystem ({what}), which is left alone");
+        return unkept(UnkeptWay::Mounted, why);
+    }
+    let why = format!("{crossed} is a mount ({what}) whose contents do not outlive a boot, or are mounted when they are asked for");
+    unkept(UnkeptWay::Elsewhere, why)
 }
 
 fn way(error: &TreeError) -> UnkeptWay {
@@ -159,19 +188,67 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kept_path_that_only_shows_a_part_of_the_root_says_where_the_data_is() {
+    fn a_kept_path_on_a_mount_is_left_alone_and_one_that_shows_what_is_wiped_says_where_the_data_is(
+    ) {
         let mounts = mounts::parse(
             b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
               23 22 253:1 /data/home /home rw - ext4 /dev/vda1 rw\n\
-              24 22 253:17 / /srv rw - xfs /dev/vdb1 rw\n",
+              24 22 253:17 / /srv rw - xfs /dev/vdb1 rw\n\
+              25 22 0:51 / /scratch rw - tmpfs tmpfs rw\n\
+              26 22 0:52 / /auto rw - autofs systemd-1 rw\n",
         );
-        let told = mounted("/home", "/home/shop", &mounts);
-        assert!(told.contains("unless /data/home/shop is kept"), "{told}");
-        let told = mounted("/srv", "/srv", &mounts);
-        assert!(
-            told.contains("xfs on /dev/vdb1") && told.contains("left alone"),
-            "{told}"
-        );
+        let path = |text: &str| KeepPath::parse(text).unwrap();
+        let cases: [(&str, &str, &[&str], UnkeptWay, &str); 7] = [
+            (
+                "/home",
+                "/home/shop",
+                &[],
+                UnkeptWay::Elsewhere,
+                "unless /data/home/shop is kept",
+            ),
+            (
+                "/home",
+                "/home/shop",
+                &["/data/home/other"],
+                UnkeptWay::Elsewhere,
+                "unless",
+            ),
+            (
+                "/home",
+                "/home/shop",
+                &["/data"],
+                UnkeptWay::Mounted,
+                "/data/home/shop is kept",
+            ),
+            (
+                "/srv",
+                "/srv",
+                &[],
+                UnkeptWay::Mounted,
+                "xfs on /dev/vdb1), which is left alone",
+            ),
+            (
+                "/srv",
+                "/srv/shop",
+                &[],
+                UnkeptWay::Mounted,
+                "/srv is another filesystem",
+            ),
+            ("/scratch", "/scratch/x", &[], UnkeptWay::Elsewhere, "tmpfs"),
+            (
+                "/auto",
+                "/auto",
+                &[],
+                UnkeptWay::Elsewhere,
+                "when they are asked for",
+            ),
+        ];
+        for (crossed, kept, others, way, why) in cases {
+            let keep: Vec<_> = others.iter().copied().chain([kept]).map(path).collect();
+            let found = mounted(crossed, &path(kept), &keep, &mounts);
+            assert_eq!(found.way, way, "{kept}: {found}");
+            assert!(found.why.contains(why), "{kept}: {found}");
+        }
     }
 
     #[test]

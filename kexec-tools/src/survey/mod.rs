@@ -1,6 +1,8 @@
 //! What is read and asked: the machine's facts, the checks, what earlier runs left. It changes
 //! nothing and shows nothing, and imports no other room.
 
+mod accounts;
+pub mod apart;
 mod chain;
 pub mod checks;
 pub mod earlier;

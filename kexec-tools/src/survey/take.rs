@@ -5,6 +5,7 @@ use formats::facts::Facts;
 use formats::keep::KeepPath;
 use formats::plan::Plan;
 use formats::trailer::PartKind;
+use plan::consent::Consent;
 use plan::resolve;
 use plan::resolve::Inputs;
 
@@ -25,6 +26,8 @@ pub struct Survey {
     pub findings: Vec<Finding>,
     /// The plan, if there can be one.
     pub plan: Result<Plan, resolve::NoPlan>,
+    /// What is consented to by going on with it.
+    pub consent: Option<Consent>,
 }
 
 impl Survey {
@@ -67,7 +70,7 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
     keep.retain(|path| !wishes.no_keep.contains(path));
     keep.sort();
     keep.dedup();
-    let facts = facts::gather(&keep, &manifest.identity.carry)?;
+    let facts = facts::gather(&keep, &manifest.identity)?;
     let sizes = image.sizes();
     let mut findings = checks::ask_all(&check::Context {
         facts: &facts,
@@ -89,13 +92,19 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
             manifest_digest: image.part(PartKind::Manifest).digest,
             sizes,
             choices: &wishes.choices,
-            run: run_directory::new_id()?,
+            run: match &wishes.run {
+                Some(run) => run.to_string(),
+                None => run_directory::new_id()?,
+            },
         },
     );
+    let consent = plan.as_ref().ok();
+    let consent = consent.map(|plan| Consent::of(plan, image.digest(), &wishes.forced));
     Ok(Survey {
         facts,
         check_wishes,
         findings,
         plan,
+        consent,
     })
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use formats::keep::KeepPath;
+use formats::run_id::RunId;
 use formats::Document;
 use plan::choices::Choices;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub struct Wishes {
     pub forced: Vec<String>,
     /// What the plan leaves to the operator.
     pub choices: Choices,
+    /// The run's name; a new one where the operator gives none.
+    pub run: Option<RunId>,
 }
 
 /// The wishes that have to be known when checks are asked again: they wait in the run's directory.

@@ -1,8 +1,11 @@
 //! The command line on the machine. One definition gives parsing, help, man page and completions.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ::plan::choices::Choices;
+use ::plan::consent::Consent;
+use ::plan::plan_document::PlanDocument;
 use ::plan::svg;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -10,22 +13,27 @@ use formats::entry::{Entry, KexecCall};
 use formats::keep::{KeepPath, KeepPathError};
 use formats::plan::PayloadAt;
 use formats::printable;
+use formats::run_id::RunId;
 use formats::steps::Mode;
 use formats::Document;
+use machine::runs::told::Form;
 
 use crate::exit::Exit;
+use crate::run::fence::{After, Fence};
 use crate::run::worker;
-use crate::survey::finding;
 use crate::survey::take::{take, Survey};
 use crate::survey::wishes::Wishes;
-use crate::talk::{abort, findings, go, plan, progress, status};
+use crate::survey::{apart, earlier, finding};
+use crate::talk::fenced::Wanted;
+use crate::talk::{abort, fenced, findings, go, plan, progress, status};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
 ///
-/// This file is an image: a new operating system and the program that installs it. `check`, `plan`
-/// and `status` only read. Exit status: 0 done, or, of `go` and `rehearse`, begun: the run goes on by
-/// itself; 1 refused, nothing changed; 2 usage; 3 failed and reverted, nothing changed; 4 failed, needs
-/// a person.
+/// This file is an image: a new operating system and the program that installs it. `check`, `plan`,
+/// `status` and `wait` only read. Exit status: 0 done, or, of `go` and `rehearse`, begun: the run goes on
+/// by itself; 1 refused, nothing changed; 2 usage; 3 failed and reverted, nothing changed; 4 failed, needs
+/// a person; 5 another run is the newest than --after names, nothing changed; 6 the plan is another than
+/// --consent, nothing changed; 7 the time of `wait` is over and the run goes on.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
@@ -58,6 +66,8 @@ enum Command {
     Rehearse {
         #[command(flatten)]
         wishes: WishArguments,
+        #[command(flatten)]
+        fence: FenceArguments,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -66,6 +76,8 @@ enum Command {
     Go {
         #[command(flatten)]
         wishes: WishArguments,
+        #[command(flatten)]
+        fence: FenceArguments,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -73,13 +85,24 @@ enum Command {
     /// Tell what earlier runs did, how far they came and why they failed; reads only
     Status {
         /// This run alone
-        run: Option<String>,
+        run: Option<RunId>,
         /// Print it as JSON
         #[arg(long)]
         json: bool,
         /// Draw the steps of the newest run, with times and outcomes, into this file
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
+    },
+    /// Wait until a run has ended, as far as this OS sees it, and end with its exit status; reads only
+    Wait {
+        /// The run
+        run: RunId,
+        /// Print it as JSON, as `status` does
+        #[arg(long)]
+        json: bool,
+        /// Wait for so many seconds at most, and then end with 7; without, for ever
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
     },
     /// Break off a run before services stop; remove what earlier runs left
     Abort,
@@ -97,6 +120,14 @@ enum Command {
     ProbeMount {
         /// Where it is
         target: std::path::PathBuf,
+    },
+    /// Look at trees, for this program itself; may never return
+    #[command(hide = true, name = apart::COMMAND)]
+    LookApart {
+        /// What is asked
+        subject: apart::Subject,
+        /// Paths
+        paths: Vec<std::ffi::OsString>,
     },
     /// Go on with a run that `go` prepared, detached from the session that started it
     #[command(hide = true)]
@@ -132,10 +163,38 @@ struct WishArguments {
     force: Vec<String>,
 }
 
+/// What a program says so that nothing is done twice.
+#[derive(Args, Clone, Debug)]
+struct FenceArguments {
+    /// Begin only if this run is the newest on the machine, or if there is none; else end with 5
+    #[arg(long, value_name = "RUN|none")]
+    after: Option<After>,
+    /// Name the run (YYYYMMDDTHHMMSSZ-NAME); if it is there, attach to it instead of beginning one
+    #[arg(long, value_name = "ID")]
+    run: Option<RunId>,
+    /// Begin only if this is the `consent` of `plan --json` still; else end with 6
+    #[arg(long, value_name = "DIGEST")]
+    consent: Option<Consent>,
+}
+
+impl FenceArguments {
+    fn of(self, mode: Mode) -> Wanted {
+        Wanted {
+            fence: Fence {
+                run: self.run,
+                after: self.after,
+            },
+            consent: self.consent,
+            mode,
+        }
+    }
+}
+
 impl WishArguments {
     /// The wishes for a run of this mode.
     fn of(self, mode: Mode) -> Wishes {
         Wishes {
+            run: None,
             keep: self.keep,
             no_keep: self.no_keep,
             check_directories: self.checks,
@@ -218,18 +277,25 @@ impl Cli {
                     std::fs::write(&path, svg::graph(plan, &[]))
                         .with_context(|| format!("write {}", path.display()))?;
                 }
-                match &survey.plan {
-                    Ok(plan) if json => print!("{}", plan.to_json()),
-                    Ok(plan) => print!("{}", plan::text(plan)),
-                    Err(why) => eprintln!("no plan: {}", printable::line(&why.to_string())),
+                match (&survey.plan, &survey.consent) {
+                    (Ok(plan), Some(consent)) if json => {
+                        print!("{}", PlanDocument::new(plan, consent).to_json());
+                    }
+                    (Ok(plan), _) => print!("{}", plan::text(plan)),
+                    (Err(why), _) => eprintln!("no plan: {}", printable::line(&why.to_string())),
                 }
                 eprint!("{}", finding::refusals(&survey.findings));
                 Ok(exit(&survey))
             }
-            Command::Go { wishes, yes } => start(wishes, Mode::Reinstall, yes),
-            Command::Rehearse { wishes, yes } => start(wishes, Mode::Rehearse, yes),
+            Command::Go { wishes, fence, yes } => start(wishes, &fence.of(Mode::Reinstall), yes),
+            Command::Rehearse { wishes, fence, yes } => {
+                start(wishes, &fence.of(Mode::Rehearse), yes)
+            }
             Command::Status { run, json, svg } => {
-                status::show(run.as_deref(), json, svg.as_deref())
+                status::show(run.as_ref(), form(json), svg.as_deref())
+            }
+            Command::Wait { run, json, timeout } => {
+                status::wait(&run, timeout.map(Duration::from_secs), form(json))
             }
             Command::Abort => abort::abort(),
             Command::Man => {
@@ -249,18 +315,43 @@ impl Cli {
                 let _ = machine::answers::probe(&target);
                 Ok(Exit::Done)
             }
+            Command::LookApart { subject, paths } => {
+                print!("{}", apart::look(subject, &paths)?);
+                Ok(Exit::Done)
+            }
             Command::Worker { run } => Ok(worker::main(&run)),
         }
     }
 }
 
-/// Starts a run, if no check refuses.
-fn start(wishes: WishArguments, mode: Mode, yes: bool) -> Result<Exit> {
-    let survey = take(&wishes.of(mode), &progress::verifying)?;
+fn form(json: bool) -> Form {
+    if json {
+        Form::Json
+    } else {
+        Form::Text
+    }
+}
+
+/// Starts a run, if neither the fence nor a check refuses.
+fn start(wishes: WishArguments, wanted: &Wanted, yes: bool) -> Result<Exit> {
+    earlier::ensure_root()?;
+    if let Some(exit) = fenced::ask(wanted)? {
+        return Ok(exit);
+    }
+    let mut wishes = wishes.of(wanted.mode);
+    wishes.run.clone_from(&wanted.fence.run);
+    let survey = take(&wishes, &progress::verifying)?;
+    // A run that has begun meanwhile makes a check refuse; that it is there says more.
+    if let Some(exit) = fenced::ask(wanted)? {
+        return Ok(exit);
+    }
     if survey.refused() {
         eprint!("{}", finding::refusals(&survey.findings));
         eprintln!("intact: everything; nothing was changed");
         return Ok(Exit::Refused);
+    }
+    if let Some(exit) = fenced::ask_consent(wanted, &survey) {
+        return Ok(exit);
     }
     go::go(
         &survey,
@@ -269,6 +360,7 @@ fn start(wishes: WishArguments, mode: Mode, yes: bool) -> Result<Exit> {
         } else {
             go::Consent::Wanted
         },
+        wanted,
     )
 }
 
@@ -297,5 +389,36 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{path:?}");
         }
         assert!(Cli::try_parse_from(["x", "go", "--keep", "/srv/shop"]).is_ok());
+    }
+
+    #[test]
+    fn ids_and_digests_that_are_none_are_usage_errors() {
+        for arguments in [
+            ["go", "--run", "../etc"],
+            ["go", "--run", "none"],
+            ["go", "--after", "newest"],
+            ["go", "--after", "/.reroot/20261124T155307Z-077c"],
+            ["go", "--consent", "yes"],
+            ["rehearse", "--run", "20261124T155307Z-0.7c"],
+            ["wait", "20261124T155307Z-077c/..", "--json"],
+            ["status", "..", "--json"],
+        ] {
+            let result = Cli::try_parse_from(["x"].into_iter().chain(arguments));
+            let error = result.err().unwrap_or_else(|| panic!("{arguments:?}"));
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+        }
+        for arguments in [
+            ["go", "--after", "none", "--run", "20261124T155307Z-077c"],
+            [
+                "go",
+                "--after",
+                "20261124T155307Z-077c",
+                "--run",
+                "20261124T155307Z-077d",
+            ],
+            ["wait", "20261124T155307Z-077c", "--json", "--timeout", "60"],
+        ] {
+            assert!(Cli::try_parse_from(["x"].into_iter().chain(arguments)).is_ok());
+        }
     }
 }

@@ -42,8 +42,13 @@ fn lines(facts: &Facts, findings: &[Finding]) -> String {
     } else {
         writeln!(
             text,
-            "{refused} of {} checks refuse. Nothing was changed.",
-            findings.len()
+            "{refused} of {} {}. Nothing was changed.",
+            findings.len(),
+            if refused == 1 {
+                "checks refuses"
+            } else {
+                "checks refuse"
+            }
         );
     }
     text.into_text()

@@ -2,9 +2,12 @@
 //! nothing to the machine itself, and may import the other rooms; nobody imports it but `main.rs`.
 
 mod abort;
+mod attach;
 pub mod cli;
+mod fenced;
 mod figures;
 mod findings;
+mod follow;
 mod go;
 mod plan;
 mod progress;

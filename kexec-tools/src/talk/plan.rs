@@ -1,6 +1,7 @@
 //! A plan as people read it: plain text, meaning without colour.
 
 use formats::accounts::{AccountRow, AccountRule};
+use formats::counted::counted;
 use formats::listening::Listener;
 use formats::network::{Content, NewFile};
 use formats::plan::{Gone, PayloadAt, Plan};
@@ -54,11 +55,20 @@ pub fn text(plan: &Plan) -> String {
     }
     for kept in &plan.keep {
         let m = &kept.measure;
+        if !m.is_taken() {
+            writeln!(
+                t,
+                "  {:30} a mount point, with what it hides; what is mounted there is left alone",
+                kept.path.as_str()
+            );
+            continue;
+        }
         writeln!(
             t,
-            "  {:30} {:>9} entries {:>10}",
+            "  {:30} {:>9} {:7} {:>10}",
             kept.path.as_str(),
             m.entries,
+            if m.entries == 1 { "entry" } else { "entries" },
             size(m.bytes)
         );
     }
@@ -261,9 +271,10 @@ fn gone(t: &mut Page, gone: &Gone) {
         let mut row = format!("  {:30}", place.path);
         if let Some(found) = &place.found {
             let least = if found.whole { "" } else { "more than " };
+            let files = if found.files == 1 { "file" } else { "files" };
             let _ = write!(
                 row,
-                " {:>9} files   {:>10}",
+                " {:>9} {files:5}   {:>10}",
                 format!("{least}{}", found.files),
                 size(found.bytes)
             );
@@ -282,8 +293,8 @@ fn gone(t: &mut Page, gone: &Gone) {
     if gone.small > 0 {
         writeln!(
             t,
-            "  and {} small directories of services, {}",
-            gone.small,
+            "  and {} of services, {}",
+            counted(gone.small, "small directory", "small directories"),
             size(gone.small_bytes)
         );
     }

@@ -1,139 +1,59 @@
-//! `status`: what earlier runs left, judged, as people read it: plain text, meaning without colour.
+//! `status` and `wait`: what earlier runs left, judged.
 
+use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
-use formats::printable::Page;
-use formats::steps::Place;
-use formats::Document;
-use plan::status;
-use plan::status::{Evidence, RunStatus, Status};
+use anyhow::{Context, Result};
+use formats::run_id::RunId;
+use machine::runs::directory::Places;
+use machine::runs::evidence::evidence;
+use machine::runs::told::{self, Form, Told};
+use plan::status::judge;
 use plan::svg;
 
 use crate::exit::Exit;
-use crate::run_directory;
-use crate::survey::earlier::{self, RECORDS};
-use crate::talk::figures::size;
-
-/// How many differences of a rehearsal are shown; the report has them all.
-const DIFFERENCES: usize = 12;
+use crate::survey::earlier;
 
 /// Shows the runs of this machine, or the one of that name.
-pub fn show(run: Option<&str>, json: bool, svg: Option<&Path>) -> Result<Exit> {
-    let mut all = earlier::evidence()?;
-    if let Some(run) = run {
-        all.retain(|e| e.run == run);
-        if all.is_empty() {
-            bail!(
-                "there is no run {run} in {} or {RECORDS}",
-                run_directory::BASE
-            );
-        }
-    }
+pub fn show(run: Option<&RunId>, form: Form, svg: Option<&Path>) -> Result<Exit> {
+    earlier::ensure_root()?;
+    let run = run.map(RunId::as_str);
     if let Some(path) = svg {
-        let newest = all.iter().rev().find(|e| e.plan.is_some());
-        let newest = newest.context("there is no run with a plan to draw")?;
-        draw(newest, path)?;
+        draw(run, path)?;
     }
-    let status = Status {
-        runs: all.iter().map(status::judge).collect(),
-        kexec_loaded: earlier::kexec_loaded(),
-    };
-    if json {
-        print!("{}", status.to_json());
-    } else {
-        print!("{}", text(&status, &all));
-    }
-    Ok(Exit::Done)
+    say(&told::told_status(&Places::here(), run, form)?)
 }
 
-/// All runs.
-fn text(status: &Status, evidence: &[Evidence]) -> String {
-    let mut t = Page::default();
-    if status.runs.is_empty() {
-        writeln!(t, "No run has left anything on this machine.");
-    }
-    for (run, evidence) in status.runs.iter().zip(evidence) {
-        one(&mut t, run, evidence);
-    }
-    if status.kexec_loaded {
-        writeln!(
-            t,
-            "A kernel is loaded for kexec: the next reboot may enter it."
-        );
-    }
-    t.into_text()
+/// Waits until the run has ended, and ends as it did.
+pub fn wait(run: &RunId, limit: Option<Duration>, form: Form) -> Result<Exit> {
+    earlier::ensure_root()?;
+    say(&told::told_end(&Places::here(), run.as_str(), limit, form)?)
 }
 
-fn one(t: &mut Page, run: &RunStatus, evidence: &Evidence) {
-    writeln!(t, "Run {}", run.run);
-    let mut line = |name: &str, text: &str| {
-        writeln!(t, "  {name:14} {text}");
-    };
-    let what = match (run.mode, &run.from, &run.to) {
-        (Some(mode), Some(from), Some(to)) => format!("{}: {from} to {to}", mode.command()),
-        _ => "its plan cannot be read".to_owned(),
-    };
-    line("what", &what);
-    line("state", run.state.words());
-    if let Some(reached) = &run.reached {
-        line(
-            "reached",
-            &format!(
-                "{} in the {} ({})",
-                reached.step,
-                match reached.place {
-                    Place::OldOs => "old OS",
-                    Place::Ram => "RAM environment",
-                    Place::NewOs => "new OS",
-                },
-                reached.result.name()
-            ),
-        );
-    }
-    if let Some(phase) = run.journal {
-        line("journal", phase.name());
-    }
-    if let Some(failure) = &run.first_failure {
-        line("failed", &format!("{}: {}", failure.step, failure.error));
-    }
-    for failure in &run.later_failures {
-        line("and then", &format!("{}: {}", failure.step, failure.error));
-    }
-    if let Some(rehearsal) = &evidence.rehearsal {
-        for d in rehearsal.differences.iter().take(DIFFERENCES) {
-            let name = if d.expected { "differs" } else { "UNEXPECTED" };
-            line(name, &format!("{}: {}, planned {}", d.at, d.now, d.planned));
-        }
-        if rehearsal.differences.len() > DIFFERENCES {
-            let more = rehearsal.differences.len() - DIFFERENCES;
-            line("", &format!("and {more} more in rehearsal.json"));
-        }
-        rehearsal.notes.iter().for_each(|note| line("note", note));
-    }
-    if let Some(confirm) = evidence.report.as_ref().and_then(|r| r.confirm.as_ref()) {
-        let words = if confirm.passed {
-            "the first boot is as planned"
-        } else {
-            "the first boot falls short of the plan"
-        };
-        line("confirmed", words);
-    }
-    line("intact", &run.intact);
-    line("next", &run.next);
-    for left in &run.leftovers {
-        line(
-            "left over",
-            &format!("{} ({})", left.path, size(left.bytes)),
-        );
-    }
-    line("directory", &run.directory);
+/// Prints it. Whoever does not read it any more is no failure of the run's.
+fn say(told: &Told) -> Result<Exit> {
+    let _ = std::io::stdout().write_all(told.out.as_bytes());
+    eprint!("{}", told.err);
+    let known = [
+        Exit::Done,
+        Exit::Refused,
+        Exit::Reverted,
+        Exit::NeedsAPerson,
+        Exit::TimeIsOver,
+    ];
+    let exit = known.into_iter().find(|&exit| exit as u8 == told.exit);
+    exit.with_context(|| format!("exit status {} has no name", told.exit))
 }
 
-/// Draws a run's steps, with what became of them, into a file.
-fn draw(evidence: &Evidence, path: &Path) -> Result<()> {
-    let plan = evidence.plan.as_ref().context("the plan cannot be read")?;
-    let outcomes = status::judge(evidence).steps;
+/// Draws the steps of a run, or of the newest, with what became of them, into a file.
+fn draw(run: Option<&str>, path: &Path) -> Result<()> {
+    let all = evidence(&Places::here())?;
+    let wanted = |e: &&plan::status::Evidence| run.is_none_or(|run| e.run == run);
+    let newest = all.iter().rev().filter(wanted).find(|e| e.plan.is_some());
+    let newest = newest.context("there is no run with a plan to draw")?;
+    let plan = newest.plan.as_ref().context("the plan cannot be read")?;
+    let outcomes = judge(newest).steps;
     std::fs::write(path, svg::graph(plan, &outcomes))
         .with_context(|| format!("write {}", path.display()))
 }

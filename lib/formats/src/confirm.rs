@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Kept;
 use crate::plan::KeptPath;
 
+/// The unit that compares, in the new OS until nothing falls short.
+pub const UNIT: &str = "reroot-confirm.service";
+/// In the run's directory as long: the program that it starts.
+pub const PROGRAM: &str = "confirm";
+
 /// What a run left behind to be compared with, as it was when the RAM environment was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {

@@ -314,6 +314,8 @@ pub enum UnkeptWay {
     Missing,
     /// What is meant is somewhere else: the path leads through a link or a mount.
     Elsewhere,
+    /// What is meant is on a mount at the path or above it that the wipe does not touch.
+    Mounted,
     /// It is there and could not be read.
     Unread,
     /// There was no time for it. Nothing speaks against it.

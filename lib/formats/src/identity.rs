@@ -132,6 +132,10 @@ pub struct NewIdentity {
     pub cloud_init: bool,
     /// Files and folders that the image's author wants carried from the old OS.
     pub carry: Vec<String>,
+    /// Patterns of files that its ssh server's own configuration includes; none where the server
+    /// does not know `Include` (before OpenSSH 8.2).
+    #[serde(default)]
+    pub ssh_includes: Vec<String>,
 }
 
 impl NewIdentity {

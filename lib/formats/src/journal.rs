@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// Bytes of one record.
-pub(crate) const RECORD_SIZE: usize = 512;
+pub const RECORD_SIZE: usize = 512;
 /// Distance between the two records in the journal file, in bytes.
 pub(crate) const RECORD_STRIDE: u64 = 4096;
 /// Length of the journal file in bytes.

@@ -1,5 +1,6 @@
 //! Kind and version of every document of this crate: what its envelope says, and its reader asks for.
 
+use crate::begun::Begun;
 use crate::confirm::{Baseline, KeptFound};
 use crate::facts::Facts;
 use crate::manifest::Manifest;
@@ -21,6 +22,7 @@ macro_rules! documents {
 
 documents! {
     Baseline: "reroot-baseline", 1;
+    Begun: "reroot-begun", 1;
     Facts: "reroot-facts", 1;
     KeptFound: "reroot-kept", 1;
     Manifest: "reroot-manifest", 1;

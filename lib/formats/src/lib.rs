@@ -6,7 +6,9 @@
 //! crate of reroot.
 
 pub mod accounts;
+pub mod begun;
 pub mod confirm;
+pub mod counted;
 pub mod digest;
 pub mod document;
 pub mod entry;
@@ -28,6 +30,7 @@ pub mod plan;
 pub mod printable;
 pub mod rehearsal;
 pub mod report;
+pub mod run_id;
 pub mod staged;
 pub mod steps;
 pub mod tools;

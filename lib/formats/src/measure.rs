@@ -32,6 +32,24 @@ pub struct Measure {
 }
 
 impl Measure {
+    /// Of what is hidden by a mount while the old OS runs. A tree has one entry at the least.
+    pub fn not_taken() -> Self {
+        Self {
+            entries: 0,
+            inodes: 0,
+            bytes: 0,
+            disk_bytes: 0,
+            digest: Digest::of(b""),
+            flags: None,
+            owners: Owners::default(),
+        }
+    }
+
+    /// Whether it was taken at all.
+    pub fn is_taken(&self) -> bool {
+        self.entries > 0
+    }
+
     /// Whether a tree is as it was. What a kernel did not tell is not compared: a run may begin on
     /// an old one and be confirmed on a new one.
     pub fn is_same_tree(&self, other: &Self) -> bool {

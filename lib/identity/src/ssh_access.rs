@@ -18,7 +18,7 @@ pub trait Files {
     fn text(&self, path: &str) -> Option<String>;
     /// Paths of what is in a folder, sorted.
     fn folder(&self, path: &str) -> Vec<String>;
-    /// Is the file there in the new OS, because it is kept or carried?
+    /// Does the new OS's server read the file, because it is kept or carried and included there?
     fn stays(&self, path: &str) -> bool;
 }
 
@@ -68,6 +68,49 @@ pub fn lost(files: &dyn Files) -> Vec<String> {
     };
     reader.file(MAIN, 0);
     reader.lost
+}
+
+/// The patterns that a main file includes for everybody, each an absolute path.
+pub fn includes(main: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (keyword, values) in main.lines().filter_map(parse) {
+        // What is included below a condition counts for some, and is not relied on.
+        if keyword.eq_ignore_ascii_case("Match") {
+            break;
+        }
+        if keyword.eq_ignore_ascii_case("Include") {
+            found.extend(values.iter().map(|pattern| absolute(pattern)));
+        }
+    }
+    found
+}
+
+/// Whether one of these patterns names a file.
+pub fn is_included(path: &str, patterns: &[String]) -> bool {
+    let parts = |path: &str| -> Vec<String> { path.split('/').map(str::to_owned).collect() };
+    let path = parts(path);
+    patterns.iter().any(|pattern| {
+        let pattern = parts(pattern);
+        pattern.len() == path.len()
+            && pattern
+                .iter()
+                .zip(&path)
+                .all(|(part, name)| fits(part, name))
+    })
+}
+
+/// A pattern as written is relative to the folder of the main file.
+fn absolute(pattern: &str) -> String {
+    if pattern.starts_with('/') {
+        pattern.to_owned()
+    } else {
+        format!("/etc/ssh/{pattern}")
+    }
+}
+
+/// Whether a name is one that a part of a pattern means; hidden ones have to be asked for.
+fn fits(part: &str, name: &str) -> bool {
+    (part.starts_with('.') || !name.starts_with('.')) && glob::matches(part, name)
 }
 
 struct Reader<'a> {
@@ -133,13 +176,9 @@ impl Reader<'_> {
             .push(format!("{path}: {condition}{keyword} {}", values.join(" ")));
     }
 
-    /// Files that a pattern of `Include` names; it is relative to the folder of the main file.
+    /// Files that a pattern of `Include` names.
     fn matching(&self, pattern: &str) -> Vec<String> {
-        let pattern = if pattern.starts_with('/') {
-            pattern.to_owned()
-        } else {
-            format!("/etc/ssh/{pattern}")
-        };
+        let pattern = absolute(pattern);
         let mut found = vec![String::new()];
         for part in pattern.split('/').filter(|part| !part.is_empty()) {
             let plain = !part.contains(['*', '?', '[']);
@@ -151,11 +190,10 @@ impl Reader<'_> {
                     .files
                     .folder(if above.is_empty() { "/" } else { above });
                 let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-                let fits = |path: &String| {
-                    let name = name(path);
-                    (part.starts_with('.') || !name.starts_with('.')) && glob::matches(part, &name)
-                };
-                entries.into_iter().filter(fits).collect()
+                entries
+                    .into_iter()
+                    .filter(|path| fits(part, &name(path)))
+                    .collect()
             };
             found = found.iter().flat_map(below).collect();
         }
@@ -278,5 +316,31 @@ mod tests {
         assert_eq!(lost(&Old(&files, &[])), all);
         let stays = ["/etc/ssh/sshd_config.d/10.conf", "/etc/ssh/ann"];
         assert_eq!(lost(&Old(&files, &stays)), [all[1], all[3]]);
+    }
+
+    #[test]
+    fn a_file_is_read_where_the_main_file_includes_it_for_everybody() {
+        let path = "/etc/ssh/sshd_config.d/sftp.conf";
+        for (main, expected) in [
+            ("Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", true),
+            ("include sshd_config.d/s*", true),
+            ("Include /etc/ssh/sshd_config.d/*.cfg /etc/ssh/*", false),
+            // OpenSSH before 8.2, as Ubuntu 16.04 has it.
+            (
+                "Port 22\nUsePAM yes\nSubsystem sftp /usr/lib/openssh/sftp-server\n",
+                false,
+            ),
+            (
+                "Match User ann\nInclude /etc/ssh/sshd_config.d/*.conf\n",
+                false,
+            ),
+        ] {
+            assert_eq!(is_included(path, &includes(main)), expected, "{main}");
+        }
+        let hidden = "/etc/ssh/sshd_config.d/.x.conf";
+        assert!(!is_included(
+            hidden,
+            &["/etc/ssh/sshd_config.d/*.conf".to_owned()]
+        ));
     }
 }

@@ -7,8 +7,10 @@
 //! may be another process's.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use storage::mounts::Mount;
@@ -40,9 +42,68 @@ pub fn probe(target: &Path) -> std::io::Result<()> {
 struct Asked {
     target: String,
     child: Child,
+    watch: Watch,
+}
+
+/// Whether a process gets on.
+struct Watch {
     progress: Option<Progress>,
     /// What is left of the time that it may sleep without progress.
     patience: Patience,
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self {
+            progress: None,
+            patience: Patience::new(PATIENCE),
+        }
+    }
+
+    /// Looks at it once more. It is silent when it slept for as long as an answer may take.
+    fn is_silent(&mut self, pid: u32) -> bool {
+        let progress = Progress::read(pid);
+        let sleeps = progress.as_ref().is_some_and(|p| p.asleep);
+        if !sleeps || progress != self.progress {
+            self.patience.renew();
+        }
+        self.progress = progress;
+        self.patience.is_over()
+    }
+}
+
+/// What came of a child that looks at something.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It ended, and had written this.
+    Said(Vec<u8>),
+    /// It sleeps without progress, and is left behind.
+    Silent,
+}
+
+/// Waits for what a child writes to its output, as long as it gets on.
+pub fn ask(mut child: Command) -> std::io::Result<Answer> {
+    let child = child.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = child.spawn()?;
+    let output = child.stdout.take();
+    let reader = thread::spawn(move || {
+        let mut said = Vec::new();
+        let read = output.map(|mut output| output.read_to_end(&mut said));
+        read.transpose().map(|_| said)
+    });
+    let mut watch = Watch::new();
+    let mut pause = Duration::from_millis(1);
+    while child.try_wait()?.is_none() {
+        if watch.is_silent(child.id()) {
+            // It ends when it gets its answer, or by this; neither it nor its reader is waited for.
+            let _ = child.kill();
+            return Ok(Answer::Silent);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE);
+    }
+    let said = reader.join().unwrap_or_else(|_| Ok(Vec::new()))?;
+    Ok(Answer::Said(said))
 }
 
 /// Those that do not answer. `child` makes the command that does [`probe`] for a mount. A mount that
@@ -61,26 +122,18 @@ pub fn silent(targets: &[PathBuf], child: impl Fn(&Path) -> Command) -> Vec<Stri
             Some(Asked {
                 target: target.display().to_string(),
                 child,
-                progress: None,
-                patience: Patience::new(PATIENCE),
+                watch: Watch::new(),
             })
         })
         .collect();
     let mut silent = Vec::new();
     loop {
         asked.retain_mut(|asked| matches!(asked.child.try_wait(), Ok(None)));
-        for asked in &mut asked {
-            let progress = Progress::read(asked.child.id());
-            let sleeps = progress.as_ref().is_some_and(|p| p.asleep);
-            if !sleeps || progress != asked.progress {
-                asked.patience.renew();
-            }
-            asked.progress = progress;
-        }
         // By the index, for those that are over leave.
         let mut at = 0;
         while at < asked.len() {
-            if asked[at].patience.is_over() {
+            let pid = asked[at].child.id();
+            if asked[at].watch.is_silent(pid) {
                 let mut over = asked.swap_remove(at);
                 // It ends when its mount answers, or by this; it is not waited for.
                 let _ = over.child.kill();
@@ -92,7 +145,7 @@ pub fn silent(targets: &[PathBuf], child: impl Fn(&Path) -> Command) -> Vec<Stri
         if asked.is_empty() {
             break;
         }
-        std::thread::sleep(PAUSE);
+        thread::sleep(PAUSE);
     }
     silent.sort();
     silent
@@ -117,17 +170,27 @@ impl Progress {
     }
 
     fn parse(stat: &[u8], turns: String) -> Option<Self> {
-        let close = stat.iter().rposition(|&b| b == b')')?;
-        let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        // minflt, majflt, utime, stime: fields 10, 12, 14 and 15 of proc(5).
-        let counted = [7, 9, 11, 12].map(|at| fields.get(at)?.parse().ok());
         Some(Self {
-            asleep: matches!(*fields.first()?, "S" | "D"),
-            counted: counted.into_iter().collect::<Option<_>>()?,
+            asleep: matches!(*behind_name(stat)?.first()?, "S" | "D"),
+            counted: counted(stat)?,
             turns,
         })
     }
+}
+
+/// The fields of /proc/PID/stat from the third on. The name before them may hold any character.
+fn behind_name(stat: &[u8]) -> Option<Vec<&str>> {
+    let close = stat.iter().rposition(|&b| b == b')')?;
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    Some(rest.split_whitespace().collect())
+}
+
+/// Page faults and ticks of the processor in /proc/PID/stat: minflt, majflt, utime and stime, fields
+/// 10, 12, 14 and 15 of proc(5).
+pub(crate) fn counted(stat: &[u8]) -> Option<Vec<u64>> {
+    let fields = behind_name(stat)?;
+    let counted = [7, 9, 11, 12].map(|at| fields.get(at)?.parse().ok());
+    counted.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -204,6 +267,24 @@ mod tests {
         server.kill().unwrap();
         server.wait().unwrap();
         assert_eq!(found, [target.display().to_string()]);
+        assert!(started.elapsed() < PATIENCE * 2 * MOST as u32);
+    }
+
+    #[test]
+    fn what_a_child_says_is_had_and_one_that_sleeps_is_left() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        // More than a pipe holds.
+        let Answer::Said(said) = ask(shell("seq 100000; exit 3")).unwrap() else {
+            panic!("it is not silent");
+        };
+        assert!(said.ends_with(b"\n99999\n100000\n"));
+        let started = Instant::now();
+        let found = ask(shell("echo something; exec sleep 600")).unwrap();
+        assert_eq!(found, Answer::Silent);
         assert!(started.elapsed() < PATIENCE * 2 * MOST as u32);
     }
 

@@ -63,6 +63,11 @@ pub struct BusMaster {
 }
 
 impl BusMaster {
+    /// A driver has it now. What a driver says when it is told to let go is one thing, this another.
+    pub fn has_driver(&self) -> bool {
+        self.device.join("driver").exists()
+    }
+
     /// Its driver cannot be made to let go of it.
     pub fn is_bound_for_good(&self) -> bool {
         self.driver

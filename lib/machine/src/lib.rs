@@ -2,7 +2,7 @@
 //! that it is in.
 //!
 //! Parsers take bytes and are pure; thin readers feed them from /proc and /sys. Nothing here writes
-//! to a disk, but for the record of a run's steps, or decides what becomes of the machine. It may import
+//! to a disk, but for the record of a run's steps and who holds the lock of runs, or decides what becomes of the machine. It may import
 //! [`storage`] and [`bootpath`] beside it, and the floors below.
 
 pub mod accounts;
@@ -10,6 +10,7 @@ pub mod answers;
 pub mod bus_masters;
 pub mod condition;
 pub mod consoles;
+pub mod held;
 pub mod initrd;
 pub mod listening;
 pub mod log_line;
@@ -21,6 +22,8 @@ pub mod os_release;
 pub mod patience;
 pub mod plain_file;
 pub mod processes;
+pub mod runs;
 pub mod step_record;
 pub mod sysrq;
+pub mod turns;
 pub mod watchdog;

@@ -14,7 +14,8 @@ use formats::facts::OpenDirectory;
 use storage::mounts::{self, Mount};
 
 use crate::condition::{family, is_session};
-use crate::processes::{self, Process};
+use crate::held;
+use crate::processes::Process;
 
 /// Files that are remembered; a machine with more is told of these.
 const MOST_FILES: usize = 100_000;
@@ -138,7 +139,7 @@ fn written_by(pid: i32) -> Vec<PathBuf> {
             continue;
         }
         let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy());
-        let writes = fs::read_to_string(info).is_ok_and(|t| processes::opened_for_writing(&t));
+        let writes = fs::read_to_string(info).is_ok_and(|t| held::opened_for_writing(&t));
         if writes {
             files.insert(path);
         }
@@ -172,21 +173,15 @@ fn mapped(maps: &[u8]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The mount that a path is on: the deepest, and of several at one place the last.
-fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
-    let above = mounts.iter().filter(|m| path.starts_with(&m.target));
-    above.max_by_key(|m| m.target.components().count())
-}
-
 /// Where a path is on the filesystem `device`, if it is on that.
 fn on_root(mounts: &[Mount], path: &Path, device: (u32, u32)) -> Option<PathBuf> {
-    let mount = mount_of(mounts, path).filter(|m| m.device == device)?;
+    let mount = mounts::containing(mounts, path).filter(|m| m.device == device)?;
     Some(mount.root.join(path.strip_prefix(&mount.target).ok()?))
 }
 
 /// Where what is written to a path goes, if that is laid over other directories.
 fn in_upper(mounts: &[Mount], path: &Path) -> Option<PathBuf> {
-    let mount = mount_of(mounts, path)?;
+    let mount = mounts::containing(mounts, path)?;
     let below = path.strip_prefix(&mount.target).ok()?;
     Some(mount.upper.as_ref()?.join(below))
 }
@@ -297,7 +292,7 @@ mod tests {
         // The temporary directory need not be on the root: its own filesystem is taken for that.
         let device = fs::metadata(&path).unwrap().dev();
         let mut mounts = mounts::read().unwrap();
-        let shown = mount_of(&mounts, &path).unwrap().clone();
+        let shown = mounts::containing(&mounts, &path).unwrap().clone();
         assert_eq!(rustix::fs::major(device), shown.device.0);
         let under_root = on_root(&mounts, &path, shown.device).unwrap();
         for mount in &mut mounts {
@@ -311,7 +306,7 @@ mod tests {
             &path,
         );
         let _own = File::create(path.join("own")).unwrap();
-        let found = read(&processes::all().unwrap(), &mounts);
+        let found = read(&crate::processes::all().unwrap(), &mounts);
         let here: Vec<_> = found
             .iter()
             .filter(|d| Path::new(&d.path) == under_root)

@@ -1,9 +1,7 @@
-//! Processes and what they hold, as /proc shows them.
+//! Processes, as /proc shows them.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +12,6 @@ pub struct Process {
     pub name: String,
     /// It is a thread of the kernel: it has no memory of its own and cannot be stopped.
     pub kernel: bool,
-}
-
-/// A file that a process has open for writing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Who.
-    pub process: Process,
-    /// What, as /proc names it.
-    pub path: String,
 }
 
 /// Every process at this moment.
@@ -85,41 +74,6 @@ fn parse_stat(stat: &[u8]) -> Option<(String, bool)> {
     Some((name, flags & PF_KTHREAD != 0))
 }
 
-/// Files on the filesystem with device number `device` that any process but `except` has open
-/// for writing.
-pub fn holding_for_writing(device: u64, except: &[i32]) -> io::Result<Vec<Held>> {
-    let mut held = Vec::new();
-    for process in all()?.into_iter().filter(|p| !except.contains(&p.pid)) {
-        let dir = format!("/proc/{}", process.pid);
-        let Ok(entries) = fs::read_dir(Path::new(&dir).join("fd")) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let link = entry.path();
-            let info = Path::new(&dir).join("fdinfo").join(entry.file_name());
-            let on_device = fs::metadata(&link).is_ok_and(|m| m.dev() == device);
-            if on_device && fs::read_to_string(info).is_ok_and(|t| opened_for_writing(&t)) {
-                let path = fs::read_link(&link)
-                    .map(|p| p.display().to_string())
-                    .unwrap_or_default();
-                held.push(Held {
-                    process: process.clone(),
-                    path,
-                });
-            }
-        }
-    }
-    Ok(held)
-}
-
-/// The access mode is in the last two bits of `flags`, in octal.
-pub(crate) fn opened_for_writing(fdinfo: &str) -> bool {
-    fdinfo
-        .lines()
-        .find_map(|l| u64::from_str_radix(l.strip_prefix("flags:")?.trim(), 8).ok())
-        .is_some_and(|flags| flags & 3 != 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,26 +115,5 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(found, (true, false));
         assert_eq!(real_user("Name:\tx\nUid:\t1001\t0\t0\t0\n"), Some(1001));
-    }
-
-    #[test]
-    fn knows_files_opened_for_writing() {
-        assert!(opened_for_writing("pos:\t0\nflags:\t0100001\n"));
-        assert!(opened_for_writing("flags:\t02\n"));
-        assert!(!opened_for_writing("flags:\t0100000\n"));
-        assert!(!opened_for_writing(""));
-    }
-
-    #[test]
-    fn finds_this_process_writing() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let device = file.as_file().metadata().unwrap().dev();
-        let me = std::process::id() as i32;
-        let held = holding_for_writing(device, &[]).unwrap();
-        assert!(held
-            .iter()
-            .any(|h| h.process.pid == me && Path::new(&h.path) == file.path()));
-        let others = holding_for_writing(device, &[me]).unwrap();
-        assert!(others.iter().all(|h| h.process.pid != me));
     }
 }

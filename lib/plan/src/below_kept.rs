@@ -1,9 +1,10 @@
-//! Other filesystems that are mounted below kept paths. The run unmounts and leaves them alone; what
-//! /etc/fstab names the new OS mounts again, and whatever is not named would be missing there.
+//! Other filesystems that are mounted at or below kept paths, or that a kept path is in. The run
+//! unmounts and leaves them alone; what /etc/fstab names the new OS mounts again, and whatever is not
+//! named would be missing there.
 
-use formats::facts::{Facts, Mount};
+use formats::facts::{Facts, Kept, Mount, UnkeptWay};
 use formats::identity::{IdentityPlan, PlannedMount};
-use formats::keep::is_below;
+use formats::keep::{is_below, KeepPath};
 
 /// Mounts below kept paths, by what becomes of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,10 +19,10 @@ pub struct BelowKept {
 pub fn mounts(facts: &Facts, identity: &IdentityPlan) -> BelowKept {
     let mut found = BelowKept::default();
     for mount in &facts.mounts {
-        let mut kept = facts.kept.iter().map(|k| k.path.as_str());
-        let Some(kept) = kept.find(|kept| is_below(&mount.target, kept)) else {
+        let Some(kept) = facts.kept.iter().find(|kept| is_part(mount, kept)) else {
             continue;
         };
+        let kept = kept.path.as_str();
         // Layers that are kept themselves lose nothing: containers have such, and make them anew.
         if mount
             .upper
@@ -31,21 +32,51 @@ pub fn mounts(facts: &Facts, identity: &IdentityPlan) -> BelowKept {
             continue;
         }
         let text = format!("{} ({} on {})", mount.target, mount.fstype, mount.source);
+        let place = if is_below(kept, &mount.target) {
+            String::new()
+        } else {
+            format!(" below {kept}")
+        };
         let mut planned = identity.mounts.iter();
         match planned.find(|planned| is_same(mount, planned, facts)) {
             Some(planned) if planned.required => {
                 found
                     .again
-                    .push(format!("{text} below {kept}, by {}", planned.source));
+                    .push(format!("{text}{place}, by {}", planned.source));
             }
             Some(planned) => found.again.push(format!(
-                "{text} below {kept}, by {}, as it was in the old OS: not at boot, or only if it is there",
+                "{text}{place}, by {}, as it was in the old OS: not at boot, or only if it is there",
                 planned.source
             )),
             None => found.never.push(text),
         }
     }
     found
+}
+
+/// Whether a mount has data of a kept path: below it, or all of it. One that shows what is wiped
+/// under the path's name has none; another check refuses it.
+fn is_part(mount: &Mount, kept: &Kept) -> bool {
+    let path = kept.path.as_str();
+    let is_elsewhere = kept
+        .found
+        .as_ref()
+        .is_err_and(|why| why.way == UnkeptWay::Elsewhere);
+    if is_below(path, &mount.target) {
+        !is_elsewhere
+    } else {
+        is_below(&mount.target, path)
+    }
+}
+
+/// The directory of the root that the mount with a kept path's data is on: it stays in the path's
+/// stead, and what it hides with it.
+pub fn mount_point(facts: &Facts, path: &KeepPath) -> Option<KeepPath> {
+    let mounts = facts.mounts.iter().map(|mount| mount.target.as_str());
+    let above = mounts.filter(|target| is_below(path.as_str(), target));
+    // What is mounted in a mount has its mount point there, not on the root.
+    let outermost = above.min_by_key(|target| target.len())?;
+    KeepPath::parse(outermost).ok()
 }
 
 /// Whether a line of the new fstab mounts what is mounted now, where it is.
@@ -77,7 +108,7 @@ fn is_same(mount: &Mount, planned: &PlannedMount, facts: &Facts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use formats::facts::{Bind, Kept, Unkept, UnkeptWay};
+    use formats::facts::{Bind, Unkept};
     use formats::identity::DeviceFacts;
     use formats::keep::KeepPath;
 

@@ -78,6 +78,13 @@ pub fn gone(facts: &Facts, accounts: &AccountPlan) -> Gone {
     gone
 }
 
+/// Whether a place is told however busy the machine is: neither what is too small to be named until
+/// somebody writes there, nor what only open files speak of, nor what every machine has.
+pub fn is_lasting(place: &GonePlace) -> bool {
+    let small = |found| place.what.is_none() && is_small(&place.path, found);
+    !place.usual && place.found.is_some_and(|found| !small(found))
+}
+
 /// Open files that are in no place that was looked at.
 fn elsewhere<'a>(
     facts: &'a Facts,

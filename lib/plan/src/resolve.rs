@@ -5,15 +5,17 @@ use crate::below_kept;
 use crate::carried;
 use crate::choices::{entry_plan, Choices};
 use crate::drivers::missing_network_drivers;
+use crate::firmware;
 use crate::gone;
 use crate::needs::{self, memory_peak, PartSizes};
 use crate::ram_cmdline::{hardware_parameters, ram_cmdline};
 use crate::steps::{steps, Circumstances};
 use formats::entry::Entry;
-use formats::facts::{Facts, InitSystem, Mount};
+use formats::facts::{Facts, InitSystem, Mount, UnkeptWay};
 use formats::filesystems::Contents;
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
+use formats::measure::Measure;
 use formats::plan::{Amount, KeptPath, NetworkPlan, Plan};
 use formats::Digest;
 
@@ -63,20 +65,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         .root
         .as_ref()
         .ok_or_else(|| NoPlan::Root(facts.root_unknown.clone().unwrap_or_default()))?;
-    let keep = facts
-        .kept
-        .iter()
-        .map(|k| match &k.found {
-            Ok(measure) => Ok(KeptPath {
-                path: k.path.clone(),
-                measure: measure.clone(),
-            }),
-            Err(why) => Err(NoPlan::Kept {
-                path: k.path.to_string(),
-                why: why.to_string(),
-            }),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let keep = keep(facts)?;
     let (payload_at, payload_reason) =
         needs::payload_at(manifest, inputs.sizes, facts, inputs.choices);
     let stays = needs::kept_occupies(facts) + facts.condition.spared;
@@ -95,6 +84,10 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     if manifest.payload_drivers.is_none() {
         warnings.push(UNPROVED_BY_IMAGE.to_owned());
     }
+    warnings.extend(firmware::beyond_reach(
+        facts.condition.firmware_reach,
+        &root.identity,
+    ));
     let wiped = Amount {
         entries: used_inodes.saturating_sub(stays.inodes),
         bytes: used_bytes.saturating_sub(stays.bytes),
@@ -151,6 +144,36 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         warnings,
         steps,
     })
+}
+
+/// The paths that the wipe leaves. Where the data is on a mount, the mount point stays.
+fn keep(facts: &Facts) -> Result<Vec<KeptPath>, NoPlan> {
+    let mut keep = Vec::with_capacity(facts.kept.len());
+    for kept in &facts.kept {
+        let (path, measure) = match &kept.found {
+            Ok(measure) => (Some(kept.path.clone()), measure.clone()),
+            Err(why) => {
+                let mounted = why.way == UnkeptWay::Mounted;
+                let place = mounted.then(|| below_kept::mount_point(facts, &kept.path));
+                (place.flatten(), Measure::not_taken())
+            }
+        };
+        let Some(path) = path else {
+            return Err(NoPlan::Kept {
+                path: kept.path.to_string(),
+                why: kept
+                    .found
+                    .as_ref()
+                    .err()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            });
+        };
+        keep.push(KeptPath { path, measure });
+    }
+    keep.sort_by(|a, b| a.path.cmp(&b.path));
+    keep.dedup_by(|a, b| a.path == b.path);
+    Ok(keep)
 }
 
 /// The network as the plan has it: one whose drivers the image lacks cannot be tried.

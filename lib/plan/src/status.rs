@@ -2,12 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use formats::begun::Begun;
+use formats::facts::OsRelease;
 use formats::journal::Phase;
 use formats::outcomes::{Failure, Outcomes, StepOutcome, StepResult};
 use formats::plan::Plan;
 use formats::rehearsal::Rehearsal;
 use formats::steps::{Mode, OnFailure, Place, Step};
-use formats::Document;
+use formats::{Digest, Document};
+
+use crate::deadlines::{deadlines, Deadlines};
+use crate::run_state;
+
+pub use crate::run_state::{Confirmation, RunExit, State};
 
 /// What a run left, as it was read.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +23,8 @@ pub struct Evidence {
     pub run: String,
     /// Where it was found.
     pub directory: String,
+    /// Its beginning.
+    pub begun: Option<Begun>,
     /// Its plan.
     pub plan: Option<Plan>,
     /// Its steps in the old OS.
@@ -34,6 +43,20 @@ pub struct Evidence {
     pub leftovers: Vec<Leftover>,
     /// The id of the boot in which this was read.
     pub boot: String,
+    /// What is known of the comparison at the first boot beside the report.
+    pub comparison: Comparison,
+}
+
+/// Whether the new OS will compare itself with the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Comparison {
+    /// Nothing is there that would.
+    #[default]
+    Absent,
+    /// It is there, and has not failed.
+    ToCome,
+    /// It has failed in this boot.
+    Failed,
 }
 
 /// As much of [`formats::report::Report`] as is looked at.
@@ -54,6 +77,18 @@ impl Document for Finished {
 pub struct Confirmed {
     /// Nothing fell short.
     pub passed: bool,
+    /// Every question with its answer.
+    #[serde(default)]
+    pub findings: Vec<Answered>,
+}
+
+/// As much of [`formats::confirm::Finding`] as is looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answered {
+    verdict: String,
+    question: String,
+    #[serde(default)]
+    found: Option<String>,
 }
 
 /// A file that only a run in progress needs.
@@ -65,44 +100,6 @@ pub struct Leftover {
     pub bytes: u64,
 }
 
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// It goes on.
-    InProgress,
-    /// The new OS is in place.
-    Done,
-    /// The rehearsal came back, and found nothing against a reinstallation.
-    Rehearsed,
-    /// The rehearsal came back, and found something.
-    RehearsedWithFindings,
-    /// It failed before the commit point: the old OS is as it was.
-    Reverted,
-    /// It ended without a word before the commit point: the old OS is as it was.
-    Interrupted,
-    /// It is behind the commit point and not done.
-    Committed,
-    /// Nothing tells.
-    Unknown,
-}
-
-impl State {
-    /// A few words for people.
-    pub fn words(self) -> &'static str {
-        match self {
-            State::InProgress => "in progress",
-            State::Done => "done: the new OS is in place",
-            State::Rehearsed => "rehearsed: nothing stands against a reinstallation",
-            State::RehearsedWithFindings => "rehearsed: something differs from the plan",
-            State::Reverted => "failed and reverted",
-            State::Interrupted => "ended without a word",
-            State::Committed => "behind the commit point and not done",
-            State::Unknown => "unknown",
-        }
-    }
-}
-
 /// A run, judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStatus {
@@ -110,14 +107,38 @@ pub struct RunStatus {
     pub run: String,
     /// Where it was found.
     pub directory: String,
+    /// The higher, the later it was begun; 0 where a release began it that did not count.
+    pub number: u64,
+    /// Its beginning, by the machine's clock; empty where that is not known.
+    pub begun: String,
+    /// The id of the boot in which it was begun; empty where that is not known.
+    pub begun_in: String,
     /// What it was for.
     pub mode: Option<Mode>,
+    /// The image's name.
+    pub image: Option<String>,
+    /// Digest of the image's manifest part.
+    pub manifest_digest: Option<Digest>,
+    /// The digest of what was consented to.
+    pub consent: Option<String>,
+    /// The sums of its plan's deadlines.
+    pub deadlines: Option<Deadlines>,
     /// The old OS.
     pub from: Option<String>,
     /// The new OS.
     pub to: Option<String>,
     /// How it stands.
     pub state: State,
+    /// What it ended with; absent while it goes on, as far as this OS sees it.
+    pub exit: Option<u8>,
+    /// The commit point is passed: the old OS does not come back.
+    pub behind_commit_point: bool,
+    /// Services are being stopped: it is too late for `abort`.
+    pub stopping: bool,
+    /// What the first boot says.
+    pub confirmation: Confirmation,
+    /// What fell short there.
+    pub fell_short: Vec<String>,
     /// The last step that was begun, and where.
     pub reached: Option<Reached>,
     /// The journal's last phase.
@@ -136,13 +157,25 @@ pub struct RunStatus {
     pub steps: Vec<StepOutcome>,
 }
 
-/// All runs of a machine.
+/// All runs of a machine, and the machine as it is at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// The runs, the newest last.
-    pub runs: Vec<RunStatus>,
+    /// The machine's name.
+    pub hostname: String,
+    /// The OS that answers.
+    pub os: OsRelease,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// Now, by the machine's clock, `YYYYMMDDTHHMMSSZ`.
+    pub now: String,
+    /// The run that was begun last: what `--after` has to name.
+    pub newest: Option<String>,
+    /// The run that goes on; it may have begun a moment ago and have left nothing yet.
+    pub in_progress: Option<String>,
     /// A kernel is loaded that the next reboot would enter.
     pub kexec_loaded: bool,
+    /// The runs, the newest last.
+    pub runs: Vec<RunStatus>,
 }
 
 impl Document for Status {
@@ -176,14 +209,28 @@ pub fn judge(evidence: &Evidence) -> RunStatus {
     let first_failure = failures.next();
     let later_failures = failures.collect();
     let state = state(e, first_failure.as_ref());
+    let confirmation = confirmation(e, state);
     let (intact, next) = words(e, state);
+    let begun = e.begun.clone().unwrap_or_default();
     RunStatus {
         run: e.run.clone(),
         directory: e.directory.clone(),
+        number: begun.number,
+        begun: begun.at,
+        begun_in: begun.boot_id,
         mode: e.plan.as_ref().map(|p| p.mode),
+        image: e.plan.as_ref().map(|p| p.image.clone()),
+        manifest_digest: e.plan.as_ref().map(|p| p.manifest_digest),
+        consent: Some(begun.consent).filter(|c| !c.is_empty()),
+        deadlines: e.plan.as_ref().map(deadlines),
         from: e.plan.as_ref().map(|p| p.old_os.pretty_name.clone()),
         to: e.plan.as_ref().map(|p| p.new_os.pretty_name.clone()),
         state,
+        exit: run_state::exit(state, confirmation).map(|exit| exit as u8),
+        behind_commit_point: matches!(state, State::Done | State::Committed),
+        stopping: state == State::InProgress && begun_to_stop(e),
+        confirmation,
+        fell_short: fell_short(e),
         reached: reached(e),
         journal: e.journal,
         first_failure,
@@ -243,9 +290,40 @@ fn state(e: &Evidence, failure: Option<&Failure>) -> State {
         (Some(r), _) if r.passed => State::Rehearsed,
         (Some(_), _) => State::RehearsedWithFindings,
         (None, Some(_)) => State::Reverted,
-        (None, None) if e.old_os.is_some() || e.ram.is_some() => State::Interrupted,
+        // A worker that was killed before its first word has its plan, and has done nothing.
+        (None, None) if e.old_os.is_some() || e.ram.is_some() || e.begun.is_some() => {
+            State::Interrupted
+        }
         (None, None) => State::Unknown,
     }
+}
+
+fn confirmation(e: &Evidence, state: State) -> Confirmation {
+    if state != State::Done {
+        return Confirmation::None;
+    }
+    match (confirmed(e), e.comparison) {
+        (Some(confirmed), _) if confirmed.passed => Confirmation::Passed,
+        (Some(_), _) => Confirmation::FellShort,
+        (None, Comparison::ToCome) => Confirmation::Pending,
+        (None, Comparison::Absent | Comparison::Failed) => Confirmation::Failed,
+    }
+}
+
+fn confirmed(e: &Evidence) -> Option<&Confirmed> {
+    e.report.as_ref().and_then(|r| r.confirm.as_ref())
+}
+
+/// The questions that fell short, with what was found.
+fn fell_short(e: &Evidence) -> Vec<String> {
+    let findings = confirmed(e).into_iter().flat_map(|c| &c.findings);
+    findings
+        .filter(|f| f.verdict == "short")
+        .map(|f| match &f.found {
+            Some(found) => format!("{}; found: {found}", f.question),
+            None => f.question.clone(),
+        })
+        .collect()
 }
 
 fn reached(e: &Evidence) -> Option<Reached> {

@@ -33,59 +33,26 @@ fn rehearsal(passed: bool) -> Rehearsal {
 #[test]
 fn every_end_has_its_state() {
     use StepResult::{Done, Failed, Running};
-    let base = Evidence::default();
-    for (expected, evidence) in [
-        (State::Unknown, base.clone()),
-        (
-            State::InProgress,
-            Evidence {
-                in_progress: true,
-                ..base.clone()
-            },
-        ),
-        (
-            State::Reverted,
-            Evidence {
-                old_os: Some(old_os(&[("prepare", Done), ("load", Failed)])),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Interrupted,
-            Evidence {
-                old_os: Some(old_os(&[("prepare", Done), ("load", Running)])),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Rehearsed,
-            Evidence {
-                rehearsal: Some(rehearsal(true)),
-                ..base.clone()
-            },
-        ),
-        (
-            State::RehearsedWithFindings,
-            Evidence {
-                rehearsal: Some(rehearsal(false)),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Committed,
-            Evidence {
-                journal: Some(Phase::Wipe),
-                ..base.clone()
-            },
-        ),
-        (
-            State::Done,
-            Evidence {
-                journal: Some(Phase::Done),
-                ..base.clone()
-            },
-        ),
-    ] {
+    type Left = fn(&mut Evidence);
+    let cases: [(State, Left); 8] = [
+        (State::Unknown, |_| ()),
+        (State::InProgress, |e| e.in_progress = true),
+        (State::Reverted, |e| {
+            e.old_os = Some(old_os(&[("prepare", Done), ("load", Failed)]));
+        }),
+        (State::Interrupted, |e| {
+            e.old_os = Some(old_os(&[("prepare", Done), ("load", Running)]));
+        }),
+        (State::Rehearsed, |e| e.rehearsal = Some(rehearsal(true))),
+        (State::RehearsedWithFindings, |e| {
+            e.rehearsal = Some(rehearsal(false));
+        }),
+        (State::Committed, |e| e.journal = Some(Phase::Wipe)),
+        (State::Done, |e| e.journal = Some(Phase::Done)),
+    ];
+    for (expected, left) in cases {
+        let mut evidence = Evidence::default();
+        left(&mut evidence);
         assert_eq!(judge(&evidence).state, expected);
     }
 }
@@ -159,4 +126,96 @@ fn leftovers_are_mentioned_with_what_removes_them() {
         !judge(&resumable).next.contains("abort"),
         "it is needed to go on"
     );
+}
+
+#[test]
+fn the_document_on_the_page_is_one_that_is_written() {
+    let page = include_str!("../../../docs/automation.md");
+    let behind = page.split_once("## `status --json`").unwrap().1;
+    let json = behind.split("```json\n").nth(1).unwrap();
+    let json = json.split("```").next().unwrap();
+    let status = Status::from_json(json.as_bytes()).unwrap();
+    // Nothing on the page that is not in the document, and the other way round.
+    let on_page: serde_json::Value = serde_json::from_str(json).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&status.to_json()).unwrap();
+    assert_eq!(on_page, written);
+    assert!(status.runs[0]
+        .consent
+        .as_ref()
+        .unwrap()
+        .parse::<crate::consent::Consent>()
+        .is_ok());
+}
+
+#[test]
+fn a_run_has_an_exit_status_once_it_has_ended() {
+    use Confirmation::{Failed, FellShort, None, Passed, Pending};
+    for (state, confirmation, exit) in [
+        (State::InProgress, None, Option::None),
+        (State::Done, Pending, Option::None),
+        (State::Done, Passed, Some(0)),
+        (State::Done, FellShort, Some(4)),
+        (State::Done, Failed, Some(4)),
+        (State::Rehearsed, None, Some(0)),
+        (State::RehearsedWithFindings, None, Some(1)),
+        (State::Reverted, None, Some(3)),
+        (State::Interrupted, None, Some(3)),
+        (State::Committed, None, Some(4)),
+        (State::Unknown, None, Some(4)),
+    ] {
+        let found = run_state::exit(state, confirmation).map(|e| e as u8);
+        assert_eq!(found, exit, "{state:?} {confirmation:?}");
+    }
+}
+
+#[test]
+fn a_done_run_waits_for_its_first_boot_and_says_what_fell_short() {
+    let confirm = |passed| {
+        Some(Confirmed {
+            passed,
+            findings: vec![Answered {
+                verdict: "short".into(),
+                question: "Does the gateway answer?".into(),
+                found: Some("no".into()),
+            }],
+        })
+    };
+    let done = |confirm, comparison| {
+        judge(&Evidence {
+            report: Some(Finished { confirm }),
+            comparison,
+            ..Evidence::default()
+        })
+    };
+    let pending = done(None, Comparison::ToCome);
+    assert_eq!(
+        (pending.confirmation, pending.exit),
+        (Confirmation::Pending, None)
+    );
+    let lost = done(None, Comparison::Failed);
+    assert_eq!(
+        (lost.confirmation, lost.exit),
+        (Confirmation::Failed, Some(4))
+    );
+    let never = done(None, Comparison::Absent);
+    assert_eq!(never.confirmation, Confirmation::Failed);
+    // The comparison of an earlier boot stands until there is another.
+    let short = done(confirm(false), Comparison::ToCome);
+    assert_eq!(
+        (short.confirmation, short.exit),
+        (Confirmation::FellShort, Some(4))
+    );
+    assert_eq!(short.fell_short, ["Does the gateway answer?; found: no"]);
+    assert_eq!(done(confirm(true), Comparison::Absent).exit, Some(0));
+}
+
+#[test]
+fn a_run_whose_worker_never_said_a_word_has_changed_nothing() {
+    let evidence = Evidence {
+        begun: Some(Begun::default()),
+        ..Evidence::default()
+    };
+    let status = judge(&evidence);
+    assert_eq!((status.state, status.exit), (State::Interrupted, Some(3)));
+    assert!(!status.behind_commit_point);
 }

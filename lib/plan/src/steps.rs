@@ -32,9 +32,8 @@ pub struct Circumstances {
 enum Grows {
     /// All of it.
     Not,
-    /// All of it, and longer by writing every byte that is to be unpacked.
-    Staged,
-    /// The time without progress: an entry that is measured, a frame that is verified.
+    /// The time without progress: an entry that is measured, a frame that is verified; in the old OS
+    /// a turn that the step has on a processor.
     Anew,
     /// The time without progress. One file may be as large as all that goes, and shows no progress
     /// while its blocks are freed.
@@ -85,11 +84,11 @@ const STEPS: &[Spec] = &[
         name: "prepare", place: Place::OldOs, runs: In::Both, needs: &[],
         does: "make the run directory; stage kernel, initramfs, payload and plan there",
         before: "every check passes", after: "everything staged is on the disk (fsync)",
-        undo: "remove what was staged", deadline_s: 300, grows: Grows::Staged,
+        undo: "remove what was staged", deadline_s: 300, grows: Grows::Anew,
     },
     Spec {
         name: "load", place: Place::OldOs, runs: In::Both, needs: &["prepare"],
-        does: "", before: "", after: "", undo: "", deadline_s: 300, grows: Grows::Staged,
+        does: "", before: "", after: "", undo: "", deadline_s: 300, grows: Grows::Anew,
     },
     Spec {
         name: "ask", place: Place::OldOs, runs: In::Both, needs: &["prepare"],
@@ -318,7 +317,7 @@ impl Grows {
         match self {
             Grows::Not | Grows::Anew => 0,
             Grows::Wiped => c.wiped.bytes / FREED_A_SECOND,
-            Grows::Unpacked | Grows::Staged => c.unpacked.bytes / BYTES_A_SECOND,
+            Grows::Unpacked => c.unpacked.bytes / BYTES_A_SECOND,
         }
     }
 }

@@ -129,7 +129,10 @@ fn every_step_has_a_deadline_and_what_grows_with_the_data_counts_from_its_last_p
         .filter(|step| step.progress)
         .map(|step| step.name)
         .collect();
-    assert_eq!(anew, ["verify", "wipe", "unpack", "check"]);
+    assert_eq!(
+        anew,
+        ["prepare", "load", "verify", "wipe", "unpack", "check"]
+    );
     let wipe = |bytes| {
         let kind = Circumstances {
             wiped: Amount { entries: 0, bytes },

@@ -14,6 +14,8 @@ const STATE_ERRORS: u16 = 2;
 /// `INCOMPAT_JOURNAL_DEV`: an external journal carries the same magic but is no filesystem.
 pub(crate) const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 
+/// `COMPAT_HAS_JOURNAL`: it has one, here or on another device.
+const COMPAT_HAS_JOURNAL: u32 = 0x4;
 /// `INCOMPAT_RECOVER`: the journal has to be replayed.
 const INCOMPAT_RECOVER: u32 = 0x4;
 
@@ -26,6 +28,8 @@ pub struct Superblock {
     pub has_errors: bool,
     /// The journal holds what was not written to its place yet.
     pub needs_recovery: bool,
+    /// Its journal is on another device: nothing is said here of what is in it.
+    pub journal_elsewhere: bool,
     /// Errors counted since the last e2fsck.
     pub error_count: u32,
     /// Its features.
@@ -59,6 +63,8 @@ pub fn parse(bytes: &[u8]) -> Option<Superblock> {
         uuid: uuid_text(&bytes[0x68..0x78]),
         has_errors: u16_at(0x3a) & STATE_ERRORS != 0,
         needs_recovery: u32_at(0x60) & INCOMPAT_RECOVER != 0,
+        // s_journal_inum: the inode of a journal in the filesystem itself.
+        journal_elsewhere: features.compat & COMPAT_HAS_JOURNAL != 0 && u32_at(0xe0) == 0,
         error_count: u32_at(0x194),
         features,
     })

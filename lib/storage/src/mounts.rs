@@ -9,6 +9,8 @@ use formats::filesystems::{self, Contents};
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// Its number, as long as it is mounted.
+    pub id: u64,
     /// `major:minor` of the filesystem.
     pub device: (u32, u32),
     /// The directory of the filesystem that is shown; `/` unless it is a bind mount.
@@ -59,9 +61,16 @@ pub fn at<'a>(mounts: &'a [Mount], target: &Path) -> Option<&'a Mount> {
     mounts.iter().rev().find(|m| m.target == target)
 }
 
+/// The mount that a path is on: the deepest, and of several at one place the last.
+pub fn containing<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    let above = mounts.iter().filter(|m| path.starts_with(&m.target));
+    above.max_by_key(|m| m.target.components().count())
+}
+
 fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&b| b == b' ');
-    let device = std::str::from_utf8(fields.nth(2)?).ok()?;
+    let id = std::str::from_utf8(fields.next()?).ok()?;
+    let device = std::str::from_utf8(fields.nth(1)?).ok()?;
     let (major, minor) = device.split_once(':')?;
     let root = unescape(fields.next()?);
     let target = unescape(fields.next()?);
@@ -76,6 +85,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
         .map(|path| PathBuf::from(unescape(path)));
     let read_only = |options: &[u8]| options.split(|&b| b == b',').any(|o| o == b"ro");
     Some(Mount {
+        id: id.parse().ok()?,
         device: (major.parse().ok()?, minor.parse().ok()?),
         root: root.into(),
         target: target.into(),

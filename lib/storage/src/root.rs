@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use formats::counted::counted;
 use formats::facts::{Guids, Root, RootIdentity};
 
 use crate::block::{self, BlockDevice};
@@ -75,6 +76,14 @@ impl RootWithoutLoaders {
     }
 }
 
+/// How many errors a superblock tells of.
+fn errors_recorded(count: u32) -> String {
+    format!(
+        "the superblock records {}",
+        counted(count, "error", "errors")
+    )
+}
+
 /// Describes the filesystem that is mounted at `/`. What boot loaders are on disks it does not ask:
 /// they lie on what this crate knows, and `bootpath` knows them.
 pub fn describe() -> Result<RootWithoutLoaders, RootError> {
@@ -130,9 +139,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         bytes_free: space.f_bfree * space.f_frsize,
         inodes: space.f_files,
         inodes_free: space.f_ffree,
-        errors: fs
-            .has_errors
-            .then(|| format!("the superblock records {} errors", fs.error_count)),
+        errors: fs.has_errors.then(|| errors_recorded(fs.error_count)),
         doubles,
         room_sectors: 0,
         has_room: false,

@@ -150,3 +150,42 @@ fn recorded_errors_are_seen_and_gone_after_e2fsck() {
     run("e2fsck", &["-p", "-f"], &file);
     assert!(!superblock(&file).has_errors);
 }
+
+#[test]
+fn a_journal_on_another_device_is_told_from_one_in_the_filesystem() {
+    let (directory, own) = made("");
+    assert!(!superblock(&own).journal_elsewhere);
+    let journal = directory.path().join("journal");
+    std::fs::File::create(&journal)
+        .unwrap()
+        .set_len(16 << 20)
+        .unwrap();
+    let journal_device = ["-q", "-F", "-b", "4096", "-O", "journal_dev"];
+    run("mke2fs", &journal_device, &journal);
+    let attached = Command::new("losetup")
+        .args(["--find", "--show"])
+        .arg(&journal)
+        .output();
+    let attached = attached.expect("losetup: apt-get install mount");
+    assert!(
+        attached.status.success(),
+        "a loop device needs root: {attached:?}"
+    );
+    let node = String::from_utf8(attached.stdout).unwrap();
+    let node = node.trim();
+    let apart = directory.path().join("apart");
+    std::fs::File::create(&apart)
+        .unwrap()
+        .set_len(64 << 20)
+        .unwrap();
+    let made = Command::new("mke2fs")
+        .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-J"])
+        .arg(format!("device={node}"))
+        .arg(&apart)
+        .status();
+    let detached = Command::new("losetup").args(["--detach", node]).status();
+    assert!(made.unwrap().success() && detached.unwrap().success());
+    let found = superblock(&apart);
+    assert!(plan::ext4_features::has_journal(found.features));
+    assert!(found.journal_elsewhere);
+}

@@ -42,33 +42,30 @@ fn follow(root: &Path, path: &Path, names: Names) -> io::Result<PathBuf> {
             .iter()
             .fold(root.to_owned(), |path, name| path.join(name));
         let next = here.join(&component);
-        match fs::read_link(&next) {
-            Ok(target) => {
-                followed += 1;
-                if followed > MOST_LINKS {
-                    return Err(io::Error::other(format!(
-                        "{} leads through too many links",
-                        path.display()
-                    )));
-                }
-                if target.is_absolute() {
-                    at.clear();
-                }
-                let names: Vec<OsString> = target.components().filter_map(name).collect();
-                for name in names.into_iter().rev() {
-                    todo.push_front(name);
-                }
+        if let Ok(target) = fs::read_link(&next) {
+            followed += 1;
+            if followed > MOST_LINKS {
+                return Err(io::Error::other(format!(
+                    "{} leads through too many links",
+                    path.display()
+                )));
             }
-            // EINVAL: it is there and no link. ENOENT: the rest cannot be a link either.
-            Err(_) => {
-                if names == Names::There {
-                    fs::symlink_metadata(&next).map_err(|e| {
-                        io::Error::new(e.kind(), format!("look at {}: {e}", next.display()))
-                    })?;
-                }
-                at.push(component);
+            if target.is_absolute() {
+                at.clear();
             }
+            let names: Vec<OsString> = target.components().filter_map(name).collect();
+            for name in names.into_iter().rev() {
+                todo.push_front(name);
+            }
+            continue;
         }
+        // EINVAL: it is there and no link. ENOENT: the rest cannot be a link either.
+        if names == Names::There {
+            fs::symlink_metadata(&next).map_err(|e| {
+                io::Error::new(e.kind(), format!("look at {}: {e}", next.display()))
+            })?;
+        }
+        at.push(component);
     }
     Ok(at
         .iter()

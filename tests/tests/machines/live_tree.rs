@@ -83,7 +83,7 @@ fn a_machine_in_use_with_mounts_below_its_kept_paths_is_reinstalled_and_mounts_t
             ("keep-mounted", "/srv/shop/archive (ext4 on /dev/vdb)"),
             ("keep-mounted", "/home/alice/www"),
             ("keep-symlinks", "/srv/shop/spool → /var/spool/orders"),
-            ("keep-hard-links", "1 files"),
+            ("keep-hard-links", "1 file has names"),
         ] {
             let is_note = |line: &str| line.trim().starts_with(&format!("note     {code}"));
             let lines: Vec<_> = check.stdout.lines().collect();

@@ -10,6 +10,7 @@ use anyhow::{ensure, Context, Result};
 use reroot_tests::confirmed;
 use reroot_tests::disk::Mounted;
 use reroot_tests::evidence;
+use reroot_tests::fenced;
 use reroot_tests::images::image;
 use reroot_tests::old_server::ROOT_UUID;
 use reroot_tests::reinstall::reinstall;
@@ -142,8 +143,13 @@ fn debian_11_becomes_13_with_its_data_untouched_and_nothing_else_left() -> Resul
         .parse()
         .context("the machine's clock")?;
     assert_dhcp(&machine)?;
-    reinstall(&mut machine, &image, "--payload ram")?;
+    fenced::reinstall(&mut machine, &image, "--payload ram")?;
 
+    // On a real kernel: right before the jump no driver had the network card any more.
+    let unbound = machine
+        .console()
+        .contains("is stopped: no driver has it any more");
+    ensure!(unbound, "the network card was not unbound before the jump");
     assert_new_os(&machine, "trixie")?;
     confirmed::assert_passed(&machine)?;
     assert_dhcp(&machine)?;

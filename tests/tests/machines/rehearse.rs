@@ -127,7 +127,7 @@ fn broken_off(machine: &mut Machine) -> Result<()> {
 
 fn killed(machine: &mut Machine) -> Result<()> {
     let started = begin(machine)?;
-    machine.expect("kill -KILL $(cat /.reroot/lock)")?;
+    machine.expect("kill -KILL $(head -n 1 /.reroot/lock | cut -d ' ' -f 1)")?;
     let limit = machine.patience(LIMIT);
     let outcome = wait(machine, started, limit, |line| println!("{line}"))?;
     ensure!(outcome == Outcome::CameBack(4), "{outcome:?}");

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
 use bootpath::grub::embed;
+use formats::counted::counted;
 use formats::keep::KeepSet;
 use formats::measure::{Measure, Occupied};
 use formats::plan::Plan;
@@ -111,7 +112,10 @@ fn no_errors_are_recorded(subject: &Subject) -> Result<()> {
     if !found.has_errors {
         return Ok(());
     }
-    let said = format!("the superblock records {} errors", found.error_count);
+    let said = format!(
+        "the superblock records {}",
+        counted(found.error_count, "error", "errors")
+    );
     if commit_point::is_passed() {
         log::warn!("check root-errors: {said}; going on, past the commit point");
         return Ok(());
@@ -131,10 +135,9 @@ fn the_features_are_known(subject: &Subject) -> Result<()> {
 
 /// Nothing repairs what a power cut does to a filesystem without one.
 fn there_is_a_journal(subject: &Subject) -> Result<()> {
-    ensure!(
-        ext4_features::has_journal(superblock(subject)?.features),
-        "it has none"
-    );
+    let found = superblock(subject)?;
+    ensure!(ext4_features::has_journal(found.features), "it has none");
+    ensure!(!found.journal_elsewhere, "it is on another device");
     Ok(())
 }
 
@@ -192,8 +195,8 @@ pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
         .node();
     ensure!(
         here.len() == 1 && node == root.device,
-        "{} mounts at or below {TARGET}, of {}; expected one, of {}",
-        here.len(),
+        "{} at or below {TARGET}, of {}; expected one, of {}",
+        counted(here.len() as u64, "mount", "mounts"),
         node.display(),
         root.device.display()
     );

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use formats::begun;
 use formats::journal::Phase;
 use formats::outcomes;
 use formats::plan::KeptPath;
@@ -25,8 +26,16 @@ use crate::run::{journal_file, recorder};
 
 /// Where every run has its directory.
 const RUNS: &str = "/.reroot";
+/// Among the records: the program that answers `status` and `wait`.
+const PROGRAM: &str = "reroot";
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.
-const LEFT_RECORDS: [&str; 4] = ["launch.log", "facts.json", outcomes::OLD_OS, BOOT_SECTORS];
+const LEFT_RECORDS: [&str; 5] = [
+    begun::NAME,
+    "launch.log",
+    "facts.json",
+    outcomes::OLD_OS,
+    BOOT_SECTORS,
+];
 
 impl BootableRoot {
     /// Has the first boot confirmed, leaves the records, and puts everything into its place on the
@@ -106,7 +115,24 @@ impl BootableRoot {
             run.plan.new_os.pretty_name
         );
         let log = fs::read(console::log_path()).context("read this run's log")?;
-        write_record(run, "init.log", &log)
+        write_record(run, "init.log", &log)?;
+        self.leave_program();
+        Ok(())
+    }
+
+    /// The image is gone in the new OS: this program tells of the run there. The records tell of it to
+    /// people without.
+    fn leave_program(&self) {
+        let path = format!("{}/{PROGRAM}", self.run.plan.record_directory());
+        let left = fs::read("/proc/self/exe")
+            .context("read this program")
+            .and_then(|bytes| {
+                let gate = target::gate(&self.run.plan)?;
+                Ok(gate.write(&path, &bytes, 0o700)?)
+            });
+        if let Err(e) = left {
+            log::warn!("`status` will need an image in the new OS: leave {path}: {e:#}");
+        }
     }
 
     fn report(&self) -> Report {

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use anyhow::{ensure, Context, Result};
+use formats::counted::counted;
 use formats::journal::Phase;
 use tree::WipeReport;
 
@@ -26,7 +27,10 @@ impl CommittedRun {
             journal_file::record(&run.plan.run, Phase::Wipe)?;
             let report = once(&run)?;
             removed += report.removed;
-            log::info!("wipe: removed {} entries", report.removed);
+            log::info!(
+                "wipe: removed {}",
+                counted(report.removed, "entry", "entries")
+            );
             Ok(())
         })?;
         run.recorder = recorder;

@@ -146,7 +146,10 @@ fn stop_bus_masters() {
     for (master, stopped) in masters.iter().zip(bus_masters::stop(&masters)) {
         let name = &master.name;
         match stopped {
-            Stopped::Unbound => log::debug!("enter: {name} is stopped"),
+            Stopped::Unbound if master.has_driver() => {
+                log::warn!("enter: {name}: its driver said that it lets go, and still has it");
+            }
+            Stopped::Unbound => log::info!("enter: {name} is stopped: no driver has it any more"),
             Stopped::Silenced(why) => {
                 log::info!(
                     "enter: {name}: bus mastering is off; its driver was not unbound: {why}"

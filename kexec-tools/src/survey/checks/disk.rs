@@ -1,8 +1,9 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
+use formats::counted::counted;
 use formats::facts::{DiskHealth, Health, Root};
-use plan::ext4_features;
 use plan::started;
+use plan::{ext4_features, firmware};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -83,14 +84,18 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-journal",
-        question: "Does the root filesystem have a journal?",
+        question: "Does the root filesystem have a journal, in itself?",
         reads: "the root's superblock",
         force: Never,
         again: &[Ram],
         remedy: "give it one from a rescue system: `tune2fs -O has_journal DEVICE`; without one a power cut \
-                 behind the commit point may damage what is kept",
+                 behind the commit point may damage what is kept; one on another device is taken back first, with \
+                 `tune2fs -O ^has_journal DEVICE`",
         against: |c| {
             let features = c.facts.condition.root_features?;
+            if c.facts.condition.root_journal_elsewhere {
+                return Some("it is on another device, which nothing in the RAM environment looks for".to_owned());
+            }
             (!ext4_features::has_journal(features)).then(|| "it has none".to_owned())
         },
     },
@@ -153,10 +158,8 @@ pub(super) const CHECKS: &[Check] = &[
             }
             (!root.has_room).then(|| {
                 let place = room(root);
-                format!(
-                    "the {} sectors {place} have no room for two loaders beside the one in use",
-                    root.room_sectors
-                )
+                let sectors = counted(root.room_sectors, "sector", "sectors");
+                format!("the {sectors} {place} have no room for two loaders beside the one in use")
             })
         },
     },
@@ -240,7 +243,7 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let root = c.facts.root.as_ref()?;
             let end = root.identity.start + root.identity.sectors;
-            let silent = c.facts.condition.firmware_reach.is_none() && end > FIRMWARE_LIMIT;
+            let silent = c.facts.condition.firmware_reach.is_none() && end > firmware::FIRMWARE_LIMIT;
             // It names disks by their signatures.
             let said = if root.identity.disk_signature == 0 {
                 "it cannot be compared, since the disk has no signature"
@@ -295,9 +298,6 @@ fn room(root: &Root) -> &'static str {
         "before its first partition"
     }
 }
-
-/// Sectors that a BIOS before 2002 counts to: 28 bits of ATA.
-const FIRMWARE_LIMIT: u64 = 1 << 28;
 
 fn failing_disk(disk: &DiskHealth) -> Option<String> {
     match &disk.health {

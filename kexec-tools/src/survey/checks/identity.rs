@@ -161,7 +161,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/etc/ssh/sshd_config and what it includes, the keep list, the image's carry list",
         force: Allowed,
         again: &[],
-        remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d work with OpenSSH 8.2 and later), or write it into the image; force it if the new OS's own settings are enough",
+        remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; force it if the new OS's own settings are enough",
         against: |c| {
             // Without a server nobody gets in.
             let served = !c.manifest.identity.host_key_types.is_empty();

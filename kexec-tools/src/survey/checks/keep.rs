@@ -1,5 +1,6 @@
 //! The keep list: that what is named is there, and that the new OS leaves it where it is.
 
+use formats::counted::counted;
 use formats::facts::UnkeptWay;
 use formats::keep::is_below;
 use plan::below_kept::{self, BelowKept};
@@ -13,7 +14,7 @@ use super::check::{joined, Check, Context};
 pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "keep-mounts",
-        question: "Will what is mounted below a kept path be mounted there again?",
+        question: "Will what is mounted at or below a kept path be mounted there again?",
         reads: "/proc/self/mountinfo, /etc/fstab, block devices",
         force: Never,
         again: &[Stop, Ram],
@@ -23,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "keep-mounted",
-        question: "Is nothing mounted below a kept path?",
+        question: "Is nothing mounted at or below a kept path?",
         reads: "the same",
         force: NotNeeded,
         again: &[],
@@ -86,13 +87,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "keep-place",
-        question: "Is every kept path on the root filesystem, and not reached through a link?",
+        question: "Is every kept path where it seems to be, and not reached through a link?",
         reads: "every kept path, name by name; /proc/self/mountinfo",
         force: Never,
         again: &[],
-        remedy: "keep the place where the data is, with --keep, if that is on the root filesystem, and then leave out \
-                 the other name with --no-keep; other filesystems are left alone anyway, and are mounted again if \
-                 /etc/fstab names them",
+        remedy: "keep the place where the data is, with --keep; then a bind mount of it that /etc/fstab has may stay in \
+                 the list, and a link to it is left out with --no-keep; what is in memory is copied to the root first",
         against: |c| unkept(c, UnkeptWay::Elsewhere),
     },
     Check {
@@ -144,8 +144,9 @@ pub(super) const CHECKS: &[Check] = &[
             };
             (outside.files > 0).then(|| {
                 format!(
-                    "{} files have names outside of the kept paths, {} for one",
-                    outside.files, outside.example
+                    "{} outside of the kept paths, {} for one",
+                    counted(outside.files, "file has names", "files have names"),
+                    outside.example
                 )
             })
         },

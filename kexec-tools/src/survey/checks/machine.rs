@@ -1,5 +1,6 @@
 //! The machine as such: what it is, whether it can be entered anew, who else is at work on it.
 
+use formats::counted::counted;
 use formats::entry::Entry;
 use formats::facts::Firmware;
 use plan::entry;
@@ -183,8 +184,8 @@ pub(super) const CHECKS: &[Check] = &[
             let (now, made) = (c.facts.condition.clock, c.manifest.tools.kernel_time);
             if now + DAY < made {
                 Some(format!(
-                    "it is {} days before the day on which the image's kernel was made",
-                    (made - now) / DAY
+                    "it is {} before the day on which the image's kernel was made",
+                    counted((made - now) / DAY, "day", "days")
                 ))
             } else {
                 (now > YEAR_2100).then(|| "it is past the year 2100".to_owned())

@@ -1,6 +1,7 @@
 //! What is in the old OS and stays behind, so that nothing is lost in silence. A table says where
 //! to look; nothing found here is judged.
 
+use formats::counted::counted;
 use std::collections::BTreeSet;
 
 use super::files::{lines, Tree};
@@ -197,8 +198,10 @@ fn found(
             match parts.map(|p| tree.count_of(&p, most)).sum::<usize>() {
                 0 => Vec::new(),
                 count if count >= MANY => vec![format!("{path} (more than {MANY} files)")],
-                1 => vec![format!("{path} (1 file)")],
-                count => vec![format!("{path} ({count} files)")],
+                count => vec![format!(
+                    "{path} ({})",
+                    counted(count as u64, "file", "files")
+                )],
             }
         }
     }

@@ -11,20 +11,20 @@ mod zone;
 
 use std::path::Path;
 
-use formats::identity::{Home, InHome, OldIdentity};
+use formats::identity::{Home, InHome, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::keep::KeepPath;
-use identity::{cloud, names, root_options};
+use identity::{cloud, names, root_options, ssh_access};
 
 use files::{plain, Tree};
 
 /// Files in a home that let somebody in.
 const AUTHORIZED: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 
-/// Reads this machine. `carry` is what the image's author wants carried; `homes` are those of the
+/// Reads this machine. `new` has what the image's author wants carried; `homes` are those of the
 /// people who come along.
-pub fn read(keep: &[KeepPath], carry: &[String], homes: &[Home]) -> OldIdentity {
-    let mut old = gather(Path::new("/"), keep, carry, homes);
+pub fn read(keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> OldIdentity {
+    let mut old = gather(Path::new("/"), keep, new, homes);
     match storage::mounts::read() {
         Ok(mounts) => {
             let mounted: Vec<_> = mounts.into_iter().map(|mount| mount.target).collect();
@@ -42,7 +42,7 @@ pub fn read(keep: &[KeepPath], carry: &[String], homes: &[Home]) -> OldIdentity 
 }
 
 /// Reads everything but the devices, from the tree below `root`.
-fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[Home]) -> OldIdentity {
+fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> OldIdentity {
     let tree = Tree::new(root);
     let mut old = OldIdentity {
         hostname: hostname(&tree),
@@ -74,10 +74,16 @@ fn gather(root: &Path, keep: &[KeepPath], carry: &[String], homes: &[Home]) -> O
             .filter(|path| tree.exists(path));
         old.copied.extend(state);
     }
-    carry_list(&tree, carry, &mut old);
-    old.ssh_restrictions = ssh::restrictions(&tree, &|path| {
-        old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
-    });
+    carry_list(&tree, &new.carry, &mut old);
+    let is_there =
+        |path: &str| old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied));
+    // That a file is there is not enough: the server has to be told to read it.
+    let is_read = |path: &str| {
+        path == ssh_access::MAIN
+            || is_there(ssh_access::MAIN)
+            || ssh_access::is_included(path, &new.ssh_includes)
+    };
+    old.ssh_restrictions = ssh::restrictions(&tree, &|path| is_there(path) && is_read(path));
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });

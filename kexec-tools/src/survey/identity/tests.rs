@@ -41,7 +41,12 @@ impl Old {
         let homes: Vec<Home> = homes.collect();
         let keep: Vec<KeepPath> = keep.iter().map(|p| KeepPath::parse(p).unwrap()).collect();
         let own = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        gather(self.0.path(), &keep, &own(carry), &homes)
+        let new = NewIdentity {
+            carry: own(carry),
+            ssh_includes: own(&["/etc/ssh/sshd_config.d/*.conf"]),
+            ..NewIdentity::default()
+        };
+        gather(self.0.path(), &keep, &new, &homes)
     }
 }
 
@@ -298,7 +303,7 @@ fn an_empty_tree_has_nothing_to_say() {
     let found = Old::with(&[]).gather(&[], &[], &[]);
     assert_eq!(found, OldIdentity::default());
     assert_eq!(
-        gather(Path::new("/nonexistent"), &[], &[], &[]),
+        gather(Path::new("/nonexistent"), &[], &NewIdentity::default(), &[]),
         OldIdentity::default()
     );
 }
@@ -326,4 +331,11 @@ fn what_the_ssh_server_forbids_counts_unless_it_stays() {
         old.gather(&["/etc/ssh"], &[], &[]).ssh_restrictions,
         [""; 0]
     );
+    // A server before OpenSSH 8.2 has the file and does not read it.
+    let without = NewIdentity {
+        carry: vec!["/etc/ssh/sshd_config.d".to_owned()],
+        ..NewIdentity::default()
+    };
+    let found = gather(old.0.path(), &[], &without, &[]);
+    assert_eq!(found.ssh_restrictions, all);
 }

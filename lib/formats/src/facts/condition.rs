@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counted::counted;
 use crate::measure::Occupied;
 
 /// Everything that the checks of a machine's condition look at.
@@ -21,6 +22,8 @@ pub struct Condition {
     pub root_read_only: bool,
     /// Features of the root filesystem, where it is ext4.
     pub root_features: Option<Ext4Features>,
+    /// The root's journal is on another device.
+    pub root_journal_elsewhere: bool,
     /// The health of every disk, as it tells itself; the root's comes first.
     pub disks: Vec<DiskHealth>,
     /// What is known of how the running kernel was started.
@@ -133,7 +136,11 @@ pub struct WipedTargets {
 impl WipedTargets {
     /// All of it on one line; nothing where there is nothing to tell.
     pub fn told(&self) -> Option<String> {
-        let os = format!("{} lead into directories of the OS", self.of_the_os);
+        let os = counted(
+            self.of_the_os,
+            "leads into a directory of the OS",
+            "lead into directories of the OS",
+        );
         let more = self.links.saturating_sub(self.examples.len() as u64);
         let more = if more > 0 {
             format!(", and {more} more")
@@ -143,10 +150,11 @@ impl WipedTargets {
         match (self.links, self.of_the_os) {
             (0, 0) => None,
             (0, _) => Some(format!(
-                "symbolic links: {os}, and work where the new OS has the like"
+                "symbolic links: {os}, where it works if the new OS has the like"
             )),
             (links, os_links) => Some(format!(
-                "{links} symbolic links lead to what is wiped: {}{more}{}",
+                "{} to what is wiped: {}{more}{}",
+                counted(links, "symbolic link leads", "symbolic links lead"),
                 self.examples.join(", "),
                 if os_links > 0 {
                     format!("; {os}")

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::side::{brings_its_fields, Rules, Side};
 use formats::accounts::{AccountPlan, AccountRow, AccountRule, Accounts};
+use formats::counted::counted;
 
 /// How many runs of nameless numbers are listed.
 const RUNS_NAMED: usize = 20;
@@ -119,6 +120,9 @@ fn nameless(side: &Side, notes: &mut Vec<String>) {
         ));
     }
     if let Some(more @ 1..) = runs.len().checked_sub(RUNS_NAMED) {
-        notes.push(format!("{more} more runs of {kind} numbers likewise"));
+        notes.push(format!(
+            "{} of {kind} numbers likewise",
+            counted(more, "more run", "more runs")
+        ));
     }
 }

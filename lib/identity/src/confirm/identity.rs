@@ -3,6 +3,7 @@
 use super::live::{Live, SshPort};
 use formats::accounts::AccountRow;
 use formats::confirm::{Baseline, Code, Finding};
+use formats::counted::counted;
 use formats::facts::{Kept, UnkeptWay};
 use formats::identity::{HostKey, PlannedMount};
 use formats::measure::Measure;
@@ -155,7 +156,10 @@ fn owners(plan: &Plan, live: &Live, findings: &mut Vec<Finding>) {
     if count > 0 && lacks.is_empty() {
         lacks.push(Finding::pass(
             Code::Owner,
-            format!("kept files are whose they were ({count} numbers)"),
+            format!(
+                "kept files are whose they were ({})",
+                counted(count as u64, "number", "numbers")
+            ),
         ));
     }
     findings.append(&mut lacks);
@@ -217,8 +221,8 @@ fn kept(wanted: &KeptPath, live: &Live) -> Finding {
 
 fn told(measure: &Measure) -> String {
     format!(
-        "{} entries, {} bytes, digest {}",
-        measure.entries,
+        "{}, {} bytes, digest {}",
+        counted(measure.entries, "entry", "entries"),
         measure.bytes,
         measure.digest.short()
     )

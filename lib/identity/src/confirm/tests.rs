@@ -193,7 +193,7 @@ const CASES: &[Case] = &[
         (SHORT, Code::Swap, "swap on UUID=78", "it is not in use")),
     ("a kept path changed", |l| l.kept.as_mut().unwrap().kept[0].found = Ok(measure(1)),
         (SHORT, Code::Kept, "/home is as it was",
-            "1 entries, 3 bytes, digest 01010101, it was 2 entries, 3 bytes, digest 02020202")),
+            "1 entry, 3 bytes, digest 01010101, it was 2 entries, 3 bytes, digest 02020202")),
     ("a kept path cannot be measured",
         |l| l.kept.as_mut().unwrap().kept[0].found = unkept(UnkeptWay::Unread, "cannot open /home"),
         (SHORT, Code::Kept, "/home is as it was", "cannot open /home")),

@@ -15,7 +15,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use formats::facts::Ext4Features;
 use formats::facts::{Bind, Condition, Root, WipedTargets};
 use formats::measure::Occupied;
 
@@ -41,15 +40,16 @@ pub fn read(
         .collect();
     let crash = fs::read_to_string("/sys/kernel/kexec_crash_loaded").unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let silent = answers::silent(&answers::to_probe(mounts), probe);
     let head = root.and_then(|root| head(&root.disk));
+    let superblock = root.and_then(|root| superblock(&root.device));
     Condition {
         xen: xen::read(),
         secure_boot: secure_boot::read(),
         crash_kernel: crash.trim() == "1",
         clock: now.map_or(0, |d| d.as_secs()),
         root_read_only: mounts::at(mounts, Path::new("/")).is_some_and(|m| !m.writable),
-        root_features: root.and_then(|root| features(&root.device)),
+        root_features: superblock.as_ref().map(|s| s.features),
+        root_journal_elsewhere: superblock.is_some_and(|s| s.journal_elsewhere),
         disks: disk_health::read(root.map(|r| r.disk.as_str())),
         started: started::read(),
         other_loader: head
@@ -59,8 +59,10 @@ pub fn read(
         exports: exports::read(Path::new("/")),
         packages: packages::signs(Path::new("/"), processes),
         stuck: stuck::stuck(),
-        sessions: stuck::sessions(processes, &silent),
-        silent_mounts: silent,
+        sessions: mounts::at(mounts, Path::new("/"))
+            .map(|root| stuck::sessions(processes, root.device))
+            .unwrap_or_default(),
+        silent_mounts: answers::silent(&answers::to_probe(mounts), probe),
         layers: layers::read(mounts, &areas),
         swaps,
         binds: binds(mounts),
@@ -88,11 +90,11 @@ fn active_sector(root: Option<&Root>, head: &[u8]) -> Option<Vec<u8>> {
     Some(sector)
 }
 
-fn features(node: &str) -> Option<Ext4Features> {
+fn superblock(node: &str) -> Option<ext4::Superblock> {
     let mut bytes = vec![0; ext4::SUPERBLOCK_SIZE];
     let device = File::open(node).ok()?;
     device.read_exact_at(&mut bytes, ext4::SUPERBLOCK_AT).ok()?;
-    Some(ext4::parse(&bytes)?.features)
+    ext4::parse(&bytes)
 }
 
 /// Places where a part of the root filesystem is shown a second time.

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Flock, FlockType};
 
 use crate::processes::{self, Process};
+use formats::counted::counted;
 
 /// Files that a package manager locks by fcntl(2) while it works, and whose they are.
 const LOCKS: [(&str, &str); 7] = [
@@ -74,7 +75,8 @@ pub fn signs(root: &Path, processes: &[Process]) -> Vec<String> {
     let left = left.count();
     if left > 0 {
         signs.push(format!(
-            "dpkg was interrupted: {left} files in /var/lib/dpkg/updates"
+            "dpkg was interrupted: {} in /var/lib/dpkg/updates",
+            counted(left as u64, "file", "files")
         ));
     }
     let half = half_done(&fs::read(root.join("var/lib/dpkg/status")).unwrap_or_default());
@@ -183,7 +185,7 @@ mod tests {
             found,
             [
                 format!("dpkg ({pid}) holds the lock of dpkg, /var/lib/dpkg/lock"),
-                "dpkg was interrupted: 1 files in /var/lib/dpkg/updates".to_owned()
+                "dpkg was interrupted: 1 file in /var/lib/dpkg/updates".to_owned()
             ]
         );
         assert_eq!(locked_by(&lock), None, "the lock goes with its holder");

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
 
+use crate::held;
 use crate::patience::Patience;
-use crate::processes::{self, Process};
+use crate::processes::Process;
 
 /// A process that waits for a disk is in the same state for a moment, and for seconds where the disk
 /// is busy or spins up. One that hangs is so at each of many looks, and had no turn in between.
@@ -74,12 +74,8 @@ fn sleeper(stat: &[u8]) -> Option<Sleeper> {
 }
 
 /// Processes that no service stops and that have a file on the root open for writing: those of
-/// people's sessions. Named with one such file. The launcher's own family is left out, and so is
-/// what is below a mount that does not answer: to look at it would be to wait for it.
-pub fn sessions(processes: &[Process], silent: &[String]) -> Vec<String> {
-    let Ok(root) = fs::metadata("/") else {
-        return Vec::new();
-    };
+/// people's sessions. Named with one such file. The launcher's own family is left out.
+pub fn sessions(processes: &[Process], root: (u32, u32)) -> Vec<String> {
     let family = family(std::process::id() as i32);
     processes
         .iter()
@@ -89,25 +85,10 @@ pub fn sessions(processes: &[Process], silent: &[String]) -> Vec<String> {
             groups.is_ok_and(|groups| is_session(&groups))
         })
         .filter_map(|p| {
-            let path = written(p.pid, root.dev(), silent)?;
-            Some(format!("{} ({}) writes {path}", p.name, p.pid))
+            let path = held::by(p.pid, root).into_iter().next()?;
+            Some(format!("{} ({}) writes {}", p.name, p.pid, path.display()))
         })
         .collect()
-}
-
-/// A file on the device that a process has open for writing.
-fn written(pid: i32, device: u64, silent: &[String]) -> Option<String> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-    descriptors.flatten().find_map(|entry| {
-        let path = fs::read_link(entry.path()).ok()?;
-        if !path.is_absolute() || silent.iter().any(|mount| path.starts_with(mount)) {
-            return None;
-        }
-        let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy());
-        let open = processes::opened_for_writing(&fs::read_to_string(info).ok()?);
-        let there = open && fs::metadata(entry.path()).ok()?.dev() == device;
-        there.then(|| path.display().to_string())
-    })
 }
 
 /// Whether control groups are those of somebody's session: `user.slice/user-0.slice/session-3.scope`.
@@ -175,14 +156,5 @@ mod tests {
         let me = std::process::id() as i32;
         let family = family(me);
         assert_eq!(family[0], me);
-    }
-
-    #[test]
-    fn a_file_that_is_written_is_named_unless_its_mount_is_silent() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let device = file.as_file().metadata().unwrap().dev();
-        let me = std::process::id() as i32;
-        assert!(written(me, device, &[]).is_some());
-        assert_eq!(written(me, device, &["/".to_owned()]), None);
     }
 }

@@ -142,7 +142,43 @@ pub fn conditions(machine: &mut Machine) -> Result<()> {
     machine.script(UNMAKE)?;
     machine.unplug("worn")?;
     gone_stale(machine)?;
+    a_kept_path_of_its_own(machine)?;
     a_clock_that_stands(machine)
+}
+
+/// A kept path is a filesystem of its own: nothing would mount it again, and then fstab does.
+fn a_kept_path_of_its_own(machine: &Machine) -> Result<()> {
+    machine.script(
+        "set -e; truncate -s 32M /srv/own.img; mkfs.ext4 -q /srv/own.img; mkdir /opt/own
+         mount -o loop /srv/own.img /opt/own",
+    )?;
+    for path in ["/opt/own", "/opt/own/orders"] {
+        expect(
+            &asked(machine, &format!("--keep {path}"))?,
+            &[
+                ("keep-mounts", "refuse"),
+                ("gone", "note"),
+                ("keep-symlinks", "note"),
+            ],
+        )?;
+    }
+    machine.expect("echo '/srv/own.img /opt/own ext4 loop 0 0' >>/etc/fstab")?;
+    expect(
+        &asked(machine, "--keep /opt/own/orders")?,
+        &[
+            ("keep-mounted", "note"),
+            ("gone", "note"),
+            ("keep-symlinks", "note"),
+        ],
+    )?;
+    let plan = machine.expect(&format!(
+        "{IMAGE_ON_MACHINE} plan {KEEP} --keep /opt/own/orders"
+    ))?;
+    ensure!(plan.contains("mounted again: /opt/own (ext4 on"), "{plan}");
+    machine.expect(
+        "sed -i '\\|/opt/own|d' /etc/fstab; umount /opt/own; rmdir /opt/own; rm /srv/own.img",
+    )?;
+    Ok(())
 }
 
 /// The backup is fresh when the operator agrees, and gone when services are about to be stopped:

@@ -350,6 +350,9 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.condition.sessions = vec!["vi (9) writes /etc/motd".into()];
     }),
     ("root-journal", |f, _| {
+        f.condition.root_journal_elsewhere = true;
+    }),
+    ("root-journal", |f, _| {
         f.condition.root_features.as_mut().unwrap().compat &= !4;
     }),
     ("identity-keep", |f, _| {

@@ -3,15 +3,17 @@
 mod cases;
 mod entries;
 
-use formats::facts::{Facts, Firmware, Memory};
+use formats::facts::{Facts, Firmware, Memory, UnkeptWay};
+use formats::keep::KeepPath;
 use formats::manifest::Manifest;
 use formats::measure::{Measure, Occupied};
 use formats::plan::PayloadAt;
+use formats::Digest;
 use plan::checks_in_ram;
 use plan::choices::Choices;
 use plan::needs;
 
-use self::cases::{bind, device, mounted, CASES};
+use self::cases::{bind, device, mounted, unkept, CASES};
 use crate::survey::plain_machine::{image, machine, measure, MIB, SIZES};
 
 use super::check::{Context, Force, Moment};
@@ -282,4 +284,39 @@ fn what_fstab_mounts_below_a_kept_path_is_a_note_and_what_it_does_not_is_a_refus
     );
     facts.identity.fstab += "/srv/shop /srv/ftp/shop none bind 0 0\n";
     assert_eq!(fired(&facts, &image()), ["keep-mounted"]);
+}
+
+/// The most ordinary layout there is: `/srv` or `/home` on a partition of its own.
+#[test]
+fn a_kept_path_that_is_a_partition_of_its_own_is_left_alone_where_fstab_mounts_it() {
+    for kept in ["/srv", "/srv/shop/orders"] {
+        let mut facts = machine();
+        facts.kept[0].path = KeepPath::parse(kept).unwrap();
+        unkept(&mut facts, UnkeptWay::Mounted);
+        facts.mounts.push(mounted("/srv", "ext4", None));
+        facts.mounts.push(mounted("/srv/shop", "ext4", None));
+        facts.mounts[1].source = "/dev/vdd1".into();
+        assert_eq!(refused(&facts, &image(), None, &[]), ["keep-mounts"]);
+        facts.identity.devices = vec![device("/dev/vdc1", "0a"), device("/dev/vdd1", "0b")];
+        facts.identity.fstab =
+            "/dev/vdc1 /srv ext4 defaults 0 2\n/dev/vdd1 /srv/shop ext4 defaults 0 2\n".into();
+        assert_eq!(fired(&facts, &image()), ["keep-mounted"], "{kept}");
+        let image = image();
+        let plan = plan::resolve::resolve(
+            &facts,
+            &plan::resolve::Inputs {
+                manifest: &image,
+                manifest_digest: Digest::of(b""),
+                sizes: SIZES,
+                choices: &Choices::default(),
+                run: "20260101T000000Z-0000".into(),
+            },
+        );
+        let plan = plan.unwrap_or_else(|e| panic!("{kept}: {e}"));
+        let stays: Vec<_> = plan.keep.iter().map(|k| k.path.as_str()).collect();
+        // What the mount point hides is on the root, and stays.
+        assert_eq!(stays, ["/srv"]);
+        assert_eq!(plan.about_kept.len(), 2, "{:?}", plan.about_kept);
+        assert!(plan.about_kept[0].contains("mounted again: /srv (ext4 on /dev/vdc1)"));
+    }
 }

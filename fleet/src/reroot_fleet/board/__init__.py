@@ -1,0 +1,1 @@
+"""TaskFlow's jobboards, guarded: a board is only a board, and may be lost at any moment."""

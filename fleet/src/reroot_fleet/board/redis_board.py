@@ -1,0 +1,174 @@
+"""TaskFlow's Redis board with what it lacks.
+
+Claims that expire, a renewal that compares the owner, a job that cannot be posted twice, and a look
+that costs two round trips however many jobs there are.
+
+Redis has to run with its append-only file on; `doctor` asks it. Where it was lost all the same, the
+conductors' reconciler posts again what the memory says is posted.
+"""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import redis
+from oslo_utils import timeutils
+from taskflow import exceptions
+from taskflow.jobs import base
+from taskflow.jobs.backends.impl_redis import RedisJob, RedisJobBoard
+
+from reroot_fleet.board.seam import BoardFault, Posting
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+_JOBS = uuid.UUID("5b0c0b0e-7a52-4f0c-9d4a-7265726f6f74")
+
+_RENEW = """
+local lost = {}
+for i, key in ipairs(KEYS) do
+    if redis.call("get", key) == ARGV[1] then
+        redis.call("pexpire", key, ARGV[2])
+    else
+        table.insert(lost, i)
+    end
+end
+return lost
+"""
+"""The stock `extend_expiry` extends whoever's claim it is; this one only its own."""
+
+
+class ExpiringRedisBoard(RedisJobBoard):  # type: ignore[misc]  # TaskFlow has no types
+    """The stock board, where a job's key follows from its id."""
+
+    def post_once(self, name: str) -> bool:
+        """Posts a job under a key that is the same for everyone; false where it is there."""
+        key = str(uuid.uuid5(_JOBS, name))
+        posting = base.format_posting(
+            key, name, created_on=timeutils.utcnow(), priority=base.JobPriority.NORMAL
+        )
+        posting["sequence"] = self._client.incr(self.sequence_key)
+        raw_key = key.encode("latin-1")
+        return bool(self._client.hsetnx(self.listings_key, raw_key, self._dumps(posting)))
+
+    def jobs(self) -> list[RedisJob]:
+        """All jobs, oldest first: the stock order is newest first."""
+        return list(reversed(self._fetch_jobs()))
+
+    def unclaimed(self) -> list[RedisJob]:
+        """Those without an owner: the stock board asks for each by itself."""
+        jobs = self.jobs()
+        if not jobs:
+            return []
+        owners = self._client.mget([job.owner_key for job in jobs])
+        return [job for job, owner in zip(jobs, owners, strict=True) if owner is None]
+
+    def renew(self, jobs: list[RedisJob], who: str, ttl_s: float) -> list[int]:
+        """Extends our claims; the places in the list of those that are not ours."""
+        lost: list[int] = self._client.eval(
+            _RENEW, len(jobs), *[j.owner_key for j in jobs], who.encode(), int(ttl_s * 1000)
+        )
+        return [place - 1 for place in lost]
+
+
+class RedisBoard:
+    """A board in Redis."""
+
+    def __init__(
+        self,
+        who: str,
+        *,
+        host: str,
+        port: int,
+        ttl_s: float = 15.0,
+        namespace: str = "reroot-fleet",
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.ttl_s = ttl_s
+        self._who = who
+        # A question to a board that does not answer must end long before a claim does.
+        conf = {
+            "host": host,
+            "port": port,
+            "namespace": namespace,
+            "socket_timeout": ttl_s / 5,
+            "socket_connect_timeout": ttl_s / 5,
+            **(options or {}),
+        }
+        self._board = ExpiringRedisBoard("fleet", conf)
+        with _told(f"connect to the board at {host}:{port}"):
+            self._board.connect()
+
+    def post(self, job: str) -> bool:
+        """Posts a job once."""
+        with _told(f"post {job}"):
+            return self._board.post_once(job)
+
+    def listed(self) -> frozenset[str]:
+        """All jobs."""
+        with _told("look at the board"):
+            return frozenset(job.name for job in self._board.jobs())
+
+    def free(self) -> tuple[Posting, ...]:
+        """Unclaimed ones, oldest first."""
+        with _told("look at the board"):
+            return tuple(Posting(job.name, job) for job in self._board.unclaimed())
+
+    def claim(self, posting: Posting) -> bool:
+        """Claims one, with its expiry."""
+        with _told(f"claim {posting.job}"):
+            try:
+                self._board.claim(posting.handle, self._who, expiry=self.ttl_s)
+            except (exceptions.UnclaimableJob, exceptions.NotFound):
+                return False
+        return True
+
+    def renew(self, postings: Collection[Posting]) -> frozenset[str]:
+        """Renews all in one round trip."""
+        ours = list(postings)
+        if not ours:
+            return frozenset()
+        with _told("renew the claims"):
+            lost = self._board.renew([p.handle for p in ours], self._who, self.ttl_s)
+        return frozenset(ours[place].job for place in lost)
+
+    def consume(self, posting: Posting) -> None:
+        """Takes it off the board."""
+        with _told(f"take {posting.job} off the board"):
+            try:
+                self._board.consume(posting.handle, self._who)
+            except exceptions.NotFound:
+                return  # the board was lost, or somebody took it off: the memory knows how it ended
+            except exceptions.JobFailure as fault:
+                if isinstance(fault.__cause__, redis.RedisError):
+                    raise
+                return  # it is somebody else's now, who will find it ended and take it off
+
+    def abandon(self, posting: Posting) -> None:
+        """Gives it back."""
+        with _told(f"give {posting.job} back"):
+            try:
+                self._board.abandon(posting.handle, self._who)
+            except exceptions.NotFound:
+                return  # as above
+            except exceptions.JobFailure as fault:
+                if isinstance(fault.__cause__, redis.RedisError):
+                    raise
+                return
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._board.close()
+
+
+@contextmanager
+def _told(attempted: str) -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, exceptions.JobFailure) as fault:
+        raise BoardFault(
+            f"{attempted}: {fault}. The memory has every job; nothing new begins until the board"
+            " answers, and what it lost is posted again"
+        ) from fault

@@ -1,0 +1,42 @@
+"""Whether a wait is over before its time: asked of the machine, decided by a pure function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reroot_fleet.flow.outcome import Watch
+from reroot_fleet.machine.faults import MachineFault
+from reroot_fleet.values.machine_status import MachineStatus, RunState
+
+if TYPE_CHECKING:
+    from reroot_fleet.machine.seam import Machine
+
+GOING_ON = frozenset({RunState.IN_PROGRESS, RunState.COMMITTED, RunState.UNKNOWN})
+"""A run that is waited for, until the plan's deadlines have passed."""
+
+
+def ripe(watch: Watch, run: str | None, status: MachineStatus | None) -> bool:
+    """Whether what was waited for is there; `None` as status: the machine is silent."""
+    if watch is Watch.NOTHING:
+        return False
+    if status is None:
+        return watch is Watch.GONE
+    found = status.run(run) if run else None
+    if found is None:
+        # The machine answers and knows nothing of the run: the step has to judge that.
+        return True
+    if watch is Watch.GONE:
+        return found.state is not RunState.IN_PROGRESS
+    return found.state not in GOING_ON
+
+
+def poll(machine: Machine, image: str, watch: Watch, run: str | None) -> bool:
+    """Asks: the banner first, which is cheap, and a session only where that was said."""
+    try:
+        machine.greet()
+        status: MachineStatus | None = machine.look(image).status
+    except MachineFault as fault:
+        if not fault.passing:
+            return True
+        status = None
+    return ripe(watch, run, status)

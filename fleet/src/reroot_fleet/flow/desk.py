@@ -1,0 +1,253 @@
+"""Where a step works: the job, its machine, and the one way to write anything down.
+
+Every write goes through `tell`: it asks the lease first, locks the flow's record if it is still this
+claim's, moves the job with its event, and keeps the notes, in one transaction. So a conductor that
+has lost a job can neither write its events nor its flow, and what is written is whole.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from reroot_fleet.flow.outcome import End, NotYet, Wait, Watch
+from reroot_fleet.flow.patience import PATIENCE, InVain, pause
+from reroot_fleet.flow.records import told
+from reroot_fleet.flow.stop import Stop, Why
+from reroot_fleet.machine.seam import ImageFile, Wishes
+from reroot_fleet.memory import jobs, nights
+from reroot_fleet.memory.errors import Conflict
+from reroot_fleet.policy import before_go
+from reroot_fleet.values.event import Event, What
+from reroot_fleet.values.job import Job, JobState
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from reroot_fleet.board.lease import Lease
+    from reroot_fleet.flow.records import FlowRecord
+    from reroot_fleet.machine.clock import Clock
+    from reroot_fleet.machine.seam import Hooks, Machine
+    from reroot_fleet.memory.database import Memory
+    from reroot_fleet.values.atoms import Atom
+    from reroot_fleet.values.night import Night
+
+PAUSED = timedelta(seconds=60)
+"""How long a job waits that stands before `go` in a night that is paused."""
+
+_ENDS: dict[JobState, What] = {
+    JobState.REVERTED: What.JOB_REVERTED,
+    JobState.REFUSED: What.JOB_REFUSED,
+    JobState.WITHDRAWN: What.JOB_WITHDRAWN,
+}
+
+
+@dataclass(slots=True)
+class Seams:
+    """What the steps of one job reach out to."""
+
+    memory: Memory
+    clock: Clock
+    who: str
+    """The conductor's name."""
+    machine: Machine
+    hooks: Hooks
+    image: ImageFile
+    copies: threading.Semaphore
+    """How many copies this conductor makes at once."""
+    leaving: threading.Event
+    """The conductor ends: every flow is left before its next step."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """One claim's work on one job."""
+
+    seams: Seams
+    job: Job
+    night: Night
+    record: FlowRecord
+    lease: Lease
+    wait: Wait | None = None
+    """What the flow waits for, where it was left to wait."""
+    dice: random.Random = field(default_factory=random.Random)
+    tries: int = 0
+    begun: Atom | None = None
+
+    # -- what a step asks ---------------------------------------------------------------------
+
+    @property
+    def machine(self) -> Machine:
+        """The job's machine."""
+        return self.seams.machine
+
+    @property
+    def now(self) -> datetime:
+        """The time of day."""
+        return self.seams.clock.now()
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the steps have to remember; a copy of it is kept by `tell`."""
+        return self.record.notes
+
+    @property
+    def wishes(self) -> Wishes:
+        """What the job asks of the image."""
+        o = self.job.override
+        if o is None:
+            return Wishes(self.job.image)
+        return Wishes(o.image or self.job.image, o.entry, o.keep, o.force)
+
+    @property
+    def ending(self) -> dict[str, Any] | None:
+        """How the job ends, once that is decided."""
+        found: dict[str, Any] | None = self.notes.get("ending")
+        return found
+
+    @property
+    def held(self) -> bool:
+        """A person is needed."""
+        return self.job.state is JobState.HELD
+
+    def may_go_on(self) -> None:
+        """Leaves the flow where the claim may not be believed in any more."""
+        if self.seams.leaving.is_set():
+            raise Stop(Why.ENDING, self.job.id)
+        if not self.lease.holds(self.seams.clock.monotonic()):
+            raise Stop(Why.CLAIM, self.job.id)
+
+    # -- what a step writes -------------------------------------------------------------------
+
+    def tell(
+        self,
+        what: What,
+        detail: dict[str, Any] | None = None,
+        *,
+        notes: dict[str, Any] | None = None,
+    ) -> None:
+        """Writes an event of the job down, with notes; `End` where others have moved the job."""
+        self.may_go_on()
+        # A job that was withdrawn under us is undone all the same, and that is told too.
+        # And what this claim has ended itself has its last steps told.
+        free = self.ending is not None or self.job.state.ended
+        expect = jobs.Expected() if free else jobs.Expected(states=(JobState.RUNNING,))
+        try:
+            with told(), self.seams.memory.begin() as connection:
+                self.record.fence(connection, notes)
+                self.job = jobs.record(connection, self._event(what, detail or {}), expect=expect)
+        except Stop as stop:
+            if isinstance(stop.__cause__, Conflict):
+                self._moved_by_others()
+            raise
+        if notes is not None:
+            self.record.notes = notes
+
+    def intend(
+        self,
+        may: Callable[[Night], before_go.Answer],
+        notes: dict[str, Any],
+        detail: dict[str, Any],
+    ) -> None:
+        """Writes the intent to say `go` down, in the transaction that looks at the night.
+
+        A halt is either before it, and then no `go` is said, or behind it, and then whoever halts
+        sees it.
+        """
+        self.may_go_on()
+        expect = jobs.Expected(states=(JobState.RUNNING,))
+        try:
+            with told(), self.seams.memory.begin() as connection:
+                # The night first, then the job: in the order in which a halt takes them.
+                night = nights.get(connection, self.job.night, lock=True)
+                self._require(may, night)
+                self.record.fence(connection, notes)
+                event = self._event(What.GO_INTENDED, detail)
+                self.job = jobs.record(connection, event, expect=expect)
+        except Stop as stop:
+            if isinstance(stop.__cause__, Conflict):
+                self._moved_by_others()
+            raise
+        self.record.notes = notes
+
+    def _require(self, may: Callable[[Night], before_go.Answer], night: Night | None) -> None:
+        if night is None:
+            raise End(JobState.WITHDRAWN, f"the night {self.job.night} is gone")
+        answer = may(night)
+        if answer.may is before_go.May.WAIT:
+            raise NotYet(self.now + PAUSED)
+        if answer.may is before_go.May.WITHDRAW:
+            raise End(JobState.WITHDRAWN, answer.why)
+
+    def note(self, **notes: Any) -> None:  # noqa: ANN401 - JSON
+        """Keeps something without an event."""
+        self.may_go_on()
+        merged = {**self.notes, **notes}
+        with told(), self.seams.memory.begin() as connection:
+            self.record.fence(connection, merged)
+        self.record.notes = merged
+
+    def _event(self, what: What, detail: dict[str, Any]) -> Event:
+        who = f"conductor {self.seams.who}"
+        job = self.job
+        return Event(self.now, who, what, job.night, job.host, job.id, detail=detail)
+
+    def _moved_by_others(self) -> None:
+        """The job was ended by a halt or a person: that is how it ends here too."""
+        with told(), self.seams.memory.read() as connection:
+            job = jobs.get(connection, self.job.id)
+        if job is None or job.state not in _ENDS:
+            return
+        self.job = job
+        self.note(ending={"state": str(job.state), "cause": job.cause or "", "told": True})
+        raise End(job.state, job.cause or "ended by somebody else")
+
+    def begin(self, atom: Atom) -> None:
+        """Writes down that a step begins: once for each claim, and for each try."""
+        if self.begun is not atom or self.tries:
+            self.tell(What.STEP_BEGUN, {"step": str(atom), "try": self.tries + 1})
+            self.begun = atom
+
+    # -- how a step ends ----------------------------------------------------------------------
+
+    def wait_for(self, until: datetime, watch: Watch) -> None:
+        """The flow is left to wait; this is no try."""
+        self.wait = Wait(until, watch)
+
+    def end(self, end: End) -> None:
+        """It is decided how the job ends; told when everything is undone."""
+        if self.ending is None:
+            self.note(ending={"state": str(end.state), "cause": end.cause, "codes": end.codes})
+
+    def hold(self, atom: Atom, cause: str) -> None:
+        """A person is needed."""
+        self.tell(What.JOB_HELD, {"cause": cause}, notes={**self.notes, "held": str(atom)})
+
+    def failed(self, atom: Atom, error: str) -> InVain | None:
+        """A try failed: what comes then, or nothing, and then the flow is left to wait."""
+        self.tries += 1
+        length = pause(atom, self.tries, self.dice)
+        again_at = None if length is None else self.now + length
+        detail: dict[str, Any] = {"step": str(atom), "try": self.tries, "error": error}
+        if again_at is not None:
+            detail["again_at"] = again_at.isoformat()
+        self.tell(What.STEP_FAILED, detail)
+        if again_at is not None:
+            self.wait = Wait(again_at)
+            return None
+        return PATIENCE[atom].in_vain
+
+    def tell_end(self) -> None:
+        """Everything is undone: how it ended."""
+        ending = self.ending
+        if ending is None or ending.get("told") or self.job.state.ended:
+            return
+        state = JobState(ending["state"])
+        detail: dict[str, Any] = {"cause": ending["cause"]}
+        if state is JobState.REFUSED:
+            detail["codes"] = ending.get("codes", [])
+        self.tell(_ENDS[state], detail, notes={**self.notes, "ending": {**ending, "told": True}})

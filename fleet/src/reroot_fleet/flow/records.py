@@ -1,0 +1,264 @@
+"""TaskFlow's persistence, in one row for each job: what the engine has done, fenced by an epoch.
+
+TaskFlow's own SQL backend makes new tables for every connection, looks atoms up without an index and
+knows no owner: a conductor that wakes up after its claim has ended writes into the flow that another
+one runs. Here every write names the epoch of its claim; who claims raises it, and from then on nobody
+else writes, neither here nor (through `fence`) into the job's events.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from taskflow import states
+from taskflow.persistence import base, models
+
+from reroot_fleet.flow.stop import Stop, Why
+from reroot_fleet.memory.errors import MemoryFault
+from reroot_fleet.memory.schema import flow_records as flows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+    from reroot_fleet.memory.database import Memory
+
+_FLOWS = uuid.UUID("0c4c4f57-6f1e-4b53-8f6e-7265726f6f74")
+_SAME = {None: "", "PENDING": "", "RUNNING": "", "RESUMING": "", "SUSPENDED": "", "SUSPENDING": ""}
+"""States of flows and atoms that a resumed engine treats alike."""
+_LONGEST = 600
+"""Characters of an error that are kept."""
+
+
+class FlowRecord:
+    """A job's flow, as one claim sees it."""
+
+    def __init__(
+        self, memory: Memory, job: str, epoch: int, document: str | None, notes: str
+    ) -> None:
+        self.memory = memory
+        self.job = job
+        self.epoch = epoch
+        self.notes: dict[str, Any] = json.loads(notes)
+        found = json.loads(document) if document else {"flow": None, "atoms": {}}
+        self._flow: dict[str, Any] | None = found["flow"]
+        self._atoms: dict[str, Any] = found["atoms"]
+        self._written = self._matters() if document else ""
+
+    # -- the claim ----------------------------------------------------------------------------
+
+    @classmethod
+    def claim(cls, connection: Connection, memory: Memory, job: str, who: str) -> FlowRecord:
+        """Takes the flow over: nobody who had it before can write any more."""
+        mine = flows.c.job == job
+        raised = (
+            sa.update(flows)
+            .where(mine)
+            .values(epoch=flows.c.epoch + 1, who=who)
+            .returning(flows.c.epoch, flows.c.document, flows.c.notes)
+        )
+        row = connection.execute(raised).one_or_none()
+        if row is None:
+            connection.execute(
+                sa.insert(flows).values(
+                    job=job, epoch=1, who=who, unfinished=True, document=None, notes="{}"
+                )
+            )
+            return cls(memory, job, 1, None, "{}")
+        return cls(memory, job, row.epoch, row.document, row.notes)
+
+    def fence(self, connection: Connection, notes: dict[str, Any] | None = None) -> None:
+        """Locks the row until the transaction ends, if it is still ours; `Stop` otherwise."""
+        mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
+        if notes is not None:
+            text = json.dumps(notes, sort_keys=True)
+            done = connection.execute(sa.update(flows).where(mine).values(notes=text)).rowcount
+        else:
+            lock = sa.select(flows.c.epoch).where(mine).with_for_update()
+            done = len(connection.execute(lock).all())
+        if not done:
+            raise Stop(Why.FENCED, self.job)
+
+    def finish(self) -> None:
+        """Nothing is to be done any more."""
+        mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
+        with told(), self.memory.begin() as connection:
+            done = connection.execute(sa.update(flows).where(mine).values(unfinished=False))
+            if not done.rowcount:
+                raise Stop(Why.FENCED, self.job)
+
+    # -- what TaskFlow saves ------------------------------------------------------------------
+
+    def detail(self, name: str) -> models.FlowDetail:
+        """The flow's detail, new or as it was saved."""
+        if self._flow is None:
+            return models.FlowDetail(name, str(uuid.uuid5(_FLOWS, self.job)))
+        detail = models.FlowDetail.from_dict(self._flow)
+        if detail.state in _SAME:
+            # It may have been saved in the middle of being suspended, from where nothing resumes.
+            detail.state = states.SUSPENDED
+        for atom in self._atoms.values():
+            detail.add(models.atom_detail_class(atom["type"]).from_dict(atom["atom"]))
+        return detail
+
+    def save_flow(self, detail: models.FlowDetail) -> None:
+        """Saves the flow and all its atoms."""
+        self._flow = detail.to_dict()
+        self._atoms = {atom.uuid: _of_atom(atom) for atom in detail}
+        self._save()
+
+    def save_atom(self, atom: models.AtomDetail) -> None:
+        """Saves one atom."""
+        self._atoms[atom.uuid] = _of_atom(atom)
+        self._save()
+
+    def _matters(self) -> str:
+        state = (self._flow or {}).get("state")
+        atoms = [
+            (a["name"], _SAME.get(a["state"], a["state"]), a["intention"], a["failure"])
+            for a in (atom["atom"] for atom in self._atoms.values())
+            # A retry controller that was never asked decides nothing.
+            if "patience" not in a["name"] or a["intention"] != "EXECUTE" or a["failure"]
+        ]
+        return json.dumps([_SAME.get(state, state), sorted(atoms, key=str)], default=str)
+
+    def _save(self) -> None:
+        """Writes what a resumed engine would act on differently, and nothing else.
+
+        An engine saves six times a step. Whether an atom *was begun* changes nothing for who resumes
+        it: every step looks before it acts. Half of the memory's work is saved with that.
+        """
+        matters = self._matters()
+        if matters == self._written:
+            return
+        self._written = matters
+        text = json.dumps({"flow": self._flow, "atoms": self._atoms}, default=str)
+        mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
+        with told(), self.memory.begin() as connection:
+            done = connection.execute(sa.update(flows).where(mine).values(document=text))
+            if not done.rowcount:
+                raise Stop(Why.FENCED, self.job)
+
+
+def unfinished(connection: Connection) -> frozenset[str]:
+    """The jobs whose flow has not come to its end, whatever the job's own state says."""
+    return frozenset(connection.execute(sa.select(flows.c.job).where(flows.c.unfinished)).scalars())
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """A memory that does not answer is no failure of a step: the flow is left where it is."""
+    try:
+        yield
+    except MemoryFault as fault:
+        raise Stop(Why.MEMORY, str(fault)) from fault
+
+
+def _of_atom(atom: models.AtomDetail) -> dict[str, Any]:
+    return {"type": models.atom_detail_type(atom), "atom": _trimmed(atom.to_dict())}
+
+
+def _trimmed(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Without tracebacks, which are in the log; with errors of a bounded length."""
+    if isinstance(value, dict):
+        if "exc_type_names" in value:
+            text = str(value.get("exception_str", ""))[:_LONGEST]
+            return {
+                **value,
+                "traceback_str": "",
+                "causes": [],
+                "exception_str": text,
+                "exc_args": [text],
+            }
+        return {k: _trimmed(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_trimmed(v) for v in value]
+    return value
+
+
+class RecordBackend(base.Backend):  # type: ignore[misc]  # TaskFlow has no types
+    """What TaskFlow's engine sees of a record."""
+
+    def __init__(self, record: FlowRecord) -> None:
+        super().__init__({})
+        self._connection = RecordConnection(self, record)
+
+    def get_connection(self) -> RecordConnection:
+        """There is one, and it has no state."""
+        return self._connection
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class RecordConnection(base.Connection):  # type: ignore[misc]  # TaskFlow has no types
+    """The five calls that an engine makes; a record has no logbooks."""
+
+    def __init__(self, backend: RecordBackend, record: FlowRecord) -> None:
+        self._backend = backend
+        self._record = record
+
+    @property
+    def backend(self) -> RecordBackend:
+        """Whose it is."""
+        return self._backend
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def upgrade(self) -> None:
+        """`ensure` makes the table."""
+
+    def validate(self) -> None:
+        """Every write finds out."""
+
+    def update_atom_details(self, atom_detail: models.AtomDetail) -> models.AtomDetail:
+        """Saves an atom."""
+        self._record.save_atom(atom_detail)
+        return atom_detail
+
+    def update_flow_details(self, flow_detail: models.FlowDetail) -> models.FlowDetail:
+        """Saves a flow."""
+        self._record.save_flow(flow_detail)
+        return flow_detail
+
+    def clear_all(self) -> None:
+        """Nobody asks for it."""
+        raise NotImplementedError
+
+    def save_logbook(self, book: models.LogBook) -> None:
+        """There are none."""
+        raise NotImplementedError
+
+    def destroy_logbook(self, book_uuid: str) -> None:
+        """There are none."""
+        raise NotImplementedError
+
+    def get_logbook(self, book_uuid: str, lazy: bool = False) -> models.LogBook:  # noqa: FBT001, FBT002 - TaskFlow's
+        """There are none."""
+        raise NotImplementedError
+
+    def get_logbooks(self, lazy: bool = False) -> Iterable[models.LogBook]:  # noqa: FBT001, FBT002 - TaskFlow's
+        """There are none."""
+        raise NotImplementedError
+
+    def get_flows_for_book(self, book_uuid: str) -> Iterable[models.FlowDetail]:
+        """There are none."""
+        raise NotImplementedError
+
+    def get_flow_details(self, fd_uuid: str, lazy: bool = False) -> models.FlowDetail:  # noqa: FBT001, FBT002 - TaskFlow's
+        """The engine is given its detail."""
+        raise NotImplementedError
+
+    def get_atom_details(self, ad_uuid: str) -> models.AtomDetail:
+        """The engine is given its detail."""
+        raise NotImplementedError
+
+    def get_atoms_for_flow(self, fd_uuid: str) -> Iterable[models.AtomDetail]:
+        """The engine is given its detail."""
+        raise NotImplementedError

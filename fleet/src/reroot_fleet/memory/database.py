@@ -1,0 +1,135 @@
+"""Opening the memory: which database, is its schema ours, and what a transaction is.
+
+PostgreSQL is for a fleet; SQLite is for a first try on one machine. A database of a newer schema is
+refused, one of an older schema too until a person migrates it, and an empty one is filled.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from reroot_fleet.memory import migrate
+from reroot_fleet.memory.errors import MemoryFault, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import URL
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+# How long SQLite waits for another writer of the same file.
+_SQLITE_BUSY_SECONDS = 60
+
+
+class Memory:
+    """An open database whose schema is this release's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def where(self) -> str:
+        """The database's address, without a password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes: all of it, or nothing."""
+        with _told(self.where), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads the database as it was at one moment."""
+        with _told(self.where), self.engine.connect() as connection:
+            options: dict[str, Any] = {"fleet_reads": True}
+            if connection.dialect.name == "postgresql":
+                options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            with connection.execution_options(**options).begin():
+                yield connection
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+
+def connect(address: str, *, connections: int = 10) -> Memory:
+    """Connect, whatever the schema is; for migrating and for doctor."""
+    url = _url(address)
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": _SQLITE_BUSY_SECONDS})
+        _prepare_sqlite(engine)
+    else:
+        engine = sa.create_engine(
+            url,
+            pool_size=connections,
+            max_overflow=connections,
+            # A database that was restarted is noticed before a statement is lost to it.
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10, "application_name": "reroot-fleet"},
+        )
+    return Memory(engine)
+
+
+def open_memory(address: str, *, connections: int = 10) -> Memory:
+    """Open the memory. An empty database gets its tables; one of another schema is refused."""
+    memory = connect(address, connections=connections)
+    try:
+        migrate.require_current(memory)
+    except BaseException:
+        memory.close()
+        raise
+    return memory
+
+
+def _url(address: str) -> URL:
+    try:
+        url = sa.make_url(address)
+    except sa.exc.ArgumentError:
+        raise MemoryFault(
+            "read the address of the fleet's database",
+            "it is none",
+            then="give postgresql://user@host/name or sqlite:////path/to/file",
+        ) from None
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in {"postgresql", "sqlite"}:
+        raise MemoryFault(
+            "open the fleet's database",
+            f"{url.drivername} is not supported",
+            then="use postgresql:// or, for a first try, sqlite:///",
+        )
+    return url
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    # The driver's own idea of transactions begins them too late: take them over.
+    @event.listens_for(engine, "connect")
+    def _connected(connection: DBAPIConnection, record: object) -> None:
+        del record
+        # sqlite3's own attribute: begin nothing yourself.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("fleet_reads", False)
+        # A writer that begins as a reader may find, too late, that another one was faster.
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise Unreachable(where, " ".join(str(error.orig).split())) from error

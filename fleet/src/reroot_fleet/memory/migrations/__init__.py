@@ -1,0 +1,1 @@
+"""Alembic's place for the migrations."""

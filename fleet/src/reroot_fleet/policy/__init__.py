@@ -1,0 +1,1 @@
+"""Pure decisions and pure texts: functions of values that do nothing."""

@@ -1,0 +1,44 @@
+"""Looking at the board by day: does it answer, and does it keep what it is told."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import redis
+
+_SECONDS = 5
+
+
+def look_at_board(address: str) -> tuple[str, str]:
+    """How the board is, and in which words; raises whatever its library raises."""
+    scheme = urlsplit(address).scheme
+    if scheme in {"redis", "rediss", "unix"}:
+        return _redis(address)
+    if scheme in {"zookeeper", "zk"}:
+        return _zookeeper(address)
+    return "bad", f"{scheme or address} is no board; there are redis:// and zookeeper://"
+
+
+def _redis(address: str) -> tuple[str, str]:
+    with redis.Redis.from_url(address, socket_timeout=_SECONDS) as client:
+        info = client.info("persistence")
+        version = client.info("server")["redis_version"]
+    if not int(info["aof_enabled"]):
+        return "bad", (
+            f"Redis {version} has `appendonly no`: a restart loses postings; set it to yes"
+            " (the reconciler posts them again, some seconds later)"
+        )
+    return "ok", f"Redis {version}, append-only file on"
+
+
+def _zookeeper(address: str) -> tuple[str, str]:
+    from kazoo.client import KazooClient  # noqa: PLC0415 - only where there is one
+
+    client = KazooClient(hosts=urlsplit(address).netloc, timeout=_SECONDS)
+    client.start(timeout=_SECONDS)
+    try:
+        version = ".".join(map(str, client.server_version()))
+    finally:
+        client.stop()
+        client.close()
+    return "ok", f"ZooKeeper {version}"

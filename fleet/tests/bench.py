@@ -1,0 +1,218 @@
+"""The fleet's numbers: `make bench-fleet`. Ratios and counts of one run; nothing here is a timed test.
+
+The machine that runs it may be busy: processor seconds say more than the clock does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psutil
+import psycopg
+
+from reroot_fleet.memory import nights
+from reroot_fleet.simulation import kill_table
+from reroot_fleet.simulation.fate import HARSH, Odds
+from reroot_fleet.simulation.invariants import Whole, broken
+from reroot_fleet.simulation.model import Pace
+from reroot_fleet.simulation.stage import BEGINS, NIGHT, Stage, hosts, policy
+from reroot_fleet.values.event import What
+from reroot_fleet.values.job import JobState
+from reroot_fleet.values.policy import HOURLY_CAP
+from tests.services.postgres import Postgres
+from tests.services.redis import Redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from reroot_fleet.values.event import Event
+
+SLOW = Pace(
+    look=1, check=20, copy=240, old_os=1500, ram=3000, boot=600, confirm=300, deadlines=14400
+)
+"""Old machines: about two hours each, so that the hourly cap alone fills four hundred places."""
+SCALE = 60.0
+SETTINGS: dict[str, float] = {"slots": 200, "threads": 48, "plan_s": 2.0, "look_s": 1.0,
+            "poll_first_s": 300.0, "poll_longest_s": 900.0}  # fmt: skip
+
+
+class Meter:
+    """Processor seconds and memory of processes, while they live and behind it."""
+
+    def __init__(self, pids: dict[str, int]) -> None:
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self.cpu: dict[str, float] = {}
+        self.rss: dict[str, int] = Counter()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._look()
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(1.0):
+            self._look()
+
+    def _look(self) -> None:
+        for name, process in self._processes.items():
+            try:
+                spent = process.cpu_times()
+                rss = process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+            self.cpu[name] = spent.user + spent.system
+            self.rss[name] = max(self.rss[name], rss)
+
+
+def night(
+    where: kill_table.Where, directory: Path, count: int, odds: Odds, *, scale: float = SCALE
+) -> None:
+    """A night of so many machines with two conductors of two hundred places."""
+    directory.mkdir()
+    inventory = hosts(count, classes=4)
+    with Stage(directory, *where, scale=scale, ttl_s=15.0, settings=SETTINGS) as stage:
+        stage.fill(inventory, policy(count, at_once=400))
+        # The night begins when everything is set up, not while it is.
+        stage.begun = time.time()
+        stage.world(inventory, seed=42, odds=odds, pace=SLOW)
+        pids = {name: stage.conductor(name).pid or 0 for name in ("a", "b")}
+        with Meter(pids) as meter:
+            begun = time.monotonic()
+            over = stage.wait_until_over(6 * 3600, every_s=1.0)
+            took = time.monotonic() - begun
+        tell(stage, count, took, meter, over=over)
+
+
+def tell(stage: Stage, count: int, took: float, meter: Meter, *, over: bool) -> None:
+    """Prints what a night came to."""
+    with stage.memory.read() as c:
+        row = nights.get(c, NIGHT)
+    assert row is not None
+    jobs, events, seen = stage.jobs(), stage.events(), stage.socket.seen()
+    states = Counter(j.state for j in jobs)
+    faults = broken(Whole(row, jobs, events, seen, BEGINS))
+    ideal = ideal_s(count) / stage.scale
+    failed = states[JobState.REVERTED] + states[JobState.HELD]
+    accepted = [len(s.accepted) for s in seen]
+    at_once = most_at_once(events)
+    print(f"  ended               {'all' if over else 'NOT ALL'}: "
+          + ", ".join(f"{n} {s}" for s, n in sorted(states.items())))  # fmt: skip
+    print(f"  accepted `go`       {sum(accepted)}, at most {max(accepted)} a machine; said "
+          f"{sum(s.gos for s in seen)} times")  # fmt: skip
+    print(f"  failed first try    {failed} of {count} = {failed / count:.2%}")
+    print(f"  at once             {at_once} (limit 400)")
+    print(f"  wall                {took:.0f} s, ideal {ideal:.0f} s: {took / ideal:.2f} times")
+    print(f"  processor           {sum(meter.cpu.values()):.0f} s of both conductors: "
+          f"{1000 * sum(meter.cpu.values()) / count:.0f} ms a machine")  # fmt: skip
+    print("  memory              "
+          + ", ".join(f"{n}: {r / 2**20:.0f} MiB" for n, r in sorted(meter.rss.items())))  # fmt: skip
+    print(f"  events              {len(events)}; retries {steps_failed(events)}")
+    print(f"  invariants          {'hold' if not faults else f'{len(faults)} BROKEN'}")
+    for fault in faults[:10]:
+        print(f"    {fault}")
+
+
+def ideal_s(count: int) -> float:
+    """The canary of each class, then what the hourly cap lets go, each as long as a machine takes."""
+    one = SLOW.check * 2 + SLOW.copy + SLOW.old_os + SLOW.ram + SLOW.boot + SLOW.confirm
+    batches = -(-count // HOURLY_CAP)
+    return 2 * one + max(0, batches - 1) * timedelta(hours=1).total_seconds()
+
+
+def most_at_once(events: Sequence[Event]) -> int:
+    """The most jobs that had a place at one moment."""
+    now, most = 0, 0
+    ends = {What.JOB_DONE, What.JOB_REVERTED, What.JOB_REFUSED, What.JOB_HELD, What.JOB_WITHDRAWN}
+    for event in events:
+        now += (event.what is What.JOB_POSTED) - (event.what in ends)
+        most = max(most, now)
+    return most
+
+
+def steps_failed(events: Sequence[Event]) -> int:
+    """How often a step was tried again."""
+    return sum(e.what is What.STEP_FAILED for e in events)
+
+
+def databases(postgres: Postgres, template: str) -> Callable[[], str]:
+    """Makes copies of a database."""
+    lock, base = threading.Lock(), template.rsplit("/", 1)
+    numbers = iter(range(1_000_000))
+
+    def copy() -> str:
+        with lock:
+            name = f"life_{os.getpid()}_{next(numbers)}"
+            with psycopg.connect(postgres.database(), autocommit=True) as c:
+                c.execute(f'CREATE DATABASE "{name}" TEMPLATE "{base[1]}"'.encode())
+            return f"{base[0]}/{name}"
+
+    return copy
+
+
+def kills(postgres: Postgres, redis: Redis, directory: Path, every: int) -> None:
+    """The kill table."""
+    template = postgres.database()
+    kill_table.fill(directory / "fill", (template, redis.port))
+    copy = databases(postgres, template)
+
+    def where() -> kill_table.Where:
+        return copy(), redis.port
+
+    writes = kill_table.trace(directory / "trace", where())
+    points = kill_table.all_points(writes)[::every]
+    rows = kill_table.table(directory, where, points)
+    print(kill_table.told(rows))
+    still = sorted(r.stood_still_s for r in rows if r.taken_up)
+    print(f"\n{len(writes)} writes in a life; a claim lives {kill_table.TTL_S:.0f} s; a job stood still "
+          f"for {still[len(still) // 2]:.1f} s in the middle, {still[-1]:.1f} s at most")  # fmt: skip
+    for row in rows:
+        if not row.good:
+            print(f"BAD: {row.how} {row.number} {row.write}: {row.state}, {row.accepted} accepted")
+
+
+def main() -> None:
+    """Prints the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--machines", type=int, default=2000)
+    parser.add_argument("--scale", type=float, default=SCALE)
+    parser.add_argument("--every", type=int, default=1, help="of the kill points")
+    parser.add_argument("--only", choices=["night", "bad-night", "kills"])
+    args = parser.parse_args()
+    with (
+        Postgres() as postgres,
+        Redis() as redis,
+        tempfile.TemporaryDirectory(prefix="reroot-fleet-bench-") as temporary,
+    ):
+        directory = Path(temporary)
+
+        def where() -> kill_table.Where:
+            return postgres.database(), redis.port
+
+        if args.only in {None, "night"}:
+            print(f"A night of {args.machines} machines, the story's faults")
+            night(where(), directory / "n", args.machines, Odds(), scale=args.scale)
+        if args.only in {None, "bad-night"}:
+            count = args.machines // 4
+            print(f"A bad night of {count} machines: every kind of fault")
+            night(where(), directory / "b", count, HARSH, scale=args.scale)
+        if args.only in {None, "kills"}:
+            print("A conductor is killed, or stopped and continued, at every write of a job's life")
+            kills(postgres, redis, directory, args.every)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Flows on TaskFlow's engine, driven by hand: every drive may be another conductor's."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reroot_fleet.board.lease import Lease
+from reroot_fleet.conductor.claiming import Site, sit_down
+from reroot_fleet.flow.drive import Left, drive
+from reroot_fleet.flow.stop import Why
+from reroot_fleet.machine.faults import Fault, MachineFault
+from reroot_fleet.machine.seam import Answer
+from reroot_fleet.memory import events, images, jobs, machines, nights
+from reroot_fleet.policy.fold import fold
+from reroot_fleet.simulation.client import SimulatedMachine
+from reroot_fleet.simulation.fate import End, Fate
+from reroot_fleet.simulation.model import BRISK, Model
+from reroot_fleet.simulation.stage import BEGINS, IMAGE, NIGHT, hosts, policy
+from reroot_fleet.simulation.world import World
+from reroot_fleet.values.event import Event, What
+from reroot_fleet.values.job import Job, JobState, job_id
+from reroot_fleet.values.night import Night, NightState, Window
+
+if TYPE_CHECKING:
+    from reroot_fleet.flow.desk import Desk
+    from reroot_fleet.memory.database import Memory
+    from reroot_fleet.values.host import Host
+
+JOB = job_id(NIGHT, "shop0000", 1)
+
+
+@dataclass
+class HandClock:
+    """Time that passes by hand."""
+
+    at: datetime = BEGINS
+    mono: float = 0.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.mono
+
+    def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+    def real(self, seconds: float) -> float:
+        return seconds
+
+
+@dataclass
+class Direct:
+    """The world without a socket, and with faults for each question in turn."""
+
+    world: World
+    clock: HandClock
+    fails: dict[str, list[Fault]] = field(default_factory=dict)
+    hooks_fail: dict[str, int] = field(default_factory=dict)
+
+    def ask(self, *question: Any) -> Any:
+        host, op, args = question
+        if self.fails.get(op):
+            kind = self.fails[op].pop(0)
+            if kind is Fault.BROKEN:
+                self._asked(host, op, args)
+            raise MachineFault(kind, f"ask {op}", "as the test wants it")
+        return self._asked(host, op, args)
+
+    def _asked(self, host: str, op: str, args: Any) -> Any:
+        return self.world.ask(host, op, args, (self.clock.now() - BEGINS).total_seconds())
+
+    def call(self, name: str, host: str) -> Answer:
+        if self.hooks_fail.get(name, 0) > 0:
+            self.hooks_fail[name] -= 1
+            return Answer(1, "the load balancer is away")
+        self.ask(host, "hook", (name,))
+        return Answer(0)
+
+
+class Play:
+    """A job, its machine, and whoever drives it."""
+
+    def __init__(self, memory: Memory, fate: Fate) -> None:
+        self.memory, self.clock = memory, HandClock()
+        self.direct = Direct(World({"shop0000": Model("shop0000", fate, BRISK)}), self.clock)
+        with memory.begin() as c:
+            machines.replace_all(c, hosts(1), now=BEGINS, who="t")
+            images.add(c, images.Image(IMAGE, "trixie", "/nowhere", 1, BEGINS))
+            window = Window(BEGINS - timedelta(hours=1), BEGINS + timedelta(hours=8))
+            nights.create(c, Night(NIGHT, window, policy(1)), now=BEGINS, who="t")
+            nights.move(c, NIGHT, NightState.OPEN, expect=tuple(NightState), now=BEGINS, who="t")
+            jobs.queue(c, Job(JOB, NIGHT, "shop0000", IMAGE), now=BEGINS, who="t")
+            jobs.record(c, self.event(What.JOB_POSTED, wave=0))
+        self.numbers = iter(range(1000))
+
+    def event(self, what: What, **detail: Any) -> Event:
+        return Event(self.clock.now(), "t", what, NIGHT, "shop0000", JOB, detail=detail)
+
+    def claim(self) -> Desk | None:
+        def machine(host: Host) -> SimulatedMachine:
+            return SimulatedMachine(host, self.direct, self.clock)  # type: ignore[arg-type]
+
+        name = f"c{next(self.numbers)}"
+        semaphore, leaving = threading.Semaphore(1), threading.Event()
+        site = Site(
+            self.memory, self.clock, name, f"{name}#1", machine, lambda _p: self.direct,
+            semaphore, leaving,
+        )  # fmt: skip
+        return sit_down(site, JOB, Lease(1e9, 0.0))
+
+    def to_the_end(self, *, hand_over: bool, limit: int = 400) -> Job:
+        """Drives, lets waits pass, and hands over to another conductor where that is wanted."""
+        desk = self.claim()
+        for _ in range(limit):
+            if desk is None:
+                break
+            done = drive(desk)
+            if done.left in {Left.ENDED, Left.HELD}:
+                break
+            assert done.left is Left.WAITING, done
+            assert desk.wait is not None, "a flow that waits for nothing would be driven at once"
+            # A watched wait ends early; its poll comes every twenty seconds here.
+            pause = min(desk.wait.until - self.clock.now(), timedelta(seconds=20))
+            self.clock.at += max(pause, timedelta(seconds=1))
+            if hand_over:
+                desk = self.claim()
+        with self.memory.read() as c:
+            job = jobs.get(c, JOB)
+            log = events.read(c, job=JOB)
+        assert job is not None
+        assert fold(log).jobs[JOB] == job
+        return job
+
+    @property
+    def model(self) -> Model:
+        return self.direct.world.models["shop0000"]
+
+    def told(self, what: What) -> list[Event]:
+        with self.memory.read() as c:
+            return [e for e in events.read(c, job=JOB) if e.what is what]
+
+
+@pytest.mark.parametrize("hand_over", [False, True])
+def test_every_question_fails_and_the_job_is_done(memory: Memory, *, hand_over: bool) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {
+        op: [Fault.SILENT] for op in ("check", "plan", "copying", "copied", "go", "confirm")
+    }
+    play.direct.fails["go"] = [Fault.SILENT, Fault.REFUSED]
+    play.direct.fails["look"] = [Fault.SILENT, Fault.BROKEN, Fault.REFUSED]
+    play.direct.hooks_fail = {"drain": 2, "confirm": 1, "undrain": 2}
+    job = play.to_the_end(hand_over=hand_over)
+    assert job.state is JobState.DONE
+    assert len(play.model.accepted) == 1
+    assert play.model.hooks == ["drain", "confirm", "undrain"]
+
+
+def test_a_go_whose_answer_was_lost_is_attached_to(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {"go": [Fault.BROKEN]}
+    assert play.to_the_end(hand_over=True).state is JobState.DONE
+    assert len(play.model.accepted) == 1
+    assert [e.detail["attached"] for e in play.told(What.GO_ACCEPTED)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "hooks"),
+    [
+        (End.REVERTED, JobState.REVERTED, ["drain", "undrain"]),
+        (End.OLD_OS_BACK, JobState.REVERTED, ["drain", "undrain"]),
+        (End.COMMITTED, JobState.HELD, ["drain"]),
+        (End.HELD, JobState.HELD, ["drain"]),
+        (End.SILENT, JobState.HELD, ["drain"]),
+        (End.UNCONFIRMED, JobState.HELD, ["drain"]),
+    ],
+)
+def test_how_a_run_ends_is_how_the_job_does(
+    memory: Memory, end: End, state: JobState, hooks: list[str]
+) -> None:
+    play = Play(memory, Fate([end]))
+    job = play.to_the_end(hand_over=True)
+    assert (job.state, play.model.hooks) == (state, hooks)
+    assert play.model.gos == 1
+    assert job.cause
+
+
+@pytest.mark.parametrize("fate", [Fate(wrong_key=True), Fate(refuses="memory")])
+def test_a_machine_that_may_not_go_is_refused_and_never_told_go(memory: Memory, fate: Fate) -> None:
+    play = Play(memory, fate)
+    job = play.to_the_end(hand_over=False)
+    assert (job.state, play.model.gos, play.model.hooks) == (JobState.REFUSED, 0, [])
+
+
+def test_a_load_balancer_that_stays_away_reverts_before_go(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.hooks_fail = {"drain": 1000}
+    job = play.to_the_end(hand_over=True)
+    assert job.state is JobState.REVERTED
+    assert play.model.gos == 0
+    assert play.model.hooks == ["undrain"]  # nobody knows what half of it did
+
+
+def test_who_has_lost_the_epoch_writes_nothing_more(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    first = play.claim()
+    second = play.claim()
+    assert first is not None
+    assert second is not None
+    done = drive(first)
+    assert (done.left, done.why) == (Left.DROPPED, Why.FENCED)
+    assert play.told(What.STEP_BEGUN) == []
+    assert play.model.asked == 0
+
+
+def test_nothing_begins_when_the_claim_is_not_believed_in_any_more(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    desk.lease.lose()
+    done = drive(desk)
+    assert (done.left, done.why) == (Left.DROPPED, Why.CLAIM)
+    assert play.told(What.STEP_BEGUN) == []
+
+
+def test_a_withdrawn_job_that_was_drained_is_given_back(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {"go": [Fault.SILENT]}
+    desk = play.claim()
+    assert desk is not None
+    # It waits before `go` was ever obeyed; its intent is recorded, so only its ticket's end tells.
+    while not play.told(What.GO_INTENDED):
+        assert drive(desk).left is Left.WAITING
+        play.clock.sleep(20)
+    with memory.begin() as c:
+        nights.move(
+            c, NIGHT, NightState.HALTED, expect=(NightState.OPEN,), now=BEGINS, who="t", cause="t"
+        )
+    job = play.to_the_end(hand_over=True)
+    assert job.state is JobState.WITHDRAWN
+    assert play.model.accepted == []
+    assert play.model.hooks == ["drain", "undrain"]
+
+
+def test_a_paused_night_waits_before_go_and_goes_when_it_is_resumed(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    with memory.begin() as c:
+        nights.move(
+            c, NIGHT, NightState.PAUSED, expect=(NightState.OPEN,), now=BEGINS, who="t", cause="t"
+        )
+    desk = play.claim()
+    assert desk is not None
+    for _ in range(5):
+        assert drive(desk).left is Left.WAITING
+        play.clock.sleep(60)
+    assert play.model.gos == 0
+    with memory.begin() as c:
+        nights.move(c, NIGHT, NightState.OPEN, expect=(NightState.PAUSED,), now=BEGINS, who="t")
+    assert play.to_the_end(hand_over=True).state is JobState.DONE
+
+
+def test_a_job_of_a_flow_that_this_release_does_not_know_is_left_alone(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    with memory.begin() as c:
+        other = Job(job_id(NIGHT, "shop0000", 2), NIGHT, "shop0000", IMAGE, 2, flow="99")
+        jobs.record(c, play.event(What.JOB_WITHDRAWN, cause="make room"))
+        jobs.queue(c, other, now=BEGINS, who="t")
+    desk = play.claim()
+    assert desk is None  # nothing was drained for the first one, and it has ended

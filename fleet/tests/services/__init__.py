@@ -1,0 +1,1 @@
+"""Real services for the tests, each started in a directory of its own on loopback."""

@@ -1,0 +1,67 @@
+#!/bin/bash
+# The fleet's Python: an environment of its own from the lock file, and what is run in it.
+#
+#   scripts/fleet.sh test            format, lints, types, tests in their short form
+#   scripts/fleet.sh python ...      any program in that environment, from the folder fleet/
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+environment="${CARGO_TARGET_DIR:-$root/target}/fleet-venv"
+lock=fleet/requirements.lock
+
+find_python() {
+    local python
+    for python in python3.13 python3.12 python3.11 python3; do
+        if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$python"
+            return
+        fi
+    done
+    echo "fleet: no Python of 3.11 or later with its venv module; install python3-venv" >&2
+    exit 1
+}
+
+# Made again only when the lock file or the interpreter is another.
+prepare() {
+    local python stamp
+    python=$(find_python)
+    stamp="$("$python" --version) $(sha256sum <"$lock")"
+    if [ "$(cat "$environment/stamp" 2>/dev/null)" != "$stamp" ]; then
+        echo "fleet: installing from $lock into $environment"
+        rm -rf "$environment"
+        "$python" -m venv "$environment"
+        "$environment/bin/pip" install --quiet --no-compile --disable-pip-version-check --require-hashes -r "$lock"
+        printf '%s\n' "$stamp" >"$environment/stamp"
+    fi
+    # The package itself changes with every commit: take it from where it lies.
+    echo "$root/fleet/src" >"$(echo "$environment"/lib/python3*/site-packages)/reroot_fleet.pth"
+    printf '#!/bin/sh\nexec "%s" -m reroot_fleet.talk.main "$@"\n' "$environment/bin/python" \
+        >"$environment/bin/reroot-fleet"
+    chmod +x "$environment/bin/reroot-fleet"
+}
+
+prepare
+export PATH="$environment/bin:$PATH"
+# Compiled once, and not beside the sources; some machines forbid it, and then every process compiles
+# all of its libraries anew.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$environment/pycache"
+case "${1:-}" in
+test)
+    cd fleet
+    ruff format --check .
+    ruff check .
+    mypy
+    # Two at a time: they wait for processes and disks more than they compute.
+    pytest -q -n 2 --dist loadfile -m 'not long and not zookeeper'
+    ;;
+python)
+    shift
+    cd fleet
+    exec "$environment/bin/python" "$@"
+    ;;
+*)
+    sed -n '2,6p' "$root/scripts/fleet.sh" | sed 's/^# *//' >&2
+    exit 2
+    ;;
+esac
