@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from reroot_fleet.memory.database import Memory
     from reroot_fleet.values.host import Host
 
+SHORT = replace(BRISK, deadlines=240)
+"""A plan whose deadlines pass soon."""
 JOB = job_id(NIGHT, "shop0000", 1)
 
 
@@ -88,7 +90,7 @@ class Play:
 
     def __init__(self, memory: Memory, fate: Fate) -> None:
         self.memory, self.clock = memory, HandClock()
-        self.direct = Direct(World({"shop0000": Model("shop0000", fate, BRISK)}), self.clock)
+        self.direct = Direct(World({"shop0000": Model("shop0000", fate, SHORT)}), self.clock)
         with memory.begin() as c:
             machines.replace_all(c, hosts(1), now=BEGINS, who="t")
             images.add(c, images.Image(IMAGE, "trixie", "/nowhere", 1, BEGINS))
