@@ -244,7 +244,8 @@ def test_a_withdrawn_job_that_was_drained_is_given_back(memory: Memory) -> None:
             c, NIGHT, NightState.HALTED, expect=(NightState.OPEN,), now=BEGINS, who="t", cause="t"
         )
     job = play.to_the_end(hand_over=True)
-    assert job.state is JobState.WITHDRAWN
+    assert job.state is JobState.REVERTED  # behind an intent the log has no withdrawal
+    assert job.cause == "the night is halted"
     assert play.model.accepted == []
     assert play.model.hooks == ["drain", "undrain"]
 
