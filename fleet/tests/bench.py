@@ -6,7 +6,6 @@ The machine that runs it may be busy: processor seconds say more than the clock 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import threading
 import time
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psutil
-import psycopg
 
 from reroot_fleet.memory import nights
 from reroot_fleet.simulation import kill_table
@@ -31,7 +29,7 @@ from tests.services.postgres import Postgres
 from tests.services.redis import Redis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from reroot_fleet.values.event import Event
 
@@ -148,29 +146,11 @@ def steps_failed(events: Sequence[Event]) -> int:
     return sum(e.what is What.STEP_FAILED for e in events)
 
 
-def databases(postgres: Postgres, template: str) -> Callable[[], str]:
-    """Makes copies of a database."""
-    lock, base = threading.Lock(), template.rsplit("/", 1)
-    numbers = iter(range(1_000_000))
-
-    def copy() -> str:
-        with lock:
-            name = f"life_{os.getpid()}_{next(numbers)}"
-            with psycopg.connect(postgres.database(), autocommit=True) as c:
-                c.execute(f'CREATE DATABASE "{name}" TEMPLATE "{base[1]}"'.encode())
-            return f"{base[0]}/{name}"
-
-    return copy
-
-
 def kills(postgres: Postgres, redis: Redis, directory: Path, every: int) -> None:
     """The kill table."""
-    template = postgres.database()
-    kill_table.fill(directory / "fill", (template, redis.port))
-    copy = databases(postgres, template)
 
     def where() -> kill_table.Where:
-        return copy(), redis.port
+        return postgres.database(), redis.port
 
     writes = kill_table.trace(directory / "trace", where())
     points = kill_table.all_points(writes)[::every]

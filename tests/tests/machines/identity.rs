@@ -386,6 +386,7 @@ fn a_machine_whose_router_does_not_answer_on_the_way_stays_what_it_was() -> Resu
 /// The router of the VLAN goes when there is no way back any more: the first boot has to say what is
 /// amiss, leave the means to try again, and be content once it is mended.
 #[test]
+#[ignore = "a reinstallation for the comparison alone: make prove"]
 fn a_first_boot_that_falls_short_says_where_and_can_be_repeated() -> Result<()> {
     let image = small_trixie()?;
     let mut machine = running_static_server("falls-short", USUAL_MEMORY_MIB)?;

@@ -55,15 +55,8 @@ class PagerDuty:
         return event
 
     def send(self, message: Message) -> None:
-        """Send it; 202 is the only answer that says it was taken."""
-        try:
-            with httpx.Client(timeout=_SECONDS, transport=self.transport) as client:
-                answer = client.post(self.address, json=self.event(message))
-        except httpx.HTTPError as error:
-            raise NotSentError(f"PagerDuty does not answer: {type(error).__name__}") from error
-        if answer.status_code == httpx.codes.ACCEPTED:
-            return
-        raise NotSentError(_why(answer))
+        """Send it."""
+        self._post(self.event(message))
 
     def test(self) -> str:
         """Resolve a key that was never triggered: it proves the routing key and wakes nobody."""
@@ -72,6 +65,11 @@ class PagerDuty:
             "event_action": "resolve",
             "dedup_key": "reroot-fleet/doctor",
         }
+        self._post(event)
+        return "PagerDuty takes the routing key"
+
+    def _post(self, event: dict[str, Any]) -> None:
+        """Post it; 202 is the only answer that says it was taken."""
         try:
             with httpx.Client(timeout=_SECONDS, transport=self.transport) as client:
                 answer = client.post(self.address, json=event)
@@ -79,7 +77,6 @@ class PagerDuty:
             raise NotSentError(f"PagerDuty does not answer: {type(error).__name__}") from error
         if answer.status_code != httpx.codes.ACCEPTED:
             raise NotSentError(_why(answer))
-        return "PagerDuty takes the routing key"
 
 
 def _why(answer: httpx.Response) -> str:

@@ -247,6 +247,10 @@ class Desk:
         if ending is None or ending.get("told") or self.job.state.ended:
             return
         state = JobState(ending["state"])
+        if state is JobState.WITHDRAWN and self.job.begun_go:
+            # Its `go` was intended, and is known now never to have begun anything. The log has no
+            # withdrawal behind an intent: what it may not say of others it does not say of this one.
+            state = JobState.REVERTED
         detail: dict[str, Any] = {"cause": ending["cause"]}
         if state is JobState.REFUSED:
             detail["codes"] = ending.get("codes", [])

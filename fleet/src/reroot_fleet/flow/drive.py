@@ -50,7 +50,9 @@ def drive(desk: Desk) -> Drive:
     except Stop as stop:
         if stop.why is Why.WAITING:
             return Drive(Left.HELD if desk.held else Left.WAITING)
-        LOG.info("left %s: %s", desk.job.id, stop)
+        # A memory that refuses a word again and again is a fault of ours: it has to be seen.
+        level = logging.WARNING if stop.why is Why.MEMORY else logging.INFO
+        LOG.log(level, "left %s: %s", desk.job.id, stop)
         return Drive(Left.DROPPED, stop.why)
 
 

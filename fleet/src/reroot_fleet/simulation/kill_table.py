@@ -89,7 +89,7 @@ class Row:
 
 
 Where = tuple[str, int]
-"""A database of its own, filled by `fill`, and the port of a Redis."""
+"""An empty database of its own, and the port of a Redis."""
 
 
 def stage_at(directory: Path, where: Where) -> Stage:
@@ -98,18 +98,13 @@ def stage_at(directory: Path, where: Where) -> Stage:
     return Stage(directory, *where, scale=SCALE, ttl_s=TTL_S, settings=QUICK)
 
 
-def fill(directory: Path, where: Where) -> None:
-    """Makes the memory that every life begins with."""
-    with stage_at(directory, where) as stage:
-        stage.fill(hosts(1), policy(1))
-
-
 def trace(directory: Path, where: Where) -> list[str]:
     """The writes of an undisturbed life, in their order."""
     file = directory / "trace"
     with stage_at(directory, where) as stage:
         stage.ttl_s = PATIENCE_S  # nothing is to disturb this one, however busy the machine is
         stage.world(hosts(1), pace=BRISK)
+        stage.fill(hosts(1), policy(1))
         stage.conductor("a", trace=file)
         stage.wait_until_over(PATIENCE_S)
         _wait(lambda: "board consume" in file.read_text(), PATIENCE_S)
@@ -123,6 +118,7 @@ def life(directory: Path, where: Where, write: str, number: int, how: How) -> Ro
     file = directory / "trace"
     with stage_at(directory, where) as stage:
         stage.world(hosts(1), pace=BRISK)
+        stage.fill(hosts(1), policy(1))
         first = stage.conductor("a", trap=f"{how}:{number}", trace=file)
         sprung = (
             _wait(

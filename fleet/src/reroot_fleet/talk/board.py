@@ -14,9 +14,7 @@ def look_at_board(address: str) -> tuple[str, str]:
     scheme = urlsplit(address).scheme
     if scheme in {"redis", "rediss", "unix"}:
         return _redis(address)
-    if scheme in {"zookeeper", "zk"}:
-        return _zookeeper(address)
-    return "bad", f"{scheme or address} is no board; there are redis:// and zookeeper://"
+    return "bad", f"{scheme or address} is no board; there is redis://"
 
 
 def _redis(address: str) -> tuple[str, str]:
@@ -29,16 +27,3 @@ def _redis(address: str) -> tuple[str, str]:
             " (the reconciler posts them again, some seconds later)"
         )
     return "ok", f"Redis {version}, append-only file on"
-
-
-def _zookeeper(address: str) -> tuple[str, str]:
-    from kazoo.client import KazooClient  # noqa: PLC0415 - only where there is one
-
-    client = KazooClient(hosts=urlsplit(address).netloc, timeout=_SECONDS)
-    client.start(timeout=_SECONDS)
-    try:
-        version = ".".join(map(str, client.server_version()))
-    finally:
-        client.stop()
-        client.close()
-    return "ok", f"ZooKeeper {version}"
