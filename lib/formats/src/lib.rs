@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod begun;
+pub mod boot_path;
 pub mod confirm;
 pub mod counted;
 pub mod digest;

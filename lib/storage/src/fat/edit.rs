@@ -29,19 +29,17 @@ impl Volume<'_> {
         bytes: &[u8],
     ) -> Result<Edit, FatError> {
         let (at, mut sector) = self.sector_of(beside)?;
-        let slot = sector
-            .as_chunks::<SLOT>()
-            .0
-            .iter()
-            .position(|slot| slot[0] == 0 || slot[0] == REMOVED)
-            .ok_or_else(|| {
-                FatError::NoRoom("the file's directory has no free entry beside it".to_owned())
-            })?;
-        // What ends a directory must end it behind the new entry too; all of it are zeros where the
-        // directory was made as the specification has it.
-        let ends = sector[slot * SLOT] == 0;
+        let slots = sector.as_chunks::<SLOT>().0;
+        // What ends a directory must end it behind the new entry too, and the next sector is not
+        // changed with this one.
+        let is_free = |(n, slot): (usize, &[u8; SLOT])| {
+            slot[0] == REMOVED || (slot[0] == 0 && n + 1 < slots.len())
+        };
+        let slot = slots.iter().enumerate().position(is_free).ok_or_else(|| {
+            FatError::NoRoom("the file's directory has no free entry beside it".to_owned())
+        })?;
         let behind = (slot + 1) * SLOT;
-        if ends && sector.get(behind).is_some_and(|&first| first != 0) {
+        if sector[slot * SLOT] == 0 {
             sector[behind] = 0;
         }
         let clusters: Vec<u32> = self
@@ -100,7 +98,9 @@ impl Volume<'_> {
             let slot = (to.at - at) as usize;
             let entry = &mut sector[slot..slot + SLOT];
             if entry != to.slot {
-                return Err(FatError::Unsound("an entry has changed meanwhile".to_owned()));
+                return Err(FatError::Unsound(
+                    "an entry has changed meanwhile".to_owned(),
+                ));
             }
             set(entry, from.cluster(), from.size());
         }

@@ -150,9 +150,10 @@ impl<'a> Volume<'a> {
     fn next(&self, cluster: u32) -> u32 {
         let at = cluster as usize;
         match self.geometry.width {
-            Width::Fat16 => {
-                u32::from(u16::from_le_bytes([self.table[2 * at], self.table[2 * at + 1]]))
-            }
+            Width::Fat16 => u32::from(u16::from_le_bytes([
+                self.table[2 * at],
+                self.table[2 * at + 1],
+            ])),
             Width::Fat32 => le32(&self.table, 4 * at) & 0x0fff_ffff,
         }
     }

@@ -26,7 +26,10 @@ fn partition(arguments: &[&str], mib: u64) -> tempfile::NamedTempFile {
     run("mkfs.fat", &[arguments, &[path]].concat());
     let loader = tempfile::NamedTempFile::new().unwrap();
     fs::write(loader.path(), old()).unwrap();
-    run("mmd", &["-i", path, "::/EFI", "::/EFI/BOOT", "::/EFI/almalinux-9"]);
+    run(
+        "mmd",
+        &["-i", path, "::/EFI", "::/EFI/BOOT", "::/EFI/almalinux-9"],
+    );
     let from = loader.path().to_str().unwrap();
     for to in ["BOOT/BOOTX64.EFI", "almalinux-9/grubx64.efi"] {
         run("mcopy", &["-i", path, from, &format!("::/EFI/{to}")]);
@@ -59,12 +62,18 @@ fn apply(file: &fs::File, edit: &Edit) {
 
 /// Nothing is wrong with it; clusters that nothing leads to may be there where a power cut left them.
 fn is_sound(path: &Path) {
-    let found = Command::new("fsck.fat").arg("-n").arg(path).output().unwrap();
+    let found = Command::new("fsck.fat")
+        .arg("-n")
+        .arg(path)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&found.stdout);
     let bad: Vec<&str> = said
         .lines()
         .skip(1)
-        .filter(|line| !line.contains("files,") && !line.contains("eclaimed") && !line.contains("Orphaned"))
+        .filter(|line| {
+            !line.contains("files,") && !line.contains("eclaimed") && !line.contains("Orphaned")
+        })
         .filter(|line| !line.contains("Leaving filesystem unchanged") && !line.trim().is_empty())
         .filter(|line| !line.contains("Free cluster summary uninitialized"))
         .collect();
@@ -92,7 +101,12 @@ fn files_are_found_in_whatever_case_and_read() {
             let file = volume.find(path).unwrap().unwrap();
             assert_eq!(volume.contents(&file).unwrap(), old(), "{path}");
         }
-        for path in ["", "EFI/BOOT/X", "EFI/BOOT/BOOTX64.EFI/x", "EFI/BOOTX64.EFI"] {
+        for path in [
+            "",
+            "EFI/BOOT/X",
+            "EFI/BOOT/BOOTX64.EFI/x",
+            "EFI/BOOTX64.EFI",
+        ] {
             assert_eq!(volume.find(path).unwrap(), None, "{path}");
         }
     }
@@ -144,7 +158,7 @@ fn after_every_write_a_loader_is_whole_and_the_filesystem_sound() {
         step(put(b"x"), &new());
         step(remove(entries().1.unwrap()), &new());
         let path = made.path().to_str().unwrap();
-        assert_eq!(run("mtype", &["-i", path, "::/EFI/almalinux-9/grubx64.efi"]).len() > 0, true);
+        assert!(!run("mtype", &["-i", path, "::/EFI/almalinux-9/grubx64.efi"]).is_empty());
         // No cluster is lost in the end.
         let said = run("fsck.fat", &["-n", path]);
         assert!(!said.contains("eclaimed"), "{said}");
@@ -185,8 +199,12 @@ fn nonsense_is_refused() {
             let before = std::mem::replace(&mut head.borrow_mut()[at], value);
             let read = |at: u64, length: usize| {
                 let bytes = head.borrow();
-                let range = usize::try_from(at).ok().and_then(|at| bytes.get(at..at.checked_add(length)?));
-                range.map(<[u8]>::to_vec).ok_or_else(|| io::Error::other("behind the end"))
+                let range = usize::try_from(at)
+                    .ok()
+                    .and_then(|at| bytes.get(at..at.checked_add(length)?));
+                range
+                    .map(<[u8]>::to_vec)
+                    .ok_or_else(|| io::Error::other("behind the end"))
             };
             if let Ok(volume) = Volume::open(&read) {
                 if let Ok(Some(file)) = volume.find("EFI/BOOT/BOOTX64.EFI") {
