@@ -23,8 +23,10 @@ const DISK_SECTORS: u64 = 4 << 21;
 const SECTOR: u64 = 512;
 const BIOS_BOOT_START: u64 = 2048;
 const BIOS_BOOT_SECTORS: u64 = 6144;
-const EFI_START: u64 = 8192;
-const EFI_SECTORS: u64 = ROOT_START - EFI_START;
+/// The first sector of the EFI system partition.
+pub const EFI_START: u64 = 8192;
+/// Its sectors.
+pub const EFI_SECTORS: u64 = ROOT_START - EFI_START;
 
 /// GUID of the disk.
 pub const DISK_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be12";

@@ -2,6 +2,7 @@
 //! of the firmware's; the same disk starts by a BIOS, too.
 
 use anyhow::{ensure, Result};
+use reroot_tests::cloud_disk::{EFI_GUID, EFI_SECTORS, EFI_START};
 use reroot_tests::evidence;
 use reroot_tests::images::small_trixie;
 use reroot_tests::old_server::{cloud_server_by_uefi, Firmware, OldServer};
@@ -18,28 +19,95 @@ const BESIDE: &[u8] = b"REROOT  EFI";
 /// Nothing of a run stays on the EFI system partition, and nothing is wrong with it.
 fn is_tidy(machine: &Machine) -> Result<()> {
     machine.expect("mountpoint /boot/efi && test -s /boot/efi/EFI/BOOT/BOOTX64.EFI")?;
-    machine.expect("! test -e /boot/efi/EFI/BOOT/REROOT.EFI")?;
+    machine.expect("test -z \"$(find /boot/efi -iname 'reroot*')\"")?;
     Ok(())
 }
 
+/// Has the firmware start the file of a Debian by a variable, once.
+fn start_next_by_a_variable(machine: &Machine) -> Result<()> {
+    const VENDOR: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    let utf16 = |text: &str| -> Vec<u8> {
+        let units = text.encode_utf16().chain([0]);
+        units.flat_map(u16::to_le_bytes).collect()
+    };
+    let node = |kind: u8, sub: u8, bytes: &[u8]| {
+        let length = (bytes.len() as u16 + 4).to_le_bytes();
+        [&[kind, sub, length[0], length[1]], bytes].concat()
+    };
+    let hex = EFI_GUID.replace('-', "");
+    let mut guid = (0..16)
+        .map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16))
+        .collect::<Result<Vec<u8>, _>>()?;
+    for part in [0..4, 4..6, 6..8] {
+        guid[part].reverse();
+    }
+    let drive = [
+        &15u32.to_le_bytes()[..],
+        &EFI_START.to_le_bytes(),
+        &EFI_SECTORS.to_le_bytes(),
+        &guid,
+        // By a GUID partition table, and a GUID.
+        &[2, 2],
+    ]
+    .concat();
+    let path = [
+        node(4, 1, &drive),
+        node(4, 4, &utf16("\\EFI\\debian\\grubx64.efi")),
+        node(0x7f, 0xff, &[]),
+    ]
+    .concat();
+    let option = [
+        &1u32.to_le_bytes()[..],
+        &(path.len() as u16).to_le_bytes(),
+        &utf16("debian"),
+        &path,
+    ]
+    .concat();
+    for (name, value) in [("Boot0010", option), ("BootNext", vec![0x10, 0])] {
+        // Kept over a start, seen by it and while the OS runs.
+        let bytes = [&7u32.to_le_bytes()[..], &value].concat();
+        let escaped: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        machine.expect(&format!(
+            "printf '{escaped}' | dd bs=4096 iflag=fullblock of=/sys/firmware/efi/efivars/{name}-{VENDOR}"
+        ))?;
+    }
+    machine.expect("sync")?;
+    Ok(())
+}
+
+/// Off and on again.
+fn again(machine: Machine, server: &OldServer, firmware: Firmware) -> Result<Machine> {
+    let server = OldServer {
+        firmware,
+        ..server.clone()
+    };
+    let mut machine = machine.cut_power()?.boot(&server, USUAL_MEMORY_MIB)?;
+    machine.wait_for_ssh()?;
+    Ok(machine)
+}
+
 #[test]
-fn a_clouds_disk_is_reinstalled_by_uefi_and_starts_by_a_bios_too() -> Result<()> {
+fn a_clouds_disk_is_reinstalled_by_uefi_and_starts_by_every_way_it_has() -> Result<()> {
     let image = small_trixie()?;
     let server = cloud_server_by_uefi()?;
     let mut machine = Machine::boot(&server, "uefi", USUAL_MEMORY_MIB)?;
     machine.wait_for_ssh()?;
-    machine.expect("test -d /sys/firmware/efi/efivars && mountpoint /boot/efi")?;
+    start_next_by_a_variable(&machine)?;
+    let mut machine = again(machine, &server, Firmware::Uefi)?;
     let before = evidence::gather(&machine, &KEPT)?;
     reinstall(&mut machine, &image, "--entry kexec")?;
     is_new(&machine, &before)?;
     is_tidy(&machine)?;
+    let plan = machine.expect("cat /var/log/reroot/*/plan.json")?;
+    ensure!(plan.contains("Boot0010 (debian)"), "{plan}");
+    machine.expect("test -d /sys/firmware/efi")?;
+    // By the variable once more, which is the firmware's own and as it was.
+    start_next_by_a_variable(&machine)?;
+    machine.expect("umount /boot/efi")?;
+    let machine = again(machine, &server, Firmware::Uefi)?;
+    is_new(&machine, &before)?;
     machine.expect("test -d /sys/firmware/efi && umount /boot/efi && sync")?;
-    let bios = OldServer {
-        firmware: Firmware::Bios,
-        ..server
-    };
-    let mut machine = machine.cut_power()?.boot(&bios, USUAL_MEMORY_MIB)?;
-    machine.wait_for_ssh()?;
+    let machine = again(machine, &server, Firmware::Bios)?;
     machine.expect("! test -d /sys/firmware/efi")?;
     is_new(&machine, &before)
 }

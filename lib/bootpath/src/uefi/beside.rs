@@ -9,8 +9,8 @@ const NAME: &[u8; 11] = b"REROOT  EFI";
 /// The same for people.
 pub const FILE: &str = "REROOT.EFI";
 
-/// More bytes than any loader of a run takes: GRUB's are uncompressed on UEFI. Those of 2.06 and 2.12
-/// have some 300 KiB.
+/// More bytes than any loader of a run takes: GRUB's are uncompressed on UEFI. The
+/// staged image's, of 2.12, has 552 KiB.
 pub const LOADER_MAX: usize = 2 << 20;
 
 /// The path of the file beside the one at `path`.
