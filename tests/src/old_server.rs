@@ -109,7 +109,7 @@ impl DiskKind {
             DiskKind::Plain => SCRIPT.to_owned(),
             DiskKind::Cloud => {
                 let efi = format!(
-                    "\necho 'PARTUUID={} /boot/efi vfat defaults 0 0' >>/etc/fstab\nmkdir /boot/efi\n",
+                    "\necho 'PARTUUID={} /boot/efi vfat defaults,x-systemd.device-timeout=30min 0 0' >>/etc/fstab\nmkdir /boot/efi\n",
                     cloud_disk::EFI_GUID
                 );
                 SCRIPT.replace("msdos", "gpt") + &efi
