@@ -163,7 +163,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("root-luks", |f, _| root_on(f, "ext4", VolumeKind::Luks)),
     ("root-multipath", |f, _| {
-        root_on(f, "ext4", VolumeKind::Multipath)
+        root_on(f, "ext4", VolumeKind::Multipath);
     }),
     ("root-zfs", |f, _| {
         root_on(f, "zfs", VolumeKind::Disk);
@@ -182,7 +182,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
         root_on(f, "ext4", VolumeKind::Other { what });
     }),
     ("root-whole-disk", |f, _| {
-        root_on(f, "ext4", VolumeKind::Disk)
+        root_on(f, "ext4", VolumeKind::Disk);
     }),
     ("dual-boot", |f, _| {
         f.condition.other_systems = vec!["Windows 10 (on /dev/vda2)".into()];
