@@ -75,10 +75,10 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
         core.len()
     );
     core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(BIOS_BOOT_START + 1).to_le_bytes());
-    let mut code = boot[..BOOT_CODE].to_vec();
-    code[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&BIOS_BOOT_START.to_le_bytes());
-    code[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
-    file.write_all_at(&code, 0)
+    let mut record = boot[..BOOT_CODE].to_vec();
+    record[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&BIOS_BOOT_START.to_le_bytes());
+    record[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
+    file.write_all_at(&record, 0)
         .context("write the MBR's code")?;
     file.write_all_at(&core, BIOS_BOOT_START * SECTOR)
         .context("write GRUB's core.img")?;

@@ -42,7 +42,7 @@ pub fn recorded(server: OldServer, name: &str, memory_mib: u32) -> Result<(Machi
         ..Additions::default()
     };
     let mut machine = Machine::start(&server, directory, disk, memory_mib, Start::Boot, additions)?;
-    machine.wait_for_ssh()?;
+    machine.wait_for_old_ssh()?;
     let recording = Recording {
         server,
         log,

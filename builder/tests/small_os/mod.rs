@@ -17,28 +17,37 @@ pub struct SmallOs {
     pub place: tempfile::TempDir,
 }
 
-/// In place of GRUB's own, which needs more of an OS than there is here. It writes what it was asked
-/// for behind the image.
-const MKIMAGE: &[u8] = b"#!/bin/sh
-for word; do
-    case $before in -o) out=$word;; -p) prefix=$word;; -c) config=$word;; esac
-    before=$word
-done
-{ busybox cat /usr/lib/grub/i386-pc/core; echo \"$prefix\"; busybox cat \"$config\"; } >padded
-busybox dd if=padded of=\"$out\" bs=3072 count=1 conv=sync 2>/dev/null
-";
+/// This machine's GRUB (packages grub-common, grub-pc-bin), put into the tree.
+const MKIMAGE: &str = "/usr/bin/grub-mkimage";
+const GRUB: &str = "/usr/lib/grub/i386-pc";
 
-fn boot_image() -> Vec<u8> {
-    let mut sector = noise(512);
-    sector[510..].copy_from_slice(&[0x55, 0xaa]);
-    sector
+/// Puts a file of this machine into the tree, at the same path.
+fn copy_in(root: &Path, path: &str) {
+    let to = root.join(path.trim_start_matches('/'));
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(path, to).unwrap_or_else(|error| panic!("{path}: {error}"));
 }
 
-/// Its block list tells of the five sectors behind the first.
-fn core_image() -> Vec<u8> {
-    let mut core = noise(5 * 512);
-    core[0x1f4..0x200].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0x20, 8]);
-    core
+/// Puts in `grub-mkimage`, the libraries that it is linked with, and what it makes images of.
+fn put_grub_in(root: &Path) {
+    copy_in(root, MKIMAGE);
+    let listed = Command::new("ldd").arg(MKIMAGE).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for library in listed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
+        copy_in(root, library);
+    }
+    for file in fs::read_dir(GRUB).expect("the package grub-pc-bin") {
+        let path = file.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|kind| kind == "mod" || kind == "img" || kind == "lst")
+        {
+            copy_in(root, path.to_str().unwrap());
+        }
+    }
 }
 
 /// Bytes that do not compress, always the same.
@@ -103,15 +112,11 @@ impl SmallOs {
             ("usr/lib/systemd/systemd", elf(62)),
             ("etc/default/grub", b"GRUB_DEFAULT=0\n".to_vec()),
             ("etc/ssh/ssh_host_rsa_key", b"secret".to_vec()),
-            ("usr/bin/grub-mkimage", MKIMAGE.to_vec()),
             ("bin/busybox", fs::read("/bin/busybox").unwrap()),
             // Linked with nothing, as a checker may be.
             ("sbin/e2fsck", fs::read("/bin/busybox").unwrap()),
             ("usr/sbin/grub-mkconfig", b"".to_vec()),
             ("usr/sbin/update-grub", b"".to_vec()),
-            ("usr/lib/grub/i386-pc/moddep.lst", b"".to_vec()),
-            ("usr/lib/grub/i386-pc/boot.img", boot_image()),
-            ("usr/lib/grub/i386-pc/core", core_image()),
             ("usr/share/noise", noise(3_000_000)),
             (&format!("boot/vmlinuz-{KERNEL}"), kernel),
             (
@@ -141,10 +146,9 @@ impl SmallOs {
         ] {
             write(&root.join(path), bytes);
         }
+        put_grub_in(&root);
         symlink("busybox", root.join("bin/sh")).unwrap();
         fs::set_permissions(root.join("bin/busybox"), Permissions::from_mode(0o755)).unwrap();
-        let mkimage = root.join("usr/bin/grub-mkimage");
-        fs::set_permissions(mkimage, Permissions::from_mode(0o755)).unwrap();
         fs::create_dir_all(root.join("sbin")).unwrap();
         // An absolute link, as older releases have it: it must be read as one within the tree.
         symlink("/usr/lib/systemd/systemd", root.join("sbin/init")).unwrap();

@@ -1,6 +1,6 @@
 //! What the checks found, as people and programs read it: meaning without colour.
 
-use formats::facts::Facts;
+use formats::facts::{Facts, Firmware, RootPlace};
 use formats::printable::Page;
 
 use crate::survey::finding::{Finding, Verdict};
@@ -18,6 +18,7 @@ fn lines(facts: &Facts, findings: &[Finding]) -> String {
         "{}: {} on Linux {}, {}",
         facts.hostname, facts.os.pretty_name, facts.kernel, facts.architecture
     );
+    writeln!(text, "{}", place(facts));
     for finding in findings {
         let mark = match finding.verdict {
             Verdict::Pass => "ok",
@@ -54,6 +55,22 @@ fn lines(facts: &Facts, findings: &[Finding]) -> String {
     text.into_text()
 }
 
+/// What starts the machine, and what its root filesystem is on.
+fn place(facts: &Facts) -> String {
+    let firmware = match facts.firmware {
+        Firmware::Bios => "BIOS",
+        Firmware::Uefi => "UEFI",
+    };
+    let root = facts.condition.root_place.as_ref();
+    let root = root.map_or_else(|| "not known".to_owned(), RootPlace::words);
+    let table = match facts.root.as_ref().map(|root| root.table.as_str()) {
+        Some("gpt") => ", by a GUID partition table",
+        Some("dos") => ", by the table in its master boot record",
+        _ => "",
+    };
+    format!("started by {firmware}; its root is {root}{table}")
+}
+
 /// The findings as a JSON array.
 pub fn json(findings: &[Finding]) -> String {
     serde_json::to_string_pretty(findings).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"))
@@ -82,16 +99,25 @@ mod tests {
         let shown = "x\\u{1b}[1A\\u{1b}[2K\\r  ok       stuck\\nThis machine may be reinstalled.\\u{9b}8m\\u{202e} (4711)";
         let mut facts = machine();
         facts.hostname = "shop\u{1b}[8m\n".to_owned();
+        facts.condition.root_place = Some(RootPlace {
+            fstype: "ext4".to_owned(),
+            shows: Some("/@\n".to_owned()),
+            volume: None,
+        });
         let text = lines(&facts, &findings);
         let text: Vec<&str> = text.lines().collect();
         assert!(text[0].starts_with("shop\\u{1b}[8m\\n: "), "{}", text[0]);
-        assert!(text[1].starts_with("  REFUSED  stuck "), "{}", text[1]);
-        assert!(
-            text[2].ends_with(&format!(" found: {shown}")),
-            "{}",
-            text[2]
+        assert_eq!(
+            text[1],
+            "started by BIOS; its root is ext4 (/@\\n of it), by the table in its master boot record"
         );
-        assert_eq!(text.len(), 5);
+        assert!(text[2].starts_with("  REFUSED  stuck "), "{}", text[2]);
+        assert!(
+            text[3].ends_with(&format!(" found: {shown}")),
+            "{}",
+            text[3]
+        );
+        assert_eq!(text.len(), 6);
         let said = refusals(&findings);
         assert_eq!(
             said,

@@ -8,6 +8,7 @@
 pub mod elsewhere;
 pub mod grub;
 pub mod other_loader;
+pub mod other_systems;
 pub mod room;
 pub mod root;
 pub mod secure_boot;

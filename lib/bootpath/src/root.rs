@@ -16,11 +16,11 @@ use crate::room::Room;
 /// Describes the filesystem that is mounted at `/`, and where GRUB is.
 pub fn describe() -> Result<Root, RootError> {
     let root = storage::root::describe()?;
-    let room = room(root.disk())?;
+    let own = room(root.disk())?;
     let loaders = Loaders {
-        room_sectors: room.as_ref().map_or(0, Room::length),
-        has_room: room.as_ref().is_some_and(embed::has_room),
-        grub_on_disk: room.is_some_and(|room| !embed::sectors_in_use(&room).is_empty()),
+        room_sectors: own.as_ref().map_or(0, Room::length),
+        has_room: own.as_ref().is_some_and(embed::has_room),
+        grub_on_disk: own.is_some_and(|room| !embed::sectors_in_use(&room).is_empty()),
         elsewhere: loaders_elsewhere(root.disk())?,
     };
     Ok(root.with(loaders))

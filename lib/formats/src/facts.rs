@@ -14,11 +14,13 @@ use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 
 mod condition;
+mod volume;
 mod written;
 pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
     WipedTargets,
 };
+pub use volume::{RootPlace, Volume, VolumeKind};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
 /// Everything that `plan` and the checks look at.

@@ -22,6 +22,7 @@ pub mod plan_document;
 mod ram_cmdline;
 pub mod rehearsal;
 pub mod resolve;
+pub mod root_place;
 pub mod run_state;
 pub mod started;
 pub mod status;

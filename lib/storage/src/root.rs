@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use formats::counted::counted;
-use formats::facts::{Guids, Root, RootIdentity};
+use formats::facts::{Guids, Root, RootIdentity, Volume, VolumeKind};
 
 use crate::block::{self, BlockDevice};
-use crate::{ext4, gpt, mbr, mounts};
+use crate::{ext4, gpt, layers, mbr, mounts};
 
 /// Why the root is not one that this program can find again without a doubt.
 #[derive(Debug, thiserror::Error)]
@@ -243,36 +243,17 @@ fn guids(head: &[u8], place: &block::PartitionPlace, sectors: u64) -> Option<Gui
     })
 }
 
-/// Names of layers between a filesystem and its disk that this program does not look through.
-const LAYERS: [(&str, &str); 8] = [
-    ("dm-", "device-mapper (LVM, LUKS or multipath)"),
-    ("md", "software RAID (md)"),
-    ("bcache", "bcache"),
-    ("loop", "a loop device"),
-    ("drbd", "DRBD"),
-    ("nbd", "a network block device"),
-    ("rbd", "Ceph RBD"),
-    ("zram", "zram"),
-];
-
 fn plain_partition(
     device: &BlockDevice,
 ) -> Result<(BlockDevice, block::PartitionPlace), RootError> {
-    for part in std::iter::once(device.name.as_str())
-        .chain(device.partition.as_ref().map(|p| p.disk.as_str()))
-    {
-        if let Some((_, what)) = LAYERS.iter().find(|(prefix, _)| part.starts_with(prefix)) {
-            return unsupported(format!(
-                "{} is on {what}, which is not supported",
-                device.node().display()
-            ));
-        }
-    }
-    let Some(place) = device.partition.clone() else {
-        return unsupported(format!(
-            "{} is a whole disk, not a partition",
-            device.node().display()
-        ));
+    let volume = layers::volume(device);
+    let is_disk = |below: &Volume| below.kind == VolumeKind::Disk;
+    let Some(place) = device
+        .partition
+        .clone()
+        .filter(|_| volume.below.iter().all(is_disk))
+    else {
+        return unsupported(format!("it is on {}", volume.words()));
     };
     let disk = reading(
         format!("look up disk {} in sysfs", place.disk),

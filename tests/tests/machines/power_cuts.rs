@@ -1,6 +1,7 @@
 //! Power cuts: one run through the boot loader, on a disk as clouds have it, is recorded write by write,
-//! and the disk is made again as it was at the moments that matter. Each time the machine is switched on again it must end in the
-//! old OS, if that was before the commit point, or in the new one, with what is kept untouched.
+//! and the disk is made again as it was at the moments that matter. Each time the machine is switched
+//! on again it must end in the old OS, if that was before the commit point, or in the new one, with what
+//! is kept untouched.
 
 use std::path::Path;
 use std::time::Duration;
@@ -101,7 +102,7 @@ fn expect_old(
     println!("cut {name}: after write {count} of {}", writes.len());
     let cut = recording.disk_after(name, writes, count, |_| false)?;
     let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
-    machine.wait_for_ssh()?;
+    machine.wait_for_old_ssh()?;
     is_old(&machine, before)?;
     Ok(machine)
 }
@@ -198,7 +199,7 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     let patience = machine.patience(DECISION);
     machine.wait_for_line("Kernel panic - not syncing", patience)?;
     let mut machine = machine.cut_power()?.boot(&server, USUAL_MEMORY_MIB)?;
-    machine.wait_for_ssh()?;
+    machine.wait_for_old_ssh()?;
     is_old(&machine, &before)?;
     drop(machine);
 
@@ -212,7 +213,7 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
     let patience = machine.patience(LIMIT);
     machine.wait_for_line("rebooting into the old OS", patience)?;
-    machine.wait_for_ssh()?;
+    machine.wait_for_old_ssh()?;
     is_old(&machine, &before)?;
     assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
     machine.expect("test ! -e /boot/grub/grubenv && test -s /.reroot/*/init.log")?;

@@ -3,11 +3,11 @@
 use formats::counted::counted;
 use formats::facts::{DiskHealth, Facts, Firmware, Health, Root};
 use plan::started;
-use plan::{ext4_features, firmware};
+use plan::{ext4_features, firmware, root_place};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
-use super::check::{joined, Check};
+use super::check::{joined, Check, Context};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
@@ -19,8 +19,79 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Ram],
         remedy: "this release takes an ext4 root on a partition of a plain disk",
         against: |c| {
-            c.facts.root.is_none().then(|| c.facts.root_unknown.clone().unwrap_or_default())
+            // Checks of their own say more about some places.
+            let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
+            let why = || c.facts.root_unknown.clone().unwrap_or_default();
+            (c.facts.root.is_none() && !told).then(why)
         },
+    },
+    Check {
+        code: "root-luks",
+        question: "Is the root filesystem on no encrypted volume?",
+        reads: "/proc/self/mountinfo, sysfs",
+        force: Never,
+        again: &[],
+        remedy: "reinstall this machine with its console at hand; encrypted volumes of other filesystems are no obstacle",
+        against: |c| against_place(c, "root-luks"),
+    },
+    Check {
+        code: "root-multipath",
+        question: "Does one path lead to the root's disk?",
+        reads: "the same",
+        force: Never,
+        again: &[],
+        remedy: "leave the machine as it is: a release that knows multipath is needed; other filesystems on multipath \
+                 are no obstacle",
+        against: |c| against_place(c, "root-multipath"),
+    },
+    Check {
+        code: "root-zfs",
+        question: "Is the root filesystem on no ZFS?",
+        reads: "the same",
+        force: Never,
+        again: &[],
+        remedy: "leave the machine as it is, or send the pool's datasets to another machine and make this one anew; \
+                 pools for other filesystems are no obstacle",
+        against: |c| against_place(c, "root-zfs"),
+    },
+    Check {
+        code: "root-raid",
+        question: "Is the root filesystem on no array but a mirror?",
+        reads: "the same",
+        force: Never,
+        again: &[],
+        remedy: "leave the machine as it is: a release that knows such roots is needed; arrays of any level under other \
+                 filesystems are no obstacle",
+        against: |c| against_place(c, "root-raid"),
+    },
+    Check {
+        code: "root-network",
+        question: "Is the root filesystem on a disk of this machine?",
+        reads: "the same",
+        force: Never,
+        again: &[],
+        remedy: "replace it where it comes from: the server that has the disk can give the machine another one",
+        against: |c| against_place(c, "root-network"),
+    },
+    Check {
+        code: "root-whole-disk",
+        question: "Does the root's disk have a partition table?",
+        reads: "the same",
+        force: Never,
+        again: &[],
+        remedy: "have the provider make it a disk with a partition table and a boot loader of its own, with everything \
+                 on it, and look again",
+        against: |c| against_place(c, "root-whole-disk"),
+    },
+    Check {
+        code: "dual-boot",
+        question: "Is this the machine's only operating system?",
+        reads: "what os-prober put into grub.cfg",
+        force: Allowed,
+        again: &[],
+        remedy: "where nobody needs the other one any more, force it: it stays on its own partitions, and the new OS's \
+                 boot menu does not offer it until os-prober has found it again",
+        against: |c| joined(&c.facts.condition.other_systems),
     },
     Check {
         code: "root-type",
@@ -305,6 +376,11 @@ pub(super) const CHECKS: &[Check] = &[
 /// Whether a BIOS has nothing to do with how the machine starts.
 fn by_uefi(facts: &Facts) -> bool {
     facts.firmware == Firmware::Uefi
+}
+
+/// What a check has against the place of the root filesystem.
+fn against_place(c: &Context, code: &str) -> Option<String> {
+    root_place::against(c.facts.condition.root_place.as_ref()?, code)
 }
 
 /// Where a disk's boot loaders lie.

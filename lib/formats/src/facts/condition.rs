@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RootPlace;
 use crate::counted::counted;
 use crate::measure::Occupied;
 
@@ -55,6 +56,11 @@ pub struct Condition {
     pub spared: Occupied,
     /// Mounts and swap areas with layers between them and their disks.
     pub layers: Vec<Layer>,
+    /// What the root filesystem is on, whether it can be reinstalled there or not; `None` where facts
+    /// are older than the question.
+    pub root_place: Option<RootPlace>,
+    /// Other operating systems in the boot loader's menu, by title.
+    pub other_systems: Vec<String>,
 }
 
 /// How the running kernel was started, by its own word.

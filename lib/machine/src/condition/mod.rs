@@ -20,7 +20,7 @@ use formats::measure::Occupied;
 
 use crate::answers;
 use crate::processes::Process;
-use bootpath::{other_loader, secure_boot, started};
+use bootpath::{other_loader, other_systems, secure_boot, started};
 use storage::mounts::Mount;
 use storage::{block, edd, ext4, gpt, mbr, mounts};
 use storage::{disk_health, layers, swaps};
@@ -64,6 +64,8 @@ pub fn read(
             .unwrap_or_default(),
         silent_mounts: answers::silent(&answers::to_probe(mounts), probe),
         layers: layers::read(mounts, &areas),
+        root_place: layers::root(mounts),
+        other_systems: other_systems::read(Path::new("/")),
         swaps,
         binds: binds(mounts),
         // What the kept trees tell, their reader adds.

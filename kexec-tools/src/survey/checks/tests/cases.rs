@@ -2,7 +2,8 @@
 
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, OpenDirectory,
-    OutsideLinks, Place, Root, Started, Swap, Unkept, UnkeptWay, Weight, WipedTargets,
+    OutsideLinks, Place, Root, RootPlace, Started, Swap, Unkept, UnkeptWay, Volume, VolumeKind,
+    Weight, WipedTargets,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -39,6 +40,21 @@ pub(super) fn with_guids(facts: &mut Facts) -> &mut Root {
         partition: "fedcba98-7654-3210-fedc-ba9876543210".into(),
     });
     root
+}
+
+/// The root is one that cannot be reinstalled, on a volume of this kind.
+fn root_on(facts: &mut Facts, fstype: &str, kind: VolumeKind) {
+    facts.root = None;
+    let volume = Volume {
+        node: "/dev/x".into(),
+        kind,
+        below: vec![],
+    };
+    facts.condition.root_place = Some(RootPlace {
+        fstype: fstype.into(),
+        shows: None,
+        volume: Some(volume),
+    });
 }
 
 pub(super) fn xen(facts: &mut Facts, kind: &str) {
@@ -144,6 +160,32 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("root", |f, _| {
         f.root = None;
         f.root_unknown = Some("LVM".into());
+    }),
+    ("root-luks", |f, _| root_on(f, "ext4", VolumeKind::Luks)),
+    ("root-multipath", |f, _| {
+        root_on(f, "ext4", VolumeKind::Multipath);
+    }),
+    ("root-zfs", |f, _| {
+        root_on(f, "zfs", VolumeKind::Disk);
+        f.condition.root_place.as_mut().unwrap().volume = None;
+    }),
+    ("root-raid", |f, _| {
+        let raid = VolumeKind::Raid {
+            level: "raid10".into(),
+            metadata: "1.2".into(),
+            missing: 0,
+        };
+        root_on(f, "ext4", raid);
+    }),
+    ("root-network", |f, _| {
+        let what = "network block device".into();
+        root_on(f, "ext4", VolumeKind::Other { what });
+    }),
+    ("root-whole-disk", |f, _| {
+        root_on(f, "ext4", VolumeKind::Disk);
+    }),
+    ("dual-boot", |f, _| {
+        f.condition.other_systems = vec!["Windows 10 (on /dev/vda2)".into()];
     }),
     ("root-type", |f, _| root(f).fstype = "ext3".into()),
     ("root-double", |f, _| {

@@ -1,0 +1,205 @@
+//! What a filesystem is on: a tree of volumes from its own device down to the disks, as the kernel has
+//! them, and in words.
+
+use serde::{Deserialize, Serialize};
+
+/// The filesystem at `/` and what it is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootPlace {
+    /// Its type, as mounted.
+    pub fstype: String,
+    /// The directory of it that `/` shows, where that is not all: a subvolume, a bind mount.
+    pub shows: Option<String>,
+    /// Its device; `None` where it has none of its own (Btrfs, ZFS, network filesystems).
+    pub volume: Option<Volume>,
+}
+
+/// A block device, and those that it is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// The device node, for people.
+    pub node: String,
+    /// What it is.
+    pub kind: VolumeKind,
+    /// What it is made of; none where it is a disk.
+    pub below: Vec<Volume>,
+}
+
+/// What a block device is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeKind {
+    /// A disk, or what is taken for one: nothing is known below it.
+    Disk,
+    /// A partition of what is below.
+    Partition {
+        /// From 1.
+        number: u32,
+    },
+    /// A logical volume of LVM.
+    Logical {
+        /// Volume group and volume, as `lvs` prints them with a slash.
+        name: String,
+    },
+    /// An encrypted volume of LUKS.
+    Luks,
+    /// One disk that several paths lead to.
+    Multipath,
+    /// An array of the kernel's own RAID.
+    Raid {
+        /// `raid1`, as sysfs has it.
+        level: String,
+        /// Version of the metadata, as sysfs has it.
+        metadata: String,
+        /// Members that it should have and does not.
+        missing: u32,
+    },
+    /// Another layer, by its name for people.
+    Other {
+        /// `bcache`, `DRBD`…
+        what: String,
+    },
+}
+
+impl Volume {
+    /// Whether it or anything below it is as asked.
+    pub fn any(&self, is_it: &impl Fn(&Volume) -> bool) -> bool {
+        is_it(self) || self.below.iter().any(|below| below.any(is_it))
+    }
+
+    /// The layers between a filesystem and its disks, top first, each once, by the names that payloads
+    /// have programs for: `LVM`, `LUKS`, `multipath`, `md`, `bcache`, `device-mapper`.
+    pub fn layers(&self) -> Vec<String> {
+        let mut layers = Vec::new();
+        self.collect_layers(&mut layers);
+        layers
+    }
+
+    fn collect_layers(&self, into: &mut Vec<String>) {
+        let layer = match &self.kind {
+            VolumeKind::Disk | VolumeKind::Partition { .. } => None,
+            VolumeKind::Logical { .. } => Some("LVM"),
+            VolumeKind::Luks => Some("LUKS"),
+            VolumeKind::Multipath => Some("multipath"),
+            VolumeKind::Raid { .. } => Some("md"),
+            VolumeKind::Other { what } => Some(what.as_str()),
+        };
+        if let Some(layer) = layer.filter(|layer| !into.iter().any(|known| known == layer)) {
+            into.push(layer.to_owned());
+        }
+        for below in &self.below {
+            below.collect_layers(into);
+        }
+    }
+
+    /// The tree in one line: `logical volume vg0/root on RAID 1 (/dev/md0, metadata 1.2) of partition 3 of
+    /// disk /dev/sda and partition 3 of disk /dev/sdb`.
+    pub fn words(&self) -> String {
+        let (own, joint) = match &self.kind {
+            VolumeKind::Disk => return format!("disk {}", self.node),
+            VolumeKind::Partition { number } => (format!("partition {number}"), "of"),
+            VolumeKind::Logical { name } => (format!("logical volume {name}"), "on"),
+            VolumeKind::Luks => (format!("LUKS ({})", self.node), "on"),
+            VolumeKind::Multipath => (format!("multipath {}", self.node), "of"),
+            VolumeKind::Raid {
+                level,
+                metadata,
+                missing,
+            } => {
+                let lacks = match missing {
+                    0 => String::new(),
+                    missing => format!(", {missing} missing"),
+                };
+                let level = level.replacen("raid", "RAID ", 1);
+                (
+                    format!("{level} ({}, metadata {metadata}{lacks})", self.node),
+                    "of",
+                )
+            }
+            VolumeKind::Other { what } => (format!("{what} ({})", self.node), "on"),
+        };
+        let below: Vec<String> = self.below.iter().map(Volume::words).collect();
+        if below.is_empty() {
+            return own;
+        }
+        format!("{own} {joint} {}", below.join(" and "))
+    }
+}
+
+impl RootPlace {
+    /// In one line, from the filesystem down: `ext4 on partition 1 of disk /dev/vda`.
+    pub fn words(&self) -> String {
+        let shows = match &self.shows {
+            Some(directory) => format!(" ({directory} of it)"),
+            None => String::new(),
+        };
+        match &self.volume {
+            Some(volume) => format!("{}{shows} on {}", self.fstype, volume.words()),
+            None => format!("{}{shows}", self.fstype),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(node: &str, kind: VolumeKind, below: Vec<Volume>) -> Volume {
+        Volume {
+            node: node.to_owned(),
+            kind,
+            below,
+        }
+    }
+
+    fn partition(disk: &str, number: u32) -> Volume {
+        let below = vec![volume(disk, VolumeKind::Disk, vec![])];
+        let node = format!("{disk}{number}");
+        volume(&node, VolumeKind::Partition { number }, below)
+    }
+
+    fn logical_on_raid() -> Volume {
+        let raid = VolumeKind::Raid {
+            level: "raid1".to_owned(),
+            metadata: "1.2".to_owned(),
+            missing: 0,
+        };
+        let members = vec![partition("/dev/sda", 3), partition("/dev/sdb", 3)];
+        let name = "vg0/root".to_owned();
+        let array = volume("/dev/md0", raid, members);
+        volume("/dev/dm-0", VolumeKind::Logical { name }, vec![array])
+    }
+
+    #[test]
+    fn a_stack_is_one_line_from_the_filesystem_down() {
+        let place = |volume| RootPlace {
+            fstype: "ext4".to_owned(),
+            shows: None,
+            volume,
+        };
+        assert_eq!(
+            place(Some(partition("/dev/vda", 1))).words(),
+            "ext4 on partition 1 of disk /dev/vda"
+        );
+        assert_eq!(
+            place(Some(logical_on_raid())).words(),
+            "ext4 on logical volume vg0/root on RAID 1 (/dev/md0, metadata 1.2) of partition 3 of disk \
+             /dev/sda and partition 3 of disk /dev/sdb"
+        );
+        let subvolume = RootPlace {
+            fstype: "btrfs".to_owned(),
+            shows: Some("/@".to_owned()),
+            volume: None,
+        };
+        assert_eq!(subvolume.words(), "btrfs (/@ of it)");
+    }
+
+    #[test]
+    fn layers_are_told_top_first_and_once() {
+        assert_eq!(logical_on_raid().layers(), ["LVM", "md"]);
+        assert_eq!(partition("/dev/vda", 1).layers(), [""; 0]);
+        let missing =
+            |v: &Volume| matches!(&v.kind, VolumeKind::Raid { missing, .. } if *missing > 0);
+        assert!(!logical_on_raid().any(&missing));
+    }
+}
