@@ -66,7 +66,7 @@ pub struct OldServer {
 /// What starts a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
-    /// SeaBIOS.
+    /// `SeaBIOS`.
     Bios,
     /// OVMF, with Secure Boot off and variables of the machine's own.
     Uefi,
