@@ -15,5 +15,4 @@ mod power_cuts;
 mod refused;
 mod rehearse;
 mod takeover;
-mod uefi;
 mod watchdog;
