@@ -181,12 +181,18 @@ fn settle_source(fields: &mut Fields, old: &OldIdentity, root_uuid: &str) -> Opt
             Ok(device) => device,
             Err(why) => return Some(Outcome::Not(why)),
         };
-        let Some(uuid) = &device.uuid else {
-            return Some(Outcome::Not(format!(
-                "what is on {} has no UUID",
-                device.node
-            )));
+        // A FAT without a serial number has the name of its partition, which stays what it is.
+        let name = match (&device.uuid, &device.part_uuid) {
+            (Some(uuid), _) => format!("UUID={uuid}"),
+            (None, Some(partition)) => format!("PARTUUID={partition}"),
+            (None, None) => {
+                return Some(Outcome::Not(format!(
+                    "what is on {} has no UUID",
+                    device.node
+                )))
+            }
         };
+        let uuid = device.uuid.as_deref().unwrap_or_default();
         if swap && uuid.eq_ignore_ascii_case(root_uuid) {
             return Some(Outcome::Not("it is the root filesystem".to_owned()));
         }
@@ -205,7 +211,7 @@ fn settle_source(fields: &mut Fields, old: &OldIdentity, root_uuid: &str) -> Opt
             let found = found.unwrap_or_default();
             return Some(Outcome::Not(format!("there is {found} on {}", device.node)));
         }
-        fields.source = format!("UUID={uuid}");
+        fields.source = name;
         return None;
     }
     if !fields.source.starts_with('/') || fields.source.starts_with("//") {

@@ -24,7 +24,11 @@ fn old() -> OldIdentity {
             device("/dev/vdb1", "b1", "a b", "ext4"),
             device("/dev/vdb2", "b2", "twin", "xfs"),
             device("/dev/vdb3", "b3", "twin", "swap"),
-            device("/dev/vdb4", "", "", "ext4"),
+            DeviceFacts {
+                part_uuid: None,
+                ..device("/dev/vdb4", "", "", "ext4")
+            },
+            device("/dev/vdb5", "", "", "vfat"),
         ],
         kept: vec!["/srv".into()],
         ..OldIdentity::default()
@@ -34,7 +38,9 @@ fn old() -> OldIdentity {
 fn new() -> NewIdentity {
     NewIdentity {
         host_key_types: vec!["ssh-ed25519".into(), "ssh-rsa".into()],
-        filesystems: ["ext4", "xfs", "nfs", "cifs"].map(str::to_owned).into(),
+        filesystems: ["ext4", "vfat", "xfs", "nfs", "cifs"]
+            .map(str::to_owned)
+            .into(),
         zones: true,
         locale_gen: true,
         ..NewIdentity::default()
@@ -107,6 +113,10 @@ fn each_line_of_fstab_has_its_fate() {
         ),
         ("LABEL=twin /data xfs", Refused("/dev/vdb2, /dev/vdb3")),
         ("/dev/vdb4 /data ext4", Refused("has no UUID")),
+        (
+            "PARTUUID=ABCD-5 /data vfat",
+            Line("PARTUUID=abcd-5 /data vfat defaults 0 0"),
+        ),
         ("/dev/vdz /data ext4", Refused("no device is /dev/vdz")),
         (
             "/dev/vdz /data ext4 noauto",

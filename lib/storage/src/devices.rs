@@ -255,12 +255,13 @@ fn fat(head: &[u8]) -> Option<Contents> {
     } else {
         return None;
     };
-    let serial = u32_at(head, base)?;
-    let serial = format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff);
+    // Without a serial number it has no name in /dev/disk/by-uuid, and what waits for one waits in vain.
+    let serial = Some(u32_at(head, base)?).filter(|serial| *serial != 0);
+    let serial = serial.map(|serial| format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff));
     let label = head
         .get(base + 4..base + 15)
         .filter(|label| *label != b"NO NAME    ");
-    contents("vfat", Some(serial), label)
+    contents("vfat", serial, label)
 }
 
 #[cfg(test)]
@@ -268,6 +269,12 @@ mod tests {
     use super::*;
 
     const UUID: &str = "00010203-0405-0607-0809-0a0b0c0d0e0f";
+
+    #[test]
+    fn a_fat_without_a_serial_number_has_no_name() {
+        let found = identify(&made(&[(510, &[0x55, 0xaa]), (0x36, b"FAT16   ")])).unwrap();
+        assert_eq!((found.fstype.as_str(), found.uuid), ("vfat", None));
+    }
 
     /// A head with these bytes at these places.
     fn made(parts: &[(usize, &[u8])]) -> Vec<u8> {
