@@ -2,8 +2,8 @@
 
 use formats::accounts::{AccountRow, AccountRule};
 use formats::counted::counted;
-use formats::listening::Listener;
 use formats::identity::IdentityPlan;
+use formats::listening::Listener;
 use formats::network::{Content, NewFile};
 use formats::plan::{Gone, PayloadAt, Plan};
 use formats::printable::Page;

@@ -17,7 +17,7 @@ use crate::ram::kernel_filesystems;
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::unpack::UnpackedRoot;
-use crate::run::behind::{carry, chroot, host_keys, inspect, locales};
+use crate::run::behind::{access, carry, chroot, host_keys, inspect, locales};
 use crate::run::boot_sectors::Disk;
 use crate::run::data::Run;
 use crate::run::journal_file;
@@ -81,6 +81,7 @@ fn make_files(run: &Run) -> Result<()> {
     let uuid = &run.plan.root.fs_uuid;
     let gate = target::gate(&run.plan)?;
     host_keys::generate_missing(&run.plan, &gate)?;
+    access::prove(&run.plan, &gate)?;
     locales::generate(&run.plan);
     copy_modules(&gate)?;
     let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");

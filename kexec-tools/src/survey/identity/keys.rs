@@ -16,8 +16,7 @@ pub fn login_keys(accounts: &Accounts, old: &OldIdentity) -> Vec<Keys> {
     let root = Path::new("/");
     let tree = Tree::new(root);
     let (first, last) = accounts.ranges.users;
-    let may =
-        |user: &&User| user.uid == 0 || (first..=last).contains(&user.uid) || user.password;
+    let may = |user: &&User| user.uid == 0 || (first..=last).contains(&user.uid) || user.password;
     let places = server::key_files(&old.doors);
     let users = accounts.users.iter().filter(may);
     users
@@ -44,10 +43,15 @@ fn read(root: &Path, tree: &Tree, user: &User, place: &str, old: &OldIdentity) -
             return None;
         }
         let bytes = in_home(root, &file).ok()??;
-        (file.path(), String::from_utf8_lossy(bytes.bytes()).into_owned())
+        (
+            file.path(),
+            String::from_utf8_lossy(bytes.bytes()).into_owned(),
+        )
     } else {
         let path = place.replace("%u", &user.name);
-        let text = tree.text(&path).filter(|_| path.starts_with('/') && !path.contains('%'))?;
+        let text = tree
+            .text(&path)
+            .filter(|_| path.starts_with('/') && !path.contains('%'))?;
         (path, text)
     };
     let found = keys::parse(&text);

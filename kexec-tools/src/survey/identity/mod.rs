@@ -4,8 +4,8 @@
 //! matters is for [`identity::plan`] to say.
 
 mod files;
-mod keys;
 mod kept;
+mod keys;
 mod left;
 mod session;
 mod ssh;
@@ -93,13 +93,26 @@ fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> 
     };
     let written = decided::writes_settings(&old, new);
     old.ssh_restrictions = ssh_access::lost(&old.doors.settings, &|setting| {
-        written && written::is_written(setting)
-            || is_there(&setting.path) && is_read(&setting.path)
+        written && written::is_written(setting) || is_there(&setting.path) && is_read(&setting.path)
     });
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });
     old.left.extend(swap_files(&tree, &old));
+    if written {
+        let stays = |item: &String| {
+            let mut settings = old.doors.settings.iter();
+            settings.any(|s| {
+                written::is_written(s) && *item == format!("{} {}", s.keyword, s.values.join(" "))
+            })
+        };
+        for (kind, items) in &mut old.left {
+            if kind == left::SSH_OPTIONS {
+                items.retain(|item| !stays(item));
+            }
+        }
+        old.left.retain(|(_, items)| !items.is_empty());
+    }
     old
 }
 

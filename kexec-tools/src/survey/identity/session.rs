@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn the_session_is_told_by_the_servers_end() {
         let session = parse("192.0.2.7 50122 198.51.100.4 2222", "ann".to_owned()).unwrap();
-        assert_eq!((session.address.as_str(), session.port), ("198.51.100.4", 2222));
+        assert_eq!(
+            (session.address.as_str(), session.port),
+            ("198.51.100.4", 2222)
+        );
         assert_eq!(parse("nonsense", "ann".to_owned()), None);
     }
 }

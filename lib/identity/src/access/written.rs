@@ -1,6 +1,8 @@
 //! What is written for the new OS so that the same people get in in the same way: the old ssh server's
 //! settings that decide about it, in the new server's words, and who becomes root by sudo.
 
+use std::fmt::Write;
+
 use formats::access::{Doors, Setting, Sudoer};
 use formats::accounts::AccountPlan;
 
@@ -104,7 +106,7 @@ pub fn settings(old: &Doors, new: Option<(u32, u32)>) -> String {
     for setting in conditional {
         if condition != setting.condition.as_deref() {
             condition = setting.condition.as_deref();
-            text += &format!("Match {}\n", condition.unwrap_or_default());
+            let _ = writeln!(text, "Match {}", condition.unwrap_or_default());
         }
         line(&mut text, "    ", &setting.keyword, &setting.values, new);
     }
@@ -136,7 +138,7 @@ fn line(
             }
         })
         .collect();
-    *text += &format!("{indent}{keyword} {}\n", values.join(" "));
+    let _ = writeln!(text, "{indent}{keyword} {}", values.join(" "));
 }
 
 /// Rules of sudo for those who come along, beside those that the payload has; nothing where there are
