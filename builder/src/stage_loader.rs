@@ -10,6 +10,8 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use bootpath::grub::{core_image, embed, staged};
+use bootpath::uefi::beside;
+use formats::tools::GRUB_EFI;
 use storage::mbr::MBR_SIZE;
 
 use crate::inside::run_inside;
@@ -17,46 +19,83 @@ use crate::progress::step;
 
 /// What the core image can do: read the disk, load Linux, wait.
 const MODULES: &str = "biosdisk linux boot echo sleep reboot";
+/// The same for UEFI, where GRUB has the disk from the firmware. It must not know partition tables: what
+/// it then takes for its root is the whole disk, as on a BIOS.
+const MODULES_EFI: &str = "linux boot echo sleep reboot";
 
 /// Where they are, in the new root.
 const GRUB: &str = "usr/lib/grub/i386-pc";
+const GRUB_FOR_UEFI: &str = "usr/lib/grub/x86_64-efi";
 
 /// A file of the initramfs: its path and its bytes.
 pub type LoaderFile = (String, Vec<u8>);
 
 /// What it is called in the directory that both sides see.
 const CORE: &str = "stage.img";
+const CORE_EFI: &str = "stage.efi";
 const COMMANDS: &str = "stage.cfg";
 
-/// Makes `loader/boot.img` and `loader/stage.img` with the GRUB of the new root.
+/// Makes `loader/boot.img` and `loader/stage.img` with the GRUB of the new root, and `loader/stage.efi`
+/// where that has one for UEFI.
 pub fn make(root: &Path) -> Result<Vec<LoaderFile>> {
     let progress = step("making the boot loader for the staged image");
+    let for_uefi = root.join(GRUB_FOR_UEFI).join("moddep.lst").exists();
     let work = tempfile::tempdir().context("make a directory for GRUB's images")?;
     let shown = work.path().join("made");
     fs::create_dir(&shown).context("make a directory for GRUB's images")?;
     fs::write(shown.join(COMMANDS), core_image::placeholder()).context("write GRUB's commands")?;
     let script = work.path().join("script");
-    fs::write(&script, script_for(&shown)).context("write the script that makes GRUB's images")?;
+    fs::write(&script, script_for(&shown, for_uefi))
+        .context("write the script that makes GRUB's images")?;
     run_inside(root, &script, &[&shown], &progress)
         .context("make GRUB's images with the new root's grub-mkimage")?;
     let boot = root.join(GRUB).join("boot.img");
     let boot = fs::read(&boot).with_context(|| format!("read {}", boot.display()))?;
     let core = fs::read(shown.join(CORE)).with_context(|| format!("read {CORE}"))?;
     check(&boot, &core).with_context(|| format!("check {CORE} of the new root's GRUB"))?;
-    progress.done(&format!("{} sectors", core.len().div_ceil(MBR_SIZE)));
-    Ok(vec![
+    let mut done = format!("{} sectors", core.len().div_ceil(MBR_SIZE));
+    let mut files = vec![
         ("loader/boot.img".to_owned(), boot),
         (format!("loader/{CORE}"), core),
-    ])
+    ];
+    if for_uefi {
+        let core = fs::read(shown.join(CORE_EFI)).with_context(|| format!("read {CORE_EFI}"))?;
+        check_efi(&core).with_context(|| format!("check {CORE_EFI} of the new root's GRUB"))?;
+        done += &format!(", {} KiB for UEFI", core.len() >> 10);
+        files.push((format!("loader/{CORE_EFI}"), core));
+    }
+    progress.done(&done);
+    Ok(files)
 }
 
-fn script_for(shown: &Path) -> String {
-    format!(
-        "#!/bin/sh\nset -eu\ncd '/run/reroot-shown{}'\n\
-         grub-mkimage -O i386-pc -d /{GRUB} -p {} -c {COMMANDS} -o {CORE} {MODULES}\n",
-        shown.display(),
-        staged::PREFIX,
-    )
+fn script_for(shown: &Path, for_uefi: bool) -> String {
+    let mut script = format!(
+        "#!/bin/sh\nset -eu\ncd '/run/reroot-shown{}'\n",
+        shown.display()
+    );
+    let mut make = |platform: &str, from: &str, to: &str, modules: &str| {
+        script += &format!(
+            "grub-mkimage -O {platform} -d /{from} -p {} -c {COMMANDS} -o {to} {modules}\n",
+            staged::PREFIX
+        );
+    };
+    make("i386-pc", GRUB, CORE, MODULES);
+    if for_uefi {
+        make(GRUB_EFI, GRUB_FOR_UEFI, CORE_EFI, MODULES_EFI);
+    }
+    script
+}
+
+/// The same for UEFI.
+fn check_efi(core: &[u8]) -> Result<()> {
+    core_image::with_commands_efi(core, "boot\n").context("commands cannot be put into it")?;
+    ensure!(
+        core.len() <= beside::LOADER_MAX,
+        "it has {} bytes, machines are asked for room for {}",
+        core.len(),
+        beside::LOADER_MAX
+    );
+    Ok(())
 }
 
 /// What a machine will do with it must work with it; better known here than there.

@@ -4,13 +4,15 @@
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
-use formats::tools::{Tools, PROGRAMS};
+use formats::tools::{Tools, GRUB_EFI, PROGRAMS};
 
 use crate::new_identity::has_program;
 use crate::root_tree::RootTree;
 
 /// Packages that GRUB is from, by the distribution.
 const GRUB_PACKAGES: [&str; 2] = ["grub-common", "grub-pc-bin"];
+/// Platforms that a payload's GRUB may be for.
+const GRUB_PLATFORMS: [&str; 2] = ["i386-pc", GRUB_EFI];
 /// GRUB's module for ext2 to ext4.
 const EXT2_MODULE: &str = "usr/lib/grub/i386-pc/ext2.mod";
 
@@ -30,6 +32,11 @@ pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
             .iter()
             .find_map(|package| version(&status, package)),
         grub_refuses: tree.read(EXT2_MODULE).ok().and_then(|code| refused(&code)),
+        grub_platforms: GRUB_PLATFORMS
+            .iter()
+            .filter(|platform| tree.has(&format!("usr/lib/grub/{platform}/moddep.lst")))
+            .map(ToString::to_string)
+            .collect(),
         programs: PROGRAMS
             .iter()
             .map(|(_, program)| *program)

@@ -1,9 +1,10 @@
-//! The disk of a cloud's server with a BIOS, as Debian's and Ubuntu's images for clouds have it: a GUID
-//! partition table, in which the root is number 1 and comes last, behind the BIOS boot partition (14) and
-//! the EFI system partition (15). The latter is mounted, and starts nothing.
+//! The disk of a cloud's server, as Debian's and Ubuntu's images for clouds have it: a GUID partition table,
+//! in which the root is number 1 and comes last, behind the BIOS boot partition (14) and the EFI system
+//! partition (15), which is mounted. A BIOS starts it as well as UEFI, which finds `\EFI\BOOT\BOOTX64.EFI`.
 //!
 //! Written part by part at its offset, as the disk in `disk.rs` is. GRUB's images go where grub-install
-//! puts them: boot.img's first 440 bytes in sector 0, core.img at the start of partition 14.
+//! puts them: boot.img's first 440 bytes in sector 0, core.img at the start of partition 14. GRUB for UEFI
+//! is this machine's, for the old server's packages bring that for a BIOS alone.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -22,8 +23,10 @@ const DISK_SECTORS: u64 = 4 << 21;
 const SECTOR: u64 = 512;
 const BIOS_BOOT_START: u64 = 2048;
 const BIOS_BOOT_SECTORS: u64 = 6144;
-const EFI_START: u64 = 8192;
-const EFI_SECTORS: u64 = ROOT_START - EFI_START;
+/// The first sector of the EFI system partition.
+pub const EFI_START: u64 = 8192;
+/// Its sectors.
+pub const EFI_SECTORS: u64 = ROOT_START - EFI_START;
 
 /// GUID of the disk.
 pub const DISK_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be12";
@@ -31,6 +34,9 @@ pub const DISK_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be12";
 pub const ROOT_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be01";
 /// GUID of the EFI system partition, by which it is mounted.
 pub const EFI_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be15";
+
+/// GRUB for UEFI on this machine, and in the tree.
+const EFI_MODULES: [&str; 2] = ["/usr/lib/grub/x86_64-efi", "boot/grub/x86_64-efi"];
 
 /// boot.img is code up to here; then come the disk's signature and the partition table.
 const BOOT_CODE: usize = 440;
@@ -47,6 +53,7 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
     let file = File::create_new(&raw).with_context(|| format!("create {}", raw.display()))?;
     file.set_len(DISK_SECTORS * SECTOR)
         .context("size the disk")?;
+    let esp = efi_partition(tree, root_uuid, &to.with_extension("efi"))?;
     let root_offset = ROOT_START * SECTOR;
     run(Command::new("mkfs.ext4")
         .args(["-q", "-F", "-U", root_uuid, "-O", "^orphan_file", "-E"])
@@ -55,10 +62,8 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
         .arg(tree)
         .arg(&raw)
         .arg(format!("{}k", ROOT_SECTORS / 2)))?;
-    for (sector, bytes) in empty_fat() {
-        file.write_all_at(&bytes, (EFI_START + sector) * SECTOR)
-            .context("write the EFI system partition")?;
-    }
+    file.write_all_at(&esp, EFI_START * SECTOR)
+        .context("write the EFI system partition")?;
     partition(&raw)?;
 
     let grub = tree.join("boot/grub/i386-pc");
@@ -86,31 +91,37 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
     fs::remove_file(&raw).with_context(|| format!("remove {}", raw.display()))
 }
 
-/// An empty FAT16 filesystem in [`EFI_SECTORS`]: a boot sector with the parameters, and the first two
-/// entries of both tables. Follows Microsoft's FAT specification.
-fn empty_fat() -> [(u64, Vec<u8>); 3] {
-    const TABLE_SECTORS: u16 = 64;
-    let mut boot = vec![0; SECTOR as usize];
-    for (at, bytes) in [
-        (0x00, &b"\xeb\x3c\x90mkfs.fat"[..]),
-        (0x0b, &(SECTOR as u16).to_le_bytes()),
-        // Sectors of a cluster, reserved sectors, tables, entries of the root directory.
-        (0x0d, &[4, 1, 0, 2, 0, 2]),
-        (0x15, &[0xf8]),
-        (0x16, &TABLE_SECTORS.to_le_bytes()),
-        (0x20, &(EFI_SECTORS as u32).to_le_bytes()),
-        (0x24, &[0x80, 0, 0x29]),
-        (0x2b, b"UEFI       FAT16   "),
-        (0x1fe, &[0x55, 0xaa]),
-    ] {
-        boot[at..at + bytes.len()].copy_from_slice(bytes);
+/// The EFI system partition, made at `at`. GRUB's modules go into the tree.
+fn efi_partition(tree: &Path, root_uuid: &str, at: &Path) -> Result<Vec<u8>> {
+    let [here, there] = EFI_MODULES;
+    let modules = tree.join(there);
+    run(Command::new("cp").arg("-r").arg(here).arg(&modules))?;
+    let config = modules.join("load.cfg");
+    let text = format!("search.fs_uuid {root_uuid} root\nset prefix=($root)/boot/grub\n");
+    fs::write(&config, text).context("write GRUB's first commands")?;
+    let core = modules.join("core.efi");
+    run(Command::new("grub-mkimage")
+        .args(["-O", "x86_64-efi", "-p", "/boot/grub", "-c"])
+        .arg(&config)
+        .arg("-o")
+        .arg(&core)
+        .args(["part_gpt", "ext2", "search_fs_uuid"]))?;
+    let file = File::create_new(at).with_context(|| format!("create {}", at.display()))?;
+    file.set_len(EFI_SECTORS * SECTOR)
+        .context("size the EFI system partition")?;
+    run(Command::new("mkfs.fat")
+        .args(["-F", "16", "-n", "UEFI"])
+        .arg(at))?;
+    run(Command::new("mmd")
+        .arg("-i")
+        .arg(at)
+        .args(["::/EFI", "::/EFI/BOOT", "::/EFI/debian"]))?;
+    for to in ["::/EFI/BOOT/BOOTX64.EFI", "::/EFI/debian/grubx64.efi"] {
+        run(Command::new("mcopy").arg("-i").arg(at).arg(&core).arg(to))?;
     }
-    let table = vec![0xf8, 0xff, 0xff, 0xff];
-    [
-        (0, boot),
-        (1, table.clone()),
-        (1 + u64::from(TABLE_SECTORS), table),
-    ]
+    let bytes = fs::read(at).with_context(|| format!("read {}", at.display()))?;
+    fs::remove_file(at).with_context(|| format!("remove {}", at.display()))?;
+    Ok(bytes)
 }
 
 fn partition(raw: &Path) -> Result<()> {

@@ -34,4 +34,5 @@ pub mod snapshot;
 pub mod ssh;
 pub mod static_server;
 pub mod sysvinit_server;
+mod uefi;
 pub mod vm;

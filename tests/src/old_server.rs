@@ -59,6 +59,17 @@ pub struct OldServer {
     pub kernel: PathBuf,
     /// The directory that these are in, for what is derived from them.
     pub directory: PathBuf,
+    /// What starts it.
+    pub firmware: Firmware,
+}
+
+/// What starts a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF, with Secure Boot off and variables of the machine's own.
+    Uefi,
 }
 
 /// The private half of the key that logs in as root.
@@ -88,7 +99,7 @@ impl DiskKind {
     fn prefix(self) -> &'static str {
         match self {
             DiskKind::Plain => "old-server-",
-            DiskKind::Cloud => "cloud-server-",
+            DiskKind::Cloud => "hybrid-server-",
         }
     }
 
@@ -98,7 +109,7 @@ impl DiskKind {
             DiskKind::Plain => SCRIPT.to_owned(),
             DiskKind::Cloud => {
                 let efi = format!(
-                    "\necho 'PARTUUID={} /boot/efi vfat defaults 0 0' >>/etc/fstab\nmkdir /boot/efi\n",
+                    "\necho 'PARTUUID={} /boot/efi vfat defaults,x-systemd.device-timeout=30min 0 0' >>/etc/fstab\nmkdir /boot/efi\n",
                     cloud_disk::EFI_GUID
                 );
                 SCRIPT.replace("msdos", "gpt") + &efi
@@ -125,6 +136,15 @@ pub fn cloud_server() -> Result<OldServer> {
     server_on(DiskKind::Cloud)
 }
 
+/// The same disk, started by UEFI.
+pub fn cloud_server_by_uefi() -> Result<OldServer> {
+    let server = cloud_server()?;
+    Ok(OldServer {
+        firmware: Firmware::Uefi,
+        ..server
+    })
+}
+
 fn server_on(kind: DiskKind) -> Result<OldServer> {
     let public_key = fs::read_to_string(ssh_key()?.with_extension("pub"))
         .context("read the public half of the tests' ssh key")?;
@@ -142,6 +162,7 @@ fn server_on(kind: DiskKind) -> Result<OldServer> {
         disk: directory.join("disk.qcow2"),
         kernel: directory.join("vmlinuz"),
         directory: directory.clone(),
+        firmware: Firmware::Bios,
     };
     let _lock = lock::exclusive(&paths::base().join("old-server.lock"))?;
     if directory.exists() {

@@ -16,7 +16,7 @@ use anyhow::{ensure, Context, Result};
 
 use crate::command::run;
 use crate::disk::Disk;
-use crate::old_server::OldServer;
+use crate::old_server::{Firmware, OldServer};
 use crate::vm::{self, Additions, Machine, Start};
 
 const SECTOR: u64 = 512;
@@ -247,6 +247,12 @@ impl Cut {
             .open(&self.raw)
             .and_then(|disk| disk.write_all_at(bytes, offset))
             .context("overwrite a part of the disk")
+    }
+
+    /// The same disk in a machine with another firmware.
+    pub fn started_by(mut self, firmware: Firmware) -> Cut {
+        self.server.firmware = firmware;
+        self
     }
 
     /// Switches the machine on.

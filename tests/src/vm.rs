@@ -21,11 +21,11 @@ use crate::command::{explain, last_lines, readable};
 use crate::devices::Devices;
 use crate::disk::Disk;
 use crate::lock::{self, Lock};
-use crate::old_server::OldServer;
+use crate::old_server::{Firmware, OldServer};
 use crate::outside::Outside;
 use crate::qmp::Qmp;
 use crate::ssh::{Answer, Running, Ssh};
-use crate::{devices, paths, recorder};
+use crate::{devices, paths, recorder, uefi};
 
 /// How many times longer a limit gets on a host that is busy.
 const BUSY_MOST: f64 = 3.0;
@@ -169,6 +169,9 @@ impl Machine {
             sockets: sockets.path(),
             console_log: &at("console.log"),
         });
+        if server.firmware == Firmware::Uefi {
+            command.args(uefi::options(directory.path())?);
+        }
         command.args(additions.options());
         if let Some(log) = &additions.recording {
             command = recorder::recorded(&command, disk.path(), log);

@@ -1,4 +1,4 @@
-//! The commit point: one sector, the master boot record, is switched to the staged image's loader.
+//! The commit point: one sector is switched, by which the firmware starts the staged image's loader.
 //! Until then the old OS boots; from then on the staged image does, until the new OS's loader takes
 //! its place. The first write that the old OS would not survive comes after this step.
 
@@ -10,10 +10,11 @@ use crate::ram::commit_point;
 use crate::root::run_directory::{self, BEFORE, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::before::verify::VerifiedImage;
+use crate::run::boot_path::AllBeside;
 use crate::run::data::{Run, Start};
 use crate::run::journal_file;
 use crate::run::recorder::AGAIN;
-use crate::run::stage_loader::{self, StageLoader};
+use crate::run::stage_loader;
 
 /// Proof that the commit point is passed and recorded.
 pub struct CommittedRun(pub(in crate::run) Run);
@@ -34,30 +35,25 @@ impl VerifiedImage {
 }
 
 fn commit(run: &Run) -> Result<()> {
-    let loader = StageLoader::plan(run)?;
-    let result = loader
-        .write()
-        .and_then(|()| make_writable())
+    let loader = stage_loader::put_beside(run)?;
+    let result = make_writable()
         .and_then(|()| leave_what_taking_up_needs(run, &loader))
         .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit));
     if let Err(e) = result {
         if let Err(e) = make_read_only() {
             log::warn!("{e:#}");
         }
-        loader.undo();
+        loader.take_back();
         return Err(e);
     }
     commit_point::mark()?;
-    loader.switch()
+    loader.switch_first_in_use()
 }
 
-/// The staged image's loader is in use already, unless somebody has replaced it.
+/// The staged image's loader is in use already, unless somebody has replaced it, or the power was cut
+/// between two paths.
 fn take_up(run: &Run) -> Result<()> {
-    if !stage_loader::is_in_use(&run.plan, &run.root)? {
-        let loader = StageLoader::plan(run)?;
-        loader.write()?;
-        loader.switch()?;
-    }
+    stage_loader::switch_remaining(run)?;
     make_writable()
 }
 
@@ -85,13 +81,12 @@ fn make_writable() -> Result<()> {
 
 /// A run that is taken up finds the kept paths' measures here: what it measured itself could
 /// be what an earlier start left. The boot sectors are for people.
-fn leave_what_taking_up_needs(run: &Run, loader: &StageLoader) -> Result<()> {
+fn leave_what_taking_up_needs(run: &Run, loader: &AllBeside) -> Result<()> {
     let before = serde_json::to_vec(&run.before).context("note the measures")?;
     let gate = target::gate(&run.plan)?;
-    for (name, bytes) in [
-        (BEFORE, &before[..]),
-        (BOOT_SECTORS, &loader.before.image()),
-    ] {
+    let sectors = loader.sectors_before();
+    let sectors = sectors.iter().map(|sectors| (BOOT_SECTORS, &sectors[..]));
+    for (name, bytes) in sectors.chain([(BEFORE, &before[..])]) {
         gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?;
     }
     target::sync()

@@ -8,9 +8,11 @@
 pub mod back;
 mod before;
 pub mod behind;
+mod boot_path;
 mod boot_sectors;
 mod commit;
 mod data;
+mod efi_file;
 mod journal_file;
 mod kept;
 mod order;

@@ -1,72 +1,75 @@
 //! Making the staged image what the machine boots, from the commit point until the new OS's loader
 //! is in place: after a power cut the run is then taken up.
 //!
-//! The loader has in it where kernel and initramfs are. It goes into free sectors beside the one in
-//! use, and is of no effect until the master boot record is switched.
+//! The loader has in it where kernel and initramfs are. It is put beside the one in use, and is of no
+//! effect until that is switched.
+
+use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use bootpath::grub::embed::Embedding;
-use bootpath::grub::{core_image, embed, staged as configuration};
-use bootpath::room::Room;
+use bootpath::grub::{core_image, staged as configuration};
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile};
 use formats::Document;
 use storage::direct;
 
 use crate::root::run_directory;
-use crate::run::boot_sectors::{self, Disk};
+use crate::run::boot_path::{self, AllBeside, Loader};
 use crate::run::data::{MountedRoot, Run};
 
-/// The loader, planned for this disk, and what is where it goes.
-pub struct StageLoader {
-    disk: Disk,
-    embedding: Embedding,
-    /// The master boot record and the sectors for boot loaders, as they were.
-    pub before: Room,
+/// Where it is in the initramfs.
+const LOADER: &str = "/loader";
+
+/// The loader that loads what is staged for a plan: the same bytes each time.
+struct StageLoader {
+    commands: String,
 }
 
 impl StageLoader {
-    /// Plans it. Reads only.
-    pub fn plan(run: &Run) -> Result<StageLoader> {
-        let disk = Disk::open(&run.root)?;
-        let before = disk.room()?;
-        let embedding = embed::plan(&before, &boot_sectors::stage_boot()?, &core(&run.plan)?)
-            .context("embed the staged image's loader")?;
-        Ok(StageLoader {
-            disk,
-            embedding,
-            before,
-        })
+    fn of(plan: &Plan) -> Result<StageLoader> {
+        let commands = configuration::commands(&read(plan)?, plan.root.start, &plan.cmdline)?;
+        Ok(StageLoader { commands })
+    }
+}
+
+impl Loader for StageLoader {
+    fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let core = core_image::with_commands(&part("stage.img")?, &self.commands)
+            .context("tell the staged image's loader where it is")?;
+        Ok((part("boot.img")?, core))
     }
 
-    /// Writes all of it but the switch.
-    pub fn write(&self) -> Result<()> {
-        self.disk.write_core(&self.embedding)
+    fn uefi(&self) -> Result<Vec<u8>> {
+        core_image::with_commands_efi(&part("stage.efi")?, &self.commands)
+            .context("tell the staged image's loader where it is")
     }
+}
 
-    /// Takes it back: the old OS goes on. What stays is of no effect, so failing is told and no more.
-    pub fn undo(&self) {
-        if let Err(e) = self.disk.give_back_core(&self.embedding, &self.before) {
-            log::warn!("take the staged image's loader back: {e:#}");
+fn part(name: &str) -> Result<Vec<u8>> {
+    boot_path::read(&Path::new(LOADER).join(name))
+}
+
+/// Puts it beside the loader in use, on every path.
+pub fn put_beside(run: &Run) -> Result<AllBeside> {
+    let paths = boot_path::of(&run.plan, &run.root)?;
+    AllBeside::put(paths, &StageLoader::of(&run.plan)?)
+}
+
+/// Makes every path start it that does not.
+pub fn switch_remaining(run: &Run) -> Result<()> {
+    let loader = StageLoader::of(&run.plan)?;
+    let mut remaining = Vec::new();
+    for path in boot_path::of(&run.plan, &run.root)? {
+        if !path.starts(&loader)? {
+            remaining.push(path);
         }
     }
-
-    /// Switches the master boot record to it.
-    pub fn switch(&self) -> Result<()> {
-        self.disk.switch(&self.embedding)
-    }
+    AllBeside::put(remaining, &loader)?.switch_first_in_use()
 }
 
-/// The core image that loads what is staged for this plan: the same bytes each time.
-fn core(plan: &Plan) -> Result<Vec<u8>> {
-    let commands = configuration::commands(&read(plan)?, plan.root.start, &plan.cmdline)?;
-    core_image::with_commands(&boot_sectors::stage_core()?, &commands)
-        .context("tell the staged image's loader where it is")
-}
-
-/// Whether the machine would start it, and by it what is staged.
+/// Whether the machine would start it by the path in use, and by it what is staged.
 pub fn is_in_use(plan: &Plan, root: &MountedRoot) -> Result<bool> {
-    Ok(embed::is_in_use(&Disk::open(root)?.room()?, &core(plan)?))
+    boot_path::in_use(plan, root)?.starts(&StageLoader::of(plan)?)
 }
 
 /// Compares what the loader will read, sector by sector, with what the launcher staged; gives what

@@ -18,7 +18,7 @@ use crate::run::{journal_file, order};
 struct Standing {
     /// The journal's last phase, if it is of this run.
     phase: Option<Phase>,
-    /// What the master boot record starts.
+    /// What the firmware starts.
     starts: LoaderInUse,
 }
 
@@ -49,7 +49,7 @@ fn read() -> Result<Standing> {
 const UNKNOWN: &str = "what a reset would start cannot be told, since the disk does not say; \
     `/init run` looks for it once more";
 
-/// What can be done, in every state of the journal and the master boot record.
+/// What can be done, in every state of the journal and the boot path in use.
 fn next(standing: Standing) -> &'static str {
     let Standing { phase, starts } = standing;
     let begun = !matches!(phase, None | Some(Phase::Commit));
@@ -62,7 +62,7 @@ fn next(standing: Standing) -> &'static str {
             "the new OS and its boot loader are in place: `reboot -f` boots it"
         }
         LoaderInUse::Other if begun => {
-            "DO NOT REBOOT: the master boot record starts neither the staged image nor a whole OS. \
+            "DO NOT REBOOT: what the firmware starts is neither the staged image nor a whole OS. \
              `/init run` makes the staged image what boots, and goes on"
         }
         LoaderInUse::Other => {

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::accounts::Accounts;
+use formats::boot_path::EfiFacts;
 use formats::facts::{Facts, Firmware, Kexec, Mount, Root};
 use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
@@ -38,6 +39,7 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
     let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
     kept_trees.note(&mut condition);
     let (network, network_notes) = network::read(&processes).context("read the network")?;
+    let efi = efi(root.as_ref()).context("look up the root's disk")?;
     let root_drivers = match &root {
         Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
             .map(|d| block::driver_modules(&d))
@@ -78,7 +80,8 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
             .map(str::to_owned)
             .collect(),
         kexec: kexec(),
-        boot_entry: boot_entry(root.as_ref()),
+        boot_entry: boot_entry(root.as_ref(), &efi),
+        efi,
         ptrace: first_process::ptrace(),
         root,
         root_unknown,
@@ -113,6 +116,7 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
+    facts.efi = efi(facts.root.as_ref()).context("look up the root's disk")?;
     let before = std::mem::take(&mut facts.condition);
     facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, probe_mount);
     kept::take_over(&mut facts.condition, before);
@@ -181,9 +185,9 @@ fn kexec() -> Kexec {
 }
 
 /// Only the GRUB that is started from the root's own disk is known to read the root's grub.cfg.
-fn boot_entry(root: Option<&Root>) -> Result<(), String> {
+fn boot_entry(root: Option<&Root>, efi: &EfiFacts) -> Result<(), String> {
     let root = root.ok_or("the root is not one that can be reinstalled")?;
-    if !root.grub_on_disk {
+    if efi.bits.is_none() && !root.grub_on_disk {
         return Err(format!(
             "{} does not start a GRUB 2 that lies before its first partition or in its BIOS boot partition",
             root.disk
@@ -192,6 +196,15 @@ fn boot_entry(root: Option<&Root>) -> Result<(), String> {
     one_shot::find(Path::new("/"))
         .map(|_| ())
         .map_err(|e| chain(&e))
+}
+
+/// How UEFI starts the root's disk.
+fn efi(root: Option<&Root>) -> std::io::Result<EfiFacts> {
+    let Some(root) = root else {
+        return Ok(EfiFacts::default());
+    };
+    let name = root.disk.replace("/dev/", "").replace('/', "!");
+    Ok(bootpath::uefi::survey::read(&block::by_name(&name)?))
 }
 
 /// Mounted filesystems that hold somebody's data, other than the root: those that a run

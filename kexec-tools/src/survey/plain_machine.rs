@@ -1,6 +1,7 @@
 //! A plain machine and a plain image, against which nothing speaks.
 
 use formats::accounts::{Accounts, Group, Owners, User};
+use formats::boot_path::EfiFacts;
 use formats::facts::Ext4Features;
 use formats::facts::{
     Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
@@ -112,6 +113,7 @@ pub(crate) fn machine() -> Facts {
             unstoppable: vec![],
         },
         boot_entry: Ok(()),
+        efi: EfiFacts::default(),
         ptrace: Ptrace::default(),
         root: Some(Root {
             identity: RootIdentity {
@@ -232,6 +234,7 @@ pub(super) fn image() -> Manifest {
             e2fsprogs: Some("1.47.2-3".into()),
             grub: Some("2.12-9".into()),
             grub_refuses: None,
+            grub_platforms: vec!["i386-pc".into(), "x86_64-efi".into()],
             programs: vec!["lvm".into()],
         },
         payload: Payload {

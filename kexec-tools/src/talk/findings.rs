@@ -57,9 +57,10 @@ fn lines(facts: &Facts, findings: &[Finding]) -> String {
 
 /// What starts the machine, and what its root filesystem is on.
 fn place(facts: &Facts) -> String {
-    let firmware = match facts.firmware {
-        Firmware::Bios => "BIOS",
-        Firmware::Uefi => "UEFI",
+    let firmware = match (facts.firmware, &facts.efi.unknown, facts.efi.files.first()) {
+        (Firmware::Bios, ..) => "BIOS".to_owned(),
+        (Firmware::Uefi, None, Some(file)) => format!("UEFI, {file}"),
+        (Firmware::Uefi, ..) => "UEFI".to_owned(),
     };
     let root = facts.condition.root_place.as_ref();
     let root = root.map_or_else(|| "not known".to_owned(), RootPlace::words);

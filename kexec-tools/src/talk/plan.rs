@@ -34,6 +34,10 @@ pub fn text(plan: &Plan) -> String {
         plan.root.fs_uuid,
         plan.root.place()
     );
+    for (n, path) in plan.boot_paths.iter().enumerate() {
+        let word = if n == 0 { "starts by" } else { "and by" };
+        writeln!(t, "  {word:9} {path}");
+    }
     writeln!(
         t,
         "  entry     {}: {}",

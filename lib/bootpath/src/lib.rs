@@ -13,3 +13,4 @@ pub mod room;
 pub mod root;
 pub mod secure_boot;
 pub mod started;
+pub mod uefi;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
+use crate::boot_path::EfiFacts;
 use crate::filesystems::{self, Contents};
 use crate::identity::OldIdentity;
 use crate::keep::KeepPath;
@@ -86,6 +87,9 @@ pub struct Facts {
     /// What is written on the root filesystem beside what is kept.
     #[serde(default)]
     pub written: Written,
+    /// How UEFI starts this machine, or would.
+    #[serde(default)]
+    pub efi: EfiFacts,
     /// The condition that the machine is in.
     #[serde(default)]
     pub condition: Condition,

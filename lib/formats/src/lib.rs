@@ -8,6 +8,7 @@
 pub mod access;
 pub mod accounts;
 pub mod begun;
+pub mod boot_path;
 pub mod confirm;
 pub mod counted;
 pub mod digest;

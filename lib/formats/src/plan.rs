@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::AccountPlan;
+use crate::boot_path::BootPath;
 use crate::entry::EntryPlan;
 use crate::facts::{Firmware, OsRelease, RootIdentity, Weight};
 use crate::identity::IdentityPlan;
@@ -36,6 +37,9 @@ pub struct Plan {
     pub entry: EntryPlan,
     /// Firmware of the machine.
     pub firmware: Firmware,
+    /// The ways in which a firmware starts the disk, each of which is switched; the one in use first.
+    #[serde(default)]
+    pub boot_paths: Vec<BootPath>,
     /// Where the payload waits while the machine is being wiped.
     pub payload_at: PayloadAt,
     /// Why it waits there.

@@ -14,6 +14,8 @@ pub struct Tools {
     pub grub: Option<String>,
     /// The incompatible features of ext4 that GRUB refuses, by the code of its `ext2.mod`.
     pub grub_refuses: Option<u32>,
+    /// The platforms that GRUB is there for, as it calls them: `i386-pc`, `x86_64-efi`.
+    pub grub_platforms: Vec<String>,
     /// Those of [`PROGRAMS`] that are there.
     pub programs: Vec<String>,
 }
@@ -27,7 +29,17 @@ pub const PROGRAMS: [(&str, &str); 4] = [
     ("bcache", "bcache-super-show"),
 ];
 
+/// GRUB's name for UEFI of 64 bits.
+pub const GRUB_EFI: &str = "x86_64-efi";
+
 impl Tools {
+    /// Whether the payload has a boot loader for UEFI.
+    pub fn boots_by_uefi(&self) -> bool {
+        self.grub_platforms
+            .iter()
+            .any(|platform| platform == GRUB_EFI)
+    }
+
     /// What reads the root in the new OS.
     pub fn readers<'a>(&'a self, kernel: &'a str) -> Readers<'a> {
         Readers {

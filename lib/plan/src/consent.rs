@@ -148,6 +148,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
                 reason: _,
             },
         firmware,
+        boot_paths,
         // By the free memory of a moment.
         payload_at: _,
         payload_reason: _,
@@ -185,7 +186,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             release(new_os),
             hardware_parameters,
         )),
-        text(&(root, disk_by_id)),
+        text(&(root, disk_by_id, boot_paths)),
         text(&keep),
         gone_text(gone),
         text(entry),

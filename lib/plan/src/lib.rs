@@ -5,6 +5,7 @@
 //! [`identity`]; the values themselves are in [`formats`]. These two are all that it may import.
 
 pub mod below_kept;
+pub mod boot_paths;
 pub mod carried;
 pub mod checks_in_ram;
 pub mod choices;

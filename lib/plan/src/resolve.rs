@@ -2,6 +2,7 @@
 //! of the very same thing.
 
 use crate::below_kept;
+use crate::boot_paths;
 use crate::carried;
 use crate::choices::{entry_plan, Choices};
 use crate::drivers::missing_network_drivers;
@@ -11,7 +12,7 @@ use crate::needs::{self, memory_peak, PartSizes};
 use crate::ram_cmdline::{hardware_parameters, ram_cmdline};
 use crate::steps::{steps, Circumstances};
 use formats::entry::Entry;
-use formats::facts::{Facts, InitSystem, Mount, UnkeptWay};
+use formats::facts::{Facts, Firmware, InitSystem, Mount, UnkeptWay};
 use formats::filesystems::Contents;
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
@@ -84,10 +85,13 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     if manifest.payload_drivers.is_none() {
         warnings.push(UNPROVED_BY_IMAGE.to_owned());
     }
-    warnings.extend(firmware::beyond_reach(
-        facts.condition.firmware_reach,
-        &root.identity,
-    ));
+    warnings.extend(boot_paths::leaves_uefi(facts, &manifest.tools));
+    if facts.firmware == Firmware::Bios {
+        warnings.extend(firmware::beyond_reach(
+            facts.condition.firmware_reach,
+            &root.identity,
+        ));
+    }
     let wiped = Amount {
         entries: used_inodes.saturating_sub(stays.inodes),
         bytes: used_bytes.saturating_sub(stays.bytes),
@@ -118,6 +122,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         new_os: manifest.os.clone(),
         entry: entry.clone(),
         firmware: facts.firmware,
+        boot_paths: boot_paths::boot_paths(facts, root, &manifest.tools),
         payload_at,
         payload_reason,
         root: root.identity.clone(),

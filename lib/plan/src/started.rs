@@ -7,6 +7,10 @@ use formats::facts::Started;
 /// GRUB 2's number and version. Linux boot protocol, `type_of_loader`.
 const GRUB_2: u32 = 0x72;
 
+/// What a kernel notes itself that was started as a program of UEFI's: by GRUB from 2.12 on, which tells it
+/// the file by `BOOT_IMAGE=` as ever, or by others, which tell none.
+const EFI_STUB: u32 = 0x21;
+
 /// What other loaders are, by their number.
 const LOADERS: [(u32, &str); 13] = [
     (0x0, "LILO, or a loader that calls itself so"),
@@ -34,7 +38,7 @@ const LOADERS: [(u32, &str); 13] = [
 pub fn against(started: &Started) -> Option<String> {
     let image = started.image.as_deref();
     match (started.loader, image) {
-        (Some(GRUB_2) | None, Some(image)) => (!started.image_on_root).then(|| {
+        (Some(GRUB_2 | EFI_STUB) | None, Some(image)) => (!started.image_on_root).then(|| {
             format!(
                 "the kernel that was started, {image}, is no file of this root filesystem: a loader on \
                  another filesystem started it, or it was removed since"
@@ -43,6 +47,9 @@ pub fn against(started: &Started) -> Option<String> {
         (Some(GRUB_2), None) => {
             Some("GRUB 2 started the running kernel, and it does not say from which file".to_owned())
         }
+        (Some(EFI_STUB), None) => Some(
+            "the running kernel was started as a program of UEFI's, and not by GRUB".to_owned(),
+        ),
         (Some(number), _) => {
             let known = LOADERS.iter().find(|(kind, _)| *kind == number >> 4);
             let name = known.map_or("a loader that is not known", |(_, name)| *name);
@@ -71,6 +78,8 @@ mod tests {
         let kernel = Some("/boot/vmlinuz-6.1");
         for (found, said) in [
             (started(Some(0x72), kernel, true), None),
+            (started(Some(0x21), kernel, true), None),
+            (started(Some(0x21), None, false), Some("not by GRUB")),
             // Not every kernel has the number.
             (started(None, kernel, true), None),
             (

@@ -12,6 +12,7 @@ pub mod disk_health;
 pub mod edd;
 pub mod ext4;
 pub mod extents;
+pub mod fat;
 pub mod freeze;
 pub mod gpt;
 pub mod layers;

@@ -21,7 +21,7 @@ use reroot_tests::snapshot::running_old_server;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 /// How long a boot may take on real hardware until the init has found out where it is.
-const DECISION: Duration = Duration::from_secs(30);
+pub const DECISION: Duration = Duration::from_secs(30);
 
 /// How records of the journal begin; the phase's number follows the version.
 const JOURNAL: &[u8] = b"\x89rrjnl\r\n";
@@ -31,7 +31,7 @@ const CARRY: u8 = 4;
 const LOADER: u8 = 5;
 
 /// What a run left on the console when it goes on behind the commit point.
-const TAKEN_UP: &str = "it is taken up from the wipe on";
+pub const TAKEN_UP: &str = "it is taken up from the wipe on";
 
 /// The moments of a run, as the number of writes before them.
 struct Moments {
@@ -107,7 +107,7 @@ fn expect_old(
     Ok(machine)
 }
 
-fn is_old(machine: &Machine, before: &[Evidence]) -> Result<()> {
+pub fn is_old(machine: &Machine, before: &[Evidence]) -> Result<()> {
     let os = machine.expect("cat /etc/os-release")?;
     ensure!(os.contains("VERSION_CODENAME=bullseye"), "{os}");
     assert_eq!(evidence::gather(machine, &KEPT)?, before);
@@ -131,14 +131,14 @@ fn expect_taken_up(
 }
 
 /// Waits for the new OS, which must be whole, and confirm that it is.
-fn expect_new(machine: &mut Machine, before: &[Evidence]) -> Result<()> {
+pub fn expect_new(machine: &mut Machine, before: &[Evidence]) -> Result<()> {
     let patience = machine.patience(LIMIT);
     machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
     machine.wait_for_ssh()?;
     is_new(machine, before)
 }
 
-fn is_new(machine: &Machine, before: &[Evidence]) -> Result<()> {
+pub fn is_new(machine: &Machine, before: &[Evidence]) -> Result<()> {
     let os = machine.expect("cat /etc/os-release")?;
     ensure!(os.contains("VERSION_CODENAME=trixie"), "{os}");
     assert_eq!(evidence::gather(machine, &KEPT)?, before);

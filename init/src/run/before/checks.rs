@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
-use bootpath::grub::embed;
 use formats::counted::counted;
 use formats::keep::KeepSet;
 use formats::measure::{Measure, Occupied};
@@ -21,7 +20,7 @@ use storage::{block, ext4, mounts, root};
 
 use crate::ram::commit_point;
 use crate::root::target::{self, TARGET};
-use crate::run::boot_sectors::Disk;
+use crate::run::boot_path;
 use crate::run::data::{MountedRoot, Start};
 use crate::run::kept;
 
@@ -52,7 +51,7 @@ const CHECKS: [(&str, Check); 12] = [
     ("root-features", the_features_are_known),
     ("root-journal", there_is_a_journal),
     ("partition-table", |a| {
-        ensure_room_for_loader(a.root, a.start)
+        ensure_room_for_loader(a.plan, a.root, a.start)
     }),
     // It came up by this kernel's drivers, or it would not be found.
     ("root-driver", the_root_is_the_only_one),
@@ -167,17 +166,10 @@ pub fn ensure_memory() -> Result<()> {
 
 /// The staged image's loader must fit beside the one in use, and the new OS's beside that. The old
 /// OS's kernel said so; this is the disk as it is now.
-pub fn ensure_room_for_loader(root: &MountedRoot, start: Start) -> Result<()> {
-    let room = Disk::open(root)?.room()?;
-    let has_room = match start {
-        Start::Fresh => embed::has_room(&room),
-        Start::TakenUp => embed::has_room_for_one(&room),
-    };
-    ensure!(
-        has_room,
-        "the sectors for boot loaders have no room for a further one"
-    );
-    Ok(())
+pub fn ensure_room_for_loader(plan: &Plan, root: &MountedRoot, start: Start) -> Result<()> {
+    boot_path::of(plan, root)?
+        .iter()
+        .try_for_each(|path| path.ensure_room(start))
 }
 
 /// Nothing but the root filesystem may be mounted at or below the target.

@@ -1,6 +1,6 @@
 //! Whether this start is a run's first, or takes up one that lost its power behind the commit point.
 //!
-//! The master boot record decides: it is switched to the staged image's loader in one sector, behind
+//! The boot path in use decides: it is switched to the staged image's loader in one sector, behind
 //! the journal's first record and before the first write that the old OS would not survive.
 
 use anyhow::{bail, Context, Result};
@@ -20,7 +20,7 @@ pub enum Next {
     Nothing,
 }
 
-/// Which boot loader the master boot record starts.
+/// Which boot loader the path in use starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoaderInUse {
     /// That of the staged image, which leads to what is staged for this run.
@@ -29,7 +29,7 @@ pub enum LoaderInUse {
     Other,
 }
 
-/// Looks at the journal and the master boot record.
+/// Looks at the journal and the boot path in use.
 pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
     let record = journal_file::latest().context("read the journal")?;
     // Only a run that has passed its commit, or nearly, has a loader that could be in use.

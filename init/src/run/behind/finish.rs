@@ -20,7 +20,6 @@ use crate::root::place;
 use crate::root::run_directory::{self, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
-use crate::run::boot_sectors::Disk;
 use crate::run::data::Run;
 use crate::run::{journal_file, recorder};
 
@@ -59,6 +58,7 @@ impl BootableRoot {
         }
         let mut recorder = std::mem::take(&mut self.run.recorder);
         recorder.retrying("switch", || self.switch())?;
+        self.loader.tidy();
         recorder.begin("reboot");
         Ok(())
     }
@@ -74,7 +74,7 @@ impl BootableRoot {
             log::warn!("make the root filesystem read-only: {e}; freezing it instead");
             freeze::settle(Path::new(TARGET)).context("freeze and thaw the root filesystem")?;
         }
-        Disk::open(&self.run.root)?.switch(&self.loader)
+        self.loader.switch_last_in_use()
     }
 
     /// Has the new OS compare itself with the plan when it boots for the first time.

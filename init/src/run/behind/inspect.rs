@@ -8,17 +8,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{ensure, Context, Result};
 use bootpath::grub::config;
 use bootpath::grub::config::BootEntry;
-use bootpath::grub::embed;
-use bootpath::grub::embed::Embedding;
 use formats::measure::Measure;
-use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
 use tree::in_root;
 
 use crate::root::target::{self, TARGET};
 use crate::run::behind::fstab;
+use crate::run::behind::loader::NewLoader;
 use crate::run::behind::new_initrd;
 use crate::run::behind::unpack::Counts;
-use crate::run::boot_sectors::Disk;
+use crate::run::boot_path::AllBeside;
 use crate::run::data::Run;
 use crate::run::kept;
 
@@ -28,13 +26,13 @@ pub struct BootableRoot {
     pub(in crate::run) counts: Counts,
     /// Every kept path as it is now: as it was before the wipe.
     pub(in crate::run) after: Vec<Measure>,
-    /// The boot loader: its core image is in its place, the record that starts it is not.
-    pub(in crate::run) loader: Embedding,
+    /// The boot loader: it is in its place, and nothing that starts it yet.
+    pub(in crate::run) loader: AllBeside,
 }
 
 /// Checks everything; returns the kept paths' measures.
-pub fn inspect(run: &Run, loader: &Embedding) -> Result<Vec<Measure>> {
-    inspect_record(run, loader)?;
+pub fn inspect(run: &Run, loader: &AllBeside) -> Result<Vec<Measure>> {
+    loader.inspect(&NewLoader)?;
     let path = target::at("/boot/grub/grub.cfg");
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let path = target::at("/boot/grub/grubenv");
@@ -54,25 +52,6 @@ pub fn inspect(run: &Run, loader: &Embedding) -> Result<Vec<Measure>> {
         );
     }
     Ok(after)
-}
-
-/// From the record, as it will be, to the core image, byte for byte what GRUB's tool made but for
-/// the place it was put at.
-fn inspect_record(run: &Run, loader: &Embedding) -> Result<()> {
-    let mut room = Disk::open(&run.root)?.room()?;
-    let table = SIGNATURE_AT..MBR_SIZE;
-    ensure!(
-        loader.record[table.clone()] == room.record[table],
-        "the master boot record that was made has another partition table than the disk"
-    );
-    room.record = loader.record;
-    let path = target::at("/boot/grub/i386-pc/core.img");
-    let core = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    ensure!(
-        embed::is_in_use(&room, &core),
-        "the master boot record would not start the core image that was made"
-    );
-    Ok(())
 }
 
 fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {

@@ -1,16 +1,16 @@
 //! Installing the boot loader from the new OS.
 //!
 //! GRUB's own tools make the core image and the configuration, in a chroot with few capabilities.
-//! The embedding is ours: the core image goes beside the one in use and is read back from the disk.
+//! Where it goes is ours: it is put beside the one in use, on every boot path, and read back from the disk.
 //! That the machine starts it is left to the end of the run, when everything else is on the disk.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bootpath::grub::embed;
-use bootpath::grub::embed::Embedding;
+use formats::boot_path::BootPath;
 use formats::journal::Phase;
+use formats::tools::GRUB_EFI;
 use tree::Gate;
 
 use crate::ram::kernel_filesystems;
@@ -18,25 +18,68 @@ use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::unpack::UnpackedRoot;
 use crate::run::behind::{access, carry, chroot, host_keys, inspect, locales};
-use crate::run::boot_sectors::Disk;
+use crate::run::boot_path::{self, AllBeside, Loader};
 use crate::run::data::Run;
 use crate::run::journal_file;
 
-/// GRUB's files for a PC BIOS, in the payload.
-const SOURCE: &str = "/usr/lib/grub/i386-pc";
-/// Where GRUB reads them from.
-const INSTALLED: &str = "/boot/grub/i386-pc";
+/// GRUB for one kind of firmware.
+struct Platform {
+    /// What GRUB calls it.
+    name: &'static str,
+    /// Its files in the payload.
+    source: &'static str,
+    /// Where GRUB reads them from.
+    installed: &'static str,
+    /// The core image, in there.
+    core: &'static str,
+    /// What the core image must have before it can read anything from the filesystem.
+    modules: &'static [&'static str],
+}
+
+const BIOS: Platform = Platform {
+    name: "i386-pc",
+    source: "/usr/lib/grub/i386-pc",
+    installed: "/boot/grub/i386-pc",
+    core: "core.img",
+    modules: &[
+        "biosdisk",
+        "part_msdos",
+        "part_gpt",
+        "ext2",
+        "search_fs_uuid",
+    ],
+};
+const UEFI: Platform = Platform {
+    name: GRUB_EFI,
+    source: "/usr/lib/grub/x86_64-efi",
+    installed: "/boot/grub/x86_64-efi",
+    core: "core.efi",
+    // The firmware has the disks.
+    modules: &["part_msdos", "part_gpt", "ext2", "search_fs_uuid"],
+};
 const FONTS: &str = "/boot/grub/fonts";
 /// Where grub-mkconfig reads settings from, beside its own file.
 const SETTINGS: &str = "/etc/default/grub.d";
-/// What the core image must have before it can read anything from the filesystem.
-const CORE_MODULES: [&str; 5] = [
-    "biosdisk",
-    "part_msdos",
-    "part_gpt",
-    "ext2",
-    "search_fs_uuid",
-];
+
+/// The new OS's loader, as its own GRUB has made it.
+pub struct NewLoader;
+
+impl Loader for NewLoader {
+    fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let boot = boot_path::read(&target::at(&format!("{}/boot.img", BIOS.source)))?;
+        Ok((boot, BIOS.made()?))
+    }
+
+    fn uefi(&self) -> Result<Vec<u8>> {
+        UEFI.made()
+    }
+}
+
+impl Platform {
+    fn made(&self) -> Result<Vec<u8>> {
+        boot_path::read(&target::at(&format!("{}/{}", self.installed, self.core)))
+    }
+}
 
 impl UnpackedRoot {
     /// Carries the identity over, installs the loader, and checks that the result will boot.
@@ -62,7 +105,7 @@ impl UnpackedRoot {
     }
 }
 
-fn install(run: &Run) -> Result<Embedding> {
+fn install(run: &Run) -> Result<AllBeside> {
     let root = Path::new(TARGET);
     kernel_filesystems::unmount_from(root).context("clear what an earlier attempt mounted")?;
     kernel_filesystems::mount_into(root)
@@ -72,36 +115,22 @@ fn install(run: &Run) -> Result<Embedding> {
     kernel_filesystems::unmount_from(root).context("take the kernel's filesystems away again")?;
     made?;
     target::sync()?;
-    embed_core(run)
+    // It is of no effect before the switch, the last thing of all.
+    AllBeside::put(boot_path::of(&run.plan, &run.root)?, &NewLoader)
 }
 
 /// Everything of the loader that is a file.
 fn make_files(run: &Run) -> Result<()> {
     let (root, keep) = (Path::new(TARGET), &run.plan.keep);
-    let uuid = &run.plan.root.fs_uuid;
     let gate = target::gate(&run.plan)?;
     host_keys::generate_missing(&run.plan, &gate)?;
     access::prove(&run.plan, &gate)?;
     locales::generate(&run.plan);
-    copy_modules(&gate)?;
-    let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
-    gate.write(&format!("{INSTALLED}/load.cfg"), search.as_bytes(), 0o644)?;
-    let core = format!("{INSTALLED}/core.img");
-    let config = format!("{INSTALLED}/load.cfg");
-    let mut arguments = vec![
-        "-O",
-        "i386-pc",
-        "-d",
-        SOURCE,
-        "-o",
-        &core,
-        "-p",
-        "/boot/grub",
-        "-c",
-        &config,
-    ];
-    arguments.extend(CORE_MODULES);
-    chroot::run(root, keep, "grub-mkimage", &arguments, b"")?;
+    make_core(run, &gate, &BIOS)?;
+    if has_path(run, |path| matches!(path, BootPath::Uefi(_))) {
+        make_core(run, &gate, &UEFI)?;
+    }
+    copy_font(&gate)?;
     chroot::run(
         root,
         keep,
@@ -122,6 +151,35 @@ fn make_files(run: &Run) -> Result<()> {
     Ok(())
 }
 
+fn has_path(run: &Run, is_it: impl Fn(&BootPath) -> bool) -> bool {
+    run.plan.boot_paths.iter().any(is_it)
+}
+
+/// GRUB's modules for a platform, and its core image.
+fn make_core(run: &Run, gate: &Gate, platform: &Platform) -> Result<()> {
+    copy_modules(gate, platform)?;
+    let uuid = &run.plan.root.fs_uuid;
+    let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
+    let config = format!("{}/load.cfg", platform.installed);
+    gate.write(&config, search.as_bytes(), 0o644)?;
+    let core = format!("{}/{}", platform.installed, platform.core);
+    let mut arguments = vec![
+        "-O",
+        platform.name,
+        "-d",
+        platform.source,
+        "-o",
+        &core,
+        "-p",
+        "/boot/grub",
+        "-c",
+        &config,
+    ];
+    arguments.extend(platform.modules);
+    let (root, keep) = (Path::new(TARGET), &run.plan.keep);
+    chroot::run(root, keep, "grub-mkimage", &arguments, b"").map(drop)
+}
+
 /// Parameters that the machine has because of its hardware go into the new OS's own settings, so
 /// that its next kernel has them too.
 fn write_hardware_parameters(run: &Run, gate: &Gate) -> Result<()> {
@@ -136,14 +194,22 @@ fn write_hardware_parameters(run: &Run, gate: &Gate) -> Result<()> {
 }
 
 /// The new OS's next GRUB update installs to the disk that debconf names; without one it stops
-/// and asks. Failing here costs the operator that question, so it is no reason to hold.
+/// and asks, unless it is told that there is none. Failing here costs the operator that question, so it is no reason to hold.
 fn name_disk_for_updates(run: &Run) {
     let disk = run
         .plan
         .disk_by_id
         .clone()
         .unwrap_or_else(|| run.root.disk.display().to_string());
-    let answer = format!("grub-pc grub-pc/install_devices multiselect {disk}\n");
+    let by_bios =
+        run.plan.boot_paths.is_empty() || has_path(run, |path| !matches!(path, BootPath::Uefi(_)));
+    let answer = if by_bios {
+        format!("grub-pc grub-pc/install_devices multiselect {disk}\n")
+    } else {
+        "grub-pc grub-pc/install_devices multiselect \n\
+         grub-pc grub-pc/install_devices_empty boolean true\n"
+            .to_owned()
+    };
     if let Err(e) = chroot::run(
         Path::new(TARGET),
         &run.plan.keep,
@@ -170,9 +236,9 @@ fn name_root_by_uuid(run: &Run) -> Result<()> {
 }
 
 /// The root is synced behind this.
-fn copy_modules(gate: &Gate) -> Result<()> {
-    let from = target::at(SOURCE);
-    gate.make_directories(INSTALLED)?;
+fn copy_modules(gate: &Gate, platform: &Platform) -> Result<()> {
+    let from = target::at(platform.source);
+    gate.make_directories(platform.installed)?;
     let entries = fs::read_dir(&from).with_context(|| format!("list {}", from.display()))?;
     for entry in entries {
         let source = entry
@@ -181,9 +247,13 @@ fn copy_modules(gate: &Gate) -> Result<()> {
         let wanted = source.extension().is_some_and(|e| e == "mod" || e == "lst");
         if wanted {
             let name = source.file_name().unwrap_or_default().to_string_lossy();
-            copy(gate, &source, &format!("{INSTALLED}/{name}"))?;
+            copy(gate, &source, &format!("{}/{name}", platform.installed))?;
         }
     }
+    Ok(())
+}
+
+fn copy_font(gate: &Gate) -> Result<()> {
     let font = target::at("/usr/share/grub/unicode.pf2");
     if font.exists() {
         gate.make_directories(FONTS)?;
@@ -195,20 +265,4 @@ fn copy_modules(gate: &Gate) -> Result<()> {
 fn copy(gate: &Gate, from: &Path, to: &str) -> Result<()> {
     let bytes = fs::read(from).with_context(|| format!("read {}", from.display()))?;
     Ok(gate.write_unsynced(to, &bytes, 0o644)?)
-}
-
-/// Writes the core image beside the one in use, which is the staged image's, and reads it back. It is
-/// of no effect before the record is switched, the last thing of all.
-fn embed_core(run: &Run) -> Result<Embedding> {
-    let read = |path: String| {
-        fs::read(target::at(&path)).with_context(|| format!("read {path} of the new OS"))
-    };
-    let boot = read(format!("{SOURCE}/boot.img"))?;
-    let core = read(format!("{INSTALLED}/core.img"))?;
-    let disk = Disk::open(&run.root)?;
-    let embedding = embed::plan(&disk.room()?, &boot, &core)
-        .context("embed GRUB behind the master boot record")?;
-    disk.write_core(&embedding)?;
-    log::info!("loader: core image at sectors {:?}", embedding.sectors());
-    Ok(embedding)
 }

@@ -1,7 +1,7 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
 use formats::counted::counted;
-use formats::facts::{DiskHealth, Health, Root};
+use formats::facts::{DiskHealth, Facts, Firmware, Health, Root};
 use plan::started;
 use plan::{ext4_features, firmware, root_place};
 
@@ -213,13 +213,17 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "partition-table",
         question: "Does the disk have room for the run's boot loaders?",
-        reads: "the disk's first sectors, its BIOS boot partition",
+        reads: "the disk's first sectors, its BIOS boot partition, its EFI system partition",
         force: Never,
         again: &[Ram],
         remedy: "this release takes disks with a master boot record and some 600 unused sectors before the first \
-                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB",
+                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB; with UEFI an EFI \
+                 system partition with 2 MiB free, and few files beside the loader",
         against: |c| {
             let root = c.facts.root.as_ref()?;
+            if by_uefi(c.facts) {
+                return c.facts.efi.no_room.clone();
+            }
             let has_guids = root.identity.guids.is_some();
             if has_guids && root.room_sectors == 0 {
                 return Some(format!(
@@ -243,6 +247,9 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "force it if the root's disk is the one that the firmware starts: GRUB 2 takes the other loader's place, \
                  and a power cut before that leaves a machine that only a rescue system starts",
         against: |c| {
+            if by_uefi(c.facts) {
+                return None;
+            }
             let other = c.facts.condition.other_loader.as_ref()?;
             Some(format!("{} has {other}", c.facts.root.as_ref()?.disk))
         },
@@ -257,11 +264,13 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let root = c.facts.root.as_ref()?;
             // A check of its own says more about another loader.
-            if !root.grub_on_disk && c.facts.condition.other_loader.is_none() {
+            if !by_uefi(c.facts) && !root.grub_on_disk && c.facts.condition.other_loader.is_none() {
                 let place = room(root);
                 return Some(format!("{} does not start a GRUB {place}", root.disk));
             }
-            (!root.loaders_elsewhere.is_empty())
+            // A variable that names a file on this disk says which it is.
+            let named = c.facts.efi.files.first().is_some_and(|file| file.variable.is_some());
+            (!(by_uefi(c.facts) && named) && !root.loaders_elsewhere.is_empty())
                 .then(|| format!("there is {} too", root.loaders_elsewhere.join(" and ")))
         },
     },
@@ -291,6 +300,9 @@ pub(super) const CHECKS: &[Check] = &[
                  run's own files are put where it reads them or it stops before it changes anything, but the \
                  new OS's kernel may come to lie beyond, and then the machine does not start",
         against: |c| {
+            if by_uefi(c.facts) {
+                return None;
+            }
             let (root, reach) = (c.facts.root.as_ref()?, c.facts.condition.firmware_reach?);
             let end = root.identity.start + root.identity.sectors;
             (end > reach).then(|| {
@@ -314,7 +326,7 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let root = c.facts.root.as_ref()?;
             let end = root.identity.start + root.identity.sectors;
-            let silent = c.facts.condition.firmware_reach.is_none() && end > firmware::FIRMWARE_LIMIT;
+            let silent = !by_uefi(c.facts) && c.facts.condition.firmware_reach.is_none() && end > firmware::FIRMWARE_LIMIT;
             // It names disks by their signatures.
             let said = if root.identity.disk_signature == 0 {
                 "it cannot be compared, since the disk has no signature"
@@ -360,6 +372,11 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// Whether a BIOS has nothing to do with how the machine starts.
+fn by_uefi(facts: &Facts) -> bool {
+    facts.firmware == Firmware::Uefi
+}
 
 /// What a check has against the place of the root filesystem.
 fn against_place(c: &Context, code: &str) -> Option<String> {

@@ -44,6 +44,32 @@ pub fn placeholder() -> Vec<u8> {
 /// The core image with these commands in place of [`placeholder`].
 pub fn with_commands(core: &[u8], commands: &str) -> Result<Vec<u8>, CoreImageError> {
     let (head, mut inside) = decompress(core)?;
+    replace_commands(&mut inside, commands)?;
+    let compressed = compress(&inside)?;
+    let mut made = [head, &compressed].concat();
+    let length = u32::try_from(compressed.len())
+        .map_err(|_| CoreImageError::Unknown("it is longer than 4 GiB"))?;
+    made[COMPRESSED..COMPRESSED + 4].copy_from_slice(&length.to_le_bytes());
+    let behind_diskboot = made.len().div_ceil(MBR_SIZE) - 1;
+    let sectors = u16::try_from(behind_diskboot)
+        .map_err(|_| CoreImageError::Unknown("it is longer than a block list can say"))?;
+    made[SECTORS..SECTORS + 2].copy_from_slice(&sectors.to_le_bytes());
+    Ok(made)
+}
+
+/// The core image for UEFI with these commands in place of [`placeholder`]: a program of the firmware's
+/// kind, in which nothing is compressed.
+pub fn with_commands_efi(image: &[u8], commands: &str) -> Result<Vec<u8>, CoreImageError> {
+    if !image.starts_with(b"MZ") {
+        return Err(CoreImageError::Unknown("it is no program for UEFI"));
+    }
+    let mut image = image.to_vec();
+    replace_commands(&mut image, commands)?;
+    Ok(image)
+}
+
+/// Puts commands into the place of the placeholder, which has to be there once.
+fn replace_commands(inside: &mut [u8], commands: &str) -> Result<(), CoreImageError> {
     let mut text = commands.as_bytes().to_vec();
     if text.len() > COMMANDS {
         return Err(CoreImageError::TooLong(text.len()));
@@ -60,16 +86,7 @@ pub fn with_commands(core: &[u8], commands: &str) -> Result<Vec<u8>, CoreImageEr
     };
     drop(places);
     inside[at..at + COMMANDS].copy_from_slice(&text);
-    let compressed = compress(&inside)?;
-    let mut made = [head, &compressed].concat();
-    let length = u32::try_from(compressed.len())
-        .map_err(|_| CoreImageError::Unknown("it is longer than 4 GiB"))?;
-    made[COMPRESSED..COMPRESSED + 4].copy_from_slice(&length.to_le_bytes());
-    let behind_diskboot = made.len().div_ceil(MBR_SIZE) - 1;
-    let sectors = u16::try_from(behind_diskboot)
-        .map_err(|_| CoreImageError::Unknown("it is longer than a block list can say"))?;
-    made[SECTORS..SECTORS + 2].copy_from_slice(&sectors.to_le_bytes());
-    Ok(made)
+    Ok(())
 }
 
 /// What is in front of the compressed bytes, and what they are decompressed.

@@ -1,4 +1,4 @@
-//! GRUB 2 for PC BIOS: the images that are embedded in a disk's room for a boot loader, and the
+//! GRUB 2: for a BIOS the images that are embedded in a disk's room for a boot loader, and the
 //! configuration that the loader reads.
 //!
 //! It says which bytes belong where; only [`one_shot`] writes, and only files. A new core image goes

@@ -1,0 +1,126 @@
+//! Which boot paths a run switches: every way in which a firmware starts the root's disk, the one in use
+//! first. A disk that has two of them has to start the same OS by each.
+
+use formats::boot_path::BootPath;
+use formats::facts::{Facts, Firmware, Root};
+use formats::tools::Tools;
+
+/// The paths, in the order in which they are switched at the commit point.
+pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
+    let bios = if root.identity.guids.is_some() {
+        BootPath::BiosPartition
+    } else {
+        BootPath::BiosGap
+    };
+    let efi = facts.efi.files.iter().cloned().map(BootPath::Uefi);
+    match facts.firmware {
+        Firmware::Bios => {
+            let switched = leaves_uefi(facts, tools).is_none();
+            let efi = efi.filter(|_| switched);
+            std::iter::once(bios).chain(efi).collect()
+        }
+        Firmware::Uefi => {
+            let switched = root.grub_on_disk && root.has_room;
+            efi.chain(switched.then_some(bios)).collect()
+        }
+    }
+}
+
+/// Why the way by UEFI of a machine that a BIOS started stays as it is, in words; `None` where it is
+/// switched, or there is none.
+pub(crate) fn leaves_uefi(facts: &Facts, tools: &Tools) -> Option<String> {
+    let file = facts.efi.files.first()?;
+    let why = match &facts.efi.no_room {
+        _ if facts.firmware == Firmware::Uefi => return None,
+        Some(why) => why.as_str(),
+        None if !tools.boots_by_uefi() => "the image has no GRUB for UEFI",
+        None => return None,
+    };
+    Some(format!(
+        "the disk can be started by UEFI, too: {file}. That is left as it is and will start nothing, \
+         since {why}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use formats::boot_path::{EfiFile, EfiPartition};
+    use formats::facts::{Guids, RootIdentity};
+    use formats::tools::GRUB_EFI;
+
+    use super::*;
+
+    fn file(path: &str) -> EfiFile {
+        EfiFile {
+            partition: EfiPartition {
+                number: 15,
+                guid: "g".into(),
+                start: 8192,
+                sectors: 65536,
+            },
+            path: path.into(),
+            variable: None,
+        }
+    }
+
+    fn root() -> Root {
+        Root {
+            identity: RootIdentity {
+                fs_uuid: "u".into(),
+                disk_signature: 0,
+                partition: 1,
+                start: 2048,
+                sectors: 4096,
+                guids: None,
+            },
+            device: "/dev/vda1".into(),
+            disk: "/dev/vda".into(),
+            disk_by_id: None,
+            fstype: "ext4".into(),
+            bytes: 0,
+            bytes_free: 0,
+            inodes: 0,
+            inodes_free: 0,
+            errors: None,
+            doubles: vec![],
+            table: "gpt".into(),
+            room_sectors: 2047,
+            has_room: true,
+            grub_on_disk: true,
+            loaders_elsewhere: vec![],
+        }
+    }
+
+    #[test]
+    fn every_way_is_switched_and_the_one_in_use_comes_first() {
+        let (mut facts, mut root) = (fixtures::facts::facts(), root());
+        let bios = Tools::default();
+        let both = Tools {
+            grub_platforms: vec![GRUB_EFI.into()],
+            ..Tools::default()
+        };
+        assert_eq!(boot_paths(&facts, &root, &both), [BootPath::BiosGap]);
+        root.identity.guids = Some(Guids {
+            disk: "d".into(),
+            partition: "p".into(),
+        });
+        let used = file("/EFI/debian/grubx64.efi");
+        let fallback = file("/EFI/BOOT/BOOTX64.EFI");
+        facts.efi.files = vec![fallback.clone()];
+        assert_eq!(boot_paths(&facts, &root, &bios), [BootPath::BiosPartition]);
+        let told = leaves_uefi(&facts, &bios).unwrap();
+        assert!(told.contains("no GRUB for UEFI"), "{told}");
+        assert_eq!(leaves_uefi(&facts, &both), None);
+        assert_eq!(
+            boot_paths(&facts, &root, &both),
+            [BootPath::BiosPartition, BootPath::Uefi(fallback.clone())]
+        );
+        facts.firmware = Firmware::Uefi;
+        facts.efi.files = vec![used.clone(), fallback.clone()];
+        let files = [BootPath::Uefi(used), BootPath::Uefi(fallback)];
+        let three = [&files[..], &[BootPath::BiosPartition]].concat();
+        assert_eq!(boot_paths(&facts, &root, &both), three);
+        root.grub_on_disk = false;
+        assert_eq!(boot_paths(&facts, &root, &both), files);
+    }
+}
