@@ -223,7 +223,8 @@ fn owners(tree: &Path) -> Result<Owners> {
     })
 }
 
-fn only_kernel(tree: &Path) -> Result<PathBuf> {
+/// The kernel of a tree that has one.
+pub(crate) fn only_kernel(tree: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(tree.join("boot")).context("read the tree's /boot")? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("vmlinuz-") {
@@ -234,7 +235,7 @@ fn only_kernel(tree: &Path) -> Result<PathBuf> {
 }
 
 /// Removes what an earlier recipe made: each is a gigabyte that nothing will ask for again.
-fn forget_others(current: &str, prefix: &str) {
+pub(crate) fn forget_others(current: &str, prefix: &str) {
     let Some(_unused) = lock::base_unused() else {
         return;
     };
