@@ -6,7 +6,7 @@
 //! `start` and `units`. What is about Debian's userspace (systemd, its packages' own scripts) belongs on
 //! the large machines of `old_server.rs`.
 //!
-//! They are driven by ssh, as those are: a login costs a second of an emulated processor, and all that
+//! They are driven by ssh, as those are: a login costs half a second of an emulated processor, and all that
 //! is known of how a machine answers, goes away and comes back serves both.
 
 pub mod disk;
