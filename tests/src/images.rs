@@ -50,6 +50,20 @@ pub fn small_trixie_with(name: &str, packages: &[&str]) -> Result<PathBuf> {
     image_of(name, &folder)
 }
 
+/// The image of a tiny Debian 13, of `tests/images/tiny` and the tree that is picked out for it.
+pub fn tiny() -> Result<PathBuf> {
+    let tree = crate::tiny::tree(crate::tiny::NEW)?;
+    let folder = paths::target().join("images/folders/tiny");
+    {
+        let _lock = lock::exclusive(&paths::target().join("images/folders/tiny.lock"))?;
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let recipe = include_str!("../images/tiny/image.toml");
+        let recipe = recipe.replace("@TREE@", &tree.display().to_string());
+        fs::write(folder.join("image.toml"), recipe).context("write the recipe of the tiny OS")?;
+    }
+    image_of("tiny", &folder)
+}
+
 fn compose(name: &str, packages: &[&str], to: &Path) -> Result<()> {
     let base = paths::workspace().join("images/trixie");
     let additions = paths::workspace().join("tests/images").join(name);

@@ -66,7 +66,7 @@ pub struct OldServer {
 /// What starts a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
-    /// SeaBIOS.
+    /// `SeaBIOS`.
     Bios,
     /// OVMF, with Secure Boot off and variables of the machine's own.
     Uefi,
@@ -244,7 +244,8 @@ fn owners(tree: &Path) -> Result<Owners> {
     })
 }
 
-fn only_kernel(tree: &Path) -> Result<PathBuf> {
+/// The kernel of a tree that has one.
+pub(crate) fn only_kernel(tree: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(tree.join("boot")).context("read the tree's /boot")? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("vmlinuz-") {
@@ -255,7 +256,7 @@ fn only_kernel(tree: &Path) -> Result<PathBuf> {
 }
 
 /// Removes what an earlier recipe made: each is a gigabyte that nothing will ask for again.
-fn forget_others(current: &str, prefix: &str) {
+pub(crate) fn forget_others(current: &str, prefix: &str) {
     let Some(_unused) = lock::base_unused() else {
         return;
     };

@@ -250,6 +250,7 @@ impl Cut {
     }
 
     /// The same disk in a machine with another firmware.
+    #[must_use]
     pub fn started_by(mut self, firmware: Firmware) -> Cut {
         self.server.firmware = firmware;
         self
