@@ -5,6 +5,7 @@
 //! any more. What differs from machine to machine are its commands, and those are put into it there
 //! (`bootpath::grub::core_image`).
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -61,7 +62,7 @@ pub fn make(root: &Path) -> Result<Vec<LoaderFile>> {
     if for_uefi {
         let core = fs::read(shown.join(CORE_EFI)).with_context(|| format!("read {CORE_EFI}"))?;
         check_efi(&core).with_context(|| format!("check {CORE_EFI} of the new root's GRUB"))?;
-        done += &format!(", {} KiB for UEFI", core.len() >> 10);
+        let _ = write!(done, ", {} KiB for UEFI", core.len() >> 10);
         files.push((format!("loader/{CORE_EFI}"), core));
     }
     progress.done(&done);
@@ -74,8 +75,9 @@ fn script_for(shown: &Path, for_uefi: bool) -> String {
         shown.display()
     );
     let mut make = |platform: &str, from: &str, to: &str, modules: &str| {
-        script += &format!(
-            "grub-mkimage -O {platform} -d /{from} -p {} -c {COMMANDS} -o {to} {modules}\n",
+        let _ = writeln!(
+            script,
+            "grub-mkimage -O {platform} -d /{from} -p {} -c {COMMANDS} -o {to} {modules}",
             staged::PREFIX
         );
     };

@@ -26,7 +26,7 @@ pub trait Loader {
 /// What was put beside the loader in use, and is of no effect yet.
 pub enum Beside {
     /// Sectors of the room for boot loaders, as they will be and as they were.
-    Sectors(Embedding, Room),
+    Sectors(Box<Embedding>, Box<Room>),
     /// A file, by its bytes.
     File(Vec<u8>),
 }

@@ -89,7 +89,7 @@ impl BootPath for BootSectors {
         self.write(embedding.sector * MBR_SIZE as u64, &embedding.core)
             .context("write GRUB's core image")?;
         log::info!("loader: core image at sectors {:?}", embedding.sectors());
-        Ok(Beside::Sectors(embedding, before))
+        Ok(Beside::Sectors(Box::new(embedding), Box::new(before)))
     }
 
     fn switch(&self, beside: &Beside) -> Result<()> {

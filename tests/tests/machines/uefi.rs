@@ -1,6 +1,8 @@
 //! The disk of a cloud's server that UEFI starts: by the file that is the same for all, with no variable
 //! of the firmware's; the same disk starts by a BIOS, too.
 
+use std::fmt::Write as _;
+
 use anyhow::{ensure, Result};
 use reroot_tests::cloud_disk::{EFI_GUID, EFI_SECTORS, EFI_START};
 use reroot_tests::evidence;
@@ -66,7 +68,10 @@ fn start_next_by_a_variable(machine: &Machine) -> Result<()> {
     for (name, value) in [("Boot0010", option), ("BootNext", vec![0x10, 0])] {
         // Kept over a start, seen by it and while the OS runs.
         let bytes = [&7u32.to_le_bytes()[..], &value].concat();
-        let escaped: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        let mut escaped = String::new();
+        for byte in bytes {
+            write!(escaped, "\\{byte:03o}")?;
+        }
         machine.expect(&format!(
             "printf '{escaped}' | dd bs=4096 iflag=fullblock of=/sys/firmware/efi/efivars/{name}-{VENDOR}"
         ))?;

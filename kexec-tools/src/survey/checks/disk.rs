@@ -270,7 +270,10 @@ pub(super) const CHECKS: &[Check] = &[
             }
             // A variable that names a file on this disk says which it is.
             let named = c.facts.efi.files.first().is_some_and(|file| file.variable.is_some());
-            (!(by_uefi(c.facts) && named) && !root.loaders_elsewhere.is_empty())
+            if by_uefi(c.facts) && named {
+                return None;
+            }
+            (!root.loaders_elsewhere.is_empty())
                 .then(|| format!("there is {} too", root.loaders_elsewhere.join(" and ")))
         },
     },

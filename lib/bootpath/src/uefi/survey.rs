@@ -183,16 +183,14 @@ mod tests {
         }
     }
 
-    fn option(partition: Option<&str>, file: Option<&str>) -> Result<(u16, LoadOption), String> {
-        Ok((
-            3,
-            LoadOption {
-                description: "debian".into(),
-                partition: partition.map(str::to_owned),
-                file: file.map(str::to_owned),
-                in_firmware: false,
-            },
-        ))
+    fn option(partition: Option<&str>, file: Option<&str>) -> (u16, LoadOption) {
+        let option = LoadOption {
+            description: "debian".into(),
+            partition: partition.map(str::to_owned),
+            file: file.map(str::to_owned),
+            in_firmware: false,
+        };
+        (3, option)
     }
 
     #[test]
@@ -206,28 +204,31 @@ mod tests {
         let grub = "/EFI/debian/grubx64.efi";
         let holding = |path: &str, _: &EfiPartition| path == grub;
         let asked = |started, fallback| in_use(started, &partitions, fallback, &holding);
-        let named = asked(option(Some("a"), Some(grub)), None).unwrap();
+        let named = asked(Ok(option(Some("a"), Some(grub))), None).unwrap();
         assert_eq!(
             (&*named.path, named.variable.as_deref()),
             (grub, Some("Boot0003 (debian)"))
         );
-        for started in [option(None, None), option(Some("a"), None)] {
+        for started in [Ok(option(None, None)), Ok(option(Some("a"), None))] {
             assert_eq!(asked(started.clone(), Some(&fallback)).unwrap(), fallback);
             assert!(asked(started, None).is_err());
         }
         for (started, why) in [
             (
-                option(Some("b"), Some(grub)),
+                Ok(option(Some("b"), Some(grub))),
                 "no EFI system partition of the root's disk",
             ),
-            (option(Some("a"), Some("/EFI/x.efi")), "not there any more"),
-            (option(None, Some(grub)), "no partition"),
+            (
+                Ok(option(Some("a"), Some("/EFI/x.efi"))),
+                "not there any more",
+            ),
+            (Ok(option(None, Some(grub))), "no partition"),
             (Err("unread".to_owned()), "unread"),
         ] {
             let found = asked(started, Some(&fallback)).unwrap_err();
             assert!(found.contains(why), "{found}");
         }
-        let (number, shell) = option(None, None).unwrap();
+        let (number, shell) = option(None, None);
         let shell = LoadOption {
             in_firmware: true,
             ..shell
