@@ -25,7 +25,8 @@ find_python() {
 prepare() {
     local python stamp
     python=$(find_python)
-    stamp="$("$python" --version) $(sha256sum <"$lock")"
+    # Its programs name where it lies: one that was copied or moved would run another tree's code.
+    stamp="$("$python" --version) $(sha256sum <"$lock") $environment"
     if [ "$(cat "$environment/stamp" 2>/dev/null)" != "$stamp" ]; then
         echo "fleet: installing from $lock into $environment"
         rm -rf "$environment"

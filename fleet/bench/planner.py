@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from reroot_fleet.policy.history import History
 from reroot_fleet.policy.planner import decide_on

@@ -11,6 +11,7 @@ import pytest
 
 from reroot_fleet.board.lease import Lease
 from reroot_fleet.conductor.claiming import Site, sit_down
+from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Left, drive
 from reroot_fleet.flow.stop import Why
 from reroot_fleet.machine.faults import Fault, MachineFault
@@ -109,10 +110,9 @@ class Play:
             return SimulatedMachine(host, self.direct, self.clock)  # type: ignore[arg-type]
 
         name = f"c{next(self.numbers)}"
-        semaphore, leaving = threading.Semaphore(1), threading.Event()
         site = Site(
             self.memory, self.clock, name, f"{name}#1", machine, lambda _p: self.direct,
-            semaphore, leaving,
+            Copies(), threading.Event(),
         )  # fmt: skip
         return sit_down(site, JOB, Lease(1e9, 0.0))
 
@@ -275,3 +275,30 @@ def test_a_job_of_a_flow_that_this_release_does_not_know_is_left_alone(memory: M
         jobs.queue(c, other, now=BEGINS, who="t")
     desk = play.claim()
     assert desk is None  # nothing was drained for the first one, and it has ended
+
+
+def test_a_go_that_the_machine_never_obeys_is_taken_back_and_wakes_nobody(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {"go": [Fault.REFUSED] * 10}
+    job = play.to_the_end(hand_over=True)
+    assert (job.state, play.model.accepted) == (JobState.REVERTED, [])
+    assert play.model.hooks == ["drain", "undrain"]
+
+
+def test_a_go_that_was_obeyed_and_never_answered_for_is_held(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    # Obeyed with the last try, and then the machine is not seen any more.
+    play.direct.fails = {"go": [Fault.REFUSED] * 9 + [Fault.BROKEN]}
+    job = play.to_the_end(hand_over=True)
+    assert job.state is JobState.HELD
+    assert len(play.model.accepted) == 1
+    assert play.model.hooks == ["drain"]
+
+
+def test_what_is_undone_has_tries_of_its_own(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {"go": [Fault.REFUSED] * 10}
+    play.direct.hooks_fail = {"undrain": 3}
+    job = play.to_the_end(hand_over=True)
+    assert job.state is JobState.REVERTED
+    assert play.model.hooks == ["drain", "undrain"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reroot_fleet.board.lease import Lease
+    from reroot_fleet.flow.copies import Copies
     from reroot_fleet.machine.clock import Clock
     from reroot_fleet.memory.database import Memory
     from reroot_fleet.values.host import Host
@@ -41,7 +42,7 @@ class Site:
     """The conductor's name and this process's own mark."""
     machine: Callable[[Host], Machine]
     hooks: Callable[[Mapping[str, str]], Hooks]
-    copies: threading.Semaphore
+    copies: Copies
     leaving: threading.Event
 
 
@@ -81,7 +82,9 @@ def sit_down(site: Site, job_id: str, lease: Lease) -> Desk | None:
         site.copies,
         site.leaving,
     )
-    desk = Desk(seams, job, night, record, lease, tries=pause.tries)
+    # What is undone has tries of its own.
+    tries = 0 if "ending" in record.notes else pause.tries
+    desk = Desk(seams, job, night, record, lease, tries=tries)
     if pause.again_at is not None and pause.again_at > site.clock.now():
         desk.wait = Wait(pause.again_at)
     return desk

@@ -13,6 +13,7 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reroot_fleet.board.lease import Lease
@@ -20,6 +21,7 @@ from reroot_fleet.board.seam import BoardFault, Posting
 from reroot_fleet.conductor import claiming, keeping, watching
 from reroot_fleet.conductor.heart import Heart
 from reroot_fleet.conductor.waiting import WaitingRoom
+from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Drive, Left, drive
 from reroot_fleet.flow.outcome import Wait, Watch
 from reroot_fleet.flow.stop import Stop, Why
@@ -41,9 +43,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-COPIES = 20
-"""At once, where no policy says anything else."""
 VERSION = "1"
+MISSED_SIGNS = 4
+"""A conductor that has not missed so many signs of life is alive: it makes its share of the copies."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class Conductor:
         self._board = board
         self._clock = clock
         self._leaving = threading.Event()
+        self._copies = Copies(self._turn_has_come)
         self._site = claiming.Site(
             memory,
             clock,
@@ -87,7 +90,7 @@ class Conductor:
             mark,
             machine,
             hooks,
-            threading.Semaphore(COPIES),
+            self._copies,
             self._leaving,
         )
         self._seats: dict[str, Seat] = {}
@@ -229,6 +232,8 @@ class Conductor:
         left = (wait.until - self._clock.now()).total_seconds()
         seat.busy = False
         self._room.enter(seat.posting.job, wait, now + self._clock.real(max(0.0, left)), now)
+        if self._copies.kept(seat.posting.job):
+            self._turn_has_come(seat.posting.job)  # it came while this one went to wait for it
 
     def _later(self, seat: Seat) -> None:
         now = self._clock.monotonic()
@@ -250,6 +255,11 @@ class Conductor:
             return
         seat.busy = True
         self._threads.submit(self._guarded, self._drive, seat)
+
+    def _turn_has_come(self, job: str) -> None:
+        """It may copy. Where it has not sat down to wait yet, it finds its place kept."""
+        self._room.leave(job)
+        self._resume(job)
 
     def _guarded_poll(self, seat: Seat) -> None:
         job = seat.posting.job
@@ -307,6 +317,7 @@ class Conductor:
         self._room.leave(job)
         with self._lock:
             self._seats.pop(job, None)
+        self._copies.give(job)
 
     def _lost(self, job: str) -> None:
         """A claim is somebody else's: a job that waits is forgotten, one that runs finds out."""
@@ -349,3 +360,7 @@ class Conductor:
         )
         with self._memory.begin() as c:
             conductors.beat(c, sign)
+            lately = MISSED_SIGNS * self._set.sign_s / self._clock.real(1.0)
+            since = self._clock.now() - timedelta(seconds=lately)
+            alive = [s for s in conductors.every(c) if s.state == "running" and s.seen >= since]
+        self._copies.shared_by(len(alive))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reroot_fleet.board.lease import Lease
+    from reroot_fleet.flow.copies import Copies
     from reroot_fleet.flow.records import FlowRecord
     from reroot_fleet.machine.clock import Clock
     from reroot_fleet.machine.seam import Hooks, Machine
@@ -57,8 +58,7 @@ class Seams:
     machine: Machine
     hooks: Hooks
     image: ImageFile
-    copies: threading.Semaphore
-    """How many copies this conductor makes at once."""
+    copies: Copies
     leaving: threading.Event
     """The conductor ends: every flow is left before its next step."""
 
@@ -220,6 +220,7 @@ class Desk:
 
     def end(self, end: End) -> None:
         """It is decided how the job ends; told when everything is undone."""
+        self.tries = 0  # what is undone has its own
         if self.ending is None:
             self.note(ending={"state": str(end.state), "cause": end.cause, "codes": end.codes})
 

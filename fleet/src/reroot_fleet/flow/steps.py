@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 TICKET_S = 120.0
 """For how long after the machine was looked at a `go` is good, by its own uptime."""
-COPY_TURN = timedelta(seconds=20)
-"""How long a job waits for its turn to copy."""
+COPY_TURN = timedelta(minutes=15)
+"""How long a job waits for its turn to copy before it looks again; it is woken when the turn comes."""
+OBEYED = timedelta(seconds=20)
+"""How long a program of the image is waited for that runs and has not made its run yet."""
 FIRST_BOOT = timedelta(minutes=15)
 """How long the first boot may take for its comparison, beyond the plan's deadlines."""
 
@@ -62,13 +64,13 @@ def check(desk: Desk) -> None:
 def copy(desk: Desk) -> None:
     """Put the image in place, and ask its checks."""
     if not desk.machine.look(desk.wishes.image).image_there:
-        if not desk.seams.copies.acquire(blocking=False):
+        if not desk.seams.copies.take(desk.job.id, desk.night.policy.copies.at_once):
             raise NotYet(desk.now + COPY_TURN)
         try:
             desk.may_go_on()
             desk.machine.copy(desk.seams.image, desk.night.policy.copies.kib_per_s)
         finally:
-            desk.seams.copies.release()
+            desk.seams.copies.give(desk.job.id)
     if not desk.notes.get("asked"):
         _ask_checks(desk)
 
@@ -228,7 +230,7 @@ def take_back(desk: Desk) -> None:
         left = float(desk.notes["best_before"]) - look.uptime_s + 1
         raise NotYet(desk.now + timedelta(seconds=left))
     if look.boot == desk.notes["boot"] and look.busy:
-        raise NotYet(desk.now + COPY_TURN)
+        raise NotYet(desk.now + OBEYED)
 
 
 def silence(desk: Desk) -> None:
