@@ -136,7 +136,7 @@ def most_at_once(events: Sequence[Event]) -> int:
     now, most = 0, 0
     ends = {What.JOB_DONE, What.JOB_REVERTED, What.JOB_REFUSED, What.JOB_HELD, What.JOB_WITHDRAWN}
     for event in events:
-        now += (event.what is What.JOB_POSTED) - (event.what in ends)
+        now += (event.what in {What.JOB_POSTED, What.JOB_TAKEN_UP}) - (event.what in ends)
         most = max(most, now)
     return most
 

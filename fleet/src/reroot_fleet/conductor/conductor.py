@@ -20,6 +20,7 @@ from reroot_fleet.board.lease import Lease
 from reroot_fleet.board.seam import BoardFault, Posting
 from reroot_fleet.conductor import claiming, keeping, watching
 from reroot_fleet.conductor.heart import Heart
+from reroot_fleet.conductor.late import Latecomers
 from reroot_fleet.conductor.waiting import WaitingRoom
 from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Drive, Left, drive
@@ -103,6 +104,9 @@ class Conductor:
         self._keeper = keeping.Keeper(memory, board, clock, settings.name)
         self._keeping = ThreadPoolExecutor(1, "keeper")
         self._kept = True
+        self._latecomers = Latecomers(memory, clock, settings.name, machine)
+        self._asking = ThreadPoolExecutor(1, "latecomers")
+        self._asked = True
         self._next: dict[str, float] = {}
         self._started: datetime = clock.now()
 
@@ -128,6 +132,7 @@ class Conductor:
             (self._set.states_s, self._ended_by_others),
             (self._set.plan_s, self._keep),
             (self._set.sign_s, self._sign),
+            (self._set.late_s, self._late),
         ):
             if self._turn(what.__name__, every):
                 try:
@@ -145,6 +150,7 @@ class Conductor:
     def _end(self) -> None:
         self._threads.shutdown(wait=True)
         self._keeping.shutdown(wait=True)
+        self._asking.shutdown(wait=True)
         for seat in list(self._seats.values()):
             self._give_back(seat)
         self._heart.stop()
@@ -343,6 +349,21 @@ class Conductor:
             LOG.exception("the night was not kept")
         finally:
             self._kept = True
+
+    def _late(self) -> None:
+        if self._asked:
+            self._asked = False
+            self._asking.submit(self._late_guarded)
+
+    def _late_guarded(self) -> None:
+        try:
+            self._latecomers.look()
+        except MemoryFault as fault:
+            LOG.warning("held machines are asked later: %s", fault)
+        except Exception:
+            LOG.exception("held machines were not asked")
+        finally:
+            self._asked = True
 
     def _sign(self, state: str = "running") -> None:
         with self._lock:

@@ -43,6 +43,8 @@ OPEN_STATES = (JobState.POSTED, JobState.RUNNING)
 LET_GO = tuple(state for state in JobState if state is not JobState.QUEUED)
 """Of jobs that are in the queue no more."""
 
+NOTHING_LEFT = frozenset({JobState.HELD, JobState.DONE})
+
 
 @dataclass(slots=True)
 class KnownQueue:
@@ -92,9 +94,9 @@ class Keeper:
             should = {job.id for job in jobs.select(c, states=OPEN_STATES)}
             rest = records.unfinished(c) - should
             # What a halt ended, and whose flow still has something to give back; a held one waits
-            # for a person.
+            # for a person, and what is done is done.
             states = jobs.states_of(c, rest) if rest else {}
-        should |= {job for job, state in states.items() if state is not JobState.HELD}
+        should |= {job for job, state in states.items() if state not in NOTHING_LEFT}
         # The board is asked after the memory: what was taken off it in between has ended, and
         # whoever claims it finds that.
         lost = should - self._board.listed()
@@ -125,6 +127,7 @@ class Keeper:
             decision, begun = self._decide(c, locked, now)
             posted += self._carry_out(c, locked, decision, begun, now)
             moments += [m for m in (decision.look_again,) if m is not None]
+        self._forget_alerts(c, now)
         self._seen = (events.last_number(c), min(moments, default=None))
         return posted
 
@@ -234,6 +237,21 @@ class Keeper:
         ]
         for message in of_night:
             outbox.put(c, message, who=self._who)
+
+    def _forget_alerts(self, c: Connection, now: datetime) -> None:
+        """Resolves what was told of jobs of nights that are closed, and has found its end since."""
+        for alert in outbox.open_alerts(c):
+            kind, _, job_id = alert.key.partition("/")
+            job = jobs.get(c, job_id) if kind == "job" else None
+            if job is None or not job.state.ended or job.state is JobState.HELD:
+                continue
+            night = nights.get(c, job.night)
+            if night is not None and night.state is NightState.CLOSED:
+                text = f"{job.host} is {job.state}"
+                over = outbox.Message(
+                    now, alert.key, outbox.Action.RESOLVE, text, "info", job.night, job.host
+                )
+                outbox.put(c, over, who=self._who)
 
     def _close(self, c: Connection, night: Night, begun: list[Job], now: datetime) -> None:
         """A night whose window is over, or that was halted, ends with its last job."""

@@ -24,6 +24,8 @@ class Settings:
     """Between two comparisons of the board with the memory."""
     states_s: float = 3.0
     """Between two looks whether somebody has ended a job that waits here."""
+    late_s: float = 20.0
+    """Between two looks whether a held machine is to be asked again."""
     sign_s: float = 10.0
     """Between two signs of life."""
     again_s: float = 5.0

@@ -139,6 +139,9 @@ WORDS: dict[What, Callable[[Detail], str]] = {
     What.JOB_REVERTED: _cause("REVERTED, the old OS is as it was"),
     What.JOB_REFUSED: _cause("REFUSED, nothing was changed"),
     What.JOB_HELD: _cause("HELD, a person is needed"),
+    What.JOB_TAKEN_UP: lambda d: (
+        f"the machine answers after all and is taken up again: {d.get('evidence', '?')}"
+    ),
     What.JOB_WITHDRAWN: _cause("WITHDRAWN before go, nothing was changed"),
     What.JOB_RESTORED: _cause("RESTORED from its backup"),
     What.NIGHT_PLANNED: lambda _: "the night was made",
@@ -170,6 +173,7 @@ LOUD: frozenset[What] = frozenset(
         What.JOB_REVERTED,
         What.JOB_REFUSED,
         What.JOB_HELD,
+        What.JOB_TAKEN_UP,
         What.JOB_WITHDRAWN,
         What.JOB_RESTORED,
         What.NIGHT_HALTED,
