@@ -130,7 +130,8 @@ class Stage:
                 c, NIGHT, NightState.OPEN, expect=(NightState.PLANNED,), now=now, who=OPERATOR
             )
             for host in inventory:
-                job = Job(job_id(NIGHT, host.name, 1), NIGHT, host.name, IMAGE)
+                name, key = job_id(NIGHT, host.name, 1), host.machine_class.key
+                job = Job(name, NIGHT, host.name, IMAGE, machine_class=key)
                 jobs.queue(c, job, now=now, who=OPERATOR)
 
     def serve(self, world: World) -> None:
