@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reroot_fleet.flow.desk import Desk, Seams
+from reroot_fleet.flow.desk import TICKET_S, Desk, Seams
 from reroot_fleet.flow.outcome import Wait
 from reroot_fleet.flow.records import FlowRecord, unfinished
 from reroot_fleet.machine.seam import Hooks, ImageFile, Machine
@@ -44,6 +44,7 @@ class Site:
     hooks: Callable[[Mapping[str, str]], Hooks]
     copies: Copies
     leaving: threading.Event
+    ticket_s: float = TICKET_S
 
 
 def sit_down(site: Site, job_id: str, lease: Lease) -> Desk | None:
@@ -81,6 +82,7 @@ def sit_down(site: Site, job_id: str, lease: Lease) -> Desk | None:
         ImageFile(digest, Path(image.path), image.bytes),
         site.copies,
         site.leaving,
+        site.ticket_s,
     )
     # What is undone has tries of its own.
     tries = 0 if "ending" in record.notes else pause.tries

@@ -93,6 +93,7 @@ class Conductor:
             hooks,
             self._copies,
             self._leaving,
+            settings.ticket_s,
         )
         self._seats: dict[str, Seat] = {}
         self._lock = threading.Lock()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from reroot_fleet.values.atoms import Atom
     from reroot_fleet.values.night import Night
 
+TICKET_S = 120.0
+"""For how long after the machine was looked at a `go` is good, by its own uptime."""
 PAUSED = timedelta(seconds=60)
 """How long a job waits that stands before `go` in a night that is paused."""
 
@@ -61,6 +63,7 @@ class Seams:
     copies: Copies
     leaving: threading.Event
     """The conductor ends: every flow is left before its next step."""
+    ticket_s: float = TICKET_S
 
 
 @dataclass(slots=True)
