@@ -48,7 +48,8 @@ class Fleet:
         """A program that runs; what it logs is in a file of its name."""
         with (self._at / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
-                [*_PROGRAM, *words],
+                # Killed with the demo, whatever ends that.
+                ["setpriv", "--pdeathsig", "KILL", "--", *_PROGRAM, *words],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
