@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from reroot_fleet.values.event import Event
 
 SLOW = Pace(
-    look=1, check=20, copy=240, old_os=1500, ram=3000, boot=600, confirm=300, deadlines=14400
+    look=1, check=20, copy=240, old_os=1500, ram=3000, boot=600, confirm=300, deadlines=28800
 )
 """Old machines: about two hours each, so that the hourly cap alone fills four hundred places."""
 SCALE = 60.0

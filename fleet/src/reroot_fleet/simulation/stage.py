@@ -68,7 +68,7 @@ def policy(
             night=count,
         ),
         waves=waves or Waves(canaries=1, ramp=(count,)),
-        gate=Gate(bake=timedelta(0), reverted=count),
+        gate=Gate(bake=timedelta(0), reverted=count, held=count),
         budget=budget
         or Budget(holds_stop_class=count, holds_stop_night=count, reverted_pauses=1.0),
         hooks={"drain": "drain", "undrain": "undrain", "confirm": "confirm"},
