@@ -27,7 +27,7 @@ def heading(line: str) -> None:
 
 
 WORDS: dict[What, str] = {
-    What.JOB_POSTED: "may start, in the wave {wave}",
+    What.JOB_POSTED: "is let go, in wave {wave}",
     What.JOB_CLAIMED: "is taken by the conductor {conductor}",
     What.STEP_BEGUN: "{step}",
     What.STEP_FAILED: "{step} failed: {error}",
@@ -44,7 +44,7 @@ WORDS: dict[What, str] = {
     What.NIGHT_RESUMED: "the night goes on",
     What.NIGHT_HALTED: "the night is HALTED: {cause}",
     What.CLASS_STOPPED: "the class {class} is stopped: {cause}",
-    What.GATE_PASSED: "the gate behind the wave {wave} is open",
+    What.GATE_PASSED: "the gate behind wave {wave} is open",
 }
 
 
@@ -54,4 +54,6 @@ def tell(event: Event) -> None:
     if words is None:
         return
     known = {"cause": event.why, "after": "none", "conductor": "?", **event.detail}
-    say(f"  {event.host or '':<6} {words.format(**{k: v or 'none' for k, v in known.items()})}")
+    say(
+        f"  {event.host or '':<6} {words.format(**{k: 'none' if v is None else v for k, v in known.items()})}"
+    )

@@ -233,10 +233,12 @@ def why_text(host: Host, jobs: Iterable[Job], events: Iterable[Event], zone: str
     head = [f"{host.name}: {last.state if last else 'never queued'}"]
     if last is not None and last.cause:
         head[0] += f": {last.cause}"
+    # As it was queued: a survey knows more than an inventory does.
+    queued_as = last.machine_class if last is not None else ""
     head += [
         f"  reached as   {host.user}@{host.address}:{host.port}"
         + (f" through {host.jump_host}" if host.jump_host else ""),
-        f"  class        {host.machine_class}",
+        f"  class        {_class({'class': queued_as}) if queued_as else host.machine_class}",
     ]
     head += [
         f"  {what:12} {value}"
