@@ -101,6 +101,20 @@ def test_a_long_queue_is_read_once(memory: Memory, monkeypatch: pytest.MonkeyPat
     assert max(read) == 2  # those that were let go
 
 
+def test_an_import_is_seen_at_the_next_round(memory: Memory) -> None:
+    kept = Kept(memory, 4)
+    kept.keep()
+    before = kept.keeper._sites[NIGHT][1]
+    kept.clock.mono += 3600
+    kept.tell(0, What.JOB_CLAIMED)
+    kept.keep()
+    assert kept.keeper._sites[NIGHT][1] is before
+    with memory.begin() as c:
+        machines.replace_all(c, hosts(3), now=kept.clock.at, who="t")
+    kept.keep()
+    assert kept.keeper._sites[NIGHT][1] is not before
+
+
 def test_a_queue_that_others_change_is_read_again(memory: Memory) -> None:
     kept = Kept(memory, 4)
     assert kept.keep() == [job_id(NIGHT, f"shop000{n}", 1) for n in (0, 1)]
@@ -131,6 +145,7 @@ def test_an_alert_of_a_closed_night_ends_with_its_job(memory: Memory) -> None:
     kept.tell(1, What.JOB_CLAIMED, What.JOB_DONE)
     kept.tell(0, What.JOB_CLAIMED, What.JOB_HELD, cause="its disk")
     kept.keep()
+    kept.tell(2, What.JOB_CLAIMED, What.JOB_DONE)
     job = job_id(NIGHT, "shop0000", 1)
     with memory.read() as c:
         assert [a.key for a in outbox.open_alerts(c)] == [f"job/{job}"]

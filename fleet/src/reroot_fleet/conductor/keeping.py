@@ -65,6 +65,7 @@ class Keeper:
         self._board = board
         self._clock = clock
         self._who = f"conductor {who}"
+        self._sites: dict[str, tuple[tuple[object, ...], Site]] = {}
         self._queues: dict[str, KnownQueue] = {}
         self._asked = 0.0
         self._seen: tuple[int, datetime | None] = (-1, None)
@@ -165,9 +166,12 @@ class Keeper:
         return found
 
     def _site(self, c: Connection, night: Night) -> Site:
-        return self._cached(
-            f"site {night.id}", lambda: site(machines.every(c), night.policy.limits)
-        )
+        """The inventory under a night's limits: read again where an import has changed it."""
+        version = machines.version(c)
+        known = self._sites.get(night.id)
+        if known is None or known[0] != version:
+            known = self._sites[night.id] = version, site(machines.every(c), night.policy.limits)
+        return known[1]
 
     def _cached(self, key: str, make: Callable[[], T]) -> T:
         """What changes by a person's command only is read once a minute."""
