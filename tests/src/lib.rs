@@ -30,6 +30,7 @@ pub mod qmp;
 pub mod ram_machine;
 mod recorder;
 pub mod reinstall;
+pub mod several;
 pub mod shop_data;
 pub mod snapshot;
 pub mod ssh;
