@@ -26,7 +26,7 @@ drivers='virtio_pci virtio_blk virtio_net virtio_rng ext4 vfat nls_cp437 nls_asc
 mkdir -p $out
 cd $out
 mkdir -p boot dev etc/network/if-pre-up.d etc/network/if-up.d etc/default/grub.d etc/ssh/sshd_config.d \
-    etc/udhcpc home mnt opt proc root run srv sys tmp usr/bin usr/lib/x86_64-linux-gnu usr/lib64 usr/sbin \
+    etc/udhcpc etc/motd.d home mnt opt proc root run srv sys tmp usr/bin usr/lib/x86_64-linux-gnu usr/lib64 usr/sbin \
     usr/share var/lib var/log var/cache var/empty
 for folder in bin lib lib64 sbin; do
     ln -s usr/$folder $folder

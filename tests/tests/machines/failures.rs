@@ -5,16 +5,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use reroot_tests::crafted::with_manifest;
 use reroot_tests::evidence;
-use reroot_tests::images::{small_trixie, tiny as tiny_image};
+use reroot_tests::images::small_trixie;
 use reroot_tests::reinstall::{
     start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
 };
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::snapshot::running_old_server;
-use reroot_tests::tiny::{self, layouts::layout};
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 /// Starts a reinstallation with the image and gives how the machine came out of it.
@@ -26,11 +25,10 @@ fn outcome(machine: &mut Machine, image: &Path, arguments: &str) -> Result<Outco
 
 #[test]
 fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -> Result<()> {
-    let row = layout("mbr-primary").context("no such row")?;
-    let mut machine = tiny::boot(row, "hold")?;
+    let mut machine = running_old_server("hold", USUAL_MEMORY_MIB)?;
     let crafted = machine.file("crafted.reroot");
     // One entry is promised that is not there.
-    with_manifest(&tiny_image()?, &crafted, |manifest| {
+    with_manifest(&small_trixie()?, &crafted, |manifest| {
         if let Some(frame) = manifest.payload.frames.first_mut() {
             frame.entries += 1;
             manifest.payload.entries += 1;

@@ -1,21 +1,21 @@
-//! Power cuts of Debian's own servers: one run through the boot loader, on a disk as clouds have it, is
-//! recorded write by write, and the disk is made again as it was at the moments after which Debian's
-//! userspace has its part. Each time the machine is switched on again it must end in the old OS, if that
-//! was before the commit point, or in the new one, with what is kept untouched. Every moment of a run is
-//! tried in `layouts.rs`, on tiny machines.
+//! Power cuts: one run through the boot loader, on a disk as clouds have it, is recorded write by write,
+//! and the disk is made again as it was at the moments that matter. Each time the machine is switched
+//! on again it must end in the old OS, if that was before the commit point, or in the new one, with what
+//! is kept untouched.
 
 use std::time::Duration;
 
-use anyhow::{ensure, Result};
-use reroot_tests::cloud_disk::{DISK_GUID, ROOT_GUID};
+use anyhow::{ensure, Context, Result};
+use reroot_tests::cloud_disk::{DISK_GUID, ROOT_GUID, ROOT_START};
 use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::small_trixie;
 use reroot_tests::moments::{block_of_payload, half, Moments};
-use reroot_tests::old_server::cloud_server;
+use reroot_tests::old_server::{cloud_server, old_server};
 use reroot_tests::power::{recorded, Recording, Write};
-use reroot_tests::reinstall::{reinstall, LIMIT};
+use reroot_tests::reinstall::{self, reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
+use reroot_tests::snapshot::running_old_server;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 /// How long a boot may take on real hardware until the init has found out where it is.
@@ -23,6 +23,21 @@ pub const DECISION: Duration = Duration::from_secs(30);
 
 /// What a run left on the console when it goes on behind the commit point.
 pub const TAKEN_UP: &str = "it is taken up from the wipe on";
+
+/// Switches a disk on and waits for the old OS, which must have everything.
+fn expect_old(
+    recording: &mut Recording,
+    writes: &[Write],
+    (name, count): (&str, usize),
+    before: &[Evidence],
+) -> Result<Machine> {
+    println!("cut {name}: after write {count} of {}", writes.len());
+    let cut = recording.disk_after(name, writes, count, |_| false)?;
+    let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
+    machine.wait_for_old_ssh()?;
+    is_old(&machine, before)?;
+    Ok(machine)
+}
 
 pub fn is_old(machine: &Machine, before: &[Evidence]) -> Result<()> {
     let os = machine.expect("cat /etc/os-release")?;
@@ -65,7 +80,7 @@ pub fn is_new(machine: &Machine, before: &[Evidence]) -> Result<()> {
 }
 
 #[test]
-fn a_power_cut_ends_in_debian_11_or_in_debian_13() -> Result<()> {
+fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     let image = small_trixie()?;
     let server = cloud_server()?;
     let (mut machine, mut recording) = recorded(server.clone(), "boot-entry", USUAL_MEMORY_MIB)?;
@@ -82,13 +97,30 @@ fn a_power_cut_ends_in_debian_11_or_in_debian_13() -> Result<()> {
         "{plan}"
     );
     machine.expect("mountpoint /boot/efi")?;
+    let log = machine.expect("cat /var/log/reroot/*/launch.log")?;
     drop(machine);
 
     let writes = recording.writes()?;
     let at = Moments::find(&recording, &writes, &payload)?;
 
-    // The RAM environment comes up and finds the staged payload damaged: it gives back what it has of
-    // GRUB's.
+    // Some of it is staged, services are up, GRUB knows nothing of it yet.
+    let half_staged = usize::midpoint(at.staging, at.armed);
+    expect_old(&mut recording, &writes, ("staging", half_staged), &before)?;
+
+    // The RAM environment starts, and does not come up: its initramfs is damaged. One reset later the
+    // old OS is back.
+    let cut = recording.disk_after("damaged", &writes, at.armed + 1, |_| false)?;
+    let sector = sector_of("initramfs at sector ", &log)?;
+    cut.overwrite((ROOT_START + sector) * 512 + (64 << 10), &vec![0; 1 << 20])?;
+    let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line("Kernel panic - not syncing", patience)?;
+    let mut machine = machine.cut_power()?.boot(&server, USUAL_MEMORY_MIB)?;
+    machine.wait_for_old_ssh()?;
+    is_old(&machine, &before)?;
+    drop(machine);
+
+    // It comes up and finds the staged payload damaged: it gives back what it has of GRUB's.
     let cut = recording.disk_after("undone", &writes, at.armed + 1, |_| false)?;
     let places = recording.places_of(&writes[..at.armed], &payload)?;
     ensure!(!places.is_empty(), "the payload was not staged");
@@ -104,11 +136,38 @@ fn a_power_cut_ends_in_debian_11_or_in_debian_13() -> Result<()> {
     machine.expect("test ! -e /boot/grub/grubenv && test -s /.reroot/*/init.log")?;
     drop(machine);
 
+    // The journal says committed, the record does not yet.
+    expect_old(
+        &mut recording,
+        &writes,
+        ("before-commit", at.committed),
+        &before,
+    )?;
+    let moments = [
+        ("committed", at.committed + 1),
+        ("wipe", usize::midpoint(at.wipe, at.unpack)),
+    ];
+    for moment in moments {
+        expect_taken_up(&mut recording, &writes, moment, |_| false)?;
+    }
     // Half of what was not flushed is lost, too.
     let middle = usize::midpoint(at.unpack, at.carry);
     let mut machine = expect_taken_up(&mut recording, &writes, ("unpack", middle), half)?;
     expect_new(&mut machine, &before)?;
     drop(machine);
+    for moment in [
+        ("carry", at.carry + 2),
+        ("loader", usize::midpoint(at.loader, at.switched)),
+    ] {
+        expect_taken_up(&mut recording, &writes, moment, |_| false)?;
+    }
+    // Nothing is missing but the last sector; then nothing at all.
+    expect_taken_up(
+        &mut recording,
+        &writes,
+        ("before-switch", at.switched),
+        |_| false,
+    )?;
     let cut = recording.disk_after("switched", &writes, at.switched + 1, |_| false)?;
     let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
     machine.wait_for_ssh()?;
@@ -133,4 +192,27 @@ fn updates_its_loader(machine: &Machine) -> Result<()> {
          cmp -i 1024 -n 16384 /dev/vda14 /boot/grub/i386-pc/core.img",
     )?;
     Ok(())
+}
+
+/// The number behind a text.
+fn sector_of(text: &str, log: &str) -> Result<u64> {
+    let at = log.find(text).with_context(|| format!("{text}: {log}"))? + text.len();
+    let digits: String = log[at..].chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().context("a sector's number")
+}
+
+/// Whichever entry a run began with: its power is cut while the old OS is being removed.
+#[test]
+fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<()> {
+    let image = small_trixie()?;
+    let mut machine = running_old_server("kexec-cut", USUAL_MEMORY_MIB)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
+    let patience = machine.patience(reinstall::LIMIT);
+    machine.wait_for_line("reroot: wipe: begins", patience)?;
+    let server = old_server()?;
+    let mut machine = machine.cut_power()?.boot(&server, USUAL_MEMORY_MIB)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line(TAKEN_UP, patience)?;
+    expect_new(&mut machine, &before)
 }
