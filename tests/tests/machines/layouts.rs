@@ -26,11 +26,13 @@ const DECISION: Duration = Duration::from_secs(30);
 const TAKEN_UP: &str = "it is taken up from the wipe on";
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_root_on_a_primary_partition_of_a_master_boot_record() -> Result<()> {
     cut_at_the_commit(row("mbr-primary")?)
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_root_on_a_logical_partition() -> Result<()> {
     reinstalled(row("mbr-logical")?, "--entry kexec --payload disk")
 }
@@ -46,6 +48,7 @@ fn a_guid_partition_table_with_a_bios_boot_partition() -> Result<()> {
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_disk_as_clouds_have_it() -> Result<()> {
     cut_everywhere(row("gpt-cloud")?)
 }

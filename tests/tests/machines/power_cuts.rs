@@ -203,6 +203,7 @@ fn sector_of(text: &str, log: &str) -> Result<u64> {
 
 /// Whichever entry a run began with: its power is cut while the old OS is being removed.
 #[test]
+#[ignore = "taken up as after the boot loader's entry: make prove"]
 fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<()> {
     let image = small_trixie()?;
     let mut machine = running_old_server("kexec-cut", USUAL_MEMORY_MIB)?;

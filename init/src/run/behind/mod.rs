@@ -15,5 +15,6 @@ mod inspect;
 mod loader;
 mod locales;
 mod new_initrd;
+mod new_loader;
 mod unpack;
 mod wipe;
