@@ -206,7 +206,7 @@ impl Cuts {
         machine.wait_for_old_ssh()?;
         is_old(self.layout, &machine, &self.before)?;
         assert_eq!(machine.expect(evidence::EVERYTHING)?, self.listing);
-        machine.expect("test ! -e /boot/grub/grubenv && test -s /.reroot/*/init.log")?;
+        machine.expect("! grep -qs reroot_ /boot/grub/grubenv && test -s /.reroot/*/init.log")?;
         Ok(())
     }
 
