@@ -9,6 +9,7 @@ use formats::accounts::{AccountFiles, Accounts};
 use formats::identity::NewIdentity;
 use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
 use identity::access::sudoers;
+use identity::files::Files;
 use identity::{accounts, ssh_access};
 
 use crate::failure::refusal;
@@ -246,59 +247,33 @@ fn ssh_includes(tree: &RootTree) -> Result<Vec<String>> {
 
 /// Who gets in and becomes root, by the tree's files.
 fn doors(tree: &RootTree) -> Result<Doors> {
-    let files = Files { tree };
     let version = package_version(tree, "openssh-server")?;
     let sudo = has_program(tree, "sudo");
     Ok(Doors {
         server: has_program(tree, "sshd"),
         release: version.map(|version| leading_numbers(&version)),
-        settings: ssh_access::settings(&files),
+        settings: ssh_access::settings(tree),
         sudo,
         sudoers: if sudo {
-            sudoers::read(&files)
+            sudoers::read(tree)
         } else {
             Vec::new()
         },
     })
 }
 
-/// The tree's files, as those who read configurations see them.
-struct Files<'a> {
-    tree: &'a RootTree,
-}
-
-impl Files<'_> {
-    fn read(&self, path: &str) -> Option<String> {
-        let bytes = self.tree.read(path.trim_start_matches('/')).ok()?;
+impl Files for RootTree {
+    fn text(&self, path: &str) -> Option<String> {
+        let bytes = self.read(path.trim_start_matches('/')).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn list(&self, path: &str) -> Vec<String> {
+    fn folder(&self, path: &str) -> Vec<String> {
         let inner = path.trim_matches('/');
-        let mut names = self.tree.names(inner).unwrap_or_default();
+        let mut names = self.names(inner).unwrap_or_default();
         names.sort();
         let paths = names.iter().map(|name| format!("/{inner}/{name}"));
         paths.collect()
-    }
-}
-
-impl ssh_access::Files for Files<'_> {
-    fn text(&self, path: &str) -> Option<String> {
-        self.read(path)
-    }
-
-    fn folder(&self, path: &str) -> Vec<String> {
-        self.list(path)
-    }
-}
-
-impl sudoers::Files for Files<'_> {
-    fn text(&self, path: &str) -> Option<String> {
-        self.read(path)
-    }
-
-    fn folder(&self, path: &str) -> Vec<String> {
-        self.list(path)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod confirm;
 pub mod network;
 
 pub mod cloud;
+pub mod files;
 pub mod fstab;
 pub mod host_keys;
 pub mod kept;

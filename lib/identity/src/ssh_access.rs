@@ -6,6 +6,7 @@
 
 use formats::access::Setting;
 
+use crate::files::Files;
 use crate::network::old::glob;
 
 /// How deep files may include others, as in sshd itself.
@@ -13,14 +14,6 @@ const DEEPEST: usize = 16;
 
 /// The configuration's main file.
 pub const MAIN: &str = "/etc/ssh/sshd_config";
-
-/// The files of an OS, as far as this has to see them.
-pub trait Files {
-    /// The text of a file.
-    fn text(&self, path: &str) -> Option<String>;
-    /// Paths of what is in a folder, sorted.
-    fn folder(&self, path: &str) -> Vec<String>;
-}
 
 /// What takes away from whom it is said, with which values it does not.
 const TAKES_AWAY: &[(&str, &[&str])] = &[

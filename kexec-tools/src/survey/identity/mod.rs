@@ -24,9 +24,6 @@ use files::{plain, Tree};
 pub use keys::login_keys;
 pub use session::{release, session};
 
-/// Files in a home that let somebody in.
-const AUTHORIZED: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
-
 /// Reads this machine. `new` has what the image's author wants carried; `homes` are those of the
 /// people who come along.
 pub fn read(keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> OldIdentity {
@@ -206,7 +203,7 @@ fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {
     all.dedup();
     let mut together = 0;
     for home in all.iter().filter(|home| plain(&home.path)) {
-        for name in AUTHORIZED {
+        for name in server::HOME_KEYS {
             let file = InHome {
                 home: home.clone(),
                 name: name.to_owned(),

@@ -1,7 +1,7 @@
 //! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names; and
 //! who gets in by it, and becomes root.
 
-use formats::access::{Doors, Setting};
+use formats::access::Doors;
 use formats::identity::HostKey;
 use identity::access::sudoers;
 use identity::{host_keys, ssh_access};
@@ -23,35 +23,6 @@ pub struct Keys {
     pub notes: Vec<String>,
 }
 
-/// Every setting of the server.
-pub fn settings(tree: &Tree) -> Vec<Setting> {
-    ssh_access::settings(&Files { tree })
-}
-
-struct Files<'a> {
-    tree: &'a Tree,
-}
-
-impl ssh_access::Files for Files<'_> {
-    fn text(&self, path: &str) -> Option<String> {
-        self.tree.text(path)
-    }
-
-    fn folder(&self, path: &str) -> Vec<String> {
-        self.tree.folder(path)
-    }
-}
-
-impl sudoers::Files for Files<'_> {
-    fn text(&self, path: &str) -> Option<String> {
-        self.tree.text(path)
-    }
-
-    fn folder(&self, path: &str) -> Vec<String> {
-        self.tree.folder(path)
-    }
-}
-
 /// Where programs are that make a server, and a sudo.
 const SERVERS: [&str; 2] = ["/usr/sbin/sshd", "/usr/bin/sshd"];
 const SUDO: [&str; 2] = ["/usr/bin/sudo", "/usr/local/bin/sudo"];
@@ -63,10 +34,10 @@ pub fn doors(tree: &Tree) -> Doors {
     Doors {
         server: any(&SERVERS),
         release: None,
-        settings: settings(tree),
+        settings: ssh_access::settings(tree),
         sudo,
         sudoers: if sudo {
-            sudoers::read(&Files { tree })
+            sudoers::read(tree)
         } else {
             Vec::new()
         },

@@ -1,6 +1,6 @@
 //! Who gets into the new OS: what is written for that, and which ways in there were and will be.
 
-use formats::access::{Doors, Keys, Session, Setting, Way};
+use formats::access::{Doors, Keys, Session, Way};
 use formats::accounts::{AccountPlan, Accounts};
 use formats::identity::{IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
@@ -27,14 +27,12 @@ pub fn decide(
     if own_configuration {
         doors.settings.clone_from(&old.doors.settings);
     } else if writes_settings(old, new) {
+        let settings = written::settings(&old.doors);
         plan.files.push(NewFile {
             mode: 0o600,
-            ..text(
-                written::SETTINGS,
-                written::settings(&old.doors, doors.release),
-            )
+            ..text(written::SETTINGS, written::text(&settings, doors.release))
         });
-        doors.settings = [as_written(&old.doors), doors.settings].concat();
+        doors.settings = [settings, doors.settings].concat();
     }
     if doors.sudo {
         if let Some(rules) = written::sudoers(&old.doors, &doors, merged) {
@@ -67,20 +65,6 @@ pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
     old.doors.server
         && new.doors.as_ref().is_some_and(served)
         && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
-}
-
-/// The settings as the file has them.
-fn as_written(old: &Doors) -> Vec<Setting> {
-    let always = written::ALWAYS.iter().filter_map(|keyword| {
-        Some(Setting {
-            path: written::SETTINGS.to_owned(),
-            condition: None,
-            keyword: (*keyword).to_owned(),
-            values: vec![server::value(old, keyword)?],
-        })
-    });
-    let carried = old.settings.iter().filter(|s| written::is_written(s));
-    always.chain(carried.cloned()).collect()
 }
 
 /// What would be lost, one line each: every way to a root shell, or the operator's own.

@@ -4,16 +4,10 @@ use std::collections::BTreeMap;
 
 use formats::access::Sudoer;
 
+use crate::files::Files;
+
 /// Where it begins.
 pub const MAIN: &str = "/etc/sudoers";
-
-/// The files of an OS, as far as this has to see them.
-pub trait Files {
-    /// The text of a file.
-    fn text(&self, path: &str) -> Option<String>;
-    /// Paths of what is in a folder, sorted.
-    fn folder(&self, path: &str) -> Vec<String>;
-}
 
 /// Files may include others as deep as this, as in sudo itself.
 const DEEPEST: usize = 128;

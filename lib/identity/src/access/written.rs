@@ -14,7 +14,7 @@ pub const SETTINGS: &str = "/etc/ssh/sshd_config.d/00-reroot.conf";
 pub const SUDOERS: &str = "/etc/sudoers.d/90-reroot";
 
 /// What every server has a word for that decides who gets in, whatever its default was.
-pub(super) const ALWAYS: [&str; 4] = [
+const ALWAYS: [&str; 4] = [
     "PermitRootLogin",
     "PasswordAuthentication",
     "KbdInteractiveAuthentication",
@@ -83,32 +83,39 @@ pub fn is_written(setting: &Setting) -> bool {
         && !(setting.condition.is_some() && known(&GLOBAL))
 }
 
-/// The settings, for a new server of this release.
-pub fn settings(old: &Doors, new: Option<(u32, u32)>) -> String {
+/// The settings that are written, in the order in which they count.
+pub fn settings(old: &Doors) -> Vec<Setting> {
+    let always = ALWAYS.iter().filter_map(|keyword| {
+        Some(Setting {
+            path: SETTINGS.to_owned(),
+            condition: None,
+            keyword: (*keyword).to_owned(),
+            values: vec![server::value(old, keyword)?],
+        })
+    });
+    let said = |setting: &Setting| {
+        setting.condition.is_none() && ALWAYS.iter().any(|keyword| server::is(setting, keyword))
+    };
+    let rest = old.settings.iter().filter(|s| is_written(s) && !said(s));
+    // What is for everybody stands above the first `Match`.
+    let (everybody, conditional): (Vec<_>, Vec<_>) = rest
+        .cloned()
+        .partition(|setting| setting.condition.is_none());
+    always.chain(everybody).chain(conditional).collect()
+}
+
+/// These settings as a file, for a new server of this release.
+pub fn text(settings: &[Setting], new: Option<(u32, u32)>) -> String {
     let mut text = "# Written by reroot: who gets in, as the old OS's ssh server had it. What is said first holds.\n"
         .to_owned();
-    for keyword in ALWAYS {
-        if let Some(value) = server::value(old, keyword) {
-            line(&mut text, "", keyword, &[value], new);
-        }
-    }
-    let (everybody, conditional): (Vec<&Setting>, Vec<&Setting>) = old
-        .settings
-        .iter()
-        .filter(|setting| is_written(setting))
-        .partition(|setting| setting.condition.is_none());
-    for setting in everybody {
-        if !ALWAYS.iter().any(|keyword| server::is(setting, keyword)) {
-            line(&mut text, "", &setting.keyword, &setting.values, new);
-        }
-    }
     let mut condition = None;
-    for setting in conditional {
+    for setting in settings {
         if condition != setting.condition.as_deref() {
             condition = setting.condition.as_deref();
             let _ = writeln!(text, "Match {}", condition.unwrap_or_default());
         }
-        line(&mut text, "    ", &setting.keyword, &setting.values, new);
+        let indent = if condition.is_some() { "    " } else { "" };
+        line(&mut text, indent, &setting.keyword, &setting.values, new);
     }
     text
 }
@@ -228,7 +235,7 @@ mod tests {
             ((8, 4), "ChallengeResponseAuthentication"),
         ] {
             let expected = format!("{head}{kbd} no\n{tail}");
-            assert_eq!(settings(&old, Some(release)), expected);
+            assert_eq!(text(&settings(&old), Some(release)), expected);
         }
     }
 
