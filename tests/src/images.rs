@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{bail, ensure, Context, Result};
 
 use crate::command::explain;
-use crate::{lock, old_server, paths};
+use crate::{base, lock, paths};
 
 /// The programs that make up an image.
 pub const PROGRAMS: [&str; 3] = ["reroot", "reroot-launch", "reroot-init"];
@@ -121,7 +121,7 @@ fn image_of(name: &str, folder: &Path) -> Result<PathBuf> {
     if image.exists() {
         return Ok(image);
     }
-    old_server::say(&format!("building {}", image.display()));
+    base::say(&format!("building {}", image.display()));
     forget_others(&directory, name);
     let mut command = Command::new(paths::program("reroot"));
     command.arg("build").arg(folder).arg("-o").arg(&image);

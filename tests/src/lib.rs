@@ -6,10 +6,13 @@
 
 pub mod accelerator;
 pub mod bare;
+mod base;
+mod by_hand;
 pub mod cloud_disk;
 pub mod command;
 pub mod confirmed;
 pub mod crafted;
+mod debian;
 mod devices;
 pub mod dialect_tree;
 pub mod disk;

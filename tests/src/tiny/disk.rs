@@ -1,31 +1,23 @@
 //! Makes the disk of a row of the table from a tree: partition table, filesystems, GRUB.
 //!
 //! Everything is written at its offset, so that neither loop partitions nor a device mapper is needed.
-//! GRUB's images go where grub-install puts them, boot.img's first 440 bytes into sector 0, core.img into
-//! the gap or the BIOS boot partition; the machine that starts from it runs grub-install itself.
+//! GRUB is put into the gap or the BIOS boot partition; the machine that starts from it runs grub-install
+//! itself.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{Read, Write as _};
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result};
 
 use super::layouts::{Kind, Layout, Partition, Table, DISK_SECTORS};
-use crate::command::{explain, run};
+use crate::by_hand;
+use crate::command::run;
 
 const SECTOR: u64 = 512;
-/// boot.img is code up to here; then come the disk's signature and the partition table.
-const BOOT_CODE: usize = 440;
-/// Where boot.img has the first sector of the core image.
-const KERNEL_SECTOR: usize = 0x5c;
-/// Where grub-install replaces two bytes for hard disks.
-const DRIVE_CHECK: usize = 0x66;
-/// Where the core image has its own second sector.
-const BLOCK_LIST: usize = 0x1f4;
-
 /// UUIDs of the filesystems on every disk; one machine has one of them.
 pub const ROOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be21";
 /// Of the swap partition.
@@ -45,13 +37,10 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
         fill(&raw, &disk, part, tree)
             .with_context(|| format!("make partition {} of {}", part.number, layout.name))?;
     }
-    install_grub(&disk, layout, tree).context("install GRUB")?;
+    let (at, room) = layout.room_for_loaders();
+    by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
     drop(disk);
-    run(Command::new("qemu-img")
-        .args(["convert", "-O", "qcow2"])
-        .arg(&raw)
-        .arg(to))?;
-    fs::remove_file(&raw).with_context(|| format!("remove {}", raw.display()))
+    by_hand::into_qcow2(&raw, to)
 }
 
 fn partition(raw: &Path, layout: &Layout) -> Result<()> {
@@ -79,21 +68,7 @@ fn partition(raw: &Path, layout: &Layout) -> Result<()> {
             "{number}: start={start}, size={sectors}, type={kind}"
         );
     }
-    let mut command = Command::new("sfdisk");
-    command
-        .args(["--quiet", "--no-reread", "--no-tell-kernel"])
-        .args(["--wipe", "never", "--wipe-partitions", "never"])
-        .arg(raw)
-        .stdin(Stdio::piped());
-    let mut sfdisk = command.spawn().map_err(|error| explain(&command, error))?;
-    let mut input = sfdisk.stdin.take().context("sfdisk's input")?;
-    input
-        .write_all(script.as_bytes())
-        .context("tell sfdisk the table")?;
-    drop(input);
-    let status = sfdisk.wait().context("wait for sfdisk")?;
-    ensure!(status.success(), "sfdisk: {status}");
-    Ok(())
+    by_hand::partition(raw, &script)
 }
 
 fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path) -> Result<()> {
@@ -149,24 +124,4 @@ fn made_apart(disk: &File, part: &Partition, make: impl FnOnce(&Path) -> Result<
         }
         at += read as u64;
     }
-}
-
-fn install_grub(disk: &File, layout: &Layout, tree: &Path) -> Result<()> {
-    let (at, room) = layout.room_for_loaders();
-    let grub = tree.join("boot/grub/i386-pc");
-    let boot = fs::read(grub.join("boot.img")).context("read GRUB's boot.img")?;
-    let mut core = fs::read(grub.join("core.img")).context("read GRUB's core.img")?;
-    ensure!(
-        core.len() as u64 <= room * SECTOR,
-        "GRUB's core.img of {} bytes does not fit into {room} sectors",
-        core.len()
-    );
-    core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(at + 1).to_le_bytes());
-    let mut code = boot[..BOOT_CODE].to_vec();
-    code[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&at.to_le_bytes());
-    code[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
-    disk.write_all_at(&code, 0)
-        .context("write the MBR's code")?;
-    disk.write_all_at(&core, at * SECTOR)
-        .context("write GRUB's core.img")
 }

@@ -19,9 +19,10 @@ use std::process::Command;
 use anyhow::{bail, Context, Result};
 
 use self::layouts::{Kind, Layout};
+use crate::base::{digest, forget_others, say};
 use crate::command::run;
 use crate::disk::Disk;
-use crate::old_server::{digest, forget_others, only_kernel, say, ssh_key, Firmware, OldServer};
+use crate::old_server::{only_kernel, ssh_key, Firmware, OldServer};
 use crate::shop_data::{self, Owners};
 use crate::vm::{self, Machine};
 use crate::{lock, paths};
@@ -54,6 +55,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
         OLD_SCRIPT,
         &format!("{layout:?}"),
         include_str!("disk.rs"),
+        include_str!("../by_hand.rs"),
         include_str!("../shop_data.rs"),
     ]);
     let prefix = format!("tiny-server-{}-", layout.name);

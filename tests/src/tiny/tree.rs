@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::base::{digest, forget_others, say};
 use crate::command::run;
-use crate::old_server::{digest, forget_others, say};
-use crate::{lock, mirror, paths};
+use crate::{debian, lock, paths};
 
 /// The suite of tiny old servers.
 pub const OLD: &str = "bullseye";
@@ -27,12 +27,6 @@ const PACKAGES: &[&str] = &[
     "openssh-server",
 ];
 
-const MMDEBSTRAP: [&str; 3] = [
-    "--variant=minbase",
-    "--components=main",
-    "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
-];
-
 const SCRIPT: &str = include_str!("tree.sh");
 /// Programs of a tiny OS that are no package's: where each goes, and its text.
 const OWN: [(&str, &str); 3] = [
@@ -44,7 +38,8 @@ const OWN: [(&str, &str); 3] = [
 /// The tree of a tiny OS of this suite, as a tarball.
 pub fn tree(suite: &str) -> Result<PathBuf> {
     let mut parts = vec![suite, SCRIPT];
-    parts.extend(PACKAGES.iter().chain(&MMDEBSTRAP));
+    let packages = debian::key(suite, PACKAGES);
+    parts.push(&packages);
     parts.extend(OWN.iter().map(|(_, text)| *text));
     let prefix = format!("tiny-{suite}-");
     let name = format!("{prefix}{}.tar", digest(&parts));
@@ -53,7 +48,7 @@ pub fn tree(suite: &str) -> Result<PathBuf> {
     if tarball.exists() {
         return Ok(tarball);
     }
-    let whole = debian(suite)?;
+    let whole = debian::tarball(suite, PACKAGES, &format!("tiny-packages-{suite}-"))?;
     say(&format!("picking a tiny OS out of {suite}"));
     let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
     let root = scratch.path().join("root");
@@ -81,30 +76,6 @@ pub fn tree(suite: &str) -> Result<PathBuf> {
         .arg(root.join("tiny"))
         .arg("."))?;
     fs::rename(&partial, &tarball).context("name the finished tree")?;
-    forget_others(&name, &prefix);
-    Ok(tarball)
-}
-
-/// The Debian that it is picked out of.
-fn debian(suite: &str) -> Result<PathBuf> {
-    let key = digest(&[suite, &PACKAGES.join(" "), &MMDEBSTRAP.join(" ")]);
-    let prefix = format!("tiny-packages-{suite}-");
-    let name = format!("{prefix}{key}.tar");
-    let tarball = paths::base().join(&name);
-    if tarball.exists() {
-        return Ok(tarball);
-    }
-    let mirror = mirror::for_suite(suite)?;
-    say(&format!(
-        "making a Debian {suite} tree with mmdebstrap from {mirror}"
-    ));
-    let partial = tarball.with_extension("partial.tar");
-    run(Command::new("mmdebstrap")
-        .args(MMDEBSTRAP)
-        .arg(format!("--include={}", PACKAGES.join(",")))
-        .args([suite.as_ref(), partial.as_os_str(), mirror.as_ref()])
-        .env("DEBIAN_FRONTEND", "noninteractive"))?;
-    fs::rename(&partial, &tarball).context("name the packages' tree")?;
     forget_others(&name, &prefix);
     Ok(tarball)
 }
