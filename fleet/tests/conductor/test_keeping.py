@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -16,24 +16,7 @@ from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState, job_id
 from reroot_fleet.values.night import Night, NightState, Window
 from reroot_fleet.values.policy import Waves
-
-
-@dataclass
-class Clock:
-    at: datetime = BEGINS
-    mono: float = 1000.0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-    def real(self, seconds: float) -> float:
-        return seconds
+from tests.hand_clock import HandClock
 
 
 @dataclass
@@ -52,7 +35,7 @@ class Kept:
     """A night of some machines, and who keeps it."""
 
     def __init__(self, memory: Memory, count: int) -> None:
-        self.memory, self.clock, self.board = memory, Clock(), Board()
+        self.memory, self.clock, self.board = memory, HandClock(mono=1000.0), Board()
         self.keeper = Keeper(memory, self.board, self.clock, "north")  # type: ignore[arg-type]
         inventory = hosts(count)
         with memory.begin() as c:

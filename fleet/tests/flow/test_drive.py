@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +27,7 @@ from reroot_fleet.simulation.world import World
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState, job_id
 from reroot_fleet.values.night import Night, NightState, Window
+from tests.hand_clock import HandClock
 
 if TYPE_CHECKING:
     from reroot_fleet.flow.desk import Desk
@@ -36,26 +37,6 @@ if TYPE_CHECKING:
 SHORT = replace(BRISK, deadlines=240)
 """A plan whose deadlines pass soon."""
 JOB = job_id(NIGHT, "shop0000", 1)
-
-
-@dataclass
-class HandClock:
-    """Time that passes by hand."""
-
-    at: datetime = BEGINS
-    mono: float = 0.0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-    def real(self, seconds: float) -> float:
-        return seconds
 
 
 @dataclass
