@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Found {
             continue;
         }
         let (options, rest) = if KINDS.iter().any(|kind| line.starts_with(kind)) {
-            ("", line)
+            (Vec::new(), line)
         } else {
             split_options(line)
         };
@@ -28,7 +28,10 @@ pub fn parse(text: &str) -> Found {
         if !KINDS.iter().any(|known| kind.starts_with(known)) {
             continue;
         }
-        if names(options).any(|name| name == "command" || name == "cert-authority") {
+        if options
+            .iter()
+            .any(|name| name == "command" || name == "cert-authority")
+        {
             found.forced += 1;
         } else {
             found.kinds.push(kind.to_owned());
@@ -37,9 +40,15 @@ pub fn parse(text: &str) -> Found {
     found
 }
 
-/// Options end at the first space outside of quotes.
-fn split_options(line: &str) -> (&str, &str) {
-    let (mut quoted, mut escaped) = (false, false);
+/// The names of a line's options, in lower case, and the key behind them. Options have commas between
+/// them and end at the first space, each outside of quotes.
+fn split_options(line: &str) -> (Vec<String>, &str) {
+    let name = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default();
+        name.trim().to_ascii_lowercase()
+    };
+    let mut names = Vec::new();
+    let (mut quoted, mut escaped, mut begin) = (false, false, 0);
     for (at, c) in line.char_indices() {
         match c {
             '\\' if quoted && !escaped => {
@@ -47,30 +56,19 @@ fn split_options(line: &str) -> (&str, &str) {
                 continue;
             }
             '"' if !escaped => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => return (&line[..at], line[at..].trim_start()),
+            ',' if !quoted => {
+                names.push(name(&line[begin..at]));
+                begin = at + 1;
+            }
+            c if c.is_whitespace() && !quoted => {
+                names.push(name(&line[begin..at]));
+                return (names, line[at..].trim_start());
+            }
             _ => {}
         }
         escaped = false;
     }
-    (line, "")
-}
-
-/// The names of options, in lower case.
-fn names(options: &str) -> impl Iterator<Item = String> + '_ {
-    let (mut quoted, mut escaped) = (false, false);
-    options
-        .split(move |c| {
-            let escapes = c == '\\' && quoted && !escaped;
-            if c == '"' && !escaped {
-                quoted = !quoted;
-            }
-            escaped = escapes;
-            c == ',' && !quoted
-        })
-        .map(|option| {
-            let name = option.split('=').next().unwrap_or_default();
-            name.trim().to_ascii_lowercase()
-        })
+    (names, "")
 }
 
 #[cfg(test)]
