@@ -7,6 +7,7 @@ use std::time::Duration;
 use formats::access::{Doors, Session};
 use identity::access::server;
 use machine::patience::stretched;
+use plan::version::Version;
 
 /// A server that listens greets at once; on a busy machine it takes its turn.
 const GREETING: Duration = Duration::from_secs(5);
@@ -52,10 +53,8 @@ fn greeting(address: SocketAddr) -> Option<String> {
 
 /// `SSH-2.0-OpenSSH_5.9p1 Debian-5ubuntu1` is 5.9.
 fn of_greeting(line: &str) -> Option<(u32, u32)> {
-    let rest = line.split_once("OpenSSH_")?.1;
-    let (major, rest) = rest.split_once('.')?;
-    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    let version = Version::parse(line.split_once("OpenSSH_")?.1)?;
+    Some((version.major, version.minor))
 }
 
 #[cfg(test)]
