@@ -2,6 +2,7 @@
 # make test     every check and every test; .ci/run calls it
 # make prove    the boot tests again, and those that take hours; by hand, before a release
 # make bench    the numbers of docs/testing.md, measured here
+# make demo-fleet   a night of four small virtual machines with two conductors, and its report
 # make bench-fleet  the numbers of docs/fleet-design.md: two thousand simulated machines
 #
 # Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base
@@ -29,10 +30,10 @@ export RUST_LIB_BACKTRACE := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup programs demo test prove bench clean test-fleet bench-fleet
+.PHONY: help setup programs demo test prove bench clean demo-fleet test-fleet bench-fleet
 
 help:
-	@sed -n '1,6p' Makefile | sed 's/^# *//'
+	@sed -n '1,7p' Makefile | sed 's/^# *//'
 
 setup:
 	$(call heading,packages)
@@ -68,6 +69,13 @@ prove: programs
 	$(call heading,proof)
 	REROOT_PROVE=1 cargo test -p reroot-tests --locked --test machines --no-fail-fast -- --include-ignored
 
+demo-fleet: programs
+	$(call heading,machines)
+	cargo build --release --locked -p reroot-tests --bin fleet-machines
+	$(call heading,demo of the fleet)
+	@scripts/fleet.sh demo $(abspath $(TARGET))/x86_64-unknown-linux-gnu/release/fleet-machines \
+	    $(abspath $(TARGET))/fleet-demo
+
 test-fleet: setup
 	$(call heading,fleet)
 	@scripts/fleet.sh test
@@ -78,5 +86,5 @@ bench-fleet: setup
 	@scripts/fleet.sh python -m tests.bench
 
 clean:
-	$(SUDO) rm -rf $(TARGET)/base $(TARGET)/images $(TARGET)/vm
+	$(SUDO) rm -rf $(TARGET)/base $(TARGET)/images $(TARGET)/vm $(TARGET)/fleet-demo
 	cargo clean

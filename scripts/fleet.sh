@@ -2,6 +2,7 @@
 # The fleet's Python: an environment of its own from the lock file, and what is run in it.
 #
 #   scripts/fleet.sh test            format, lints, types, tests in their short form
+#   scripts/fleet.sh demo ...        a night of virtual machines; as root, who alone can make their disks
 #   scripts/fleet.sh python ...      any program in that environment, from the folder fleet/
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,9 +24,10 @@ find_python() {
 
 # Made again only when the lock file or the interpreter is another.
 prepare() {
-    local python stamp
+    local python stamp pth
     python=$(find_python)
-    stamp="$("$python" --version) $(sha256sum <"$lock")"
+    # Its programs name where it lies: one that was copied or moved would run another tree's code.
+    stamp="$("$python" --version) $(sha256sum <"$lock") $environment"
     if [ "$(cat "$environment/stamp" 2>/dev/null)" != "$stamp" ]; then
         echo "fleet: installing from $lock into $environment"
         rm -rf "$environment"
@@ -33,8 +35,9 @@ prepare() {
         "$environment/bin/pip" install --quiet --no-compile --disable-pip-version-check --require-hashes -r "$lock"
         printf '%s\n' "$stamp" >"$environment/stamp"
     fi
-    # The package itself changes with every commit: take it from where it lies.
-    echo "$root/fleet/src" >"$(echo "$environment"/lib/python3*/site-packages)/reroot_fleet.pth"
+    # The package itself changes with every commit: take it from where it lies. Another run may be reading it.
+    pth="$(echo "$environment"/lib/python3*/site-packages)/reroot_fleet.pth"
+    [ "$(cat "$pth" 2>/dev/null)" = "$root/fleet/src" ] || echo "$root/fleet/src" >"$pth"
     printf '#!/bin/sh\nexec "%s" -m reroot_fleet.talk.main "$@"\n' "$environment/bin/python" \
         >"$environment/bin/reroot-fleet"
     chmod +x "$environment/bin/reroot-fleet"
@@ -62,13 +65,21 @@ test)
     # Two at a time: they wait for processes and disks more than they compute.
     pytest -q -n 2 --dist loadfile -m "$which"
     ;;
+demo)
+    shift
+    cd fleet
+    as_root=()
+    # What root compiles would be in the way of whoever cleans up.
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo -E env PYTHONDONTWRITEBYTECODE=1)
+    exec "${as_root[@]}" "$environment/bin/python" -m tests.demo "$@"
+    ;;
 python)
     shift
     cd fleet
     exec "$environment/bin/python" "$@"
     ;;
 *)
-    sed -n '2,6p' "$root/scripts/fleet.sh" | sed 's/^# *//' >&2
+    sed -n '2,7p' "$root/scripts/fleet.sh" | sed 's/^# *//' >&2
     exit 2
     ;;
 esac

@@ -4,9 +4,12 @@
 //! Everything is read from the finished tree; nothing in it is run.
 
 use anyhow::{Context, Result};
+use formats::access::Doors;
 use formats::accounts::{AccountFiles, Accounts};
 use formats::identity::NewIdentity;
 use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
+use identity::access::sudoers;
+use identity::files::Files;
 use identity::{accounts, ssh_access};
 
 use crate::failure::refusal;
@@ -43,6 +46,7 @@ pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
         identity: NewIdentity {
             host_key_types: host_key_types(tree)?,
             ssh_includes: ssh_includes(tree)?,
+            doors: Some(doors(tree)?),
             filesystems: filesystems(tree, os)?,
             shells: shells(tree)?,
             zones: tree.has("usr/share/zoneinfo/Europe/London"),
@@ -239,6 +243,38 @@ fn ssh_includes(tree: &RootTree) -> Result<Vec<String>> {
     }
     let main = ssh_access::MAIN.trim_start_matches('/');
     Ok(ssh_access::includes(&optional_text(tree, main)?))
+}
+
+/// Who gets in and becomes root, by the tree's files.
+fn doors(tree: &RootTree) -> Result<Doors> {
+    let version = package_version(tree, "openssh-server")?;
+    let sudo = has_program(tree, "sudo");
+    Ok(Doors {
+        server: has_program(tree, "sshd"),
+        release: version.map(|version| leading_numbers(&version)),
+        settings: ssh_access::settings(tree),
+        sudo,
+        sudoers: if sudo {
+            sudoers::read(tree)
+        } else {
+            Vec::new()
+        },
+    })
+}
+
+impl Files for RootTree {
+    fn text(&self, path: &str) -> Option<String> {
+        let bytes = self.read(path.trim_start_matches('/')).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn folder(&self, path: &str) -> Vec<String> {
+        let inner = path.trim_matches('/');
+        let mut names = self.names(inner).unwrap_or_default();
+        names.sort();
+        let paths = names.iter().map(|name| format!("/{inner}/{name}"));
+        paths.collect()
+    }
 }
 
 /// Filesystems that take a program of their own to mount.

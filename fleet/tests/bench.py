@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
+from reroot_fleet.flow.desk import TICKET_S
 from reroot_fleet.memory import nights
 from reroot_fleet.simulation import kill_table
 from reroot_fleet.simulation.fate import HARSH, Odds
@@ -24,6 +25,7 @@ from reroot_fleet.simulation.model import Pace
 from reroot_fleet.simulation.stage import BEGINS, NIGHT, Stage, hosts, policy
 from reroot_fleet.values.event import What
 from reroot_fleet.values.job import JobState
+from reroot_fleet.values.night import Window
 from reroot_fleet.values.policy import HOURLY_CAP
 from tests.services.postgres import Postgres
 from tests.services.redis import Redis
@@ -34,12 +36,16 @@ if TYPE_CHECKING:
     from reroot_fleet.values.event import Event
 
 SLOW = Pace(
-    look=1, check=20, copy=240, old_os=1500, ram=3000, boot=600, confirm=300, deadlines=14400
+    look=1, check=20, copy=240, old_os=1500, ram=3000, boot=600, confirm=300, deadlines=28800
 )
 """Old machines: about two hours each, so that the hourly cap alone fills four hundred places."""
 SCALE = 60.0
 SETTINGS: dict[str, float] = {"slots": 200, "threads": 48, "plan_s": 2.0, "look_s": 1.0,
             "poll_first_s": 300.0, "poll_longest_s": 900.0}  # fmt: skip
+
+
+BACKLOG_S = 120.0
+"""How long a backlog is watched."""
 
 
 class Meter:
@@ -82,7 +88,9 @@ def night(
     """A night of so many machines with two conductors of two hundred places."""
     directory.mkdir()
     inventory = hosts(count, classes=4)
-    with Stage(directory, *where, scale=scale, ttl_s=15.0, settings=SETTINGS) as stage:
+    # Machines are sped up, conductors and database are not: by their clock a ticket is as long as ever.
+    settings = {**SETTINGS, "ticket_s": TICKET_S * scale}
+    with Stage(directory, *where, scale=scale, ttl_s=15.0, settings=settings) as stage:
         stage.fill(inventory, policy(count, at_once=400))
         # The night begins when everything is set up, not while it is.
         stage.begun = time.time()
@@ -93,6 +101,28 @@ def night(
             over = stage.wait_until_over(6 * 3600, every_s=1.0)
             took = time.monotonic() - begun
         tell(stage, count, took, meter, over=over)
+
+
+def backlog(where: kill_table.Where, directory: Path, count: int) -> None:
+    """What machines cost that may not start yet: a conductor's processor time before the window opens."""
+    directory.mkdir()
+    begins = BEGINS + timedelta(hours=6)
+    inventory = hosts(count, classes=4)
+    with Stage(directory, *where, scale=1.0, ttl_s=15.0) as stage:
+        window = Window(begins, begins + timedelta(hours=8))
+        stage.fill(inventory, policy(count), window=window)
+        stage.begun = time.time()
+        stage.world(hosts(1))
+        pid = stage.conductor("a").pid or 0
+        process = psutil.Process(pid)
+        time.sleep(BACKLOG_S / 4)  # it has come up, and has read the queue once
+        before = process.cpu_times()
+        time.sleep(BACKLOG_S)
+        after = process.cpu_times()
+        spent = after.user + after.system - before.user - before.system
+        rss = process.memory_info().rss
+    print(f"  {count:6} in the queue   {1000 * spent / BACKLOG_S:.1f} ms of processor a second, "
+          f"{rss / 2**20:.0f} MiB")  # fmt: skip
 
 
 def tell(stage: Stage, count: int, took: float, meter: Meter, *, over: bool) -> None:
@@ -136,7 +166,7 @@ def most_at_once(events: Sequence[Event]) -> int:
     now, most = 0, 0
     ends = {What.JOB_DONE, What.JOB_REVERTED, What.JOB_REFUSED, What.JOB_HELD, What.JOB_WITHDRAWN}
     for event in events:
-        now += (event.what is What.JOB_POSTED) - (event.what in ends)
+        now += (event.what in {What.JOB_POSTED, What.JOB_TAKEN_UP}) - (event.what in ends)
         most = max(most, now)
     return most
 
@@ -170,7 +200,7 @@ def main() -> None:
     parser.add_argument("--machines", type=int, default=2000)
     parser.add_argument("--scale", type=float, default=SCALE)
     parser.add_argument("--every", type=int, default=1, help="of the kill points")
-    parser.add_argument("--only", choices=["night", "bad-night", "kills"])
+    parser.add_argument("--only", choices=["night", "bad-night", "backlog", "kills"])
     args = parser.parse_args()
     with (
         Postgres() as postgres,
@@ -189,6 +219,10 @@ def main() -> None:
             count = args.machines // 4
             print(f"A bad night of {count} machines: every kind of fault")
             night(where(), directory / "b", count, HARSH, scale=args.scale)
+        if args.only in {None, "backlog"}:
+            print("A backlog that may not start yet: one conductor, and the window opens in hours")
+            for count in (1, args.machines * 10):
+                backlog(where(), directory / f"q{count}", count)
         if args.only in {None, "kills"}:
             print("A conductor is killed, or stopped and continued, at every write of a job's life")
             kills(postgres, redis, directory, args.every)

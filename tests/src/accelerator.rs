@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{bail, Context, Result};
 
 use crate::command::{explain, stdout_of};
-use crate::{lock, old_server, paths};
+use crate::{base, lock, paths};
 
 /// Emulated, a kernel reaches its panic in about 3 s; under a KVM that works, in less than 1 s.
 const TRIAL_SECONDS: &str = "15";
@@ -101,7 +101,7 @@ pub fn accelerator(kernel: &Path) -> Result<Accelerator> {
     {
         return Ok(Accelerator::Tcg);
     }
-    let key = old_server::digest(&[&qemu_version()?, &machine_id()]);
+    let key = base::digest(&[&qemu_version()?, &machine_id()]);
     let finding = paths::base().join(format!("accelerator-{key}"));
     let _lock = lock::exclusive(&paths::base().join("accelerator.lock"))?;
     if let Ok(known) = fs::read_to_string(&finding) {
@@ -116,7 +116,7 @@ pub fn accelerator(kernel: &Path) -> Result<Accelerator> {
     } else {
         Accelerator::Tcg
     };
-    old_server::say(&format!(
+    base::say(&format!(
         "a trial guest says: virtual machines run under {}",
         found.name()
     ));

@@ -2,19 +2,18 @@
 //! in which the root is number 1 and comes last, behind the BIOS boot partition (14) and the EFI system
 //! partition (15), which is mounted. A BIOS starts it as well as UEFI, which finds `\EFI\BOOT\BOOTX64.EFI`.
 //!
-//! Written part by part at its offset, as the disk in `disk.rs` is. GRUB's images go where grub-install
-//! puts them: boot.img's first 440 bytes in sector 0, core.img at the start of partition 14. GRUB for UEFI
-//! is this machine's, for the old server's packages bring that for a BIOS alone.
+//! Written part by part at its offset, as the disk in `disk.rs` is. core.img is at the start of partition
+//! 14. GRUB for UEFI is this machine's, for the old server's packages bring that for a BIOS alone.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result};
 
-use crate::command::{explain, run};
+use crate::by_hand;
+use crate::command::run;
 
 /// The first sector of the root's partition.
 pub const ROOT_START: u64 = 73_728;
@@ -38,15 +37,6 @@ pub const EFI_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be15";
 /// GRUB for UEFI on this machine, and in the tree.
 const EFI_MODULES: [&str; 2] = ["/usr/lib/grub/x86_64-efi", "boot/grub/x86_64-efi"];
 
-/// boot.img is code up to here; then come the disk's signature and the partition table.
-const BOOT_CODE: usize = 440;
-/// Where boot.img has the first sector of the core image.
-const KERNEL_SECTOR: usize = 0x5c;
-/// Where grub-install replaces two bytes for hard disks.
-const DRIVE_CHECK: usize = 0x66;
-/// Where the core image has its own second sector.
-const BLOCK_LIST: usize = 0x1f4;
-
 /// Makes a bootable disk at `to` from the tree, whose `/boot/grub/i386-pc` holds boot.img and core.img.
 pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
     let raw = to.with_extension("raw");
@@ -66,29 +56,9 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
         .context("write the EFI system partition")?;
     partition(&raw)?;
 
-    let grub = tree.join("boot/grub/i386-pc");
-    let boot = fs::read(grub.join("boot.img")).context("read GRUB's boot.img")?;
-    let mut core = fs::read(grub.join("core.img")).context("read GRUB's core.img")?;
-    ensure!(
-        core.len() as u64 <= BIOS_BOOT_SECTORS * SECTOR,
-        "GRUB's core.img of {} bytes does not fit into the BIOS boot partition",
-        core.len()
-    );
-    core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(BIOS_BOOT_START + 1).to_le_bytes());
-    let mut record = boot[..BOOT_CODE].to_vec();
-    record[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&BIOS_BOOT_START.to_le_bytes());
-    record[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
-    file.write_all_at(&record, 0)
-        .context("write the MBR's code")?;
-    file.write_all_at(&core, BIOS_BOOT_START * SECTOR)
-        .context("write GRUB's core.img")?;
+    by_hand::embed_grub(&file, tree, BIOS_BOOT_START, BIOS_BOOT_SECTORS)?;
     drop(file);
-
-    run(Command::new("qemu-img")
-        .args(["convert", "-O", "qcow2"])
-        .arg(&raw)
-        .arg(to))?;
-    fs::remove_file(&raw).with_context(|| format!("remove {}", raw.display()))
+    by_hand::into_qcow2(&raw, to)
 }
 
 /// The EFI system partition, made at `at`. GRUB's modules go into the tree.
@@ -134,20 +104,5 @@ fn partition(raw: &Path) -> Result<()> {
          1: start={ROOT_START}, size={ROOT_SECTORS}, uuid={ROOT_GUID}, \
          type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709\n"
     );
-    let mut command = Command::new("sfdisk");
-    command
-        .args(["--quiet", "--no-reread", "--no-tell-kernel"])
-        .args(["--wipe", "never", "--wipe-partitions", "never"])
-        .arg(raw)
-        .stdin(Stdio::piped());
-    let mut sfdisk = command.spawn().map_err(|error| explain(&command, error))?;
-    sfdisk
-        .stdin
-        .take()
-        .context("sfdisk's input")?
-        .write_all(script.as_bytes())
-        .context("tell sfdisk the table")?;
-    let status = sfdisk.wait().context("wait for sfdisk")?;
-    ensure!(status.success(), "sfdisk: {status}");
-    Ok(())
+    by_hand::partition(raw, &script)
 }

@@ -12,8 +12,8 @@ use anyhow::{bail, Context, Result};
 use formats::network::{Content, Dialect, Written};
 use serde_json::Value;
 
+use crate::base::{digest, say};
 use crate::command::{explain, run};
-use crate::old_server::{digest, say};
 use crate::{lock, mirror, paths};
 
 const SUITE: &str = "trixie";

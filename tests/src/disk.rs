@@ -11,6 +11,7 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
+use crate::by_hand::{into_qcow2, BOOT_CODE, DRIVE_CHECK};
 use crate::command::run;
 
 /// Where the one partition begins.
@@ -18,12 +19,6 @@ pub const PARTITION_OFFSET: u64 = 1 << 20;
 const SECTOR: u64 = 512;
 const DISK_SIZE: u64 = 4 << 30;
 const DISK_SIGNATURE: u32 = 0x7265_726f;
-/// boot.img is code up to here; then come the disk's signature and the partition table.
-const BOOT_CODE: usize = 440;
-/// Where boot.img holds two bytes that grub-install replaces for hard disks (`nop; nop`): without
-/// it GRUB trusts a drive number that some firmware gets wrong.
-const DRIVE_CHECK: usize = 0x66;
-
 /// What Debian 11's mke2fs makes, spelled out, since the defaults of newer ones differ.
 const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,\
 flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
@@ -68,11 +63,7 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
         .context("write GRUB's core.img")?;
     drop(file);
 
-    run(Command::new("qemu-img")
-        .args(["convert", "-O", "qcow2"])
-        .arg(&raw)
-        .arg(to))?;
-    fs::remove_file(&raw).with_context(|| format!("remove {}", raw.display()))
+    into_qcow2(&raw, to)
 }
 
 /// One active Linux partition; its cylinders, heads and sectors say "use the sector numbers".

@@ -6,7 +6,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 
 use crate::command::stdout_of;
 use crate::disk::Mounted;
@@ -70,12 +70,15 @@ fn parse(line: &str) -> Result<Evidence> {
             .next()
             .with_context(|| format!("evidence cut short: {line}"))
     };
-    Ok(Evidence {
+    let evidence = Evidence {
         path: next()?.to_owned(),
         entries: next()?
             .parse()
             .with_context(|| format!("a number of entries: {line}"))?,
         metadata: next()?.to_owned(),
         contents: next()?.to_owned(),
-    })
+    };
+    // The tree itself is one; a find that fails counts none.
+    ensure!(evidence.entries > 0, "nothing was found: {line}");
+    Ok(evidence)
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{bail, ensure, Context, Result};
 
 use crate::command::explain;
-use crate::{lock, old_server, paths};
+use crate::{base, lock, paths};
 
 /// The programs that make up an image.
 pub const PROGRAMS: [&str; 3] = ["reroot", "reroot-launch", "reroot-init"];
@@ -48,6 +48,20 @@ pub fn small_trixie_with(name: &str, packages: &[&str]) -> Result<PathBuf> {
             .with_context(|| format!("make the image folder {}", folder.display()))?;
     }
     image_of(name, &folder)
+}
+
+/// The image of a tiny Debian 13, of `tests/images/tiny` and the tree that is picked out for it.
+pub fn tiny() -> Result<PathBuf> {
+    let tree = crate::tiny::tree(crate::tiny::NEW)?;
+    let folder = paths::target().join("images/folders/tiny");
+    {
+        let _lock = lock::exclusive(&paths::target().join("images/folders/tiny.lock"))?;
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let recipe = include_str!("../images/tiny/image.toml");
+        let recipe = recipe.replace("@TREE@", &tree.display().to_string());
+        fs::write(folder.join("image.toml"), recipe).context("write the recipe of the tiny OS")?;
+    }
+    image_of("tiny", &folder)
 }
 
 fn compose(name: &str, packages: &[&str], to: &Path) -> Result<()> {
@@ -107,7 +121,7 @@ fn image_of(name: &str, folder: &Path) -> Result<PathBuf> {
     if image.exists() {
         return Ok(image);
     }
-    old_server::say(&format!("building {}", image.display()));
+    base::say(&format!("building {}", image.display()));
     forget_others(&directory, name);
     let mut command = Command::new(paths::program("reroot"));
     command.arg("build").arg(folder).arg("-o").arg(&image);

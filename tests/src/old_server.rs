@@ -10,10 +10,11 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
+use crate::base::{digest, forget_others, say};
 use crate::command::{run, stdout_of};
 use crate::lock;
 use crate::shop_data::{self, Owners};
-use crate::{cloud_disk, disk, mirror, paths};
+use crate::{cloud_disk, debian, disk, paths};
 
 /// The suite of the old server: two before the one it is replaced with, so that one is skipped.
 pub const SUITE: &str = "bullseye";
@@ -40,12 +41,6 @@ const PACKAGES: &[&str] = &[
     "procps",
     "systemd-sysv",
     "udev",
-];
-
-const MMDEBSTRAP: [&str; 3] = [
-    "--variant=minbase",
-    "--components=main",
-    "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
 ];
 
 const SCRIPT: &str = include_str!("old_server.sh");
@@ -120,8 +115,8 @@ impl DiskKind {
     /// The text that says how it is written.
     fn source(self) -> &'static str {
         match self {
-            DiskKind::Plain => include_str!("disk.rs"),
-            DiskKind::Cloud => include_str!("cloud_disk.rs"),
+            DiskKind::Plain => concat!(include_str!("disk.rs"), include_str!("by_hand.rs")),
+            DiskKind::Cloud => concat!(include_str!("cloud_disk.rs"), include_str!("by_hand.rs")),
         }
     }
 }
@@ -148,7 +143,7 @@ pub fn cloud_server_by_uefi() -> Result<OldServer> {
 fn server_on(kind: DiskKind) -> Result<OldServer> {
     let public_key = fs::read_to_string(ssh_key()?.with_extension("pub"))
         .context("read the public half of the tests' ssh key")?;
-    let tree_key = digest(&[SUITE, &PACKAGES.join(" "), &MMDEBSTRAP.join(" ")]);
+    let tree_key = debian::key(SUITE, PACKAGES);
     let disk_key = digest(&[
         &tree_key,
         &public_key,
@@ -171,7 +166,7 @@ fn server_on(kind: DiskKind) -> Result<OldServer> {
     if !rustix::process::geteuid().is_root() {
         bail!("making the old server's disk needs root; run `make test` or `make demo`");
     }
-    let tarball = base_tree(&tree_key)?;
+    let tarball = debian::tarball(SUITE, PACKAGES, &format!("{SUITE}-"))?;
 
     say(&format!(
         "making the old server's disk in {}",
@@ -205,27 +200,6 @@ fn server_on(kind: DiskKind) -> Result<OldServer> {
     Ok(server)
 }
 
-/// The bare Debian tree as a tarball.
-fn base_tree(key: &str) -> Result<PathBuf> {
-    let tarball = paths::base().join(format!("{SUITE}-{key}.tar"));
-    if tarball.exists() {
-        return Ok(tarball);
-    }
-    let mirror = mirror::for_suite(SUITE)?;
-    say(&format!(
-        "making a Debian {SUITE} tree with mmdebstrap from {mirror}"
-    ));
-    let partial = tarball.with_extension("partial.tar");
-    run(Command::new("mmdebstrap")
-        .args(MMDEBSTRAP)
-        .arg(format!("--include={}", PACKAGES.join(",")))
-        .args([SUITE.as_ref(), partial.as_os_str(), mirror.as_ref()])
-        .env("DEBIAN_FRONTEND", "noninteractive"))?;
-    fs::rename(&partial, &tarball).context("name the finished tree")?;
-    forget_others(&format!("{SUITE}-{key}.tar"), &format!("{SUITE}-"));
-    Ok(tarball)
-}
-
 /// The numbers that the tree gave to the accounts of [`SCRIPT`].
 fn owners(tree: &Path) -> Result<Owners> {
     let of = |name: &str| -> Result<(u32, u32)> {
@@ -244,7 +218,8 @@ fn owners(tree: &Path) -> Result<Owners> {
     })
 }
 
-fn only_kernel(tree: &Path) -> Result<PathBuf> {
+/// The kernel of a tree that has one.
+pub(crate) fn only_kernel(tree: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(tree.join("boot")).context("read the tree's /boot")? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("vmlinuz-") {
@@ -252,37 +227,4 @@ fn only_kernel(tree: &Path) -> Result<PathBuf> {
         }
     }
     bail!("the tree has no kernel in /boot")
-}
-
-/// Removes what an earlier recipe made: each is a gigabyte that nothing will ask for again.
-fn forget_others(current: &str, prefix: &str) {
-    let Some(_unused) = lock::base_unused() else {
-        return;
-    };
-    let Ok(entries) = fs::read_dir(paths::base()) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(prefix) && name != current {
-            // Best effort: what stays costs space and nothing else.
-            let _ = fs::remove_dir_all(entry.path());
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-/// Twelve hexadecimal digits that change with any of `parts`.
-pub fn digest(parts: &[&str]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hasher.finalize().to_hex()[..12].to_owned()
-}
-
-/// A line about something that takes a while.
-pub fn say(line: &str) {
-    eprintln!("harness: {line}");
 }

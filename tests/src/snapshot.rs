@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::accelerator::{accelerator, qemu_version};
+use crate::base::{digest, say};
 use crate::disk::Disk;
-use crate::old_server::{digest, old_server, say, OldServer};
+use crate::old_server::{old_server, OldServer};
 use crate::vm::{self, Additions, Machine, Start};
 use crate::{lock, vm::directory};
 

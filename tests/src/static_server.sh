@@ -73,6 +73,13 @@ echo drawings >/home/bob/drawings
 chown bob:builders /home/bob/drawings
 LC_ALL=C sed -i "s/^\(bob:[^:]*:[^:]*:[^:]*:\)[^:]*/\1$(printf 'B\366b')/" /etc/passwd
 echo '+::::::' >>/etc/passwd
+# Those in front of it let port 2222 through alone; bob forwards nothing.
+cat >>/etc/ssh/sshd_config <<'END'
+Port 22
+Port 2222
+Match User bob
+    AllowTcpForwarding no
+END
 # From a storage box that counts high.
 echo far >/srv/shop/exports/numbered-high
 chown 3000000000:3000000001 /srv/shop/exports/numbered-high

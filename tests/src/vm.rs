@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -82,6 +83,8 @@ pub struct Additions {
     pub layers: Option<TempDir>,
     /// A file that every write to the root disk is recorded in; see `power.rs`.
     pub recording: Option<PathBuf>,
+    /// Its place among the machines that run at a time, where it shares one; see `several.rs`.
+    pub place: Option<Arc<Lock>>,
 }
 
 impl Additions {
@@ -125,7 +128,7 @@ pub struct Machine {
     directory: Option<TempDir>,
     /// Of sockets alone: a socket's path has room for 107 bytes, and a checkout may lie deep.
     sockets: TempDir,
-    _slot: Lock,
+    _place: Arc<Lock>,
     _base: Lock,
 }
 
@@ -153,7 +156,10 @@ impl Machine {
         additions: Additions,
     ) -> Result<Self> {
         let accelerator = accelerator(&server.kernel)?;
-        let slot = lock::machine_slot()?;
+        let place = match &additions.place {
+            Some(place) => Arc::clone(place),
+            None => Arc::new(lock::machine_slot()?),
+        };
         let base = lock::base_in_use()?;
         let port = free_port()?;
         let at = |name: &str| directory.path().join(name);
@@ -204,7 +210,7 @@ impl Machine {
                 additions,
                 directory: Some(directory),
                 sockets,
-                _slot: slot,
+                _place: place,
                 _base: base,
             },
             Err(error) => {

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reroot_fleet.board.lease import Lease
 from reroot_fleet.conductor.claiming import Site, sit_down
+from reroot_fleet.conductor.late import Latecomers
+from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Left, drive
 from reroot_fleet.flow.stop import Why
 from reroot_fleet.machine.faults import Fault, MachineFault
@@ -25,6 +27,7 @@ from reroot_fleet.simulation.world import World
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState, job_id
 from reroot_fleet.values.night import Night, NightState, Window
+from tests.hand_clock import HandClock
 
 if TYPE_CHECKING:
     from reroot_fleet.flow.desk import Desk
@@ -34,26 +37,6 @@ if TYPE_CHECKING:
 SHORT = replace(BRISK, deadlines=240)
 """A plan whose deadlines pass soon."""
 JOB = job_id(NIGHT, "shop0000", 1)
-
-
-@dataclass
-class HandClock:
-    """Time that passes by hand."""
-
-    at: datetime = BEGINS
-    mono: float = 0.0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-    def real(self, seconds: float) -> float:
-        return seconds
 
 
 @dataclass
@@ -109,10 +92,9 @@ class Play:
             return SimulatedMachine(host, self.direct, self.clock)  # type: ignore[arg-type]
 
         name = f"c{next(self.numbers)}"
-        semaphore, leaving = threading.Semaphore(1), threading.Event()
         site = Site(
             self.memory, self.clock, name, f"{name}#1", machine, lambda _p: self.direct,
-            semaphore, leaving,
+            Copies(), threading.Event(),
         )  # fmt: skip
         return sit_down(site, JOB, Lease(1e9, 0.0))
 
@@ -275,3 +257,87 @@ def test_a_job_of_a_flow_that_this_release_does_not_know_is_left_alone(memory: M
         jobs.queue(c, other, now=BEGINS, who="t")
     desk = play.claim()
     assert desk is None  # nothing was drained for the first one, and it has ended
+
+
+def test_a_go_that_the_machine_never_obeys_is_taken_back_and_wakes_nobody(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {"go": [Fault.REFUSED] * 10}
+    job = play.to_the_end(hand_over=True)
+    assert (job.state, play.model.accepted) == (JobState.REVERTED, [])
+    assert play.model.hooks == ["drain", "undrain"]
+
+
+def test_a_go_that_was_obeyed_and_never_answered_for_is_held(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    # Obeyed with the last try, and then the machine is not seen any more.
+    play.direct.fails = {"go": [Fault.REFUSED] * 9 + [Fault.BROKEN]}
+    job = play.to_the_end(hand_over=True)
+    assert job.state is JobState.HELD
+    assert len(play.model.accepted) == 1
+    assert play.model.hooks == ["drain"]
+
+
+def test_what_is_undone_has_tries_of_its_own(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {"go": [Fault.REFUSED] * 10}
+    play.direct.hooks_fail = {"undrain": 3}
+    job = play.to_the_end(hand_over=True)
+    assert job.state is JobState.REVERTED
+    assert play.model.hooks == ["drain", "undrain"]
+
+
+def _asked_late(play: Play) -> list[Event]:
+    def machine(host: Host) -> SimulatedMachine:
+        return SimulatedMachine(host, play.direct, play.clock)  # type: ignore[arg-type]
+
+    play.clock.at += timedelta(hours=1)
+    Latecomers(play.memory, play.clock, "late", machine).look()
+    return play.told(What.JOB_TAKEN_UP)
+
+
+def _held_in_silence(memory: Memory) -> Play:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    while not play.told(What.GO_ACCEPTED):
+        assert drive(desk).left is Left.WAITING
+        play.clock.sleep(20)
+    play.direct.fails = {"look": [Fault.SILENT] * 1000, "greet": [Fault.SILENT] * 1000}
+    assert play.to_the_end(hand_over=True).state is JobState.HELD
+    return play
+
+
+def test_a_held_machine_that_answers_after_all_is_taken_up_where_it_stood(memory: Memory) -> None:
+    play = _held_in_silence(memory)
+    assert _asked_late(play) == []  # it is silent still
+    play.direct.fails = {}
+    (taken,) = _asked_late(play)
+    assert "the new OS is in place" in str(taken.detail["evidence"])
+    job = play.to_the_end(hand_over=True)
+    assert (job.state, job.cause) == (JobState.DONE, None)
+    assert play.model.gos == 1
+    assert play.model.hooks == ["drain", "confirm", "undrain"]
+
+
+def test_a_machine_that_is_back_in_its_old_os_after_all_reverts_its_job(memory: Memory) -> None:
+    play = _held_in_silence(memory)
+    play.direct.fails = {}
+    play.model.runs[-1].end = End.OLD_OS_BACK
+    assert len(_asked_late(play)) == 1
+    assert play.to_the_end(hand_over=True).state is JobState.REVERTED
+    assert play.model.hooks == ["drain", "undrain"]
+
+
+def test_what_is_held_again_for_the_same_thing_waits_for_a_person(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.hooks_fail = {"confirm": 1000}
+    assert play.to_the_end(hand_over=False).state is JobState.HELD
+    assert len(_asked_late(play)) == 1
+    assert play.to_the_end(hand_over=True).state is JobState.HELD
+    assert len(_asked_late(play)) == 1
+
+
+def test_a_machine_behind_the_commit_point_is_not_taken_up(memory: Memory) -> None:
+    play = Play(memory, Fate([End.COMMITTED]))
+    assert play.to_the_end(hand_over=False).state is JobState.HELD
+    assert _asked_late(play) == []

@@ -63,6 +63,17 @@ def order(image: ImageFile, machine: SshMachine, *, seconds: float = 60) -> Orde
     return Order("20261128T220000Z-abcd", None, "1.ab", wishes, ticket)
 
 
+def test_an_image_that_is_a_link_is_copied_as_what_it_links_to(
+    sshd: Sshd, home: Path, image: ImageFile
+) -> None:
+    link = image.path.with_name("newest.reroot")
+    link.symlink_to(image.path)
+    machine = SshMachine(sshd.host())
+    machine.copy(ImageFile(image.digest, link, image.bytes), None)
+    assert machine.look(image.digest).image_there
+    assert not any(file.is_symlink() for file in home.iterdir())
+
+
 def test_copies_looks_and_asks(sshd: Sshd, home: Path, image: ImageFile) -> None:
     machine = SshMachine(sshd.host())
     machine.greet()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reroot_fleet.policy.decision import Decision, Severity, StopKind
+from reroot_fleet.policy.gates import Passage, wave_state
 from reroot_fleet.policy.history import ALONE_FROM, History
 from reroot_fleet.values.host import MachineClass, Protects
 from reroot_fleet.values.job import Job, JobState
@@ -520,3 +521,13 @@ def test_an_alert_ends_with_its_trouble() -> None:
 
 def test_classes_have_names_that_can_be_read_back() -> None:
     assert MachineClass.of_key(METAL.key) == METAL
+
+
+def test_a_wave_may_be_allowed_to_have_one_held() -> None:
+    jobs = [
+        replace(j, state=S.HELD if n == 0 else S.DONE, wave=1, ended_at=NOW)
+        for n, j in enumerate(queued(hosts(3)))
+    ]
+    for held, passage in ((0, Passage.SHUT), (1, Passage.OPEN)):
+        gate = Gate(bake=timedelta(0), held=held)
+        assert wave_state(jobs, 3, gate, NOW).passage is passage

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from reroot_fleet.memory import events, jobs, outbox
+from reroot_fleet.memory import events, jobs, nights, outbox, surveys
 from reroot_fleet.memory.outbox import Action, Message
+from reroot_fleet.memory.surveys import Survey
 from reroot_fleet.talk import fleet
 from reroot_fleet.talk.main import app
 from reroot_fleet.values.event import Event, What
@@ -191,6 +193,49 @@ def test_an_image_that_changed_under_a_night_is_refused(queued: Site) -> None:
         queued("queue", "web1", "--night", "2026-11-28", "--yes")
 
 
+def _surveyed(host: str, image: bytes, deadlines_s: int = 3600) -> None:
+    digest = hashlib.sha256(image).hexdigest()
+    survey = Survey(fleet.now(), host, digest, may_go=True, deadlines_s=deadlines_s)
+    with fleet.memory().begin() as c:
+        surveys.record(c, survey, who="x")
+
+
+@pytest.mark.parametrize(
+    ("seen", "word"),
+    [
+        ({"web1": b"an image", "web2": b"another"}, "the image trixie has 2 digests"),
+        ({"web1": b"the one before"}, "was surveyed as .* survey web1 again"),
+    ],
+)
+def test_an_image_that_is_not_the_one_that_was_surveyed_is_refused(
+    site: Site, seen: dict[str, bytes], word: str
+) -> None:
+    site("import", str(site.directory / "hosts.csv"))
+    for host, image in seen.items():
+        _surveyed(host, image)
+    policy = str(site.directory / "policy.toml")
+    with pytest.raises(Problems, match=word):
+        site("queue", "all", "--night", "2026-11-28", "--policy", policy, "--yes")
+    with fleet.memory().read() as c:
+        assert jobs.select(c) == []
+        assert nights.every(c) == []
+
+
+def test_a_machine_whose_plan_is_longer_than_the_window_is_refused_by_its_name(
+    site: Site,
+) -> None:
+    site("import", str(site.directory / "hosts.csv"))
+    _surveyed("web1", b"an image", 7 * 3600)
+    _surveyed("web2", b"an image", 9 * 3600)
+    policy = str(site.directory / "policy.toml")
+    with pytest.raises(Problems, match=r"host web2: .*may take 540 min, and the window has 480"):
+        site("queue", "all", "--night", "2026-11-28", "--policy", policy, "--yes")
+    assert (
+        "queued 1 machine"
+        in site("queue", "web1", "--night", "2026-11-28", "--policy", policy, "--yes").stdout
+    )
+
+
 def test_findings_are_accepted_by_file_once(queued: Site) -> None:
     file = queued.directory / "accepted"
     file.write_text("# all have it\nold-kernel # since 2012\n\nsmart\n")
@@ -232,7 +277,6 @@ def test_migrate_says_that_there_is_nothing_to_do(queued: Site) -> None:
 
 
 def test_watch_ends_with_a_closed_night(queued: Site) -> None:
-    from reroot_fleet.memory import nights  # noqa: PLC0415
     from reroot_fleet.values.night import NightState  # noqa: PLC0415
 
     with fleet.memory().begin() as c:

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ pub fn read(plan: &Plan, kept: &Result<KeptFound, String>) -> Live {
     Live {
         gateways: gateways(plan, &network),
         servers: servers(plan, &network),
+        ssh: ssh_ports(plan, &network),
         resolver: resolver(),
         network,
         hostname: text("/proc/sys/kernel/hostname").unwrap_or_default(),
@@ -56,7 +57,6 @@ pub fn read(plan: &Plan, kept: &Result<KeptFound, String>) -> Live {
             .iter()
             .filter_map(|key| host_key(Path::new("/"), &key.path))
             .collect(),
-        ssh: ssh(SocketAddr::from((Ipv4Addr::LOCALHOST, 22))),
         users: accounts("/etc/passwd"),
         groups: accounts("/etc/group"),
         mounts: mounted(),
@@ -131,6 +131,36 @@ fn scope(link: Option<&str>) -> u32 {
         .and_then(|name| text(&format!("/sys/class/net/{name}/ifindex")).ok())
         .and_then(|number| number.parse().ok())
         .unwrap_or(0)
+}
+
+/// An image that is older than the question says no port.
+const USUAL_PORT: u16 = 22;
+
+/// What answers at each port that the plan promised, on the machine's own addresses: a server that
+/// listens on some of them alone is not at the loopback interface.
+fn ssh_ports(plan: &Plan, network: &Result<Network, String>) -> Vec<(u16, SshPort)> {
+    let own = network.iter().flat_map(|network| &network.links);
+    let own = own.flat_map(|link| link.addresses.iter().map(|a| a.ip));
+    let is_usable = |address: &IpAddr| match address {
+        IpAddr::V4(_) => true,
+        // A link-local one is nothing without its link.
+        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) != 0xfe80,
+    };
+    let addresses: Vec<IpAddr> = std::iter::once(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .chain(own.filter(is_usable))
+        .collect();
+    let promised = &plan.identity.ssh_ports;
+    let ports = if promised.is_empty() {
+        &[USUAL_PORT][..]
+    } else {
+        promised
+    };
+    let ask = |port: u16| {
+        let mut answers = addresses.iter().map(|a| ssh(SocketAddr::from((*a, port))));
+        let open = answers.find(|answer| *answer != SshPort::Closed);
+        (port, open.unwrap_or(SshPort::Closed))
+    };
+    ports.iter().map(|port| ask(*port)).collect()
 }
 
 fn ssh(at: SocketAddr) -> SshPort {

@@ -10,7 +10,7 @@ use crate::ram::commit_point;
 use crate::root::run_directory::{self, BEFORE, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::before::verify::VerifiedImage;
-use crate::run::boot_path::AllBeside;
+use crate::run::boot_paths::AllBeside;
 use crate::run::data::{Run, Start};
 use crate::run::journal_file;
 use crate::run::recorder::AGAIN;

@@ -9,6 +9,7 @@ pub mod back;
 mod before;
 pub mod behind;
 mod boot_path;
+mod boot_paths;
 mod boot_sectors;
 mod commit;
 mod data;

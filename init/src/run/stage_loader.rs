@@ -14,7 +14,8 @@ use formats::Document;
 use storage::direct;
 
 use crate::root::run_directory;
-use crate::run::boot_path::{self, AllBeside, Loader};
+use crate::run::boot_path::{self, Loader};
+use crate::run::boot_paths::{self, AllBeside};
 use crate::run::data::{MountedRoot, Run};
 
 /// Where it is in the initramfs.
@@ -51,7 +52,7 @@ fn part(name: &str) -> Result<Vec<u8>> {
 
 /// Puts it beside the loader in use, on every path.
 pub fn put_beside(run: &Run) -> Result<AllBeside> {
-    let paths = boot_path::of(&run.plan, &run.root)?;
+    let paths = boot_paths::of(&run.plan, &run.root)?;
     AllBeside::put(paths, &StageLoader::of(&run.plan)?)
 }
 
@@ -59,7 +60,7 @@ pub fn put_beside(run: &Run) -> Result<AllBeside> {
 pub fn switch_remaining(run: &Run) -> Result<()> {
     let loader = StageLoader::of(&run.plan)?;
     let mut remaining = Vec::new();
-    for path in boot_path::of(&run.plan, &run.root)? {
+    for path in boot_paths::of(&run.plan, &run.root)? {
         if !path.starts(&loader)? {
             remaining.push(path);
         }
@@ -69,7 +70,7 @@ pub fn switch_remaining(run: &Run) -> Result<()> {
 
 /// Whether the machine would start it by the path in use, and by it what is staged.
 pub fn is_in_use(plan: &Plan, root: &MountedRoot) -> Result<bool> {
-    boot_path::in_use(plan, root)?.starts(&StageLoader::of(plan)?)
+    boot_paths::in_use(plan, root)?.starts(&StageLoader::of(plan)?)
 }
 
 /// Compares what the loader will read, sector by sector, with what the launcher staged; gives what

@@ -2,6 +2,7 @@
 
 use formats::accounts::{AccountRow, AccountRule};
 use formats::counted::counted;
+use formats::identity::IdentityPlan;
 use formats::listening::Listener;
 use formats::network::{Content, NewFile};
 use formats::plan::{Gone, PayloadAt, Plan};
@@ -260,8 +261,36 @@ fn identity(t: &mut Page, plan: &Plan) {
         .map(|k| format!("{:20} {}", k.kind, k.fingerprint))
         .collect();
     list(t, "Host keys", &keys);
+    ways_in(t, identity);
     list(t, "In the old OS, and NOT in the new one", &identity.left);
     list(t, "About names, keys and mounts", &identity.notes);
+}
+
+/// Who logs in by ssh and becomes root, before and after.
+fn ways_in(t: &mut Page, identity: &IdentityPlan) {
+    let (before, after) = &identity.ways;
+    let mut all: Vec<_> = before.iter().chain(after).collect();
+    all.sort();
+    all.dedup();
+    if all.is_empty() {
+        return;
+    }
+    t.blank();
+    let ports: Vec<String> = identity.ssh_ports.iter().map(u16::to_string).collect();
+    let at = if ports.is_empty() {
+        "there is no ssh server".to_owned()
+    } else {
+        format!("ssh on port {}", ports.join(", "))
+    };
+    writeln!(t, "Who logs in and becomes root (new OS: {at})");
+    for way in all {
+        let mark = match (before.contains(way), after.contains(way)) {
+            (true, true) => "as before",
+            (true, false) => "NO MORE",
+            _ => "new",
+        };
+        writeln!(t, "  {:50} {mark}", way.to_string());
+    }
 }
 
 /// What is written here and goes: one line a place, what is in use first.

@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-/// Where grub.cfg is, by distribution.
-const CONFIGS: [&str; 2] = ["boot/grub/grub.cfg", "boot/grub2/grub.cfg"];
+use crate::grub::one_shot::{CONFIG, DIRECTORIES};
 
 /// grub-mkconfig frames what each of its scripts wrote; in this section everything is another system's.
 const BEGIN: &str = "### BEGIN /etc/grub.d/30_os-prober ###";
@@ -13,9 +12,9 @@ const END: &str = "### END /etc/grub.d/30_os-prober ###";
 
 /// Their titles in the menu. A configuration that cannot be read offers nothing.
 pub fn read(root: &Path) -> Vec<String> {
-    CONFIGS
+    DIRECTORIES
         .iter()
-        .filter_map(|config| fs::read(root.join(config)).ok())
+        .filter_map(|directory| fs::read(root.join(directory).join(CONFIG)).ok())
         .flat_map(|bytes| titles(&String::from_utf8_lossy(&bytes)))
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Doors, Keys, Session, Way};
 use crate::keep::is_below;
 use crate::network::NewFile;
 
@@ -22,6 +23,15 @@ pub struct OldIdentity {
     /// each: `/etc/ssh/sshd_config: Match Group sftp: ForceCommand internal-sftp`.
     #[serde(default)]
     pub ssh_restrictions: Vec<String>,
+    /// Who gets in and becomes root.
+    #[serde(default)]
+    pub doors: Doors,
+    /// Everybody's keys.
+    #[serde(default)]
+    pub login_keys: Vec<Keys>,
+    /// The connection by which the launcher was called.
+    #[serde(default)]
+    pub session: Option<Session>,
     /// The name of the time zone: `Europe/Madrid`; `None` is UTC or unknown.
     pub timezone: Option<String>,
     /// Lines of /etc/default/locale or /etc/locale.conf, without comments.
@@ -136,6 +146,9 @@ pub struct NewIdentity {
     /// does not know `Include` (before OpenSSH 8.2).
     #[serde(default)]
     pub ssh_includes: Vec<String>,
+    /// Who gets in and becomes root; `None` where the image is older than the question.
+    #[serde(default)]
+    pub doors: Option<Doors>,
 }
 
 impl NewIdentity {
@@ -169,6 +182,12 @@ pub struct IdentityPlan {
     pub mounts: Vec<PlannedMount>,
     /// Host keys that the new OS's server shows.
     pub host_keys: Vec<HostKey>,
+    /// Ports that its ssh server listens on; none where it has no server.
+    #[serde(default)]
+    pub ssh_ports: Vec<u16>,
+    /// Every way in that ends in a root shell: in the old OS, and in the new one.
+    #[serde(default)]
+    pub ways: (Vec<Way>, Vec<Way>),
     /// What of the old OS stays behind, in words, one line a kind.
     pub left: Vec<String>,
     /// What to know: keys of types that are no longer taken, a locale that is not there.

@@ -5,6 +5,7 @@
 //! not know and name both versions; a format and its reader live in the same file. It may import no
 //! crate of reroot.
 
+pub mod access;
 pub mod accounts;
 pub mod begun;
 pub mod boot_path;

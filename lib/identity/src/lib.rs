@@ -4,11 +4,13 @@
 //! Pure: nothing here touches a file, a device or the clock. The values that are decided on, and
 //! those that come of it, are in [`formats`], which is all that it may import.
 
+pub mod access;
 pub mod accounts;
 pub mod confirm;
 pub mod network;
 
 pub mod cloud;
+pub mod files;
 pub mod fstab;
 pub mod host_keys;
 pub mod kept;

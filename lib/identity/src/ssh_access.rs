@@ -4,6 +4,9 @@
 //! and nothing else would have a shell in the new OS. Only what takes something away counts here,
 //! and only where it takes away more than a server without any configuration does.
 
+use formats::access::Setting;
+
+use crate::files::Files;
 use crate::network::old::glob;
 
 /// How deep files may include others, as in sshd itself.
@@ -11,16 +14,6 @@ const DEEPEST: usize = 16;
 
 /// The configuration's main file.
 pub const MAIN: &str = "/etc/ssh/sshd_config";
-
-/// The files of an OS, as far as this has to see them.
-pub trait Files {
-    /// The text of a file.
-    fn text(&self, path: &str) -> Option<String>;
-    /// Paths of what is in a folder, sorted.
-    fn folder(&self, path: &str) -> Vec<String>;
-    /// Does the new OS's server read the file, because it is kept or carried and included there?
-    fn stays(&self, path: &str) -> bool;
-}
 
 /// What takes away from whom it is said, with which values it does not.
 const TAKES_AWAY: &[(&str, &[&str])] = &[
@@ -59,15 +52,53 @@ const TAKES_AWAY: &[(&str, &[&str])] = &[
 
 /// Every setting that takes something away and will not be there, as
 /// `/etc/ssh/sshd_config: Match Group sftp: ForceCommand internal-sftp`.
-pub fn lost(files: &dyn Files) -> Vec<String> {
+///
+/// `stays` says of one whether the new OS's server has it: its file is there and read, or it is written
+/// for the new server.
+pub fn lost(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<String> {
+    let mut said: Vec<&str> = Vec::new();
+    let mut lost = Vec::new();
+    for setting in settings {
+        let known = TAKES_AWAY
+            .iter()
+            .find(|(k, _)| k.eq_ignore_ascii_case(&setting.keyword));
+        let Some((keyword, harmless)) = known else {
+            continue;
+        };
+        // Lists of names and addresses add up, everything else is what was said first.
+        let adds_up = harmless.is_empty() || *keyword == "ListenAddress";
+        if setting.condition.is_none() && !adds_up {
+            if said.contains(keyword) {
+                continue;
+            }
+            said.push(keyword);
+        }
+        let harmless = |value: &String| harmless.iter().any(|h| h.eq_ignore_ascii_case(value));
+        if setting.values.iter().all(harmless) || stays(setting) {
+            continue;
+        }
+        let condition = match &setting.condition {
+            Some(condition) => format!("Match {condition}: "),
+            None => String::new(),
+        };
+        lost.push(format!(
+            "{}: {condition}{keyword} {}",
+            setting.path,
+            setting.values.join(" ")
+        ));
+    }
+    lost
+}
+
+/// Every setting of an OS's ssh server, in the order in which they count: what is said first holds.
+pub fn settings(files: &dyn Files) -> Vec<Setting> {
     let mut reader = Reader {
         files,
         condition: None,
-        said: Vec::new(),
-        lost: Vec::new(),
+        settings: Vec::new(),
     };
     reader.file(MAIN, 0);
-    reader.lost
+    reader.settings
 }
 
 /// The patterns that a main file includes for everybody, each an absolute path.
@@ -117,9 +148,7 @@ struct Reader<'a> {
     files: &'a dyn Files,
     /// What the `Match` says that the lines are below.
     condition: Option<String>,
-    /// Keywords that were set for everybody: the first word counts.
-    said: Vec<&'static str>,
-    lost: Vec<String>,
+    settings: Vec<Setting>,
 }
 
 impl Reader<'_> {
@@ -144,36 +173,14 @@ impl Reader<'_> {
                     }
                 }
             } else {
-                self.setting(path, &keyword, &values);
+                self.settings.push(Setting {
+                    path: path.to_owned(),
+                    condition: self.condition.clone(),
+                    keyword,
+                    values,
+                });
             }
         }
-    }
-
-    fn setting(&mut self, path: &str, keyword: &str, values: &[String]) {
-        let known = TAKES_AWAY
-            .iter()
-            .find(|(k, _)| k.eq_ignore_ascii_case(keyword));
-        let Some((keyword, harmless)) = known else {
-            return;
-        };
-        // Lists of names and addresses add up, everything else is what was said first.
-        let adds_up = harmless.is_empty() || *keyword == "ListenAddress";
-        if self.condition.is_none() && !adds_up {
-            if self.said.contains(keyword) {
-                return;
-            }
-            self.said.push(keyword);
-        }
-        let harmless = |value: &String| harmless.iter().any(|h| h.eq_ignore_ascii_case(value));
-        if values.iter().all(harmless) || self.files.stays(path) {
-            return;
-        }
-        let condition = match &self.condition {
-            Some(condition) => format!("Match {condition}: "),
-            None => String::new(),
-        };
-        self.lost
-            .push(format!("{path}: {condition}{keyword} {}", values.join(" ")));
     }
 
     /// Files that a pattern of `Include` names.
@@ -240,7 +247,7 @@ fn parse(line: &str) -> Option<(String, Vec<String>)> {
 mod tests {
     use super::*;
 
-    struct Old<'a>(&'a [(&'a str, &'a str)], &'a [&'a str]);
+    struct Old<'a>(&'a [(&'a str, &'a str)]);
 
     impl Files for Old<'_> {
         fn text(&self, path: &str) -> Option<String> {
@@ -253,14 +260,10 @@ mod tests {
             all.filter(|p| p.rsplit_once('/').is_some_and(|(above, _)| above == path))
                 .collect()
         }
-
-        fn stays(&self, path: &str) -> bool {
-            self.1.contains(&path)
-        }
     }
 
     fn main_file(text: &str) -> Vec<String> {
-        lost(&Old(&[(MAIN, text)], &[]))
+        lost(&settings(&Old(&[(MAIN, text)])), &|_| false)
     }
 
     #[test]
@@ -313,9 +316,11 @@ mod tests {
             "/etc/ssh/ann: Match User ann: AllowAgentForwarding no",
             "/etc/ssh/sshd_config: Match User ann: PermitTTY no",
         ];
-        assert_eq!(lost(&Old(&files, &[])), all);
+        let found = settings(&Old(&files));
+        assert_eq!(lost(&found, &|_| false), all);
         let stays = ["/etc/ssh/sshd_config.d/10.conf", "/etc/ssh/ann"];
-        assert_eq!(lost(&Old(&files, &stays)), [all[1], all[3]]);
+        let stays = |setting: &Setting| stays.contains(&setting.path.as_str());
+        assert_eq!(lost(&found, &stays), [all[1], all[3]]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use formats::facts::Facts;
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
 use formats::plan::NetworkPlan;
+use identity::access::decided;
 use identity::accounts::merge;
 use identity::network::{dialect, select};
 
@@ -59,6 +60,11 @@ pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<
         .as_ref()
         .map_or("", |r| r.identity.fs_uuid.as_str());
     let mut plan = identity::plan::plan(&facts.identity, &manifest.identity, root)?;
+    // Accounts that cannot be read or merged refuse by a check of their own.
+    if let (Ok(old), Ok(merged)) = (&facts.accounts, accounts(facts, manifest)) {
+        let sides = (&facts.identity, &manifest.identity);
+        decided::decide(&mut plan, sides, (old, &manifest.accounts), &merged);
+    }
     plan.notes.extend(root_notes(facts));
     Ok(plan)
 }

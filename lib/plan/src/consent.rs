@@ -264,6 +264,8 @@ fn identity_text(identity: &IdentityPlan) -> String {
         fstab,
         mounts,
         host_keys,
+        ssh_ports,
+        ways: (_, ways_in),
         // Which services run at this moment.
         left: _,
         notes: _,
@@ -271,6 +273,7 @@ fn identity_text(identity: &IdentityPlan) -> String {
     text(&(
         (hostname, copied, private, in_homes, files),
         (root_options, fstab, mounts, host_keys),
+        (ssh_ports, ways_in),
     ))
 }
 

@@ -254,6 +254,11 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
     assert_payload_owners(&machine, mysql.trim())?;
     assert_mounts(&machine)?;
     strict_login(&machine, &keys)?;
+    // What bob may not do is the new server's word too.
+    machine.expect(
+        "sshd -T -C user=bob,host=x,addr=192.0.2.9 | grep -x 'allowtcpforwarding no' &&
+         sshd -T -C user=root,host=x,addr=192.0.2.9 | grep -x 'allowtcpforwarding yes'",
+    )?;
     // The old OS's language is not only named, the new one has it.
     machine
         .expect("grep -x LANG=de_DE.UTF-8 /etc/default/locale && locale -a | grep -x de_DE.utf8")?;
@@ -266,12 +271,18 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
 fn strict_login(machine: &Machine, keys: &[String]) -> Result<()> {
     let known = machine.file("known_hosts");
     fs::write(&known, keys.join("\n") + "\n").context("write known_hosts")?;
-    for user in ["root", "bob"] {
+    for (user, port) in [
+        ("root", "22"),
+        ("bob", "22"),
+        ("root", "2222"),
+        ("bob", "2222"),
+    ] {
         let mut ssh = machine.outside()?.command("ssh");
         ssh.args(["-F", "/dev/null", "-i"])
             .arg(old_server::ssh_key()?)
             .args(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"])
-            .args(["-o", "ConnectTimeout=60", "-o"])
+            .args(["-o", "ConnectTimeout=60", "-p", port])
+            .args(["-o", &format!("HostKeyAlias={ADDRESS}"), "-o"])
             .arg(format!("UserKnownHostsFile={}", known.display()))
             .arg(format!("{user}@{ADDRESS}"))
             .args(["id", "-un"]);

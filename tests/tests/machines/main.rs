@@ -7,6 +7,7 @@ mod failures;
 mod harness;
 mod identity;
 mod kexec;
+mod layouts;
 mod licences;
 mod live_tree;
 mod main_path;

@@ -3,16 +3,14 @@
 //! on again it must end in the old OS, if that was before the commit point, or in the new one, with what
 //! is kept untouched.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
-use formats::trailer::PartKind;
 use reroot_tests::cloud_disk::{DISK_GUID, ROOT_GUID, ROOT_START};
 use reroot_tests::confirmed;
-use reroot_tests::crafted::trailer_of;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::small_trixie;
+use reroot_tests::moments::{block_of_payload, half, Moments};
 use reroot_tests::old_server::{cloud_server, old_server};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{self, reinstall, start, LIMIT};
@@ -23,74 +21,8 @@ use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 /// How long a boot may take on real hardware until the init has found out where it is.
 pub const DECISION: Duration = Duration::from_secs(30);
 
-/// How records of the journal begin; the phase's number follows the version.
-const JOURNAL: &[u8] = b"\x89rrjnl\r\n";
-const WIPE: u8 = 2;
-const UNPACK: u8 = 3;
-const CARRY: u8 = 4;
-const LOADER: u8 = 5;
-
 /// What a run left on the console when it goes on behind the commit point.
 pub const TAKEN_UP: &str = "it is taken up from the wipe on";
-
-/// The moments of a run, as the number of writes before them.
-struct Moments {
-    /// The payload is being staged.
-    staging: usize,
-    /// GRUB's configuration names the run.
-    armed: usize,
-    /// The master boot record is switched to the staged image's loader.
-    committed: usize,
-    wipe: usize,
-    unpack: usize,
-    carry: usize,
-    loader: usize,
-    /// It is switched to the new OS's.
-    switched: usize,
-}
-
-impl Moments {
-    fn find(recording: &Recording, writes: &[Write], payload: &[u8]) -> Result<Moments> {
-        let holds = |write: &Write, text: &[u8]| -> Result<bool> {
-            let data = recording.data(write)?;
-            Ok(data.windows(text.len()).any(|window| window == text))
-        };
-        let first = |what: &str, is_it: &dyn Fn(&Write) -> Result<bool>| -> Result<usize> {
-            for (at, write) in writes.iter().enumerate() {
-                if is_it(write)? {
-                    return Ok(at);
-                }
-            }
-            anyhow::bail!("no write {what}")
-        };
-        let phase = |number: u8| {
-            first(&format!("of phase {number}"), &|write| {
-                let data = recording.data(write)?;
-                Ok(data.starts_with(JOURNAL) && data.get(12) == Some(&number))
-            })
-        };
-        let staging = first("of the payload", &|write| holds(write, payload))?;
-        // What the old OS wrote before is its own.
-        let records: Vec<usize> = (staging..writes.len())
-            .filter(|&at| writes[at].covers(0))
-            .collect();
-        let [committed, switched] = records[..] else {
-            anyhow::bail!("the master boot record was written at {records:?}, expected twice");
-        };
-        Ok(Moments {
-            staging,
-            armed: first("that arms GRUB", &|write| {
-                Ok(write.sectors <= 8 && holds(write, b"\nreroot_once=2")?)
-            })?,
-            committed,
-            wipe: phase(WIPE)?,
-            unpack: phase(UNPACK)?,
-            carry: phase(CARRY)?,
-            loader: phase(LOADER)?,
-            switched,
-        })
-    }
-}
 
 /// Switches a disk on and waits for the old OS, which must have everything.
 fn expect_old(
@@ -147,11 +79,6 @@ pub fn is_new(machine: &Machine, before: &[Evidence]) -> Result<()> {
     Ok(())
 }
 
-/// A pseudo-random half, the same in every run.
-fn half(at: usize) -> bool {
-    (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1
-}
-
 #[test]
 fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     let image = small_trixie()?;
@@ -175,16 +102,6 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
 
     let writes = recording.writes()?;
     let at = Moments::find(&recording, &writes, &payload)?;
-    ensure!(
-        at.staging < at.armed
-            && at.armed < at.committed
-            && at.committed < at.wipe
-            && at.wipe < at.unpack
-            && at.unpack < at.carry
-            && at.carry < at.loader
-            && at.loader < at.switched,
-        "the moments are in another order"
-    );
 
     // Some of it is staged, services are up, GRUB knows nothing of it yet.
     let half_staged = usize::midpoint(at.staging, at.armed);
@@ -216,7 +133,7 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     machine.wait_for_old_ssh()?;
     is_old(&machine, &before)?;
     assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
-    machine.expect("test ! -e /boot/grub/grubenv && test -s /.reroot/*/init.log")?;
+    machine.expect("! grep -qs reroot_ /boot/grub/grubenv && test -s /.reroot/*/init.log")?;
     drop(machine);
 
     // The journal says committed, the record does not yet.
@@ -277,13 +194,6 @@ fn updates_its_loader(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// The second 4096 bytes of the payload: they are nowhere else.
-fn block_of_payload(image: &Path) -> Result<Vec<u8>> {
-    let bytes = std::fs::read(image).with_context(|| format!("read {}", image.display()))?;
-    let start = trailer_of(&bytes)?.part(PartKind::Payload).offset as usize + 4096;
-    Ok(bytes[start..start + 4096].to_vec())
-}
-
 /// The number behind a text.
 fn sector_of(text: &str, log: &str) -> Result<u64> {
     let at = log.find(text).with_context(|| format!("{text}: {log}"))? + text.len();
@@ -293,6 +203,7 @@ fn sector_of(text: &str, log: &str) -> Result<u64> {
 
 /// Whichever entry a run began with: its power is cut while the old OS is being removed.
 #[test]
+#[ignore = "taken up as after the boot loader's entry: make prove"]
 fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<()> {
     let image = small_trixie()?;
     let mut machine = running_old_server("kexec-cut", USUAL_MEMORY_MIB)?;

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reroot_fleet.flow.desk import Desk, Seams
+from reroot_fleet.flow.desk import TICKET_S, Desk, Seams
 from reroot_fleet.flow.outcome import Wait
 from reroot_fleet.flow.records import FlowRecord, unfinished
 from reroot_fleet.machine.seam import Hooks, ImageFile, Machine
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reroot_fleet.board.lease import Lease
+    from reroot_fleet.flow.copies import Copies
     from reroot_fleet.machine.clock import Clock
     from reroot_fleet.memory.database import Memory
     from reroot_fleet.values.host import Host
@@ -41,8 +42,9 @@ class Site:
     """The conductor's name and this process's own mark."""
     machine: Callable[[Host], Machine]
     hooks: Callable[[Mapping[str, str]], Hooks]
-    copies: threading.Semaphore
+    copies: Copies
     leaving: threading.Event
+    ticket_s: float = TICKET_S
 
 
 def sit_down(site: Site, job_id: str, lease: Lease) -> Desk | None:
@@ -80,8 +82,11 @@ def sit_down(site: Site, job_id: str, lease: Lease) -> Desk | None:
         ImageFile(digest, Path(image.path), image.bytes),
         site.copies,
         site.leaving,
+        site.ticket_s,
     )
-    desk = Desk(seams, job, night, record, lease, tries=pause.tries)
+    # What is undone has tries of its own.
+    tries = 0 if "ending" in record.notes else pause.tries
+    desk = Desk(seams, job, night, record, lease, tries=tries)
     if pause.again_at is not None and pause.again_at > site.clock.now():
         desk.wait = Wait(pause.again_at)
     return desk

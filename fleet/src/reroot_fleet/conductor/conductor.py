@@ -13,13 +13,16 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reroot_fleet.board.lease import Lease
 from reroot_fleet.board.seam import BoardFault, Posting
 from reroot_fleet.conductor import claiming, keeping, watching
 from reroot_fleet.conductor.heart import Heart
+from reroot_fleet.conductor.late import Latecomers
 from reroot_fleet.conductor.waiting import WaitingRoom
+from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Drive, Left, drive
 from reroot_fleet.flow.outcome import Wait, Watch
 from reroot_fleet.flow.stop import Stop, Why
@@ -41,9 +44,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-COPIES = 20
-"""At once, where no policy says anything else."""
 VERSION = "1"
+MISSED_SIGNS = 4
+"""A conductor that has not missed so many signs of life is alive: it makes its share of the copies."""
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class Conductor:
         self._board = board
         self._clock = clock
         self._leaving = threading.Event()
+        self._copies = Copies(self._turn_has_come)
         self._site = claiming.Site(
             memory,
             clock,
@@ -87,8 +91,9 @@ class Conductor:
             mark,
             machine,
             hooks,
-            threading.Semaphore(COPIES),
+            self._copies,
             self._leaving,
+            settings.ticket_s,
         )
         self._seats: dict[str, Seat] = {}
         self._lock = threading.Lock()
@@ -100,6 +105,9 @@ class Conductor:
         self._keeper = keeping.Keeper(memory, board, clock, settings.name)
         self._keeping = ThreadPoolExecutor(1, "keeper")
         self._kept = True
+        self._latecomers = Latecomers(memory, clock, settings.name, machine)
+        self._asking = ThreadPoolExecutor(1, "latecomers")
+        self._asked = True
         self._next: dict[str, float] = {}
         self._started: datetime = clock.now()
 
@@ -125,6 +133,7 @@ class Conductor:
             (self._set.states_s, self._ended_by_others),
             (self._set.plan_s, self._keep),
             (self._set.sign_s, self._sign),
+            (self._set.late_s, self._late),
         ):
             if self._turn(what.__name__, every):
                 try:
@@ -142,6 +151,7 @@ class Conductor:
     def _end(self) -> None:
         self._threads.shutdown(wait=True)
         self._keeping.shutdown(wait=True)
+        self._asking.shutdown(wait=True)
         for seat in list(self._seats.values()):
             self._give_back(seat)
         self._heart.stop()
@@ -229,6 +239,8 @@ class Conductor:
         left = (wait.until - self._clock.now()).total_seconds()
         seat.busy = False
         self._room.enter(seat.posting.job, wait, now + self._clock.real(max(0.0, left)), now)
+        if self._copies.kept(seat.posting.job):
+            self._turn_has_come(seat.posting.job)  # it came while this one went to wait for it
 
     def _later(self, seat: Seat) -> None:
         now = self._clock.monotonic()
@@ -250,6 +262,11 @@ class Conductor:
             return
         seat.busy = True
         self._threads.submit(self._guarded, self._drive, seat)
+
+    def _turn_has_come(self, job: str) -> None:
+        """It may copy. Where it has not sat down to wait yet, it finds its place kept."""
+        self._room.leave(job)
+        self._resume(job)
 
     def _guarded_poll(self, seat: Seat) -> None:
         job = seat.posting.job
@@ -307,6 +324,7 @@ class Conductor:
         self._room.leave(job)
         with self._lock:
             self._seats.pop(job, None)
+        self._copies.give(job)
 
     def _lost(self, job: str) -> None:
         """A claim is somebody else's: a job that waits is forgotten, one that runs finds out."""
@@ -333,6 +351,21 @@ class Conductor:
         finally:
             self._kept = True
 
+    def _late(self) -> None:
+        if self._asked:
+            self._asked = False
+            self._asking.submit(self._late_guarded)
+
+    def _late_guarded(self) -> None:
+        try:
+            self._latecomers.look()
+        except MemoryFault as fault:
+            LOG.warning("held machines are asked later: %s", fault)
+        except Exception:
+            LOG.exception("held machines were not asked")
+        finally:
+            self._asked = True
+
     def _sign(self, state: str = "running") -> None:
         with self._lock:
             running = len(self._seats)
@@ -349,3 +382,7 @@ class Conductor:
         )
         with self._memory.begin() as c:
             conductors.beat(c, sign)
+            lately = MISSED_SIGNS * self._set.sign_s / self._clock.real(1.0)
+            since = self._clock.now() - timedelta(seconds=lately)
+            alive = [s for s in conductors.every(c) if s.state == "running" and s.seen >= since]
+        self._copies.shared_by(len(alive))

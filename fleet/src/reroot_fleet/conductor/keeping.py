@@ -8,6 +8,7 @@ does not: the next comparison mends that.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -17,6 +18,7 @@ from reroot_fleet.memory.errors import Conflict
 from reroot_fleet.policy import planner
 from reroot_fleet.policy.decision import Alert, Decision, StopKind
 from reroot_fleet.policy.history import history
+from reroot_fleet.policy.queue import Queue
 from reroot_fleet.policy.site import Site, site
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState
@@ -38,6 +40,21 @@ T = TypeVar("T")
 CACHED_S = 60.0
 LIVE = (NightState.OPEN, NightState.PAUSED, NightState.HALTED)
 OPEN_STATES = (JobState.POSTED, JobState.RUNNING)
+LET_GO = tuple(state for state in JobState if state is not JobState.QUEUED)
+"""Of jobs that are in the queue no more."""
+
+NOTHING_LEFT = frozenset({JobState.HELD, JobState.DONE})
+
+
+@dataclass(slots=True)
+class KnownQueue:
+    """A queue, and what tells whether it still is the one in the memory."""
+
+    queue: Queue
+    site: Site
+    jobs: int
+    """Of the night, in any state."""
+    waiting: int
 
 
 class Keeper:
@@ -48,15 +65,24 @@ class Keeper:
         self._board = board
         self._clock = clock
         self._who = f"conductor {who}"
+        self._sites: dict[str, tuple[tuple[object, ...], Site]] = {}
+        self._queues: dict[str, KnownQueue] = {}
+        self._asked = 0.0
         self._seen: tuple[int, datetime | None] = (-1, None)
         self._gates: set[tuple[str, str, int, str | None]] = set()
         self._cache: dict[str, tuple[float, object]] = {}
 
     def keep(self, *, repost: bool) -> None:
         """One round."""
-        with self._memory.begin() as c:
-            mine = turns.take(c, turns.PLANNING)
-            posted = self._plan(c) if mine else []
+        try:
+            with self._memory.begin() as c:
+                mine = turns.take(c, turns.PLANNING)
+                posted = self._plan(c) if mine else []
+        except BaseException:
+            # What was decided was not written: nothing that was remembered with it is true.
+            self._queues.clear()
+            self._seen = (-1, None)
+            raise
         for job in posted:
             self._board.post(job)
         if repost and mine:
@@ -69,9 +95,9 @@ class Keeper:
             should = {job.id for job in jobs.select(c, states=OPEN_STATES)}
             rest = records.unfinished(c) - should
             # What a halt ended, and whose flow still has something to give back; a held one waits
-            # for a person.
+            # for a person, and what is done is done.
             states = jobs.states_of(c, rest) if rest else {}
-        should |= {job for job, state in states.items() if state is not JobState.HELD}
+        should |= {job for job, state in states.items() if state not in NOTHING_LEFT}
         # The board is asked after the memory: what was taken off it in between has ended, and
         # whoever claims it finds that.
         lost = should - self._board.listed()
@@ -82,45 +108,70 @@ class Keeper:
     # -- the planner --------------------------------------------------------------------------
 
     def _plan(self, c: Connection) -> list[str]:
-        """The jobs that start now. Nothing is asked while nothing has happened."""
+        """The jobs that start now. Nothing is asked while nothing has happened.
+
+        An event may be written before one of a lower number is, and then this one is not missed by its
+        number: a round a minute asks all the same.
+        """
         now, last = self._clock.now(), events.last_number(c)
         seen, look_again = self._seen
-        if last == seen and look_again is not None and now < look_again:
+        fresh = self._clock.monotonic() < self._asked + CACHED_S
+        if last == seen and look_again is not None and now < look_again and fresh:
             return []
+        self._asked = self._clock.monotonic()
         posted: list[str] = []
         moments: list[datetime] = []
         for night in nights.every(c, LIVE):
             locked = nights.get(c, night.id, lock=True)
             if locked is None or locked.state not in LIVE:
                 continue
-            decision, left = self._decide(c, locked, now)
-            posted += self._carry_out(c, locked, decision, left, now)
+            decision, begun = self._decide(c, locked, now)
+            posted += self._carry_out(c, locked, decision, begun, now)
             moments += [m for m in (decision.look_again,) if m is not None]
+        self._forget_alerts(c, now)
         self._seen = (events.last_number(c), min(moments, default=None))
         return posted
 
     def _decide(self, c: Connection, night: Night, now: datetime) -> tuple[Decision, list[Job]]:
         where = self._site(c, night)
-        mine = jobs.select(c, night=night.id)
+        begun = jobs.select(c, night=night.id, states=LET_GO)
+        queue = self._queue(c, night, where)
         past = history(self._others(c, night), where, night.policy, now)
-        return planner.decide(now, night, mine, where, past), mine
+        return planner.decide_on(now, night, begun, queue, where, past), begun
+
+    def _queue(self, c: Connection, night: Night, where: Site) -> Queue:
+        """The night's queue: read once, for it may be long, and again where others have changed it.
+
+        Whoever queues a machine raises the number of all jobs, and whoever takes one back lowers the
+        number of those that wait: where both are as they were, it is the same queue.
+        """
+        counts = jobs.counts(c, night=night.id)
+        known = self._queues.get(night.id)
+        now = (sum(counts.values()), counts[JobState.QUEUED])
+        if known is None or known.site is not where or (known.jobs, known.waiting) != now:
+            waiting = jobs.select(c, night=night.id, states=(JobState.QUEUED,))
+            known = self._queues[night.id] = KnownQueue(Queue.of(waiting, where), where, *now)
+        return known.queue
 
     def _others(self, c: Connection, night: Night) -> list[Job]:
-        """The jobs of all other nights. Those of nights that are over change by a person only."""
+        """The jobs of all other nights that were let go; over, they change by a person only."""
         found: list[Job] = []
         for other in nights.every(c):
             if other.id == night.id:
                 continue
             if other.state in LIVE:
-                found += jobs.select(c, night=other.id)
+                found += _begun_of(c, other.id)
             else:
-                found += self._cached(f"night {other.id}", partial(_jobs_of, c, other.id))
+                found += self._cached(f"night {other.id}", partial(_begun_of, c, other.id))
         return found
 
     def _site(self, c: Connection, night: Night) -> Site:
-        return self._cached(
-            f"site {night.id}", lambda: site(machines.every(c), night.policy.limits)
-        )
+        """The inventory under a night's limits: read again where an import has changed it."""
+        version = machines.version(c)
+        known = self._sites.get(night.id)
+        if known is None or known[0] != version:
+            known = self._sites[night.id] = version, site(machines.every(c), night.policy.limits)
+        return known[1]
 
     def _cached(self, key: str, make: Callable[[], T]) -> T:
         """What changes by a person's command only is read once a minute."""
@@ -132,7 +183,7 @@ class Keeper:
         return cast("T", value)
 
     def _carry_out(
-        self, c: Connection, night: Night, decision: Decision, mine: list[Job], now: datetime
+        self, c: Connection, night: Night, decision: Decision, begun: list[Job], now: datetime
     ) -> list[str]:
         for stop in decision.stop:
             if stop.kind is StopKind.CLASS and stop.machine_class is not None:
@@ -149,9 +200,13 @@ class Keeper:
             event = self._event(night, What.JOB_POSTED, posting.job, now, wave=posting.wave)
             jobs.record(c, event, expect=expect)
             posted.append(posting.job)
+        if posted:
+            known = self._queues[night.id]
+            known.queue = known.queue.without(frozenset(posted))
+            known.waiting -= len(posted)
         self._tell_once(c, night, decision, now)
         self._alerts(c, night, decision.alerts, now)
-        self._close(c, night, mine, now)
+        self._close(c, night, begun, now)
         return posted
 
     def _withdraw(self, c: Connection, night: Night, job: str, cause: str, now: datetime) -> None:
@@ -187,16 +242,30 @@ class Keeper:
         for message in of_night:
             outbox.put(c, message, who=self._who)
 
-    def _close(self, c: Connection, night: Night, mine: list[Job], now: datetime) -> None:
+    def _forget_alerts(self, c: Connection, now: datetime) -> None:
+        """Resolves what was told of jobs of nights that are closed, and has found its end since."""
+        for alert in outbox.open_alerts(c):
+            kind, _, job_id = alert.key.partition("/")
+            job = jobs.get(c, job_id) if kind == "job" else None
+            if job is None or not job.state.ended or job.state is JobState.HELD:
+                continue
+            night = nights.get(c, job.night)
+            if night is not None and night.state is NightState.CLOSED:
+                text = f"{job.host} is {job.state}"
+                over = outbox.Message(
+                    now, alert.key, outbox.Action.RESOLVE, text, "info", job.night, job.host
+                )
+                outbox.put(c, over, who=self._who)
+
+    def _close(self, c: Connection, night: Night, begun: list[Job], now: datetime) -> None:
         """A night whose window is over, or that was halted, ends with its last job."""
         over = now >= night.window.closes
-        if any(j.state.active for j in mine) or not (over or night.state is NightState.HALTED):
+        if any(j.state.active for j in begun) or not (over or night.state is NightState.HALTED):
             return
         if not over:
             return  # its alert stays until the morning
-        for job in mine:
-            if job.state is JobState.QUEUED:
-                self._withdraw(c, night, job.id, "the window is over", now)
+        for job in self._queues.pop(night.id).queue.whole.jobs:
+            self._withdraw(c, night, job.id, "the window is over", now)
         nights.move(
             c,
             night.id,
@@ -219,8 +288,8 @@ class Keeper:
         return Event(now, self._who, what, night.id, host, job, detail=detail)
 
 
-def _jobs_of(c: Connection, night: str) -> list[Job]:
-    return jobs.select(c, night=night)
+def _begun_of(c: Connection, night: str) -> list[Job]:
+    return jobs.select(c, night=night, states=LET_GO)
 
 
 def _message(night: Night, alert: Alert, now: datetime) -> outbox.Message:

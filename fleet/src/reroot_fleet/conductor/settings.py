@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reroot_fleet.flow.desk import TICKET_S
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -24,10 +26,14 @@ class Settings:
     """Between two comparisons of the board with the memory."""
     states_s: float = 3.0
     """Between two looks whether somebody has ended a job that waits here."""
+    late_s: float = 20.0
+    """Between two looks whether a held machine is to be asked again."""
     sign_s: float = 10.0
     """Between two signs of life."""
     again_s: float = 5.0
     """After which a job is taken up again that was left because the memory did not answer."""
+    ticket_s: float = TICKET_S
+    """For how long a `go` is good; seconds of the day."""
     poll_first_s: float = 15.0
     poll_longest_s: float = 60.0
     """Between two questions to a machine that is waited for; seconds of the day."""

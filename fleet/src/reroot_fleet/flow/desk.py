@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reroot_fleet.board.lease import Lease
+    from reroot_fleet.flow.copies import Copies
     from reroot_fleet.flow.records import FlowRecord
     from reroot_fleet.machine.clock import Clock
     from reroot_fleet.machine.seam import Hooks, Machine
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from reroot_fleet.values.atoms import Atom
     from reroot_fleet.values.night import Night
 
+TICKET_S = 120.0
+"""For how long after the machine was looked at a `go` is good, by its own uptime."""
 PAUSED = timedelta(seconds=60)
 """How long a job waits that stands before `go` in a night that is paused."""
 
@@ -57,10 +60,10 @@ class Seams:
     machine: Machine
     hooks: Hooks
     image: ImageFile
-    copies: threading.Semaphore
-    """How many copies this conductor makes at once."""
+    copies: Copies
     leaving: threading.Event
     """The conductor ends: every flow is left before its next step."""
+    ticket_s: float = TICKET_S
 
 
 @dataclass(slots=True)
@@ -220,6 +223,7 @@ class Desk:
 
     def end(self, end: End) -> None:
         """It is decided how the job ends; told when everything is undone."""
+        self.tries = 0  # what is undone has its own
         if self.ending is None:
             self.note(ending={"state": str(end.state), "cause": end.cause, "codes": end.codes})
 

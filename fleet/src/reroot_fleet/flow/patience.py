@@ -49,8 +49,8 @@ PATIENCE: dict[Atom, Patience] = {
     Atom.REHEARSE: _p(4, 20, 2, 300, InVain.REVERT),
     Atom.DRAIN: _p(4, 10, 2, 120, InVain.REVERT),
     # Before the machine says that a run exists, asking again is harmless: the machine is the fence.
-    # After the last try it is not known whether one was begun: a person looks.
-    Atom.GO: _p(10, 10, 2, 120, InVain.HOLD),
+    # After the last try it is taken back: that finds out whether one was begun, and holds if so.
+    Atom.GO: _p(10, 10, 2, 120, InVain.REVERT),
     Atom.SILENCE: _p(3, 10, 2, 60, InVain.GO_ON),
     # Its waiting is bounded by the plan's deadlines; these are failures of asking.
     Atom.ANSWER: _p(20, 10, 2, 120, InVain.HOLD),

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from reroot_fleet.flow.desk import Desk
     from reroot_fleet.machine.seam import Answer, Look
 
-TICKET_S = 120.0
-"""For how long after the machine was looked at a `go` is good, by its own uptime."""
-COPY_TURN = timedelta(seconds=20)
-"""How long a job waits for its turn to copy."""
+COPY_TURN = timedelta(minutes=15)
+"""How long a job waits for its turn to copy before it looks again; it is woken when the turn comes."""
+OBEYED = timedelta(seconds=20)
+"""How long a program of the image is waited for that runs and has not made its run yet."""
 FIRST_BOOT = timedelta(minutes=15)
 """How long the first boot may take for its comparison, beyond the plan's deadlines."""
 
@@ -62,13 +62,13 @@ def check(desk: Desk) -> None:
 def copy(desk: Desk) -> None:
     """Put the image in place, and ask its checks."""
     if not desk.machine.look(desk.wishes.image).image_there:
-        if not desk.seams.copies.acquire(blocking=False):
+        if not desk.seams.copies.take(desk.job.id, desk.night.policy.copies.at_once):
             raise NotYet(desk.now + COPY_TURN)
         try:
             desk.may_go_on()
             desk.machine.copy(desk.seams.image, desk.night.policy.copies.kib_per_s)
         finally:
-            desk.seams.copies.release()
+            desk.seams.copies.give(desk.job.id)
     if not desk.notes.get("asked"):
         _ask_checks(desk)
 
@@ -105,7 +105,11 @@ def rehearse(desk: Desk) -> None:
     found = look.status.run(run)
     if found is None:
         order = Order(
-            run, desk.notes.get("rehearsal_after"), desk.job.consent, desk.wishes, _ticket(look)
+            run,
+            desk.notes.get("rehearsal_after"),
+            desk.job.consent,
+            desk.wishes,
+            _ticket(desk, look),
         )
         desk.may_go_on()
         answer = desk.machine.rehearse(order)
@@ -181,7 +185,7 @@ def _say_go(desk: Desk, look: Look) -> None:
     after = desk.notes.get("after", look.status.after)
     # The plan may have taken minutes on a busy machine: the order is good from now on.
     look = _look_or_page(desk)
-    ticket = _ticket(look)
+    ticket = _ticket(desk, look)
     deadline = desk.now + timedelta(seconds=plan.deadlines_s)
     rehearsed = _rehearsed(desk)
     # The latest ticket that anybody may still hold: whoever takes the job back waits for its end.
@@ -228,7 +232,7 @@ def take_back(desk: Desk) -> None:
         left = float(desk.notes["best_before"]) - look.uptime_s + 1
         raise NotYet(desk.now + timedelta(seconds=left))
     if look.boot == desk.notes["boot"] and look.busy:
-        raise NotYet(desk.now + COPY_TURN)
+        raise NotYet(desk.now + OBEYED)
 
 
 def silence(desk: Desk) -> None:
@@ -300,8 +304,8 @@ def run_id(desk: Desk, kind: str) -> str:
     return f"{desk.now:%Y%m%dT%H%M%SZ}-{digest}"
 
 
-def _ticket(look: Look) -> Ticket:
-    return Ticket(look.boot, look.uptime_s + TICKET_S)
+def _ticket(desk: Desk, look: Look) -> Ticket:
+    return Ticket(look.boot, look.uptime_s + desk.seams.ticket_s)
 
 
 def _intent(desk: Desk) -> Intent | None:

@@ -228,8 +228,9 @@ class SshMachine:
         shell = " ".join([self._program, *self._options()])
         limit = [] if kib_per_s is None else [f"--bwlimit={kib_per_s}"]
         where = f"{self._host.user}@{_bracketed(self._host.address)}:{target}"
-        return ["rsync", "--partial", "--inplace", "--timeout=120", "-e", shell, *limit,
-                "--", str(path), where]  # fmt: skip
+        # An image may be a link to the newest of its kind, and a link is not what travels.
+        return ["rsync", "--copy-links", "--partial", "--inplace", "--timeout=120", "-e", shell,
+                *limit, "--", str(path), where]  # fmt: skip
 
     def _scp(self, path: Path, target: str, kib_per_s: int | None) -> list[str]:
         limit = [] if kib_per_s is None else ["-l", str(kib_per_s * 8)]

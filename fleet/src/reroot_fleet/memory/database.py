@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
+IDLE_S = 10
+"""For how long a conductor may stand still in the middle of a transaction. The database ends one that was
+stopped, or whose host is gone, and with it the locks that would keep everybody else waiting."""
 # How long SQLite waits for another writer of the same file.
 _SQLITE_BUSY_SECONDS = 60
 
@@ -58,8 +61,11 @@ class Memory:
         self.engine.dispose()
 
 
-def connect(address: str, *, connections: int = 10) -> Memory:
-    """Connect, whatever the schema is; for migrating and for doctor."""
+def connect(address: str, *, connections: int = 10, idle_s: int = 0) -> Memory:
+    """Connect, whatever the schema is; for migrating and for doctor.
+
+    `idle_s`: a transaction in which nothing is said for so long is ended by PostgreSQL; 0: none is.
+    """
     url = _url(address)
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": _SQLITE_BUSY_SECONDS})
@@ -73,12 +79,13 @@ def connect(address: str, *, connections: int = 10) -> Memory:
             pool_pre_ping=True,
             connect_args={"connect_timeout": 10, "application_name": "reroot-fleet"},
         )
+        _prepare_postgres(engine, idle_s)
     return Memory(engine)
 
 
-def open_memory(address: str, *, connections: int = 10) -> Memory:
+def open_memory(address: str, *, connections: int = 10, idle_s: int = 0) -> Memory:
     """Open the memory. An empty database gets its tables; one of another schema is refused."""
-    memory = connect(address, connections=connections)
+    memory = connect(address, connections=connections, idle_s=idle_s)
     try:
         migrate.require_current(memory)
     except BaseException:
@@ -107,6 +114,19 @@ def _url(address: str) -> URL:
     return url
 
 
+def _prepare_postgres(engine: Engine, idle_s: int) -> None:
+    if not idle_s:
+        return
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: DBAPIConnection, record: object) -> None:
+        del record
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {idle_s * 1000}")
+        cursor.close()
+        connection.commit()
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     # The driver's own idea of transactions begins them too late: take them over.
     @event.listens_for(engine, "connect")
@@ -131,5 +151,6 @@ def _prepare_sqlite(engine: Engine) -> None:
 def _told(where: str) -> Iterator[None]:
     try:
         yield
-    except sa.exc.OperationalError as error:
+    # The second one: PostgreSQL has ended a transaction that stood still.
+    except (sa.exc.OperationalError, sa.exc.InternalError) as error:
         raise Unreachable(where, " ".join(str(error.orig).split())) from error

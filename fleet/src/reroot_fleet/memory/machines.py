@@ -68,6 +68,14 @@ def replace_all(
     return Imported(tuple(added), tuple(changed), tuple(removed), same)
 
 
+def version(connection: Connection) -> tuple[object, ...]:
+    """Changes with every change of the inventory, and costs no more than a count."""
+    statement = sa.select(
+        sa.func.count(), sa.func.max(machines.c.imported), sa.func.max(machines.c.removed)
+    )
+    return tuple(connection.execute(statement).one())
+
+
 def every(connection: Connection) -> list[Host]:
     """Every machine of the inventory, by name."""
     statement = sa.select(machines.c.host).where(machines.c.removed.is_(None))

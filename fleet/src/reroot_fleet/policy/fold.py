@@ -21,11 +21,12 @@ LEADS_TO: Mapping[What, tuple[frozenset[JobState], JobState]] = {
     What.JOB_REVERTED: (frozenset({S.RUNNING, S.HELD}), S.REVERTED),
     What.JOB_REFUSED: (frozenset({S.POSTED, S.RUNNING}), S.REFUSED),
     What.JOB_HELD: (frozenset({S.RUNNING}), S.HELD),
+    What.JOB_TAKEN_UP: (frozenset({S.HELD}), S.POSTED),
     What.JOB_WITHDRAWN: (frozenset({S.QUEUED, S.POSTED, S.RUNNING}), S.WITHDRAWN),
     What.JOB_RESTORED: (frozenset({S.HELD, S.REVERTED, S.RUNNING}), S.RESTORED),
 }
-"""From which states an event leads where. A held job is ended by a person's word, or by a machine that
-answers late after all; every other end is the end."""
+"""From which states an event leads where. A held job is ended by a person's word, or taken up again
+when its machine answers after all; every other end is the end."""
 
 NIGHT_LEADS_TO: Mapping[What, NightState] = {
     What.NIGHT_PLANNED: NightState.PLANNED,
@@ -121,6 +122,8 @@ def _moved(job: Job, event: Event) -> Job | None:
     if target.ended:
         cause = event.detail.get("cause") or event.why or None
         return replace(moved, ended_at=event.at, cause=cause)
+    if event.what is What.JOB_TAKEN_UP:
+        return replace(moved, ended_at=None, cause=None, conductor=None)
     if event.what is What.JOB_POSTED:
         wave = event.detail.get("wave", job.wave)
         return replace(moved, wave=wave, posted_at=job.posted_at or event.at)

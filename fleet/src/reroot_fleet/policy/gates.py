@@ -60,7 +60,7 @@ def wave_state(jobs: Iterable[Job], size: int, gate: Gate, now: datetime) -> Wav
     reverted = sum(j.state is JobState.REVERTED for j in counted)
     held = sum(j.state in {JobState.HELD, JobState.RESTORED} for j in counted)
     members = len(counted)
-    if held or reverted > gate.reverted:
+    if held > gate.held or reverted > gate.reverted:
         return WaveState(Passage.SHUT, members)
     if members < size:
         return WaveState(Passage.FILLING, members)

@@ -6,13 +6,14 @@ the middle of it, and the next decision is right again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from reroot_fleet.policy import budget
 from reroot_fleet.policy.alerting import alerts
 from reroot_fleet.policy.decision import Decision, Stop, StopKind, Withdrawal
 from reroot_fleet.policy.history import History
+from reroot_fleet.policy.queue import Queue
 from reroot_fleet.policy.site import Site
 from reroot_fleet.policy.starting import Starting
 from reroot_fleet.policy.taken import taken
@@ -25,7 +26,7 @@ NO_HISTORY = History()
 def decide(
     now: datetime,
     night: Night,
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     site: Site,
     history: History = NO_HISTORY,
 ) -> Decision:
@@ -33,9 +34,19 @@ def decide(
 
     `jobs` are the night's, in the order in which they should go.
     """
-    queued_state = JobState.QUEUED
-    queued = [j for j in jobs if j.state is queued_state]
-    begun = [j for j in jobs if j.state is not queued_state]
+    queued, begun = _parted(jobs)
+    return decide_on(now, night, begun, Queue.of(queued, site), site, history)
+
+
+def decide_on(
+    now: datetime,
+    night: Night,
+    begun: list[Job],
+    queue: Queue,
+    site: Site,
+    history: History = NO_HISTORY,
+) -> Decision:
+    """The same, where the queue is sorted already: it was asked before, and has not changed."""
     tally = budget.tally(begun, site, night, now)
     stops = budget.stops(night, tally)
     withdraw = _withdrawals(night, begun, site, stops, tally)
@@ -43,9 +54,9 @@ def decide(
     start = Starting(now, night, begun, site, history, stops, places)
     why_nothing = _why_nothing_starts(night, now, stops)
     if why_nothing is None:
-        start.consider(queued)
+        start.consider(queue)
     else:
-        start.withheld[why_nothing] = [j.id for j in queued]
+        start.withheld[why_nothing] = queue.whole.behind(0)
     return Decision(
         post=tuple(start.post),
         withheld={why: tuple(ids) for why, ids in start.withheld.items() if ids},
@@ -56,6 +67,17 @@ def decide(
         alerts=alerts(night, begun, tally, stops, now),
         look_again=_look_again(now, night, begun, start),
     )
+
+
+def _parted(jobs: Iterable[Job]) -> tuple[list[Job], list[Job]]:
+    """Those that wait, and those that were let go; in one pass, for there may be a hundred thousand."""
+    waits = JobState.QUEUED
+    queued: list[Job] = []
+    begun: list[Job] = []
+    wait, go = queued.append, begun.append
+    for job in jobs:
+        wait(job) if job.state is waits else go(job)
+    return queued, begun
 
 
 def _look_again(

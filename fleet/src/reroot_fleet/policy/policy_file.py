@@ -281,7 +281,7 @@ LIMITS: dict[str, Read] = {
     "night": _number,
 }
 WAVES: dict[str, Read] = {"canaries": _number, "ramp": _ramp, "a_night": _number}
-GATE: dict[str, Read] = {"bake": _length, "reverted": _number}
+GATE: dict[str, Read] = {"bake": _length, "reverted": _number, "held": _number}
 BUDGET: dict[str, Read] = {
     "holds_stop_class": _number,
     "holds_stop_night": _number,

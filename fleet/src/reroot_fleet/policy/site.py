@@ -5,8 +5,9 @@ Made once for each change of the inventory; a decision looks up only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 from reroot_fleet.values.host import Host, Protects
@@ -50,6 +51,10 @@ class Site:
     def __getitem__(self, host: str) -> Seat:
         """The seat of a host; one that the inventory no longer knows has none."""
         return self.seats.get(host, UNKNOWN)
+
+    def of(self, jobs: Iterable[Job]) -> Iterator[Seat]:
+        """The seat of each job's machine."""
+        return map(self.seats.get, [j.host for j in jobs], repeat(UNKNOWN))
 
     def class_of(self, job: Job) -> str:
         """The class of a job's machine: as it was when it was queued, where that was recorded."""

@@ -14,7 +14,8 @@ from datetime import datetime
 from reroot_fleet.policy.decision import Gate, Posting, Stop
 from reroot_fleet.policy.gates import Passage, WaveState, wave_state
 from reroot_fleet.policy.history import ALONE_FROM, Group, History, size_of
-from reroot_fleet.policy.site import UNKNOWN, Site
+from reroot_fleet.policy.queue import Line, Part, Queue
+from reroot_fleet.policy.site import UNKNOWN, Seat, Site
 from reroot_fleet.policy.taken import Taken, image_key
 from reroot_fleet.policy.windows import room
 from reroot_fleet.values.job import Job
@@ -28,13 +29,13 @@ ON_ITS_WAY = "its class's canary is on its way"
 
 @dataclass(slots=True)
 class Bucket:
-    """Queued jobs that one answer is for, in the order of the queue."""
+    """Queued jobs that one answer is for."""
 
     why: str = ""
     """Why none of them starts, where none does."""
     canaries: int = 0
     """How many canaries they still want; 0 where they are of the ramp."""
-    jobs: list[Job] = field(default_factory=list)
+    line: Line = field(default_factory=Line)
 
 
 @dataclass(slots=True)
@@ -45,14 +46,6 @@ class Buckets:
     """Those that want canaries, and those of which none starts."""
     of_images: dict[str, Bucket] = field(default_factory=dict)
     """The ramp: proven machines of all classes together."""
-
-    def add(self, bucket: Bucket, image: str) -> Bucket:
-        """The bucket, or the one that it is a part of."""
-        if bucket.why or bucket.canaries:
-            self.of_classes.append(bucket)
-        else:
-            return self.of_images.setdefault(image, bucket)
-        return bucket
 
     def all(self) -> list[Bucket]:
         """All of them."""
@@ -95,39 +88,35 @@ class Starting:
         self.seconds_left = room(self.night.window, self.now).total_seconds()
         self.assumed = self.night.policy.assumed_duration.total_seconds()
 
-    def consider(self, queued: list[Job]) -> None:
+    def consider(self, queue: Queue) -> None:
         """Takes the canaries, then the ramp, then one of the fleet's own."""
         self._note(self.taken.room_again)
         if self.taken.room <= 0:
-            self.withheld[self.taken.why_no_room] = [j.id for j in queued]
+            self.withheld[self.taken.why_no_room] = queue.whole.behind(0)
             return
-        alone = self.site.alone
-        buckets = self._sort([j for j in queued if j.host not in alone] if alone else queued)
+        buckets = self._sort(queue.many)
         for bucket in buckets.of_classes:
             self._canaries(bucket)
-        for bucket in buckets.of_images.values():
-            self._ramp(bucket.jobs)
-        for bucket in self._sort([j for j in queued if j.host in alone]).all() if alone else ():
+        for image, bucket in buckets.of_images.items():
+            self._ramp(image, bucket.line)
+        for bucket in self._sort(queue.alone).all():
             self._alone(bucket)
 
     # -- what each job belongs to
 
-    def _sort(self, queued: list[Job]) -> Buckets:
+    def _sort(self, part: Part) -> Buckets:
         buckets = Buckets()
         why_class, canaries = self._stopped_classes(), self._canaries_begun()
-        known: dict[str, dict[str, Bucket]] = {}
-        class_of = self.site.class_of
-        for job in queued:
-            of_image = known.get(job.image)
-            if of_image is None:
-                of_image = known[job.image] = {}
-            key = job.machine_class or class_of(job)
-            bucket = of_image.get(key)
-            if bucket is None:
-                group = (key, job.image)
-                bucket = self._bucket(group, why_class, canaries[group])
-                bucket = of_image[key] = buckets.add(bucket, job.image)
-            bucket.jobs.append(job)
+        proven: defaultdict[str, set[str]] = defaultdict(set)
+        for group, line in part.groups():
+            bucket = self._bucket(group, why_class, canaries[group])
+            if bucket.why or bucket.canaries:
+                bucket.line = line
+                buckets.of_classes.append(bucket)
+            else:
+                proven[group[1]].add(group[0])
+        for image, keys in proven.items():
+            buckets.of_images[image] = Bucket(line=part.line_of(image, keys))
         return buckets
 
     def _stopped_classes(self) -> dict[str, str]:
@@ -175,44 +164,43 @@ class Starting:
 
     def _canaries(self, bucket: Bucket) -> None:
         wanted = bucket.canaries
-        for n, job in enumerate(bucket.jobs):
+        for n, (job, seat) in enumerate(bucket.line):
             if wanted <= 0:
-                self.withheld[bucket.why or ON_ITS_WAY] += [j.id for j in bucket.jobs[n:]]
+                self.withheld[bucket.why or ON_ITS_WAY] += bucket.line.behind(n)
                 return
-            wanted -= self._try_or_tell(job, 0)
+            wanted -= self._try_or_tell(job, seat, 0)
 
     # -- the ramp
 
-    def _ramp(self, jobs: list[Job]) -> None:
+    def _ramp(self, image: str, line: Line) -> None:
         """Fills the wave that takes machines, or the next one where nobody fits into this one."""
         withheld: dict[str, list[str]] = {}
-        for wave in self._waves(jobs[0].image):
+        for wave in self._waves(image):
             if wave.number == 0 and withheld:
                 break  # no further wave tonight: why this one took none says more
             posted = len(self.post)
-            withheld = self._fill(jobs, wave)
+            withheld = self._fill(image, line, wave)
             if len(self.post) > posted or not wave.ended:
                 break
         for why, ids in withheld.items():
             self.withheld[why] += ids
 
-    def _fill(self, jobs: list[Job], wave: Wave) -> dict[str, list[str]]:
+    def _fill(self, image: str, line: Line, wave: Wave) -> dict[str, list[str]]:
         """Starts what fits into a wave; who does not, by the reason."""
-        image = jobs[0].image
         room, withheld = wave.room, defaultdict[str, list[str]](list)
-        full, seats = self.taken.full, self.site.seats
+        full = self.taken.full
         shut = wave.why_full if room <= 0 else self._why_none(image)
-        for n, job in enumerate(jobs):
+        for n, (job, seat) in enumerate(line):
             if shut:
-                withheld[shut] += [j.id for j in jobs[n:]]
+                withheld[shut] += line.behind(n)
                 break
             # At a look, since a long queue may wait for one customer.
-            for key in seats.get(job.host, UNKNOWN).keys:
+            for key in seat.keys:
                 if key in full:
                     withheld[full[key]].append(job.id)
                     break
             else:
-                why = self._try(job, wave.number)
+                why = self._try(job, seat, wave.number)
                 if why is not None:
                     withheld[why].append(job.id)
                     continue
@@ -250,9 +238,8 @@ class Starting:
 
     # -- one job
 
-    def _try(self, job: Job, wave: int) -> str | None:
+    def _try(self, job: Job, seat: Seat, wave: int) -> str | None:
         """Starts a job; or why it does not."""
-        seat = self.site.seats.get(job.host, UNKNOWN)
         seconds = self.assumed if job.deadlines_s is None else job.deadlines_s
         if seconds > self.seconds_left:
             return TOO_LONG
@@ -264,8 +251,8 @@ class Starting:
             self.taken.start(seat, job.image, wave)
         return why
 
-    def _try_or_tell(self, job: Job, wave: int) -> bool:
-        why = self._try(job, wave)
+    def _try_or_tell(self, job: Job, seat: Seat, wave: int) -> bool:
+        why = self._try(job, seat, wave)
         if why is not None:
             self.withheld[why].append(job.id)
         return why is None
@@ -274,14 +261,14 @@ class Starting:
 
     def _alone(self, bucket: Bucket) -> None:
         """A conductor, its database or its board goes alone: a wave of its own, nothing beside it."""
-        for job in bucket.jobs:
+        for job, seat in bucket.line:
             if bucket.why:
                 self.withheld[bucket.why].append(job.id)
             elif self.taken.busy:
                 self.withheld[GOES_ALONE].append(job.id)
             else:
                 used = [w for w in self.taken.members if w >= ALONE_FROM]
-                self._try_or_tell(job, max(used, default=ALONE_FROM - 1) + 1)
+                self._try_or_tell(job, seat, max(used, default=ALONE_FROM - 1) + 1)
 
     def _note(self, at: datetime | None) -> None:
         """Remembers a moment at which more may start."""

@@ -87,7 +87,7 @@ def judge(intent: Intent | None, status: MachineStatus | None, now: datetime) ->
         return _until(intent, now, Judgement(Action.WAIT, "the machine is silent"))
     run = status.run(intent.run)
     if run is not None:
-        return _until(intent, now, _of_run(run))
+        return _until(intent, now, of_run(run))
     if status.in_progress is not None:
         # It holds the lock and has written nothing yet.
         if status.in_progress == intent.run:
@@ -99,7 +99,8 @@ def judge(intent: Intent | None, status: MachineStatus | None, now: datetime) ->
     return Judgement(Action.FENCED, f"the newest run is {newest}, and was to be {intent.after}")
 
 
-def _of_run(run: Run) -> Judgement:
+def of_run(run: Run) -> Judgement:
+    """What a run's own state comes to, whatever the time is."""
     if run.state is not RunState.DONE:
         return STATES[run.state]
     judgement = DONE[run.confirmation]

@@ -139,6 +139,9 @@ WORDS: dict[What, Callable[[Detail], str]] = {
     What.JOB_REVERTED: _cause("REVERTED, the old OS is as it was"),
     What.JOB_REFUSED: _cause("REFUSED, nothing was changed"),
     What.JOB_HELD: _cause("HELD, a person is needed"),
+    What.JOB_TAKEN_UP: lambda d: (
+        f"the machine answers after all and is taken up again: {d.get('evidence', '?')}"
+    ),
     What.JOB_WITHDRAWN: _cause("WITHDRAWN before go, nothing was changed"),
     What.JOB_RESTORED: _cause("RESTORED from its backup"),
     What.NIGHT_PLANNED: lambda _: "the night was made",
@@ -170,6 +173,7 @@ LOUD: frozenset[What] = frozenset(
         What.JOB_REVERTED,
         What.JOB_REFUSED,
         What.JOB_HELD,
+        What.JOB_TAKEN_UP,
         What.JOB_WITHDRAWN,
         What.JOB_RESTORED,
         What.NIGHT_HALTED,
@@ -229,10 +233,12 @@ def why_text(host: Host, jobs: Iterable[Job], events: Iterable[Event], zone: str
     head = [f"{host.name}: {last.state if last else 'never queued'}"]
     if last is not None and last.cause:
         head[0] += f": {last.cause}"
+    # As it was queued: a survey knows more than an inventory does.
+    queued_as = last.machine_class if last is not None else ""
     head += [
         f"  reached as   {host.user}@{host.address}:{host.port}"
         + (f" through {host.jump_host}" if host.jump_host else ""),
-        f"  class        {host.machine_class}",
+        f"  class        {_class({'class': queued_as}) if queued_as else host.machine_class}",
     ]
     head += [
         f"  {what:12} {value}"

@@ -72,6 +72,8 @@ def _limits(n: Whole) -> Iterable[str]:
             let_go.add(event.job)
             now += 1
             posted.append(event.at)
+        elif event.what is What.JOB_TAKEN_UP:
+            now += 1  # it was let go before, and has its place again
         elif event.what in ENDS:
             now -= event.job in let_go  # what was withdrawn before it was posted took no place
         most = max(most, now)

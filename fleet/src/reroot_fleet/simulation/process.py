@@ -15,7 +15,7 @@ from reroot_fleet.board.redis_board import RedisBoard
 from reroot_fleet.conductor.conductor import Conductor, process_mark
 from reroot_fleet.conductor.settings import Settings
 from reroot_fleet.machine.clock import FastClock
-from reroot_fleet.memory.database import open_memory
+from reroot_fleet.memory.database import IDLE_S, open_memory
 from reroot_fleet.simulation import trap
 from reroot_fleet.simulation.client import SimulatedMachine, WorldSocket
 from reroot_fleet.simulation.hooks import SimulatedHooks
@@ -54,7 +54,8 @@ def conductor(scene: Scene, name: str, spring: trap.Trap | trap.NoTrap) -> Condu
     """A conductor of that scene."""
     clock, mark = scene.clock, process_mark(name)
     settings = Settings(name, **scene.settings)  # type: ignore[arg-type]
-    memory = open_memory(scene.database, connections=min(settings.threads, 16))
+    connections = min(settings.threads, 16)
+    memory = open_memory(scene.database, connections=connections, idle_s=IDLE_S)
     board = RedisBoard(
         mark, host="127.0.0.1", port=scene.redis_port, ttl_s=scene.ttl_s, namespace=scene.namespace
     )

@@ -68,7 +68,7 @@ def policy(
             night=count,
         ),
         waves=waves or Waves(canaries=1, ramp=(count,)),
-        gate=Gate(bake=timedelta(0), reverted=count),
+        gate=Gate(bake=timedelta(0), reverted=count, held=count),
         budget=budget
         or Budget(holds_stop_class=count, holds_stop_night=count, reverted_pauses=1.0),
         hooks={"drain": "drain", "undrain": "undrain", "confirm": "confirm"},
@@ -130,7 +130,8 @@ class Stage:
                 c, NIGHT, NightState.OPEN, expect=(NightState.PLANNED,), now=now, who=OPERATOR
             )
             for host in inventory:
-                job = Job(job_id(NIGHT, host.name, 1), NIGHT, host.name, IMAGE)
+                name, key = job_id(NIGHT, host.name, 1), host.machine_class.key
+                job = Job(name, NIGHT, host.name, IMAGE, machine_class=key)
                 jobs.queue(c, job, now=now, who=OPERATOR)
 
     def serve(self, world: World) -> None:

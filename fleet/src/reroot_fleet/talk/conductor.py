@@ -16,6 +16,7 @@ from reroot_fleet.conductor.conductor import Conductor, process_mark
 from reroot_fleet.conductor.hooks import ProgramHooks
 from reroot_fleet.conductor.settings import Settings
 from reroot_fleet.machine.clock import SystemClock
+from reroot_fleet.memory.database import IDLE_S, open_memory
 from reroot_fleet.talk import fleet, logs, reach
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def conductor(
     logs.set_up(plain=sys.stderr.isatty())
     settings = fleet.settings()
     called = name or socket.gethostname()
-    memory = fleet.memory()
+    memory = open_memory(settings.database, idle_s=IDLE_S)
     mark = process_mark(called)
     works = Conductor(
         Settings(called, slots=slots or settings.slots),

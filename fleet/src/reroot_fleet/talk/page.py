@@ -15,6 +15,7 @@ from reroot_fleet.alerts.metrics import registry
 from reroot_fleet.alerts.sender import Sender
 from reroot_fleet.alerts.watchdog import watch
 from reroot_fleet.memory import conductors, nights, outbox
+from reroot_fleet.memory.database import IDLE_S, open_memory
 from reroot_fleet.memory.errors import MemoryFault
 from reroot_fleet.page.app import app
 from reroot_fleet.page.guard import guard
@@ -43,7 +44,7 @@ def page(
     if not address or not port.isdigit():
         raise Problem("serve the page", f"`{listen or settings.page.listen}` is no ADDRESS:PORT")
     logs.set_up(plain=sys.stderr.isatty())
-    memory = fleet.memory()
+    memory = open_memory(settings.database, idle_s=IDLE_S)
     ways = channels(settings)
     stop = threading.Event()
     threads = [

@@ -10,20 +10,20 @@ import typer
 
 from reroot_fleet.memory import images as known_images
 from reroot_fleet.memory import jobs, machines, nights, surveys
-from reroot_fleet.policy import windows
+from reroot_fleet.policy import bad_input, windows
 from reroot_fleet.policy.policy_file import read_policy
 from reroot_fleet.policy.selector import select
 from reroot_fleet.talk import fleet, images, say
 from reroot_fleet.talk.options import AsJson, Selector, Why, Yes
+from reroot_fleet.values.host import Host
 from reroot_fleet.values.job import Job, JobState, job_id
 from reroot_fleet.values.night import Night, NightState
-from reroot_fleet.values.problem import Place, Problem
+from reroot_fleet.values.problem import Place, Problem, Problems
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reroot_fleet.memory.surveys import Survey
-    from reroot_fleet.values.host import Host
     from reroot_fleet.values.policy import Policy
 
 NightName = Annotated[
@@ -58,11 +58,12 @@ def queue(
         done = {j.host for j in jobs.select(c, night=into.id) if j.state is JobState.DONE}
         fresh = [host for host in meant if host.name not in done]
         digests = _digests(c, into, fresh, image)
+        found = {s.host: s for s in surveys.latest(c)}
+        made = [_job(c, into, h, digests[h.name], found.get(h.name)) for h in fresh]
+        _refuse_bad(made, found, into, {h.name: image or h.image for h in fresh})
         say.sure(f"Queue {say.count(len(fresh), 'machine')} for the night {into.id}?", yes=yes)
         fleet.ordered(c, f"queue {selector}", night=into.id, why=reason)
-        found = {s.host: s for s in surveys.latest(c)}
-        for host in fresh:
-            job = _job(c, into, host, digests[host.name], found.get(host.name))
+        for job in made:
             jobs.queue(c, job, now=fleet.now(), who=fleet.who(), why=reason)
     line = f"queued {say.count(len(fresh), 'machine')} for the night {into.id}"
     if done & {h.name for h in meant}:
@@ -139,6 +140,19 @@ def _digests(c: Connection, night: Night, hosts: list[Host], image: str | None) 
         ]
         images.same_everywhere(name, [*others, (next(iter(names)), one.digest)])
     return {host: found[name].digest for host, name in names.items() if name}
+
+
+def _refuse_bad(
+    made: list[Job], found: dict[str, Survey], night: Night, names: dict[str, str | None]
+) -> None:
+    """What was surveyed has to be what is queued, and has to fit into the window."""
+    hosts = [Host(job.host, "", image=names[job.host]) for job in made]
+    surveyed = {h.name: found[h.name].image for h in hosts if h.name in found}
+    present = {name: job.image for job in made if (name := names[job.host])}
+    problems = bad_input.of_images(hosts, surveyed, present)
+    problems += bad_input.too_long(made, night.window)
+    if problems:
+        raise Problems(tuple(problems))
 
 
 def _job(c: Connection, night: Night, host: Host, digest: str, survey: Survey | None) -> Job:

@@ -49,6 +49,8 @@ class What(StrEnum):
     """detail: cause, codes"""
     JOB_HELD = "job-held"
     """detail: cause"""
+    JOB_TAKEN_UP = "job-taken-up"
+    """It was held, and its machine answers after all: its flow goes on where it stood. detail: evidence"""
     JOB_WITHDRAWN = "job-withdrawn"
     """detail: cause"""
     JOB_RESTORED = "job-restored"

@@ -80,6 +80,8 @@ class Gate:
     """How long the machines of a wave must have run confirmed."""
     reverted: int = 0
     """How many of a wave may have reverted and it still counts as confirmed."""
+    held: int = 0
+    """How many of it may be held, where the budget has not stopped everything already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ use storage::{block, ext4, mounts, root};
 
 use crate::ram::commit_point;
 use crate::root::target::{self, TARGET};
-use crate::run::boot_path;
+use crate::run::boot_paths;
 use crate::run::data::{MountedRoot, Start};
 use crate::run::kept;
 
@@ -167,7 +167,7 @@ pub fn ensure_memory() -> Result<()> {
 /// The staged image's loader must fit beside the one in use, and the new OS's beside that. The old
 /// OS's kernel said so; this is the disk as it is now.
 pub fn ensure_room_for_loader(plan: &Plan, root: &MountedRoot, start: Start) -> Result<()> {
-    boot_path::of(plan, root)?
+    boot_paths::of(plan, root)?
         .iter()
         .try_for_each(|path| path.ensure_room(start))
 }

@@ -13,10 +13,10 @@ use tree::in_root;
 
 use crate::root::target::{self, TARGET};
 use crate::run::behind::fstab;
-use crate::run::behind::loader::NewLoader;
 use crate::run::behind::new_initrd;
+use crate::run::behind::new_loader::NewLoader;
 use crate::run::behind::unpack::Counts;
-use crate::run::boot_path::AllBeside;
+use crate::run::boot_paths::AllBeside;
 use crate::run::data::Run;
 use crate::run::kept;
 

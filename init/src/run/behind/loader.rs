@@ -10,76 +10,21 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use formats::boot_path::BootPath;
 use formats::journal::Phase;
-use formats::tools::GRUB_EFI;
 use tree::Gate;
 
 use crate::ram::kernel_filesystems;
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
+use crate::run::behind::new_loader::{NewLoader, Platform, BIOS, UEFI};
 use crate::run::behind::unpack::UnpackedRoot;
-use crate::run::behind::{carry, chroot, host_keys, inspect, locales};
-use crate::run::boot_path::{self, AllBeside, Loader};
+use crate::run::behind::{access, carry, chroot, host_keys, inspect, locales};
+use crate::run::boot_paths::{self, AllBeside};
 use crate::run::data::Run;
 use crate::run::journal_file;
 
-/// GRUB for one kind of firmware.
-struct Platform {
-    /// What GRUB calls it.
-    name: &'static str,
-    /// Its files in the payload.
-    source: &'static str,
-    /// Where GRUB reads them from.
-    installed: &'static str,
-    /// The core image, in there.
-    core: &'static str,
-    /// What the core image must have before it can read anything from the filesystem.
-    modules: &'static [&'static str],
-}
-
-const BIOS: Platform = Platform {
-    name: "i386-pc",
-    source: "/usr/lib/grub/i386-pc",
-    installed: "/boot/grub/i386-pc",
-    core: "core.img",
-    modules: &[
-        "biosdisk",
-        "part_msdos",
-        "part_gpt",
-        "ext2",
-        "search_fs_uuid",
-    ],
-};
-const UEFI: Platform = Platform {
-    name: GRUB_EFI,
-    source: "/usr/lib/grub/x86_64-efi",
-    installed: "/boot/grub/x86_64-efi",
-    core: "core.efi",
-    // The firmware has the disks.
-    modules: &["part_msdos", "part_gpt", "ext2", "search_fs_uuid"],
-};
 const FONTS: &str = "/boot/grub/fonts";
 /// Where grub-mkconfig reads settings from, beside its own file.
 const SETTINGS: &str = "/etc/default/grub.d";
-
-/// The new OS's loader, as its own GRUB has made it.
-pub struct NewLoader;
-
-impl Loader for NewLoader {
-    fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        let boot = boot_path::read(&target::at(&format!("{}/boot.img", BIOS.source)))?;
-        Ok((boot, BIOS.made()?))
-    }
-
-    fn uefi(&self) -> Result<Vec<u8>> {
-        UEFI.made()
-    }
-}
-
-impl Platform {
-    fn made(&self) -> Result<Vec<u8>> {
-        boot_path::read(&target::at(&format!("{}/{}", self.installed, self.core)))
-    }
-}
 
 impl UnpackedRoot {
     /// Carries the identity over, installs the loader, and checks that the result will boot.
@@ -116,7 +61,7 @@ fn install(run: &Run) -> Result<AllBeside> {
     made?;
     target::sync()?;
     // It is of no effect before the switch, the last thing of all.
-    AllBeside::put(boot_path::of(&run.plan, &run.root)?, &NewLoader)
+    AllBeside::put(boot_paths::of(&run.plan, &run.root)?, &NewLoader)
 }
 
 /// Everything of the loader that is a file.
@@ -124,6 +69,7 @@ fn make_files(run: &Run) -> Result<()> {
     let (root, keep) = (Path::new(TARGET), &run.plan.keep);
     let gate = target::gate(&run.plan)?;
     host_keys::generate_missing(&run.plan, &gate)?;
+    access::prove(&run.plan, &gate)?;
     locales::generate(&run.plan);
     make_core(run, &gate, &BIOS)?;
     if has_path(run, |path| matches!(path, BootPath::Uefi(_))) {

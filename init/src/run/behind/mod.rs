@@ -4,6 +4,7 @@
 //! They refuse to run before the commit point, for each consumes the proof that the one before it
 //! made. They may import what is beside this room in [`crate::run`], each the step before it.
 
+mod access;
 mod carry;
 pub mod chroot;
 mod finish;
@@ -14,5 +15,6 @@ mod inspect;
 mod loader;
 mod locales;
 mod new_initrd;
+mod new_loader;
 mod unpack;
 mod wipe;

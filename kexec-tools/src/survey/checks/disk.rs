@@ -217,8 +217,7 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[Ram],
         remedy: "this release takes disks with a master boot record and some 600 unused sectors before the first \
-                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB; with UEFI an EFI \
-                 system partition with 2 MiB free, and few files beside the loader",
+                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB",
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if by_uefi(c.facts) {

@@ -1,6 +1,7 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
+use identity::access::decided;
 use identity::network::select;
 use plan::{carried, choices, drivers};
 
@@ -166,6 +167,19 @@ pub(super) const CHECKS: &[Check] = &[
             // Without a server nobody gets in.
             let served = !c.manifest.identity.host_key_types.is_empty();
             joined(&c.facts.identity.ssh_restrictions).filter(|_| served)
+        },
+    },
+    Check {
+        code: "login",
+        question: "Do those who become root by ssh still become it in the new OS?",
+        reads: "the ssh server's configuration and greeting, authorized_keys, sudoers, SSH_CONNECTION, the image's manifest",
+        force: Allowed,
+        again: &[],
+        remedy: "give the image what is missing (sudo, an ssh server), or yourself a key or a password that the new OS \
+                 takes, and look again; force it if there is another way in, such as a console",
+        against: |c| {
+            let plan = carried::identity(c.facts, c.manifest).ok()?;
+            joined(&decided::lost(&plan, c.facts.identity.session.as_ref()))
         },
     },
     Check {

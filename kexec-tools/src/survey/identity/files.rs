@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use identity::files::Files;
 use machine::plain_file;
 use storage::mounts;
 use tree::in_root;
@@ -110,6 +111,16 @@ impl Tree {
             }
         }
         found
+    }
+}
+
+impl Files for Tree {
+    fn text(&self, path: &str) -> Option<String> {
+        Tree::text(self, path)
+    }
+
+    fn folder(&self, path: &str) -> Vec<String> {
+        Tree::folder(self, path)
     }
 }
 

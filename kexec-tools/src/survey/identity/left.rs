@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 
 use super::files::{lines, Tree};
 
+/// The kind of what of the ssh server's configuration stays behind.
+pub const SSH_OPTIONS: &str = "options of the ssh server";
+
 /// Files that are counted below a folder; more are "many".
 const MANY: usize = 10_000;
 
@@ -69,7 +72,7 @@ const KINDS: &[(&str, &[Look])] = &[
         &[Lines("/etc/sysctl.conf", &[]), Unowned("/etc/sysctl.d")],
     ),
     (
-        "options of the ssh server",
+        SSH_OPTIONS,
         &[
             Options("/etc/ssh/sshd_config"),
             Unowned("/etc/ssh/sshd_config.d"),

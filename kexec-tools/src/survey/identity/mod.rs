@@ -5,7 +5,9 @@
 
 mod files;
 mod kept;
+mod keys;
 mod left;
+mod session;
 mod ssh;
 mod zone;
 
@@ -14,12 +16,13 @@ use std::path::Path;
 use formats::identity::{Home, InHome, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::keep::KeepPath;
+use identity::access::{decided, server, written};
 use identity::{cloud, names, root_options, ssh_access};
 
 use files::{plain, Tree};
 
-/// Files in a home that let somebody in.
-const AUTHORIZED: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
+pub use keys::login_keys;
+pub use session::{release, session};
 
 /// Reads this machine. `new` has what the image's author wants carried; `homes` are those of the
 /// people who come along.
@@ -55,6 +58,7 @@ fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> 
         kept: keep.iter().map(|path| path.as_str().to_owned()).collect(),
         ..OldIdentity::default()
     };
+    old.doors = ssh::doors(&tree);
     let keys = ssh::host_keys(&tree);
     old.host_keys = keys.keys;
     old.copied = keys.public;
@@ -63,6 +67,7 @@ fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> 
         old.copied.push("/etc/localtime".to_owned());
     }
     quota_files(&tree, &mut old);
+    key_folders(&tree, &mut old);
     authorized_keys(root, homes, &mut old);
     if let Some(id) = old
         .cloud_instance
@@ -83,11 +88,28 @@ fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> 
             || is_there(ssh_access::MAIN)
             || ssh_access::is_included(path, &new.ssh_includes)
     };
-    old.ssh_restrictions = ssh::restrictions(&tree, &|path| is_there(path) && is_read(path));
+    let written = decided::writes_settings(&old, new);
+    old.ssh_restrictions = ssh_access::lost(&old.doors.settings, &|setting| {
+        written && written::is_written(setting) || is_there(&setting.path) && is_read(&setting.path)
+    });
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });
     old.left.extend(swap_files(&tree, &old));
+    if written {
+        let stays = |item: &String| {
+            let mut settings = old.doors.settings.iter();
+            settings.any(|s| {
+                written::is_written(s) && *item == format!("{} {}", s.keyword, s.values.join(" "))
+            })
+        };
+        for (kind, items) in &mut old.left {
+            if kind == left::SSH_OPTIONS {
+                items.retain(|item| !stays(item));
+            }
+        }
+        old.left.retain(|(_, items)| !items.is_empty());
+    }
     old
 }
 
@@ -155,6 +177,16 @@ fn quota_files(tree: &Tree, old: &mut OldIdentity) {
     }
 }
 
+/// Folders with everybody's keys, where the ssh server looks for them outside of homes.
+fn key_folders(tree: &Tree, old: &mut OldIdentity) {
+    let places = server::key_files(&old.doors);
+    for folder in places.iter().filter_map(|place| server::key_folder(place)) {
+        if plain(folder) && tree.exists(folder) && !old.keeps(folder) {
+            old.copied.push(folder.to_owned());
+        }
+    }
+}
+
 /// Root's, and those of homes that are not kept.
 fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {
     let mut all = vec![Home {
@@ -171,7 +203,7 @@ fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {
     all.dedup();
     let mut together = 0;
     for home in all.iter().filter(|home| plain(&home.path)) {
-        for name in AUTHORIZED {
+        for name in server::HOME_KEYS {
             let file = InHome {
                 home: home.clone(),
                 name: name.to_owned(),

@@ -1,7 +1,9 @@
 //! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names; and
-//! what its configuration takes away from people.
+//! who gets in by it, and becomes root.
 
+use formats::access::Doors;
 use formats::identity::HostKey;
+use identity::access::sudoers;
 use identity::{host_keys, ssh_access};
 
 use super::files::{lines, plain, Tree};
@@ -21,28 +23,24 @@ pub struct Keys {
     pub notes: Vec<String>,
 }
 
-/// What the server forbids and the new OS's would not. `stays` says of a path that it is kept or
-/// carried.
-pub fn restrictions(tree: &Tree, stays: &dyn Fn(&str) -> bool) -> Vec<String> {
-    ssh_access::lost(&Files { tree, stays })
-}
+/// Where programs are that make a server, and a sudo.
+const SERVERS: [&str; 2] = ["/usr/sbin/sshd", "/usr/bin/sshd"];
+const SUDO: [&str; 2] = ["/usr/bin/sudo", "/usr/local/bin/sudo"];
 
-struct Files<'a> {
-    tree: &'a Tree,
-    stays: &'a dyn Fn(&str) -> bool,
-}
-
-impl ssh_access::Files for Files<'_> {
-    fn text(&self, path: &str) -> Option<String> {
-        self.tree.text(path)
-    }
-
-    fn folder(&self, path: &str) -> Vec<String> {
-        self.tree.folder(path)
-    }
-
-    fn stays(&self, path: &str) -> bool {
-        (self.stays)(path)
+/// Who gets in, by the files.
+pub fn doors(tree: &Tree) -> Doors {
+    let any = |paths: &[&str]| paths.iter().any(|path| tree.is_file(path));
+    let sudo = any(&SUDO);
+    Doors {
+        server: any(&SERVERS),
+        release: None,
+        settings: ssh_access::settings(tree),
+        sudo,
+        sudoers: if sudo {
+            sudoers::read(tree)
+        } else {
+            Vec::new()
+        },
     }
 }
 

@@ -12,8 +12,8 @@ use storage::replace::{replace, Access};
 use storage::{extents, freeze};
 
 /// Where GRUB's configuration is, by distribution.
-const DIRECTORIES: [&str; 2] = ["boot/grub", "boot/grub2"];
-const CONFIG: &str = "grub.cfg";
+pub(crate) const DIRECTORIES: [&str; 2] = ["boot/grub", "boot/grub2"];
+pub(crate) const CONFIG: &str = "grub.cfg";
 const ENVIRONMENT: &str = "grubenv";
 /// Added to a file's name for the one that stood there before.
 const BEFORE: &str = ".before";

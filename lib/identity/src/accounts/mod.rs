@@ -14,10 +14,15 @@ mod password;
 pub mod render;
 #[cfg(test)]
 mod render_tests;
-mod shell;
+pub(crate) mod shell;
 mod side;
 
 pub use parse::parse;
+
+/// Whether a user's fields of passwd(5) come from the old OS, by the rule of the plan.
+pub(crate) fn brings_its_fields(rule: formats::accounts::AccountRule) -> bool {
+    side::brings_its_fields(Some(&rule))
+}
 
 /// What is wrong with account files.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -28,6 +28,12 @@ const REFUSING: [&str; 5] = [
     "/usr/bin/false",
 ];
 
+/// Whether somebody with this shell gets one; an empty field is /bin/sh.
+pub(crate) fn lets_in(shell: &str) -> bool {
+    let name = shell.rsplit('/').next().unwrap_or(shell);
+    name.is_empty() || INTERACTIVE.contains(&name)
+}
+
 /// What becomes of a login shell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shell {

@@ -14,7 +14,7 @@ pub(super) fn compare(plan: &Plan, baseline: &Baseline, live: &Live, findings: &
     let keys = &plan.identity.host_keys;
     findings.extend(keys.iter().map(|key| host_key(key, live)));
     if !keys.is_empty() {
-        findings.push(ssh(live.ssh));
+        findings.extend(live.ssh.iter().map(|(at, port)| ssh(*at, *port, plan)));
     }
     let accounts = &plan.accounts;
     numbers(Code::User, &accounts.users, &live.users, findings);
@@ -72,12 +72,15 @@ fn host_key(wanted: &HostKey, live: &Live) -> Finding {
     Finding::judge(Code::HostKey, question, lack)
 }
 
-fn ssh(port: SshPort) -> Finding {
-    let question = "the ssh server greets on port 22";
+fn ssh(at: u16, port: SshPort, plan: &Plan) -> Finding {
+    let question = format!("the ssh server greets on port {at}");
     match port {
         SshPort::Greets => Finding::pass(Code::Ssh, question),
         SshPort::Silent => Finding::short(Code::Ssh, question, "it does not greet"),
-        // It may be listening elsewhere: the port is the operator's to choose.
+        SshPort::Closed if plan.identity.ssh_ports.contains(&at) => {
+            Finding::short(Code::Ssh, question, "nothing listens there")
+        }
+        // It may be listening elsewhere: the image is older than the question.
         SshPort::Closed => Finding::unknown(Code::Ssh, question, "nothing listens there"),
     }
 }

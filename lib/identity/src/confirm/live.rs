@@ -24,8 +24,8 @@ pub struct Live {
     pub machine_id: Option<String>,
     /// The public halves of the plan's host keys, as far as they can be read.
     pub host_keys: Vec<HostKey>,
-    /// What answers at the ssh server's port.
-    pub ssh: SshPort,
+    /// What answers where the ssh server is to be, by port.
+    pub ssh: Vec<(u16, SshPort)>,
     /// Names and numbers of /etc/passwd, in its order.
     pub users: Result<Vec<(String, u32)>, String>,
     /// Names and numbers of /etc/group, in its order.
@@ -51,7 +51,7 @@ pub struct Probed {
     pub answers: Result<bool, String>,
 }
 
-/// What answers at 127.0.0.1, port 22.
+/// What answers at a port of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SshPort {
     /// An ssh server: it greets as RFC 4253, section 4.2, says.

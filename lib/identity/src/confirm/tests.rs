@@ -173,9 +173,9 @@ const CASES: &[Case] = &[
     ("a host key is gone", |l| l.host_keys.clear(),
         (SHORT, Code::HostKey, "ssh-ed25519 SHA256:abc",
             "/etc/ssh/ssh_host_ed25519_key is no host key")),
-    ("the ssh server does not greet", |l| l.ssh = SshPort::Silent,
+    ("the ssh server does not greet", |l| l.ssh[0].1 = SshPort::Silent,
         (SHORT, Code::Ssh, "the ssh server greets on port 22", "it does not greet")),
-    ("the ssh server may be at another port", |l| l.ssh = SshPort::Closed,
+    ("the ssh server may be at another port", |l| l.ssh[0].1 = SshPort::Closed,
         (Verdict::Unknown, Code::Ssh, "the ssh server greets on port 22", "nothing listens there")),
     ("passwd cannot be read", |l| l.users = Err("no such file".to_owned()),
         (SHORT, Code::User, "all users have their numbers (4)", "no such file")),
@@ -424,7 +424,7 @@ fn the_summary_says_how_it_went_and_what_falls_short_first() {
     let findings = |codes: &[usize]| {
         let all = findings_of(|l| {
             l.hostname = "localhost\u{1b}[2J".to_owned();
-            l.ssh = SshPort::Closed;
+            l.ssh[0].1 = SshPort::Closed;
         });
         codes.iter().map(|i| all[*i].clone()).collect()
     };

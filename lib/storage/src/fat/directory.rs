@@ -1,6 +1,6 @@
 //! Directories: entries of 32 bytes, some of which together hold a long name.
 
-use super::{le16, le32, FatError, Volume, Width};
+use super::volume::{le16, le32, FatError, Volume, Width};
 
 /// Bytes of an entry.
 pub(super) const SLOT: usize = 32;
@@ -37,6 +37,44 @@ impl Entry {
 }
 
 impl Volume<'_> {
+    /// The entry at this path (names between slashes, in whatever case).
+    pub fn find(&self, path: &str) -> Result<Option<Entry>, FatError> {
+        let mut names = path.split('/').filter(|name| !name.is_empty()).peekable();
+        let mut directory = None;
+        while let Some(name) = names.next() {
+            let found = self.entry(directory, name)?;
+            match (found, names.peek()) {
+                (Some(entry), None) => return Ok(Some(entry)),
+                (Some(entry), Some(_)) if entry.is_directory() => {
+                    directory = Some(entry.cluster());
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The whole of a file.
+    pub fn contents(&self, file: &Entry) -> Result<Vec<u8>, FatError> {
+        let size = file.size() as usize;
+        let mut bytes = Vec::with_capacity(size);
+        for cluster in self.chain(file.cluster())? {
+            if bytes.len() >= size {
+                break;
+            }
+            let (at, length) = (self.place(cluster), self.geometry.cluster as usize);
+            bytes.extend(self.at(at, length)?);
+        }
+        if bytes.len() < size {
+            return Err(FatError::Unsound(format!(
+                "a file of {size} bytes has clusters for {}",
+                bytes.len()
+            )));
+        }
+        bytes.truncate(size);
+        Ok(bytes)
+    }
+
     /// Every slot of a directory up to its end, and that one; `None` is the root.
     pub(super) fn slots(&self, directory: Option<u32>) -> Result<Vec<Entry>, FatError> {
         let g = &self.geometry;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::directory::{Entry, REMOVED, SLOT};
-use super::{le32, FatError, Volume, Width};
+use super::volume::{le32, FatError, Volume, Width};
 
 /// Bytes to be written, a whole number of sectors.
 #[derive(Clone, Debug, PartialEq, Eq)]

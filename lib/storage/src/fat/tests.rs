@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;

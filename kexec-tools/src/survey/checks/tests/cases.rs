@@ -1,5 +1,6 @@
 //! For every check a machine or an image that it is there to refuse.
 
+use formats::access::{Doors, Keys};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, OpenDirectory,
@@ -194,6 +195,16 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("ssh-restrictions", |f, i| {
         i.identity.host_key_types = vec!["ssh-ed25519".into()];
         f.identity.ssh_restrictions = vec!["/etc/ssh/sshd_config: PermitRootLogin no".into()];
+    }),
+    ("login", |f, i| {
+        f.identity.doors.server = true;
+        f.identity.login_keys = vec![Keys {
+            user: "root".into(),
+            kinds: vec!["ssh-ed25519".into()],
+            forced: 0,
+            stay: true,
+        }];
+        i.identity.doors = Some(Doors::default());
     }),
     ("root", |f, _| {
         f.root = None;

@@ -56,7 +56,7 @@ pub fn live() -> Live {
         hostname: "web1".to_owned(),
         machine_id: Some("0123".to_owned()),
         host_keys: vec![host_key()],
-        ssh: SshPort::Greets,
+        ssh: vec![(22, SshPort::Greets)],
         users: accounts(&[
             ("root", 0),
             ("mysql", 27),

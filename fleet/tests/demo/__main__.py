@@ -1,0 +1,177 @@
+"""`make demo-fleet`: a night of four small machines, for real, and the report of the morning after.
+
+Two machines of one class are reinstalled. Of another class the canary's old OS cannot be left: it reverts,
+its class waits, the budget pauses the night, and a person lets it go on. A conductor is killed in the
+middle of a `go`, and the other one takes its machines up. The page is open meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reroot_fleet.memory import events, jobs
+from reroot_fleet.memory.database import Memory, open_memory
+from reroot_fleet.values.event import What
+from reroot_fleet.values.job import JobState
+from tests.demo import files, pictures
+from tests.demo.alerts import Listener
+from tests.demo.fleet import Fleet
+from tests.demo.judged import shortcomings
+from tests.demo.machines import Machines
+from tests.demo.said import heading, say, tell
+from tests.services.postgres import Postgres
+from tests.services.process import free_port
+from tests.services.redis import Redis
+
+if TYPE_CHECKING:
+    from reroot_fleet.values.event import Event
+    from reroot_fleet.values.job import Job
+
+PATIENCE_S = 3600.0
+"""The machines may be emulated, and this one busy."""
+INTO_THE_GO_S = 3.0
+"""From the intent to the middle of `go`: it is being said by then, and takes longer."""
+KILLED = "the conductor {name} is killed, in the middle of {host}'s go"
+UNTOUCHED = "shop4"
+
+
+class Night:
+    """The night, followed by its log as whoever watches it does."""
+
+    def __init__(self, at: Path, address: str, memory: Memory, fleet: Fleet) -> None:
+        self._at, self._address, self._memory, self._fleet = at, address, memory, fleet
+        self._seen = 0
+        self._resumed = False
+        self.killed: str | None = None
+
+    def follow(self) -> None:
+        """Until every machine but the one that is not let go has ended."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            for event in self._news():
+                tell(event)
+                self._act(event)
+            if all(j.state.ended for j in self.jobs() if j.host != UNTOUCHED):
+                return
+            time.sleep(0.5)
+        raise TimeoutError("the night did not end; what it came to is in the report")
+
+    def jobs(self) -> list[Job]:
+        """All jobs."""
+        with self._memory.read() as c:
+            return jobs.select(c)
+
+    def _news(self) -> list[Event]:
+        with self._memory.read() as c:
+            found = events.read(c, after=self._seen)
+        self._seen = found[-1].number or 0 if found else self._seen
+        return found
+
+    def _act(self, event: Event) -> None:
+        if event.what is What.GO_INTENDED and event.host == "shop1" and self.killed is None:
+            self._kill(event)
+        elif event.what is What.NIGHT_PAUSED and not self._resumed:
+            self._look_and_resume()
+
+    def _kill(self, event: Event) -> None:
+        time.sleep(INTO_THE_GO_S)
+        self.killed = event.who.removeprefix("conductor ")
+        self._fleet.kill(self.killed)
+        heading(f"kill -9: {KILLED.format(name=self.killed, host=event.host)}")
+
+    def _look_and_resume(self) -> None:
+        """What a person does who is woken up."""
+        self._resumed = True
+        self._fleet.command("status")
+        self._fleet.command("why", "shop3")
+        pictures.take(self._address, "demo", self._at / "page.png")
+        say(f"the page was looked at: {self._at / 'page.png'}")
+        reason = "shop3 has its old OS back; its class waits, the others go on"
+        self._fleet.command("resume", "--yes", "--reason", reason)
+
+
+def perform(at: Path, program: Path) -> int:
+    """The whole night; the exit status."""
+    port = free_port()
+    heading("boot four old servers")
+    with (
+        Machines(program) as machines,
+        Postgres() as postgres,
+        Redis() as redis,
+        Listener() as listener,
+    ):
+        now = datetime.now(UTC)
+        database = postgres.database()
+        parts = {"database": database, "board": redis.address, "alerts": listener.address}
+        files.write(at, machines, now, port=port, **parts)
+        say(f"settings, inventory and policy are in {at}")
+        with Fleet(at) as fleet:
+            return _night(at, f"http://127.0.0.1:{port}", database, fleet, machines)
+
+
+def _night(at: Path, address: str, database: str, fleet: Fleet, machines: Machines) -> int:
+    fleet.command("import", str(at / "inventory.ini"))
+    fleet.command("survey", "all", "--at-once", "2")
+    fleet.command("queue", "all", "--policy", str(at / "policy.toml"), "--yes")
+    for name in ("north", "south"):
+        fleet.start(name, "conductor", "--name", name)
+    fleet.start("page", "page")
+    heading(f"two conductors run, and the page is open: {address}, with the token `demo`")
+    fleet.command("doctor", may_fail=True)
+    fleet.command("start", "--yes")
+    memory = open_memory(database)
+    try:
+        night = Night(at, address, memory, fleet)
+        night.follow()
+        fleet.command("abort", UNTOUCHED, "--yes", "--reason", "its class's canary failed; by day")
+        _morning(at, address, fleet)
+        return _judge(night, memory, machines, at)
+    finally:
+        memory.close()
+
+
+def _morning(at: Path, address: str, fleet: Fleet) -> None:
+    pictures.take(address, "demo", at / "page-morning.png")
+    pictures.take(address, "demo", at / "page-machine.png", machine="shop1")
+    fleet.command("graph", "--night", "last", "-o", str(at / "night.svg"))
+    fleet.command("graph", "--host", "shop1", "-o", str(at / "shop1.svg"))
+    fleet.command("report", "-o", str(at / "report.html"))
+    fleet.command("report", "-o", str(at / "report.md"))
+    heading("the morning after")
+    sys.stdout.write((at / "report.md").read_text())
+
+
+def _judge(night: Night, memory: Memory, machines: Machines, at: Path) -> int:
+    with memory.read() as c:
+        log = list(events.read_all(c))
+    found = shortcomings(log, night.jobs(), machines, at, killed=night.killed)
+    heading("what was to be shown")
+    for line in found.held:
+        say(f"  yes  {line}")
+    for line in found.short:
+        say(f"  NO   {line}")
+    say(f"everything is in {at}")
+    done = sum(j.state is JobState.DONE for j in night.jobs())
+    say(f"{done} machines were reinstalled, {len(found.short)} things fell short")
+    return 1 if found.short else 0
+
+
+def main() -> int:
+    """Parses what it is told."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("machines", type=Path, help="the harness's program fleet-machines")
+    parser.add_argument("into", type=Path, help="a directory that is made anew")
+    told = parser.parse_args()
+    at: Path = told.into.absolute()
+    shutil.rmtree(at, ignore_errors=True)
+    return perform(at, told.machines.absolute())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

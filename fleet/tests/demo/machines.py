@@ -1,0 +1,47 @@
+"""The demo's machines: virtual ones, booted by the harness, reached by ssh like any other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+WORDS = ("shop1:11", "shop2:11", "shop3:10:clings", "shop4:10")
+"""For the harness: the name, the version that the old OS says it has, and who cannot leave it. Two versions
+are two classes of machines, with a canary each."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How one is reached."""
+
+    name: str
+    port: int
+    console: Path
+
+
+class Machines:
+    """They run until this is left."""
+
+    def __init__(self, program: Path) -> None:
+        self._process = subprocess.Popen(
+            [program, *WORDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        if not said:
+            raise RuntimeError("the machines did not come up: see what the harness said above")
+        found: dict[str, Any] = json.loads(said)
+        self.image = Path(found["image"])
+        self.key = Path(found["key"])
+        self.all = [Reached(m["name"], m["port"], Path(m["console"])) for m in found["machines"]]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)

@@ -1,0 +1,62 @@
+//! GRUB as the new OS's own programs have made it, for each kind of firmware.
+
+use anyhow::Result;
+use formats::tools::GRUB_EFI;
+
+use crate::root::target;
+use crate::run::boot_path::{self, Loader};
+
+/// GRUB for one kind of firmware.
+pub(super) struct Platform {
+    /// What GRUB calls it.
+    pub(super) name: &'static str,
+    /// Its files in the payload.
+    pub(super) source: &'static str,
+    /// Where GRUB reads them from.
+    pub(super) installed: &'static str,
+    /// The core image, in there.
+    pub(super) core: &'static str,
+    /// What the core image must have before it can read anything from the filesystem.
+    pub(super) modules: &'static [&'static str],
+}
+
+pub(super) const BIOS: Platform = Platform {
+    name: "i386-pc",
+    source: "/usr/lib/grub/i386-pc",
+    installed: "/boot/grub/i386-pc",
+    core: "core.img",
+    modules: &[
+        "biosdisk",
+        "part_msdos",
+        "part_gpt",
+        "ext2",
+        "search_fs_uuid",
+    ],
+};
+pub(super) const UEFI: Platform = Platform {
+    name: GRUB_EFI,
+    source: "/usr/lib/grub/x86_64-efi",
+    installed: "/boot/grub/x86_64-efi",
+    core: "core.efi",
+    // The firmware has the disks.
+    modules: &["part_msdos", "part_gpt", "ext2", "search_fs_uuid"],
+};
+/// The new OS's loader, as its own GRUB has made it.
+pub(super) struct NewLoader;
+
+impl Loader for NewLoader {
+    fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let boot = boot_path::read(&target::at(&format!("{}/boot.img", BIOS.source)))?;
+        Ok((boot, BIOS.made()?))
+    }
+
+    fn uefi(&self) -> Result<Vec<u8>> {
+        UEFI.made()
+    }
+}
+
+impl Platform {
+    fn made(&self) -> Result<Vec<u8>> {
+        boot_path::read(&target::at(&format!("{}/{}", self.installed, self.core)))
+    }
+}

@@ -1,0 +1,65 @@
+//! Everybody's keys: those that let somebody in by ssh, read as their owner would.
+
+use std::path::Path;
+
+use formats::access::Keys;
+use formats::accounts::{Accounts, User};
+use formats::identity::{Home, InHome, OldIdentity};
+use formats::keep::is_below;
+use identity::access::{keys, server};
+
+use super::files::{plain, Tree};
+use super::in_home;
+
+/// The keys of whoever may log in: people, and those with a password.
+pub fn login_keys(accounts: &Accounts, old: &OldIdentity) -> Vec<Keys> {
+    let root = Path::new("/");
+    let tree = Tree::new(root);
+    let (first, last) = accounts.ranges.users;
+    let may = |user: &&User| user.uid == 0 || (first..=last).contains(&user.uid) || user.password;
+    let places = server::key_files(&old.doors);
+    let users = accounts.users.iter().filter(may);
+    users
+        .flat_map(|user| {
+            places
+                .iter()
+                .filter_map(|place| read(root, &tree, user, place, old))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn read(root: &Path, tree: &Tree, user: &User, place: &str, old: &OldIdentity) -> Option<Keys> {
+    let (path, text) = if let Some(name) = server::in_home(place) {
+        let file = InHome {
+            home: Home {
+                path: user.home.trim_end_matches('/').to_owned(),
+                uid: user.uid,
+                gid: user.gid,
+            },
+            name: name.to_owned(),
+        };
+        if !plain(&file.home.path) {
+            return None;
+        }
+        let bytes = in_home(root, &file).ok()??;
+        (
+            file.path(),
+            String::from_utf8_lossy(bytes.bytes()).into_owned(),
+        )
+    } else {
+        let path = place.replace("%u", &user.name);
+        let text = tree
+            .text(&path)
+            .filter(|_| path.starts_with('/') && !path.contains('%'))?;
+        (path, text)
+    };
+    let found = keys::parse(&text);
+    let copied = old.copied.iter().any(|copied| is_below(&path, copied));
+    Some(Keys {
+        user: user.name.clone(),
+        kinds: found.kinds,
+        forced: found.forced,
+        stay: copied || old.keeps(&path),
+    })
+}

@@ -1,0 +1,117 @@
+//! Who gets into an OS by ssh and becomes root there, as far as its files say.
+
+use serde::{Deserialize, Serialize};
+
+/// A line of the ssh server's configuration that counts, `sshd_config`(5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The file that it is in.
+    pub path: String,
+    /// The criteria of the `Match` that it is below, as written.
+    pub condition: Option<String>,
+    /// The keyword, as written.
+    pub keyword: String,
+    /// Its values, without quotes.
+    pub values: Vec<String>,
+}
+
+/// What decides about it in one OS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Doors {
+    /// There is an ssh server.
+    pub server: bool,
+    /// Its OpenSSH release; `None` where that is not known.
+    pub release: Option<(u32, u32)>,
+    /// Its configuration, in the order in which it counts.
+    pub settings: Vec<Setting>,
+    /// There is a sudo.
+    pub sudo: bool,
+    /// Who becomes root by it.
+    pub sudoers: Vec<Sudoer>,
+}
+
+/// Who may run anything as root by sudo, sudoers(5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sudoer {
+    /// A user's name, or a group's behind `%`.
+    pub who: String,
+    /// It asks for no password.
+    pub without_password: bool,
+}
+
+/// The keys that let somebody in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Whose.
+    pub user: String,
+    /// Types of those that lead to a shell: `ssh-ed25519`, `ssh-rsa`…
+    pub kinds: Vec<String>,
+    /// Others: each has a command of its own and nothing else.
+    pub forced: usize,
+    /// The new OS will have the files, kept or copied.
+    pub stay: bool,
+}
+
+/// The connection by which the operator is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Who logged in, by `SUDO_USER`, else `USER`.
+    pub user: String,
+    /// The server's address, by `SSH_CONNECTION`.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A way in that ends in a root shell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Way {
+    /// Who logs in.
+    pub user: String,
+    /// By what means.
+    pub means: Means,
+    /// And becomes root.
+    pub root: Becoming,
+}
+
+/// How somebody logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Means {
+    /// With a key.
+    Key,
+    /// With a password.
+    Password,
+}
+
+/// How somebody who is in becomes root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Becoming {
+    /// They are.
+    Is,
+    /// By sudo, without a password.
+    Sudo,
+    /// By sudo, with their own password.
+    SudoWithPassword,
+    /// By su, with root's password.
+    Su,
+}
+
+impl std::fmt::Display for Way {
+    /// For people: `debian by key, root by sudo`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let means = match self.means {
+            Means::Key => "key",
+            Means::Password => "password",
+        };
+        let root = match self.root {
+            Becoming::Is => "",
+            Becoming::Sudo => ", root by sudo",
+            Becoming::SudoWithPassword => ", root by sudo with a password",
+            Becoming::Su => ", root by su with root's password",
+        };
+        write!(f, "{} by {means}{root}", self.user)
+    }
+}

@@ -1,0 +1,149 @@
+//! Who gets into the new OS: what is written for that, and which ways in there were and will be.
+
+use formats::access::{Doors, Keys, Session, Way};
+use formats::accounts::{AccountPlan, Accounts};
+use formats::identity::{IdentityPlan, NewIdentity, OldIdentity};
+use formats::keep::is_below;
+use formats::network::NewFile;
+
+use super::{server, ways, written};
+use crate::names::text;
+use crate::ssh_access;
+
+/// Puts it into the plan. An image that is older than the question has nothing written for it.
+pub fn decide(
+    plan: &mut IdentityPlan,
+    (old, new): (&OldIdentity, &NewIdentity),
+    (accounts, payload): (&Accounts, &Accounts),
+    merged: &AccountPlan,
+) {
+    let Some(doors) = &new.doors else {
+        return;
+    };
+    let mut doors = doors.clone();
+    let is_there =
+        |path: &str| old.keeps(path) || plan.copied.iter().any(|copied| is_below(path, copied));
+    let own_configuration = is_there(ssh_access::MAIN);
+    if own_configuration {
+        doors.settings.clone_from(&old.doors.settings);
+    } else if writes_settings(old, new) {
+        let settings = written::settings(&old.doors);
+        plan.files.push(NewFile {
+            mode: 0o600,
+            ..text(written::SETTINGS, written::text(&settings, doors.release))
+        });
+        doors.settings = [settings, doors.settings].concat();
+    }
+    if doors.sudo {
+        if let Some(rules) = written::sudoers(&old.doors, &doors, merged) {
+            plan.files.push(NewFile {
+                mode: 0o440,
+                ..text(written::SUDOERS, rules)
+            });
+            doors.sudoers.extend(old.doors.sudoers.iter().cloned());
+        }
+    }
+    let all = |_: &str| true;
+    let takes =
+        |kind: &str| kind.starts_with("sk-") || new.host_key_types.iter().any(|k| k == kind);
+    let stay: Vec<Keys> = old.login_keys.iter().filter(|k| k.stay).cloned().collect();
+    let people = ways::new_accounts(accounts, payload, merged);
+    plan.ways = (
+        ways::ways(&old.doors, accounts, &old.login_keys, &all),
+        ways::ways(&doors, &people, &stay, &takes),
+    );
+    plan.ssh_ports = if doors.server {
+        server::ports(&doors)
+    } else {
+        Vec::new()
+    };
+}
+
+/// Whether the old server's settings are written for the new one.
+pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
+    let served = |doors: &Doors| doors.server;
+    old.doors.server
+        && new.doors.as_ref().is_some_and(served)
+        && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
+}
+
+/// What would be lost, one line each: every way to a root shell, or the operator's own.
+pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
+    let (before, after) = &plan.ways;
+    let mut found = Vec::new();
+    let told = |ways: &[Way]| {
+        let ways: Vec<String> = ways.iter().map(ToString::to_string).collect();
+        ways.join("; ")
+    };
+    if !before.is_empty() && after.is_empty() {
+        found.push(format!(
+            "nobody who becomes root by ssh in the old OS could in the new one (now: {})",
+            told(before)
+        ));
+        return found;
+    }
+    let Some(session) = session else {
+        return found;
+    };
+    let of_operator = |ways: &[Way]| ways.iter().any(|way| way.user == session.user);
+    if of_operator(before) && !of_operator(after) {
+        found.push(format!(
+            "you are here as {}, who could not become root in the new OS (there: {})",
+            session.user,
+            told(after)
+        ));
+    }
+    if !plan.ssh_ports.is_empty() && !plan.ssh_ports.contains(&session.port) {
+        let ports: Vec<String> = plan.ssh_ports.iter().map(u16::to_string).collect();
+        found.push(format!(
+            "you came in by port {}, and the new ssh server listens on {}",
+            session.port,
+            ports.join(", ")
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::access::{Becoming, Means};
+
+    fn way(user: &str) -> Way {
+        Way {
+            user: user.to_owned(),
+            means: Means::Key,
+            root: Becoming::Is,
+        }
+    }
+
+    #[test]
+    fn a_way_in_that_is_lost_is_told_and_so_is_the_operators_own() {
+        let session = |user: &str, port| Session {
+            user: user.to_owned(),
+            address: "192.0.2.1".to_owned(),
+            port,
+        };
+        let plan = |before: &[&str], after: &[&str]| IdentityPlan {
+            ways: (
+                before.iter().map(|user| way(user)).collect(),
+                after.iter().map(|user| way(user)).collect(),
+            ),
+            ssh_ports: vec![22],
+            ..IdentityPlan::default()
+        };
+        let ann = session("ann", 22);
+        assert_eq!(lost(&plan(&["root"], &["root"]), None), [""; 0]);
+        assert_eq!(lost(&plan(&[], &[]), Some(&ann)), [""; 0]);
+        assert_eq!(
+            lost(&plan(&["root", "ann"], &["root", "ann"]), Some(&ann)),
+            [""; 0]
+        );
+        let nobody = lost(&plan(&["root"], &[]), None);
+        assert!(nobody[0].contains("now: root by key"), "{nobody:?}");
+        let operator = lost(&plan(&["root", "ann"], &["root"]), Some(&ann));
+        assert!(operator[0].contains("you are here as ann"), "{operator:?}");
+        let port = lost(&plan(&["root"], &["root"]), Some(&session("root", 2222)));
+        assert!(port[0].contains("port 2222"), "{port:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Who gets in by ssh and becomes root: read from the files of an OS, and decided for the new one.
+//!
+//! The new OS's ssh server is to let in the same people in the same way. What of the old server's
+//! configuration decides about that is written for the new one ([`written`]); whether somebody who could
+//! become root still can is compared ([`ways`]).
+
+pub mod decided;
+pub mod keys;
+pub mod server;
+pub mod sudoers;
+pub mod ways;
+pub mod written;

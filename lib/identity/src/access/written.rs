@@ -1,0 +1,280 @@
+//! What is written for the new OS so that the same people get in in the same way: the old ssh server's
+//! settings that decide about it, in the new server's words, and who becomes root by sudo.
+
+use std::fmt::Write;
+
+use formats::access::{Doors, Setting, Sudoer};
+use formats::accounts::AccountPlan;
+
+use super::server;
+
+/// The file with the ssh server's settings. It sorts before others, for what is said first holds.
+pub const SETTINGS: &str = "/etc/ssh/sshd_config.d/00-reroot.conf";
+/// The file with the rules of sudo.
+pub const SUDOERS: &str = "/etc/sudoers.d/90-reroot";
+
+/// What every server has a word for that decides who gets in, whatever its default was.
+const ALWAYS: [&str; 4] = [
+    "PermitRootLogin",
+    "PasswordAuthentication",
+    "KbdInteractiveAuthentication",
+    "PubkeyAuthentication",
+];
+
+/// Keywords that are written if the old server has them. All of them are known since OpenSSH 8.2, the
+/// first whose server includes the file.
+const CARRIED: [&str; 27] = [
+    "Port",
+    "ListenAddress",
+    "AddressFamily",
+    "PermitRootLogin",
+    "PasswordAuthentication",
+    "KbdInteractiveAuthentication",
+    "PubkeyAuthentication",
+    "PermitEmptyPasswords",
+    "AuthenticationMethods",
+    "AllowUsers",
+    "AllowGroups",
+    "DenyUsers",
+    "DenyGroups",
+    "ForceCommand",
+    "ChrootDirectory",
+    "PermitTTY",
+    "PermitOpen",
+    "PermitListen",
+    "PermitTunnel",
+    "AllowTcpForwarding",
+    "AllowStreamLocalForwarding",
+    "AllowAgentForwarding",
+    "DisableForwarding",
+    "GatewayPorts",
+    "X11Forwarding",
+    "MaxAuthTries",
+    "MaxSessions",
+];
+
+/// Keywords that stand for everybody alone, never below a `Match`.
+const GLOBAL: [&str; 3] = ["Port", "ListenAddress", "AddressFamily"];
+
+/// The first release with the name `KbdInteractiveAuthentication`.
+const KBD_INTERACTIVE: (u32, u32) = (8, 7);
+
+/// Values that no server since 8.2 takes: protocol 1 and what came with it has other keywords.
+fn is_plain(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .chars()
+            .all(|c| !c.is_control() && c != '"' && c != '\\')
+}
+
+/// Whether a setting of the old server is written for the new one.
+pub fn is_written(setting: &Setting) -> bool {
+    let keyword = server::current_name(&setting.keyword);
+    let known = |list: &[&str]| list.iter().any(|k| k.eq_ignore_ascii_case(keyword));
+    // Keys come along from homes, and from folders that are copied for that.
+    let place =
+        |value: &String| server::in_home(value).is_some() || server::key_folder(value).is_some();
+    if server::is(setting, "AuthorizedKeysFile") {
+        return setting.condition.is_none() && setting.values.iter().all(place);
+    }
+    known(&CARRIED)
+        && setting.values.iter().all(|value| is_plain(value))
+        && setting.condition.as_deref().is_none_or(is_plain)
+        && !(setting.condition.is_some() && known(&GLOBAL))
+}
+
+/// The settings that are written, in the order in which they count.
+pub fn settings(old: &Doors) -> Vec<Setting> {
+    let always = ALWAYS.iter().filter_map(|keyword| {
+        Some(Setting {
+            path: SETTINGS.to_owned(),
+            condition: None,
+            keyword: (*keyword).to_owned(),
+            values: vec![server::value(old, keyword)?],
+        })
+    });
+    let said = |setting: &Setting| {
+        setting.condition.is_none() && ALWAYS.iter().any(|keyword| server::is(setting, keyword))
+    };
+    let rest = old.settings.iter().filter(|s| is_written(s) && !said(s));
+    // What is for everybody stands above the first `Match`.
+    let (everybody, conditional): (Vec<_>, Vec<_>) = rest
+        .cloned()
+        .partition(|setting| setting.condition.is_none());
+    always.chain(everybody).chain(conditional).collect()
+}
+
+/// These settings as a file, for a new server of this release.
+pub fn text(settings: &[Setting], new: Option<(u32, u32)>) -> String {
+    let mut text = "# Written by reroot: who gets in, as the old OS's ssh server had it. What is said first holds.\n"
+        .to_owned();
+    let mut condition = None;
+    for setting in settings {
+        if condition != setting.condition.as_deref() {
+            condition = setting.condition.as_deref();
+            let _ = writeln!(text, "Match {}", condition.unwrap_or_default());
+        }
+        let indent = if condition.is_some() { "    " } else { "" };
+        line(&mut text, indent, &setting.keyword, &setting.values, new);
+    }
+    text
+}
+
+fn line(
+    text: &mut String,
+    indent: &str,
+    keyword: &str,
+    values: &[String],
+    new: Option<(u32, u32)>,
+) {
+    let keyword = match server::current_name(keyword) {
+        "KbdInteractiveAuthentication" if new.is_some_and(|new| new < KBD_INTERACTIVE) => {
+            "ChallengeResponseAuthentication"
+        }
+        keyword => keyword,
+    };
+    let values: Vec<String> = values
+        .iter()
+        .map(|value| {
+            // A command is the rest of the line, quotes and all.
+            let quoted = value.contains(char::is_whitespace) && keyword != "ForceCommand";
+            if quoted {
+                format!("\"{value}\"")
+            } else {
+                value.clone()
+            }
+        })
+        .collect();
+    let _ = writeln!(text, "{indent}{keyword} {}", values.join(" "));
+}
+
+/// Rules of sudo for those who come along, beside those that the payload has; nothing where there are
+/// none.
+pub fn sudoers(old: &Doors, new: &Doors, plan: &AccountPlan) -> Option<String> {
+    let comes_along = |who: &str| match who.strip_prefix('%') {
+        Some(group) => plan.groups.iter().any(|row| row.name == group),
+        None => plan.users.iter().any(|row| row.name == who),
+    };
+    let missing = |rule: &&Sudoer| {
+        let there = |known: &Sudoer| {
+            known.who == rule.who && (known.without_password || !rule.without_password)
+        };
+        !new.sudoers.iter().any(there)
+    };
+    let is_name = |who: &str| {
+        let name = who.strip_prefix('%').unwrap_or(who);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        !name.is_empty() && name.chars().all(plain)
+    };
+    let rules: Vec<String> = old
+        .sudoers
+        .iter()
+        .filter(missing)
+        .filter(|rule| is_name(&rule.who) && comes_along(&rule.who))
+        .map(|rule| {
+            let tag = if rule.without_password {
+                "NOPASSWD: "
+            } else {
+                ""
+            };
+            format!("{} ALL=(ALL:ALL) {tag}ALL\n", rule.who)
+        })
+        .collect();
+    (!rules.is_empty()).then(|| {
+        format!(
+            "# Written by reroot: who became root by sudo in the old OS.\n{}",
+            rules.concat()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::accounts::{AccountRow, AccountRule};
+
+    fn setting(condition: Option<&str>, keyword: &str, values: &[&str]) -> Setting {
+        Setting {
+            path: "/etc/ssh/sshd_config".to_owned(),
+            condition: condition.map(str::to_owned),
+            keyword: keyword.to_owned(),
+            values: values.iter().map(|v| (*v).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_decides_who_gets_in_is_written_in_the_new_servers_words() {
+        let old = Doors {
+            server: true,
+            release: Some((5, 9)),
+            settings: vec![
+                setting(None, "Port", &["2222"]),
+                setting(None, "Protocol", &["2"]),
+                setting(None, "UsePrivilegeSeparation", &["yes"]),
+                setting(None, "ChallengeResponseAuthentication", &["no"]),
+                setting(None, "AllowGroups", &["domain users", "wheel"]),
+                setting(
+                    Some("Group sftponly"),
+                    "ForceCommand",
+                    &["internal-sftp", "-l", "INFO"],
+                ),
+                setting(Some("Group sftponly"), "ChrootDirectory", &["%h"]),
+                setting(Some("Group sftponly"), "RSAAuthentication", &["no"]),
+                setting(Some("User ann"), "PasswordAuthentication", &["no"]),
+                setting(None, "AllowUsers", &["a\"b"]),
+            ],
+            ..Doors::default()
+        };
+        let head = "# Written by reroot: who gets in, as the old OS's ssh server had it. What is said first holds.\n\
+                    PermitRootLogin yes\nPasswordAuthentication yes\n";
+        let tail = "PubkeyAuthentication yes\nPort 2222\nAllowGroups \"domain users\" wheel\n\
+                    Match Group sftponly\n    ForceCommand internal-sftp -l INFO\n    ChrootDirectory %h\n\
+                    Match User ann\n    PasswordAuthentication no\n";
+        for (release, kbd) in [
+            ((9, 2), "KbdInteractiveAuthentication"),
+            ((8, 4), "ChallengeResponseAuthentication"),
+        ] {
+            let expected = format!("{head}{kbd} no\n{tail}");
+            assert_eq!(text(&settings(&old), Some(release)), expected);
+        }
+    }
+
+    #[test]
+    fn whoever_comes_along_keeps_their_sudo() {
+        let row = |name: &str| AccountRow {
+            name: name.to_owned(),
+            old: Some(1000),
+            payload: None,
+            number: 1000,
+            rule: AccountRule::Person,
+        };
+        let plan = AccountPlan {
+            users: vec![row("ann"), row("debian")],
+            groups: vec![row("sudo")],
+            ..AccountPlan::default()
+        };
+        let rule = |who: &str, without_password| Sudoer {
+            who: who.to_owned(),
+            without_password,
+        };
+        let doors = |sudoers| Doors {
+            sudo: true,
+            sudoers,
+            ..Doors::default()
+        };
+        let old = doors(vec![
+            rule("%sudo", false),
+            rule("debian", true),
+            rule("gone", true),
+            rule("#1000", true),
+            rule("%wheel", false),
+            rule("ann", false),
+        ]);
+        let new = doors(vec![rule("%sudo", false), rule("ann", true)]);
+        let text = sudoers(&old, &new, &plan).unwrap();
+        let rules: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(rules, ["debian ALL=(ALL:ALL) NOPASSWD: ALL"]);
+        assert_eq!(sudoers(&new, &old, &plan).unwrap().lines().count(), 2);
+        assert_eq!(sudoers(&old, &old, &plan), None);
+    }
+}

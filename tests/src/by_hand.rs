@@ -1,0 +1,74 @@
+//! Steps of making a disk without its own installer: partition table, GRUB for a BIOS, the file's format.
+//!
+//! GRUB's images go where grub-install puts them: boot.img's first 440 bytes into sector 0, core.img where
+//! the disk has room for it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{ensure, Context, Result};
+
+use crate::command::{explain, run};
+
+const SECTOR: u64 = 512;
+/// boot.img is code up to here; then come the disk's signature and the partition table.
+pub(crate) const BOOT_CODE: usize = 440;
+/// Where boot.img has the first sector of the core image.
+const KERNEL_SECTOR: usize = 0x5c;
+/// Where boot.img holds two bytes that grub-install replaces for hard disks (`nop; nop`): without
+/// it GRUB trusts a drive number that some firmware gets wrong.
+pub(crate) const DRIVE_CHECK: usize = 0x66;
+/// Where the core image has its own second sector.
+const BLOCK_LIST: usize = 0x1f4;
+
+/// Has sfdisk write the table that this script describes.
+pub(crate) fn partition(raw: &Path, script: &str) -> Result<()> {
+    let mut command = Command::new("sfdisk");
+    command
+        .args(["--quiet", "--no-reread", "--no-tell-kernel"])
+        .args(["--wipe", "never", "--wipe-partitions", "never"])
+        .arg(raw)
+        .stdin(Stdio::piped());
+    let mut sfdisk = command.spawn().map_err(|error| explain(&command, error))?;
+    let mut input = sfdisk.stdin.take().context("sfdisk's input")?;
+    input
+        .write_all(script.as_bytes())
+        .context("tell sfdisk the table")?;
+    drop(input);
+    let status = sfdisk.wait().context("wait for sfdisk")?;
+    ensure!(status.success(), "sfdisk: {status}");
+    Ok(())
+}
+
+/// Puts GRUB, boot.img and core.img in the tree's `/boot/grub/i386-pc`, on a disk that has `room` sectors
+/// for it from sector `at` on.
+pub(crate) fn embed_grub(disk: &File, tree: &Path, at: u64, room: u64) -> Result<()> {
+    let grub = tree.join("boot/grub/i386-pc");
+    let boot = fs::read(grub.join("boot.img")).context("read GRUB's boot.img")?;
+    let mut core = fs::read(grub.join("core.img")).context("read GRUB's core.img")?;
+    ensure!(
+        core.len() as u64 <= room * SECTOR,
+        "GRUB's core.img of {} bytes does not fit into {room} sectors",
+        core.len()
+    );
+    core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(at + 1).to_le_bytes());
+    let mut code = boot[..BOOT_CODE].to_vec();
+    code[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&at.to_le_bytes());
+    code[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
+    disk.write_all_at(&code, 0)
+        .context("write the MBR's code")?;
+    disk.write_all_at(&core, at * SECTOR)
+        .context("write GRUB's core.img")
+}
+
+/// Makes the raw disk a qcow2 file at `to`.
+pub(crate) fn into_qcow2(raw: &Path, to: &Path) -> Result<()> {
+    run(Command::new("qemu-img")
+        .args(["convert", "-O", "qcow2"])
+        .arg(raw)
+        .arg(to))?;
+    fs::remove_file(raw).with_context(|| format!("remove {}", raw.display()))
+}

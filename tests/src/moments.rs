@@ -1,0 +1,106 @@
+//! The moments of a recorded run at which a power cut is worth a try, found in the record itself: the
+//! write that arms GRUB, the two of the master boot record, the journal's.
+
+use std::path::Path;
+
+use anyhow::{bail, ensure, Context, Result};
+use formats::trailer::PartKind;
+
+use crate::crafted::trailer_of;
+use crate::power::{Recording, Write};
+
+/// How records of the journal begin; the phase's number follows the version.
+const JOURNAL: &[u8] = b"\x89rrjnl\r\n";
+const WIPE: u8 = 2;
+const UNPACK: u8 = 3;
+const CARRY: u8 = 4;
+const LOADER: u8 = 5;
+
+/// The moments of a run, as the number of writes before them.
+#[derive(Debug)]
+pub struct Moments {
+    /// The payload is being staged.
+    pub staging: usize,
+    /// GRUB's configuration names the run.
+    pub armed: usize,
+    /// The master boot record is switched to the staged image's loader.
+    pub committed: usize,
+    /// The wipe begins.
+    pub wipe: usize,
+    /// The unpack begins.
+    pub unpack: usize,
+    /// Identity is carried.
+    pub carry: usize,
+    /// The new OS's loader is made.
+    pub loader: usize,
+    /// The master boot record is switched to the new OS's loader.
+    pub switched: usize,
+}
+
+impl Moments {
+    /// Finds them in the record of a run by the entry `boot`, in their order. `payload` is as of
+    /// [`block_of_payload`]. The master boot record must have been written exactly twice.
+    pub fn find(recording: &Recording, writes: &[Write], payload: &[u8]) -> Result<Moments> {
+        let holds = |write: &Write, text: &[u8]| -> Result<bool> {
+            let data = recording.data(write)?;
+            Ok(data.windows(text.len()).any(|window| window == text))
+        };
+        let first = |what: &str, is_it: &dyn Fn(&Write) -> Result<bool>| -> Result<usize> {
+            for (at, write) in writes.iter().enumerate() {
+                if is_it(write)? {
+                    return Ok(at);
+                }
+            }
+            bail!("no write {what}")
+        };
+        let phase = |number: u8| {
+            first(&format!("of phase {number}"), &|write| {
+                let data = recording.data(write)?;
+                Ok(data.starts_with(JOURNAL) && data.get(12) == Some(&number))
+            })
+        };
+        let staging = first("of the payload", &|write| holds(write, payload))?;
+        // What the old OS wrote before is its own.
+        let records: Vec<usize> = (staging..writes.len())
+            .filter(|&at| writes[at].covers(0))
+            .collect();
+        let [committed, switched] = records[..] else {
+            bail!("the master boot record was written at {records:?}, expected twice");
+        };
+        let at = Moments {
+            staging,
+            armed: first("that arms GRUB", &|write| {
+                Ok(write.sectors <= 8 && holds(write, b"\nreroot_once=2")?)
+            })?,
+            committed,
+            wipe: phase(WIPE)?,
+            unpack: phase(UNPACK)?,
+            carry: phase(CARRY)?,
+            loader: phase(LOADER)?,
+            switched,
+        };
+        ensure!(
+            at.staging < at.armed
+                && at.armed < at.committed
+                && at.committed < at.wipe
+                && at.wipe < at.unpack
+                && at.unpack < at.carry
+                && at.carry < at.loader
+                && at.loader < at.switched,
+            "the moments are in another order: {at:?}"
+        );
+        Ok(at)
+    }
+}
+
+/// The second 4096 bytes of the payload: they are nowhere else.
+pub fn block_of_payload(image: &Path) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(image).with_context(|| format!("read {}", image.display()))?;
+    let start = trailer_of(&bytes)?.part(PartKind::Payload).offset as usize + 4096;
+    Ok(bytes[start..start + 4096].to_vec())
+}
+
+/// A pseudo-random half, the same in every run.
+pub fn half(at: usize) -> bool {
+    (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1
+}

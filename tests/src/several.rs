@@ -1,0 +1,61 @@
+//! Several old servers at once, each with a name of its own: a small fleet.
+//!
+//! They share one place among the machines that run at a time, since whoever works on them lets them take
+//! turns: one that waits costs next to nothing. All come from one saved state, so what makes each of them
+//! itself is written when it goes on.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::disk::Disk;
+use crate::lock;
+use crate::old_server::old_server;
+use crate::snapshot::{save, saved, take_up};
+use crate::vm::{Additions, Machine};
+
+/// What makes a machine one of its own.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its host name.
+    pub name: String,
+    /// The version that its old OS says it has: machines of another one are another class.
+    pub version: String,
+    /// The kernel itself holds a file of its root open, so that its old OS cannot be left.
+    pub clings: bool,
+}
+
+/// Boots the members, one after the other; each can be logged in to.
+pub fn running_old_servers(members: &[Member], memory_mib: u32) -> Result<Vec<Machine>> {
+    let server = &old_server()?;
+    let saved = saved(server, "booted", memory_mib, &[], |made| {
+        let disk = Disk::over(&server.disk, &made.join("disk.qcow2"))?;
+        save(server, made, disk, memory_mib, Additions::default())
+    })?;
+    let place = Arc::new(lock::machine_slot()?);
+    let one = |member: &Member| {
+        let machine = take_up(server, &saved, &member.name, memory_mib, || {
+            Ok(Additions {
+                place: Some(Arc::clone(&place)),
+                ..Additions::default()
+            })
+        })?;
+        become_one(&machine, member).with_context(|| format!("make it {}", member.name))?;
+        Ok(machine)
+    };
+    members.iter().map(one).collect()
+}
+
+fn become_one(machine: &Machine, member: &Member) -> Result<()> {
+    let Member { name, version, .. } = member;
+    machine.script(&format!(
+        "set -eu\n\
+         echo {name} >/etc/hostname && hostname {name}\n\
+         sed -i 's/shop1/{name}/g' /etc/hosts\n\
+         sed -i 's/^VERSION_ID=.*/VERSION_ID=\"{version}\"/' /etc/os-release\n"
+    ))?;
+    if member.clings {
+        machine.expect("truncate -s 8M /root/held && losetup -f /root/held")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Makes the disk of a row of the table from a tree: partition table, filesystems, GRUB.
+//!
+//! Everything is written at its offset, so that neither loop partitions nor a device mapper is needed.
+//! GRUB is put into the gap or the BIOS boot partition; the machine that starts from it runs grub-install
+//! itself.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::layouts::{Kind, Layout, Partition, Table, DISK_SECTORS};
+use crate::by_hand;
+use crate::command::run;
+
+const SECTOR: u64 = 512;
+/// UUIDs of the filesystems on every disk; one machine has one of them.
+pub const ROOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be21";
+/// Of the swap partition.
+pub const SWAP_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be22";
+/// The EFI system partition's serial number, as mount takes it.
+pub const ESP_UUID: &str = "7265-726F";
+
+/// Makes the disk at `to`, a qcow2 file, from the tree, whose `/boot/grub/i386-pc` has boot.img and
+/// core.img.
+pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
+    let raw = to.with_extension("raw");
+    let disk = File::create_new(&raw).with_context(|| format!("create {}", raw.display()))?;
+    disk.set_len(DISK_SECTORS * SECTOR)
+        .context("size the disk")?;
+    partition(&raw, layout).context("write the partition table")?;
+    for part in layout.partitions {
+        fill(&raw, &disk, part, tree)
+            .with_context(|| format!("make partition {} of {}", part.number, layout.name))?;
+    }
+    let (at, room) = layout.room_for_loaders();
+    by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
+    drop(disk);
+    by_hand::into_qcow2(&raw, to)
+}
+
+fn partition(raw: &Path, layout: &Layout) -> Result<()> {
+    let mut script = match layout.table {
+        Table::Mbr => "label: dos\nlabel-id: 0x7265726f\n".to_owned(),
+        Table::Gpt => "label: gpt\nlabel-id: 7265726F-6F74-4D0B-9C36-D1F1C6A0BE12\n".to_owned(),
+    };
+    for part in layout.partitions {
+        let (mbr, gpt) = match part.kind {
+            Kind::Root => ("83", "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"),
+            Kind::BiosBoot => ("", "21686148-6449-6E6F-744E-656564454649"),
+            Kind::Esp => ("ef", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
+            Kind::Swap => ("82", "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"),
+            Kind::Extended => ("5", ""),
+        };
+        let kind = if layout.table == Table::Mbr { mbr } else { gpt };
+        let Partition {
+            number,
+            start,
+            sectors,
+            ..
+        } = part;
+        let _ = writeln!(
+            script,
+            "{number}: start={start}, size={sectors}, type={kind}"
+        );
+    }
+    by_hand::partition(raw, &script)
+}
+
+fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path) -> Result<()> {
+    let offset = part.start * SECTOR;
+    match part.kind {
+        Kind::Root => {
+            run(Command::new("mkfs.ext4")
+                .args(["-q", "-F", "-U", ROOT_UUID, "-O", "^orphan_file"])
+                .args(["-J", "size=16", "-E"])
+                .arg(format!(
+                    "hash_seed={ROOT_UUID},offset={offset},lazy_itable_init=0"
+                ))
+                .arg("-d")
+                .arg(tree)
+                .arg(raw)
+                .arg(format!("{}k", part.sectors / 2)))?;
+        }
+        Kind::Swap => {
+            made_apart(disk, part, |file| {
+                run(Command::new("mkswap")
+                    .args(["-q", "-U", SWAP_UUID])
+                    .arg(file))
+                .map(drop)
+            })?;
+        }
+        Kind::Esp => {
+            made_apart(disk, part, |file| {
+                run(Command::new("mkfs.vfat")
+                    .args(["-i", &ESP_UUID.replace('-', "")])
+                    .arg(file))
+                .map(drop)
+            })?;
+        }
+        Kind::BiosBoot | Kind::Extended => {}
+    }
+    Ok(())
+}
+
+/// For programs that know no offset: makes a file of the partition's size and copies it to its place.
+fn made_apart(disk: &File, part: &Partition, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let mut file = tempfile::NamedTempFile::new().context("make a temporary file")?;
+    file.as_file().set_len(part.sectors * SECTOR)?;
+    make(file.path())?;
+    let mut at = part.start * SECTOR;
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut block)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if block[..read].iter().any(|&byte| byte != 0) {
+            disk.write_all_at(&block[..read], at)?;
+        }
+        at += read as u64;
+    }
+}

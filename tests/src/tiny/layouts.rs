@@ -1,0 +1,197 @@
+//! The disks of tiny machines, a row each: how they are partitioned, by whom, and whether reroot takes
+//! them. To try another kind of disk is to add a row; `disk.rs` makes it, `layouts.rs` of the tests runs
+//! over every row.
+//!
+//! Sectors are of 512 bytes. A partition reaches up to the next one unless it says how long it is.
+
+/// What a disk has before and between its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// A master boot record; GRUB is in the gap behind it.
+    Mbr,
+    /// A GUID partition table; GRUB is in the BIOS boot partition.
+    Gpt,
+}
+
+/// What a partition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The root, ext4, with everything that is kept.
+    Root,
+    /// GRUB's core image.
+    BiosBoot,
+    /// vfat, mounted at /boot/efi.
+    Esp,
+    /// In use as swap.
+    Swap,
+    /// Of a master boot record: holds the logical partitions.
+    Extended,
+}
+
+/// A partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Partition {
+    /// Its number; of a master boot record, logical ones begin with 5.
+    pub number: u32,
+    /// Its first sector.
+    pub start: u64,
+    /// How many.
+    pub sectors: u64,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// What becomes of a machine with such a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is reinstalled.
+    Taken,
+    /// The check with this code refuses it, and nothing is changed.
+    Refused(&'static str),
+}
+
+/// A disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// A name for files and output.
+    pub name: &'static str,
+    /// Who makes such disks.
+    pub made_by: &'static str,
+    /// Its partition table.
+    pub table: Table,
+    /// Its partitions, in the order of their numbers.
+    pub partitions: &'static [Partition],
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// The sectors of every disk of the table.
+pub const DISK_SECTORS: u64 = 1 << 21;
+const MIB: u64 = 2048;
+/// The last sector that a partition may have, and those behind it: the second GUID partition table.
+const END: u64 = DISK_SECTORS - MIB;
+
+/// A partition from one sector up to another.
+const fn part(number: u32, start: u64, end: u64, kind: Kind) -> Partition {
+    Partition {
+        number,
+        start,
+        sectors: end - start,
+        kind,
+    }
+}
+
+/// Every disk that a tiny machine can have.
+pub const LAYOUTS: &[Layout] = &[
+    Layout {
+        name: "mbr-primary",
+        made_by: "Debian's installer",
+        table: Table::Mbr,
+        partitions: &[
+            part(1, MIB, 960 * MIB, Kind::Root),
+            part(2, 960 * MIB, END, Kind::Swap),
+        ],
+        verdict: Verdict::Taken,
+    },
+    Layout {
+        name: "mbr-logical",
+        made_by: "Debian's installer, told to put everything into logical partitions",
+        table: Table::Mbr,
+        partitions: &[
+            part(1, 64 * MIB, END, Kind::Extended),
+            part(5, 65 * MIB, 100 * MIB, Kind::Swap),
+            part(6, 101 * MIB, END, Kind::Root),
+        ],
+        verdict: Verdict::Taken,
+    },
+    Layout {
+        name: "mbr-sector-63",
+        made_by: "installers up to about 2010, by cylinders",
+        table: Table::Mbr,
+        partitions: &[part(1, 63, END, Kind::Root)],
+        // 62 sectors behind the record, and GRUB of the old OS takes most of them.
+        verdict: Verdict::Refused("partition-table"),
+    },
+    Layout {
+        name: "gpt-bios-boot",
+        made_by: "Debian's and Ubuntu's installers on a disk with a GUID partition table",
+        table: Table::Gpt,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 960 * MIB, Kind::Root),
+            part(3, 960 * MIB, END, Kind::Swap),
+        ],
+        verdict: Verdict::Taken,
+    },
+    Layout {
+        name: "gpt-cloud",
+        made_by: "Debian's and Ubuntu's images for clouds: the root is number 1 and comes last",
+        table: Table::Gpt,
+        partitions: &[
+            part(1, 128 * MIB, END, Kind::Root),
+            part(14, MIB, 4 * MIB, Kind::BiosBoot),
+            part(15, 4 * MIB, 128 * MIB, Kind::Esp),
+        ],
+        verdict: Verdict::Taken,
+    },
+];
+
+/// The row of this name.
+pub fn layout(name: &str) -> Option<&'static Layout> {
+    LAYOUTS.iter().find(|layout| layout.name == name)
+}
+
+impl Layout {
+    /// The partitions of a kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &'static Partition> {
+        self.partitions.iter().filter(move |p| p.kind == kind)
+    }
+
+    /// Where the root begins, in sectors.
+    pub fn root_start(&self) -> u64 {
+        self.of_kind(Kind::Root)
+            .map(|p| p.start)
+            .next()
+            .unwrap_or(0)
+    }
+
+    /// Where GRUB's core image is put, and how many sectors there are for it.
+    pub fn room_for_loaders(&self) -> (u64, u64) {
+        match self.table {
+            Table::Gpt => self
+                .of_kind(Kind::BiosBoot)
+                .map(|p| (p.start, p.sectors))
+                .next()
+                .unwrap_or((0, 0)),
+            Table::Mbr => {
+                let first = self.partitions.iter().map(|p| p.start).min();
+                (1, first.unwrap_or(1) - 1)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_one_root_and_partitions_that_lie_apart() {
+        for layout in LAYOUTS {
+            let name = layout.name;
+            assert_eq!(layout.of_kind(Kind::Root).count(), 1, "{name}");
+            let mut parts: Vec<_> = layout
+                .partitions
+                .iter()
+                .filter(|p| p.kind != Kind::Extended)
+                .collect();
+            parts.sort_by_key(|p| p.start);
+            for two in parts.windows(2) {
+                assert!(two[0].start + two[0].sectors <= two[1].start, "{name}");
+            }
+            let last = parts.last().map_or(0, |p| p.start + p.sectors);
+            assert!(last <= END, "{name}");
+            assert!(layout.room_for_loaders().1 > 0, "{name}");
+        }
+    }
+}

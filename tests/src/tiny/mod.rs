@@ -1,0 +1,142 @@
+//! Tiny machines: servers that boot in a few seconds in emulation, on every kind of disk.
+//!
+//! The old server is a Debian 11 of some forty megabytes, the new OS a Debian 13 of the same kind; both
+//! are picked out of Debian's own packages by `tree.sh`. Kernel, GRUB, ssh server, e2fsck and the tools
+//! that kept data is measured with are Debian's; the init is busybox's, with the few lines in
+//! `start` and `units`. What is about Debian's userspace (systemd, its packages' own scripts) belongs on
+//! the large machines of `old_server.rs`.
+//!
+//! They are driven by ssh, as those are: a login costs half a second of an emulated processor, and all that
+//! is known of how a machine answers, goes away and comes back serves both.
+
+pub mod disk;
+pub mod layouts;
+mod tree;
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+
+use self::layouts::{Kind, Layout};
+use crate::base::{digest, forget_others, say};
+use crate::command::run;
+use crate::disk::Disk;
+use crate::old_server::{only_kernel, ssh_key, Firmware, OldServer};
+use crate::shop_data::{self, Owners};
+use crate::vm::{self, Machine};
+use crate::{lock, paths};
+
+pub use tree::{tree, NEW, OLD};
+
+/// Memory of a tiny machine, in MiB.
+pub const MEMORY_MIB: u32 = 512;
+
+/// By [`OLD_SCRIPT`].
+const OWNERS: Owners = Owners {
+    mysql: (111, 111),
+    alice: (1000, 1000),
+    shop: (112, 112),
+};
+
+const OLD_SCRIPT: &str = include_str!("old.sh");
+
+/// A command that fails where a file of the OS is not as it was made.
+pub const WHOLE: &str = "cd / && sha256sum --quiet -c /usr/share/tiny.sums";
+
+/// The old server on such a disk, made if it is not there yet.
+pub fn server(layout: &Layout) -> Result<OldServer> {
+    let public_key = fs::read_to_string(ssh_key()?.with_extension("pub"))
+        .context("read the public half of the tests' ssh key")?;
+    let tarball = tree(OLD)?;
+    let key = digest(&[
+        &tarball.display().to_string(),
+        &public_key,
+        OLD_SCRIPT,
+        &format!("{layout:?}"),
+        include_str!("disk.rs"),
+        include_str!("../by_hand.rs"),
+        include_str!("../shop_data.rs"),
+    ]);
+    let prefix = format!("tiny-server-{}-", layout.name);
+    let name = format!("{prefix}{key}");
+    let directory = paths::base().join(&name);
+    let server = OldServer {
+        disk: directory.join("disk.qcow2"),
+        kernel: directory.join("vmlinuz"),
+        directory: directory.clone(),
+        firmware: Firmware::Bios,
+    };
+    let _lock = lock::exclusive(&paths::base().join(format!("tiny-{}.lock", layout.name)))?;
+    if directory.exists() {
+        return Ok(server);
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("making a tiny server's disk needs root; run `make test`");
+    }
+    say(&format!("making the tiny server {}", layout.name));
+    let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
+    let tree = scratch.path().join("tree");
+    let made = scratch.path().join("made");
+    fs::create_dir(&tree).context("create the tree's directory")?;
+    fs::create_dir(&made).context("create the disk's directory")?;
+    run(Command::new("tar")
+        .args(["--numeric-owner", "-xpf"])
+        .arg(&tarball)
+        .arg("-C")
+        .arg(&tree))?;
+    let uuid_of = |kind, uuid: &'static str| match layout.of_kind(kind).next() {
+        Some(_) => uuid,
+        None => "",
+    };
+    run(Command::new("chroot")
+        .arg(&tree)
+        .args(["/bin/sh", "-c", OLD_SCRIPT])
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("ROOT_UUID", disk::ROOT_UUID)
+        .env("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID))
+        .env("ESP_UUID", uuid_of(Kind::Esp, disk::ESP_UUID))
+        .env("ROOT_KEY", public_key.trim()))?;
+    shop_data::fill(&tree, OWNERS)?;
+    let kernel = only_kernel(&tree)?;
+    fs::copy(kernel, made.join("vmlinuz")).context("copy the kernel")?;
+    let first = made.join("by-hand.qcow2");
+    disk::make(&tree, layout, &first)?;
+    let made_server = OldServer {
+        disk: first.clone(),
+        kernel: made.join("vmlinuz"),
+        directory: made.clone(),
+        firmware: Firmware::Bios,
+    };
+    install_grub(&made_server, &made.join("disk.qcow2"))
+        .with_context(|| format!("have GRUB install itself on {}", layout.name))?;
+    fs::remove_file(&first).context("remove the first disk")?;
+    fs::rename(&made, &directory).with_context(|| format!("name {}", directory.display()))?;
+    forget_others(&name, &prefix);
+    Ok(server)
+}
+
+/// The old server on such a disk, booted.
+pub fn boot(layout: &Layout, name: &str) -> Result<Machine> {
+    let server = server(layout)?;
+    let mut machine = Machine::boot(&server, name, MEMORY_MIB)?;
+    machine.wait_for_old_ssh()?;
+    Ok(machine)
+}
+
+/// Boots the server whose GRUB was put there by hand, and has GRUB's own program do it, which puts codes
+/// behind the core image that mend it. `to` is the disk after that.
+fn install_grub(server: &OldServer, to: &std::path::Path) -> Result<()> {
+    let directory = vm::directory("tiny-grub")?;
+    let disk = Disk::over(&server.disk, &directory.path().join("disk.qcow2"))?;
+    let mut machine = vm::boot_disk(server, directory, disk, MEMORY_MIB)?;
+    machine.wait_for_old_ssh()?;
+    machine.expect("grub-install --no-floppy /dev/vda 2>&1")?;
+    machine.expect("swapoff -a; umount /boot/efi 2>/dev/null; mount -o remount,ro / && sync")?;
+    let off = machine.cut_power()?;
+    run(Command::new("qemu-img")
+        .args(["convert", "-O", "qcow2"])
+        .arg(off.disk.path())
+        .arg(to))?;
+    Ok(())
+}

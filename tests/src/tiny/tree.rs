@@ -1,0 +1,81 @@
+//! The trees of tiny OSes, picked out of Debian's packages by `tree.sh` and kept as tarballs.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::base::{digest, forget_others, say};
+use crate::command::run;
+use crate::{debian, lock, paths};
+
+/// The suite of tiny old servers.
+pub const OLD: &str = "bullseye";
+/// The suite of the tiny new OS.
+pub const NEW: &str = "trixie";
+
+const PACKAGES: &[&str] = &[
+    "attr",
+    "busybox-static",
+    "e2fsprogs",
+    "grub-efi-amd64-bin",
+    "grub-pc-bin",
+    "grub2-common",
+    "kmod",
+    "linux-image-cloud-amd64",
+    "openssh-server",
+];
+
+const SCRIPT: &str = include_str!("tree.sh");
+/// Programs of a tiny OS that are no package's: where each goes, and its text.
+const OWN: [(&str, &str); 3] = [
+    ("usr/sbin/tiny-start", include_str!("start")),
+    ("usr/sbin/units", include_str!("units")),
+    ("etc/udhcpc/default.script", include_str!("udhcpc")),
+];
+
+/// The tree of a tiny OS of this suite, as a tarball.
+pub fn tree(suite: &str) -> Result<PathBuf> {
+    let mut parts = vec![suite, SCRIPT];
+    let packages = debian::key(suite, PACKAGES);
+    parts.push(&packages);
+    parts.extend(OWN.iter().map(|(_, text)| *text));
+    let prefix = format!("tiny-{suite}-");
+    let name = format!("{prefix}{}.tar", digest(&parts));
+    let tarball = paths::base().join(&name);
+    let _lock = lock::exclusive(&paths::base().join(format!("tiny-{suite}.lock")))?;
+    if tarball.exists() {
+        return Ok(tarball);
+    }
+    let whole = debian::tarball(suite, PACKAGES, &format!("tiny-packages-{suite}-"))?;
+    say(&format!("picking a tiny OS out of {suite}"));
+    let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
+    let root = scratch.path().join("root");
+    fs::create_dir(&root).context("create the tree's directory")?;
+    run(Command::new("tar")
+        .args(["--numeric-owner", "-xpf"])
+        .arg(&whole)
+        .arg("-C")
+        .arg(&root))?;
+    for (path, text) in OWN {
+        let own = root.join("tiny").join(path);
+        fs::create_dir_all(own.parent().context("a directory")?)?;
+        fs::write(&own, text).with_context(|| format!("write {path}"))?;
+        run(Command::new("chmod").arg("755").arg(&own))?;
+    }
+    run(Command::new("chroot")
+        .arg(&root)
+        .args(["/bin/sh", "-c", SCRIPT])
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))?;
+    let partial = tarball.with_extension("partial.tar");
+    run(Command::new("tar")
+        .args(["--numeric-owner", "--sort=name", "-cf"])
+        .arg(&partial)
+        .arg("-C")
+        .arg(root.join("tiny"))
+        .arg("."))?;
+    fs::rename(&partial, &tarball).context("name the finished tree")?;
+    forget_others(&name, &prefix);
+    Ok(tarball)
+}

@@ -1,0 +1,162 @@
+# Picks a tiny OS out of a Debian tree, into /tiny. Runs in that tree, by chroot, and leaves the rest of
+# it as it is. What is in it: Debian's kernel for clouds with the modules of a virtual machine, dash, sshd,
+# e2fsck, GRUB's tools, what the tests measure kept data with, and busybox as init and for everything else.
+set -eu
+
+out=/tiny
+kernel=$(basename /boot/vmlinuz-*)
+release=${kernel#vmlinuz-}
+
+# What is run, each with the libraries that it is linked with.
+programs='dash sshd ssh-keygen e2fsck find xargs sort sha256sum getfattr losetup mount umount swapon swapoff
+    grub-mkimage grub-editenv grub-mkconfig grub-probe grub-script-check grub-mkrelpath
+    grub-install grub-bios-setup update-grub'
+helpers='/usr/lib/openssh/sshd-session /usr/lib/openssh/sshd-auth'
+# glibc before 2.34 has these apart, and loads them by name.
+named='/lib/x86_64-linux-gnu/libnss_files.so.2 /lib/x86_64-linux-gnu/libgcc_s.so.1'
+# As they are.
+plain='/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/login.defs /etc/os-release /usr/lib/os-release
+    /etc/debian_version /etc/ssh/sshd_config /etc/nsswitch.conf /etc/shells /etc/protocols /etc/services
+    /etc/grub.d/00_header /etc/grub.d/10_linux /usr/share/grub/grub-mkconfig_lib /usr/lib/grub/grub-sort-version
+    /usr/lib/grub/i386-pc /var/lib/dpkg/status'
+# The drivers of the virtual machines' disk, network card, random numbers and watchdog, and filesystems.
+drivers='virtio_pci virtio_blk virtio_net virtio_rng ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 loop i6300esb
+    crc32c-intel crc32c_generic'
+
+mkdir -p $out
+cd $out
+mkdir -p boot dev etc/network/if-pre-up.d etc/network/if-up.d etc/default/grub.d etc/ssh/sshd_config.d \
+    etc/udhcpc etc/motd.d home mnt opt proc root run srv sys tmp usr/bin usr/lib/x86_64-linux-gnu usr/lib64 usr/sbin \
+    usr/share var/lib var/log var/cache var/empty
+for folder in bin lib lib64 sbin; do
+    ln -s usr/$folder $folder
+done
+ln -s ../run var/run
+chmod 700 root
+chmod 1777 tmp
+# For what runs in the tree before it is booted.
+mknod -m 666 dev/null c 1 3
+mknod -m 666 dev/urandom c 1 9
+
+put() {
+    for path; do
+        if [ -e "$path" ] && [ ! -e "$out$path" ]; then
+            mkdir -p "$out${path%/*}"
+            cp -a -L "$path" "$out$path"
+        fi
+    done
+}
+for program in $programs; do
+    path=$(command -v "$program" || true)
+    case $path in
+    /*) put "$path" && helpers="$helpers $path" ;;
+    esac
+done
+for path in $helpers; do
+    put "$path"
+    # A script is linked with nothing.
+    put $(ldd "$path" 2>/dev/null | grep -o '/[^ )]*' || true)
+done
+put $named $plain
+rm -f usr/lib/grub/i386-pc/grub-bios-setup
+cp -a /bin/busybox usr/bin/busybox
+# busybox's own shell would start its own programs before those that are there.
+ln -s dash usr/bin/sh
+# What is there is Debian's own.
+for applet in $(busybox --list); do
+    for folder in usr/bin usr/sbin; do
+        [ -e $folder/$applet ] && continue 2
+    done
+    ln -s busybox usr/bin/$applet
+done
+# Where the firmware of the kernel, the installer and the tests look for these.
+ln -s ../bin/busybox usr/sbin/init
+for applet in reboot ifup ifdown modprobe; do
+    ln -s ../bin/busybox usr/sbin/$applet
+done
+
+put /boot/$kernel
+modules=usr/lib/modules/$release
+mkdir -p $modules
+cp /lib/modules/$release/modules.builtin* /lib/modules/$release/modules.order $modules/
+for driver in $drivers; do
+    # In the order in which they are loaded; one that is built in has no file.
+    modprobe -q --set-version $release --show-depends "$driver" || true
+done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >order
+for module in $(cat order); do
+    # Packed they would have to be unpacked, by a program that is there for nothing else.
+    to=$out/$modules/kernel/${module#*/kernel/}
+    mkdir -p "${to%/*}"
+    case $module in
+    *.xz) busybox xzcat "$module" >"${to%.xz}" ;;
+    *) cp "$module" "$to" ;;
+    esac
+done
+depmod -b $out/usr $release 2>/dev/null || depmod -b $out $release
+
+# The initrd: not packed, for an emulated processor unpacks slower than it reads.
+initrd=$(mktemp -d)
+mkdir -p $initrd/bin $initrd/dev $initrd/proc $initrd/sys $initrd/root $initrd/lib/modules/$release
+cp usr/bin/busybox $initrd/bin/busybox
+ln -s busybox $initrd/bin/sh
+cp -a $modules/kernel $initrd/lib/modules/$release/
+sed "s,.*/kernel/,/lib/modules/$release/kernel/,; s,\.xz$,," order >$initrd/order
+cat >$initrd/init <<'INIT'
+#!/bin/sh
+# Loads every driver, waits for the root that GRUB names, and goes there.
+PATH=/bin
+busybox mount -t proc proc /proc
+busybox mount -t sysfs sys /sys
+busybox mount -t devtmpfs dev /dev
+while read -r module; do
+    busybox insmod "$module" 2>/dev/null
+done </order
+for word in $(busybox cat /proc/cmdline); do
+    case $word in
+    root=UUID=*) wanted=$(echo "${word#root=UUID=}" | busybox tr -d -) ;;
+    esac
+done
+# The superblock of ext4 begins at 1024 and has the UUID at 0x68.
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    for device in $(cd /sys/class/block && echo *); do
+        found=$(busybox hexdump -s 1128 -n 16 -e '16/1 "%02x"' "/dev/$device" 2>/dev/null)
+        [ "$found" = "$wanted" ] && break 2
+    done
+    busybox sleep 1
+done
+busybox mount -t ext4 -o ro "/dev/$device" /root || exec busybox sh
+busybox umount /proc /sys
+busybox mount -o move /dev /root/dev
+exec busybox switch_root /root /sbin/init
+INIT
+chmod 755 $initrd/init
+(cd $initrd && find . | LC_ALL=C sort | busybox cpio -o -H newc 2>/dev/null) >boot/initrd.img-$release
+rm -rf $initrd order
+
+# busybox's init does what is here, in this order. Nothing is respawned: what is ended stays ended.
+cat >etc/inittab <<'INITTAB'
+::sysinit:/usr/sbin/tiny-start
+::ctrlaltdel:/sbin/reboot
+::shutdown:/bin/sync
+::shutdown:/bin/mount -o remount,ro /
+INITTAB
+# Who asks whether there is something that starts units finds it.
+mkdir -p usr/lib/systemd etc/systemd/system
+ln -s ../../sbin/units usr/lib/systemd/systemd
+ln -s units usr/sbin/systemctl
+
+: >etc/machine-id
+cat >etc/default/grub <<'GRUB'
+GRUB_DEFAULT=0
+GRUB_DISTRIBUTOR=Debian
+GRUB
+# Behind what the builder writes: nobody is there to choose.
+echo GRUB_TIMEOUT=0 >etc/default/grub.d/zz-tiny.cfg
+# A name server that does not answer must not delay a login.
+echo 'UseDNS no' >etc/ssh/sshd_config.d/tests.conf
+# Accounts go by busybox, which knows no PAM.
+sed -i 's/^UsePAM yes/UsePAM no/; /^Subsystem/d' etc/ssh/sshd_config
+sed -i 's,:/bin/bash$,:/bin/sh,' etc/passwd
+
+find usr boot etc/grub.d -type f ! -name '*.sums' -print0 | LC_ALL=C sort -z |
+    xargs -0 sha256sum >usr/share/tiny.sums

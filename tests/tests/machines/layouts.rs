@@ -1,0 +1,341 @@
+//! Every row of the table of disks: a tiny machine on it becomes one with the new OS, with everything that
+//! it keeps as it was, or is refused with nothing changed. On some of them the power is cut at every
+//! moment that matters: the run is recorded write by write, and its disk made again as it was then.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+use reroot_tests::confirmed;
+use reroot_tests::evidence::{self, Evidence};
+use reroot_tests::images::tiny as tiny_image;
+use reroot_tests::moments::{block_of_payload, half, Moments};
+use reroot_tests::power::{recorded, Recording, Write};
+use reroot_tests::reinstall::{
+    reinstall, start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT,
+};
+use reroot_tests::shop_data::KEPT;
+use reroot_tests::tiny::layouts::{layout, Kind, Layout, Verdict, LAYOUTS};
+use reroot_tests::tiny::{self, MEMORY_MIB, WHOLE};
+use reroot_tests::vm::Machine;
+use serde_json::Value;
+
+/// How long a boot may take on real hardware until the init has found out where it is.
+const DECISION: Duration = Duration::from_secs(30);
+
+/// What a run left on the console when it goes on behind the commit point.
+const TAKEN_UP: &str = "it is taken up from the wipe on";
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_root_on_a_primary_partition_of_a_master_boot_record() -> Result<()> {
+    cut_at_the_commit(row("mbr-primary")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_root_on_a_logical_partition() -> Result<()> {
+    reinstalled(row("mbr-logical")?, "--entry kexec --payload disk")
+}
+
+#[test]
+fn a_first_partition_at_sector_63() -> Result<()> {
+    refused(row("mbr-sector-63")?)
+}
+
+#[test]
+fn a_guid_partition_table_with_a_bios_boot_partition() -> Result<()> {
+    reinstalled(row("gpt-bios-boot")?, "--entry kexec")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_disk_as_clouds_have_it() -> Result<()> {
+    cut_everywhere(row("gpt-cloud")?)
+}
+
+#[test]
+fn every_row_of_the_table_has_a_test() {
+    for layout in LAYOUTS {
+        let call = format!("(row(\"{}\")?", layout.name);
+        assert!(include_str!("layouts.rs").contains(&call), "{call}");
+    }
+}
+
+fn row(name: &str) -> Result<&'static Layout> {
+    layout(name).with_context(|| format!("no row {name}"))
+}
+
+/// What is true of a machine with such a disk, whichever OS it has.
+fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
+    let os = machine.expect("cat /etc/os-release")?;
+    ensure!(os.contains(&format!("VERSION_CODENAME={codename}")), "{os}");
+    machine.expect(WHOLE).context("the OS is not whole")?;
+    let root = layout
+        .of_kind(Kind::Root)
+        .next()
+        .context("a row without root")?;
+    machine.expect(&format!(
+        "set -e
+         grep -q '^/dev/vda{number} / ext4 rw' /proc/mounts
+         test $(cat /sys/class/block/vda{number}/start) = {start}",
+        number = root.number,
+        start = root.start,
+    ))?;
+    for part in layout.of_kind(Kind::Swap) {
+        machine.expect(&format!("grep -q ^/dev/vda{} /proc/swaps", part.number))?;
+    }
+    for part in layout.of_kind(Kind::Esp) {
+        machine.expect(&format!(
+            "grep -q '^/dev/vda{} /boot/efi vfat' /proc/mounts",
+            part.number
+        ))?;
+    }
+    Ok(())
+}
+
+fn is_old(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
+    is_on(layout, machine, tiny::OLD)?;
+    assert_eq!(evidence::gather(machine, &KEPT)?, before);
+    Ok(())
+}
+
+fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
+    is_on(layout, machine, tiny::NEW)?;
+    assert_eq!(evidence::gather(machine, &KEPT)?, before);
+    confirmed::assert_passed(machine)
+}
+
+/// A machine on this disk becomes one with the new OS.
+fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
+    let image = tiny_image()?;
+    let mut machine = tiny::boot(layout, layout.name)?;
+    is_on(layout, &machine, tiny::OLD)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    reinstall(&mut machine, &image, arguments)?;
+    is_new(layout, &machine, &before)
+}
+
+/// The check of the row refuses it, that one alone, and nothing is changed.
+fn refused(layout: &Layout) -> Result<()> {
+    let Verdict::Refused(code) = layout.verdict else {
+        anyhow::bail!("the table says that {} is taken", layout.name);
+    };
+    let image = tiny_image()?;
+    let mut machine = tiny::boot(layout, layout.name)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let listing = machine.expect(evidence::EVERYTHING)?;
+    machine.copy_to(&image, IMAGE_ON_MACHINE)?;
+    let answer = machine.ssh(&format!("{IMAGE_ON_MACHINE} check --json {KEEP}"))?;
+    ensure!(answer.status == 1, "{answer:?}");
+    let findings: Value = serde_json::from_str(&answer.stdout).context("check --json")?;
+    let refusals: Vec<&str> = findings
+        .as_array()
+        .context("the findings are no array")?
+        .iter()
+        .filter(|finding| finding["verdict"] == "refuse")
+        .filter_map(|finding| finding["code"].as_str())
+        .collect();
+    assert_eq!(refusals, [code], "{}", answer.stdout);
+    let started = start_copied(&machine, "")?;
+    let limit = machine.patience(LIMIT);
+    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+    ensure!(outcome == Outcome::CameBack(1), "{outcome:?}");
+    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
+    is_old(layout, &machine, &before)
+}
+
+/// A recorded run, and what its machines are compared with.
+struct Cuts {
+    layout: &'static Layout,
+    recording: Recording,
+    writes: Vec<Write>,
+    before: Vec<Evidence>,
+    /// Of the old OS, by [`evidence::EVERYTHING`].
+    listing: String,
+    /// The launcher's.
+    log: String,
+    /// As of [`block_of_payload`].
+    payload: Vec<u8>,
+}
+
+impl Cuts {
+    /// Switches a disk on and waits for the old OS, which must have everything.
+    fn expect_old(&mut self, name: &str, count: usize) -> Result<Machine> {
+        println!("cut {name}: after write {count} of {}", self.writes.len());
+        let cut = self
+            .recording
+            .disk_after(name, &self.writes, count, |_| false)?;
+        let mut machine = cut.boot(MEMORY_MIB)?;
+        machine.wait_for_old_ssh()?;
+        is_old(self.layout, &machine, &self.before)?;
+        Ok(machine)
+    }
+
+    /// The RAM environment starts, and does not come up: its initramfs is damaged. One reset later the
+    /// old OS is back.
+    fn damaged_initramfs(&mut self, at: &Moments) -> Result<()> {
+        let cut = self
+            .recording
+            .disk_after("damaged", &self.writes, at.armed + 1, |_| false)?;
+        let sector = sector_of("initramfs at sector ", &self.log)?;
+        let offset = (self.layout.root_start() + sector) * 512 + (64 << 10);
+        cut.overwrite(offset, &vec![0; 1 << 20])?;
+        let mut machine = cut.boot(MEMORY_MIB)?;
+        let patience = machine.patience(DECISION);
+        machine.wait_for_line("Kernel panic - not syncing", patience)?;
+        let server = tiny::server(self.layout)?;
+        let mut machine = machine.cut_power()?.boot(&server, MEMORY_MIB)?;
+        machine.wait_for_old_ssh()?;
+        is_old(self.layout, &machine, &self.before)
+    }
+
+    /// It comes up and finds the staged payload damaged: it gives back what it has of GRUB's.
+    fn damaged_payload(&mut self, at: &Moments) -> Result<()> {
+        let cut = self
+            .recording
+            .disk_after("undone", &self.writes, at.armed + 1, |_| false)?;
+        let staged = &self.writes[..at.armed];
+        let places = self.recording.places_of(staged, &self.payload)?;
+        ensure!(!places.is_empty(), "the payload was not staged");
+        for place in places {
+            cut.overwrite(place, &[0; 4096])?;
+        }
+        let mut machine = cut.boot(MEMORY_MIB)?;
+        let patience = machine.patience(LIMIT);
+        machine.wait_for_line("rebooting into the old OS", patience)?;
+        machine.wait_for_old_ssh()?;
+        is_old(self.layout, &machine, &self.before)?;
+        assert_eq!(machine.expect(evidence::EVERYTHING)?, self.listing);
+        machine.expect("! grep -qs reroot_ /boot/grub/grubenv && test -s /.reroot/*/init.log")?;
+        Ok(())
+    }
+
+    /// Switches a disk on to which nothing is missing any more.
+    fn expect_new_at_once(&mut self, name: &str, count: usize) -> Result<()> {
+        println!("cut {name}: after write {count} of {}", self.writes.len());
+        let cut = self
+            .recording
+            .disk_after(name, &self.writes, count, |_| false)?;
+        let mut machine = cut.boot(MEMORY_MIB)?;
+        machine.wait_for_ssh()?;
+        is_new(self.layout, &machine, &self.before)
+    }
+
+    /// Switches a disk on and waits until the init has taken the run up.
+    fn expect_taken_up(
+        &mut self,
+        name: &str,
+        count: usize,
+        lost: impl Fn(usize) -> bool,
+    ) -> Result<Machine> {
+        println!("cut {name}: after write {count} of {}", self.writes.len());
+        let cut = self.recording.disk_after(name, &self.writes, count, lost)?;
+        let mut machine = cut.boot(MEMORY_MIB)?;
+        let patience = machine.patience(DECISION);
+        machine.wait_for_line(TAKEN_UP, patience)?;
+        Ok(machine)
+    }
+}
+
+/// Waits for the new OS, which must be whole, and confirm that it is.
+fn expect_new(layout: &Layout, machine: &mut Machine, before: &[Evidence]) -> Result<()> {
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
+    machine.wait_for_ssh()?;
+    is_new(layout, machine, before)
+}
+
+/// Reinstalls a machine on this disk through its boot loader, with everything recorded.
+fn reinstalled_and_recorded(layout: &'static Layout) -> Result<(Cuts, Moments)> {
+    let image = tiny_image()?;
+    let payload = block_of_payload(&image)?;
+    let server = tiny::server(layout)?;
+    let (mut machine, recording) = recorded(server, layout.name, MEMORY_MIB)?;
+    is_on(layout, &machine, tiny::OLD)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let listing = machine.expect(evidence::EVERYTHING)?;
+    reinstall(&mut machine, &image, "--entry boot")?;
+    is_new(layout, &machine, &before)?;
+    let log = machine.expect("cat /var/log/reroot/*/launch.log")?;
+    drop(machine);
+
+    let writes = recording.writes()?;
+    let at = Moments::find(&recording, &writes, &payload)?;
+    let cuts = Cuts {
+        layout,
+        recording,
+        writes,
+        before,
+        listing,
+        log,
+        payload,
+    };
+    Ok((cuts, at))
+}
+
+/// The power is cut where one sector decides, and in between.
+fn cut_at_the_commit(layout: &'static Layout) -> Result<()> {
+    let (mut cuts, at) = reinstalled_and_recorded(layout)?;
+    cuts.expect_old("before-commit", at.committed)?;
+    cuts.expect_taken_up("committed", at.committed + 1, |_| false)?;
+    let wiping = usize::midpoint(at.wipe, at.unpack);
+    let mut machine = cuts.expect_taken_up("wipe", wiping, |_| false)?;
+    expect_new(layout, &mut machine, &cuts.before)?;
+    drop(machine);
+    cuts.expect_taken_up("before-switch", at.switched, |_| false)?;
+    cuts.expect_new_at_once("switched", at.switched + 1)
+}
+
+/// The power is cut at every moment that matters.
+fn cut_everywhere(layout: &'static Layout) -> Result<()> {
+    let (mut cuts, at) = reinstalled_and_recorded(layout)?;
+
+    // Some of it is staged, services are up, GRUB knows nothing of it yet.
+    cuts.expect_old("staging", usize::midpoint(at.staging, at.armed))?;
+
+    cuts.damaged_initramfs(&at)?;
+    cuts.damaged_payload(&at)?;
+
+    // The journal says committed, the record does not yet.
+    cuts.expect_old("before-commit", at.committed)?;
+    cuts.expect_taken_up("committed", at.committed + 1, |_| false)?;
+    let wiping = usize::midpoint(at.wipe, at.unpack);
+    cuts.expect_taken_up("wipe", wiping, |_| false)?;
+    // Half of what was not flushed is lost, too.
+    let middle = usize::midpoint(at.unpack, at.carry);
+    let mut machine = cuts.expect_taken_up("unpack", middle, half)?;
+    expect_new(layout, &mut machine, &cuts.before)?;
+    drop(machine);
+    cuts.expect_taken_up("carry", at.carry + 2, |_| false)?;
+    let loader = usize::midpoint(at.loader, at.switched);
+    cuts.expect_taken_up("loader", loader, |_| false)?;
+    // Nothing is missing but the last sector; then nothing at all.
+    cuts.expect_taken_up("before-switch", at.switched, |_| false)?;
+    cuts.expect_new_at_once("switched", at.switched + 1)
+}
+
+/// The number behind a text.
+fn sector_of(text: &str, log: &str) -> Result<u64> {
+    let at = log.find(text).with_context(|| format!("{text}: {log}"))? + text.len();
+    let digits: String = log[at..].chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().context("a sector's number")
+}
+
+/// Whichever entry a run began with: its power is cut while the old OS is being removed.
+#[test]
+fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<()> {
+    let layout = row("mbr-primary")?;
+    let image = tiny_image()?;
+    let mut machine = tiny::boot(layout, "kexec-cut")?;
+    // So that the wipe is not over before it is seen.
+    machine.expect("mkdir /opt/old && cd /opt/old && seq 5000 | xargs touch")?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("reroot: wipe: begins", patience)?;
+    let server = tiny::server(layout)?;
+    let mut machine = machine.cut_power()?.boot(&server, MEMORY_MIB)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line(TAKEN_UP, patience)?;
+    expect_new(layout, &mut machine, &before)
+}
