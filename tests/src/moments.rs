@@ -11,6 +11,8 @@ use crate::power::{Recording, Write};
 
 /// How records of the journal begin; the phase's number follows the version.
 const JOURNAL: &[u8] = b"\x89rrjnl\r\n";
+/// Bytes of a master boot record.
+const RECORD: usize = 512;
 const WIPE: u8 = 2;
 const UNPACK: u8 = 3;
 const CARRY: u8 = 4;
@@ -39,7 +41,8 @@ pub struct Moments {
 
 impl Moments {
     /// Finds them in the record of a run by the entry `boot`, in their order. `payload` is as of
-    /// [`block_of_payload`]. The master boot record must have been written exactly twice.
+    /// [`block_of_payload`]. The master boot record must have been changed exactly twice: what is written
+    /// to the sectors beside it may bring it along as it is.
     pub fn find(recording: &Recording, writes: &[Write], payload: &[u8]) -> Result<Moments> {
         let holds = |write: &Write, text: &[u8]| -> Result<bool> {
             let data = recording.data(write)?;
@@ -61,11 +64,18 @@ impl Moments {
         };
         let staging = first("of the payload", &|write| holds(write, payload))?;
         // What the old OS wrote before is its own.
-        let records: Vec<usize> = (staging..writes.len())
-            .filter(|&at| writes[at].covers(0))
-            .collect();
+        let mut records = Vec::new();
+        let mut last = Vec::new();
+        for at in (staging..writes.len()).filter(|&at| writes[at].covers(0)) {
+            let mut record = recording.data(&writes[at])?;
+            record.truncate(RECORD);
+            if record != last {
+                records.push(at);
+                last = record;
+            }
+        }
         let [committed, switched] = records[..] else {
-            bail!("the master boot record was written at {records:?}, expected twice");
+            bail!("the master boot record was changed at {records:?}, expected twice");
         };
         let at = Moments {
             staging,

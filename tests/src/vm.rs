@@ -280,8 +280,7 @@ impl Machine {
         bail!("nobody answers by ssh\n{}", self.way_in())
     }
 
-    /// The same for the old OS. Whether its network comes up is not reroot's affair: once in some
-    /// hundred emulated boots its DHCP client takes none of the answers that it gets. A machine that asks
+    /// The same for the old OS. Whether its network comes up is not reroot's affair: a machine that asks
     /// for a login on its console and that nobody can log into is reset once; the terminal says so.
     pub fn wait_for_old_ssh(&mut self) -> Result<()> {
         let Err(error) = self.wait_for_ssh() else {
@@ -488,6 +487,13 @@ impl Machine {
                 "value": warning,
             }),
         )?;
+        Ok(())
+    }
+
+    /// Plugs the cable of the card that every machine has in, or out.
+    pub fn plug_cable(&mut self, there: bool) -> Result<()> {
+        self.qmp
+            .execute("set_link", &json!({"name": "net", "up": there}))?;
         Ok(())
     }
 

@@ -94,6 +94,7 @@ fn assert_left_alone(machine: &Machine, identity: &str) -> Result<()> {
 }
 
 #[test]
+#[ignore = "an image and a reinstallation of its own: make prove"]
 fn cloud_init_takes_nothing_over_with_a_config_drive_and_without() -> Result<()> {
     let image = small_trixie_with("cloud", &["cloud-init"])?;
     let machine = running_old_server("cloud-init", USUAL_MEMORY_MIB)?;

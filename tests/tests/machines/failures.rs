@@ -1,34 +1,44 @@
-//! Failures on the way: before the RAM environment the old OS is back as it was, behind the commit
-//! point the machine holds and the kept data is whole. Those between are with the identity (a router)
-//! and the power cuts (a payload).
+//! Failures on the way, on tiny machines: before the RAM environment and in it the old OS is back as it
+//! was, behind the commit point the machine holds and the kept data is whole. A payload that is damaged
+//! is with the power cuts.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use reroot_tests::crafted::with_manifest;
-use reroot_tests::evidence;
-use reroot_tests::images::small_trixie;
-use reroot_tests::reinstall::{
-    start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
-};
+use reroot_tests::evidence::{self, Evidence};
+use reroot_tests::images::tiny as tiny_image;
+use reroot_tests::reinstall::{start, wait, Outcome, LEFT_WHEN_UNDONE, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::snapshot::running_old_server;
-use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
+use reroot_tests::tiny::layouts::layout;
+use reroot_tests::tiny::{self, WHOLE};
+use reroot_tests::vm::Machine;
 
-/// Starts a reinstallation with the image and gives how the machine came out of it.
-fn outcome(machine: &mut Machine, image: &Path, arguments: &str) -> Result<Outcome> {
-    let started = start(machine, image, arguments)?;
-    let limit = machine.patience(LIMIT);
-    wait(machine, started, limit, |line| println!("{line}"))
+fn boot(name: &str) -> Result<Machine> {
+    tiny::boot(layout("mbr-primary").context("no such row")?, name)
+}
+
+/// The old OS, with everything that it had.
+fn is_old(machine: &Machine, before: &[Evidence], listing: &str) -> Result<()> {
+    let os = machine.expect("cat /etc/os-release")?;
+    ensure!(
+        os.contains(&format!("VERSION_CODENAME={}", tiny::OLD)),
+        "{os}"
+    );
+    machine.expect(WHOLE).context("the OS is not whole")?;
+    machine
+        .expect("grep -q ' / ext4 rw' /proc/mounts && test $(cat /sys/kernel/kexec_loaded) = 0")?;
+    assert_eq!(evidence::gather(machine, &KEPT)?, before);
+    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
+    Ok(())
 }
 
 #[test]
 fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -> Result<()> {
-    let mut machine = running_old_server("hold", USUAL_MEMORY_MIB)?;
+    let mut machine = boot("hold")?;
     let crafted = machine.file("crafted.reroot");
     // One entry is promised that is not there.
-    with_manifest(&small_trixie()?, &crafted, |manifest| {
+    with_manifest(&tiny_image()?, &crafted, |manifest| {
         if let Some(frame) = manifest.payload.frames.first_mut() {
             frame.entries += 1;
             manifest.payload.entries += 1;
@@ -38,8 +48,9 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
 
     // Here as well as anywhere: the kernel's own loader, and the payload in one file with the
     // initramfs. The others go by kexec_load.
-    let arguments = "--kexec-call file-load --payload ram";
-    let outcome = outcome(&mut machine, &crafted, arguments)?;
+    let started = start(&machine, &crafted, "--kexec-call file-load --payload ram")?;
+    let limit = machine.patience(LIMIT);
+    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
     ensure!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
     // The rescue shell answers: it is asked for a sum, for an echo would show the question.
     let limit = machine.patience(Duration::from_secs(20));
@@ -59,31 +70,42 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
 /// make it let go, so the proof that nothing is open must fail, after services were stopped.
 #[test]
 fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
-    let mut machine = running_old_server("not-let-go", USUAL_MEMORY_MIB)?;
+    let mut machine = boot("not-let-go")?;
     machine.expect("truncate -s 8M /root/held && losetup -f /root/held")?;
     let before = evidence::gather(&machine, &KEPT)?;
     let listing = machine.expect(evidence::EVERYTHING)?;
-    machine.copy_to(&small_trixie()?, IMAGE_ON_MACHINE)?;
-    let started = start_copied(&machine, "--payload disk")?;
+    let started = start(&machine, &tiny_image()?, "--payload disk")?;
     let limit = machine.patience(LIMIT);
     let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
 
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
-    machine.expect("systemctl is-system-running --wait; systemctl is-active ssh nginx")?;
-    assert_eq!(machine.expect("cat /sys/kernel/kexec_loaded")?.trim(), "0");
-    assert_eq!(
-        machine
-            .expect("findmnt -no FSTYPE,OPTIONS / | grep -c 'ext4 *rw'")?
-            .trim(),
-        "1"
-    );
-    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
-    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
+    is_old(&machine, &before, &listing)?;
     // What was copied for the run is gone, its log is there.
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;
     assert_eq!(
         left.split_whitespace().collect::<Vec<_>>(),
         LEFT_WHEN_UNDONE
     );
+    Ok(())
+}
+
+/// The network's cable is out while the machine is between the two: the new OS would be out of reach,
+/// so the old one comes back, and nothing of it has changed.
+#[test]
+fn a_machine_whose_network_is_gone_on_the_way_stays_what_it_was() -> Result<()> {
+    let mut machine = boot("no-network")?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let listing = machine.expect(evidence::EVERYTHING)?;
+    let started = start(&machine, &tiny_image()?, "--entry kexec --payload disk")?;
+    let limit = machine.patience(LIMIT);
+    machine.wait_for_line("the RAM environment starts now", limit)?;
+    machine.plug_cable(false)?;
+    machine.wait_for_line("rebooting into the old OS", limit)?;
+    machine.plug_cable(true)?;
+    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+    ensure!(outcome == Outcome::Booted, "{outcome:?}");
+    is_old(&machine, &before, &listing)?;
+    // It was for this reason and no other.
+    machine.expect("grep 'failed: network: ' /.reroot/*/init.log")?;
     Ok(())
 }

@@ -366,6 +366,7 @@ fn assert_mounts(machine: &Machine) -> Result<()> {
 /// The router is gone while the machine is between the two: the new OS would be out of reach, so the
 /// old one is to come back, and nothing of it may have changed.
 #[test]
+#[ignore = "as a tiny machine without its network, with one of several routers: make prove"]
 fn a_machine_whose_router_does_not_answer_on_the_way_stays_what_it_was() -> Result<()> {
     let image = small_trixie()?;
     let mut machine = running_static_server("no-router", USUAL_MEMORY_MIB)?;

@@ -43,12 +43,12 @@ fn a_first_partition_at_sector_63() -> Result<()> {
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_guid_partition_table_with_a_bios_boot_partition() -> Result<()> {
     reinstalled(row("gpt-bios-boot")?, "--entry kexec")
 }
 
 #[test]
-#[ignore = "minutes more than make test has: make prove"]
 fn a_disk_as_clouds_have_it() -> Result<()> {
     cut_everywhere(row("gpt-cloud")?)
 }

@@ -80,6 +80,7 @@ pub fn is_new(machine: &Machine, before: &[Evidence]) -> Result<()> {
 }
 
 #[test]
+#[ignore = "as on a tiny machine, with all of Debian around it: make prove"]
 fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     let image = small_trixie()?;
     let server = cloud_server()?;

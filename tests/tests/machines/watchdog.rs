@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Result};
-use reroot_tests::images::small_trixie;
+use reroot_tests::images::tiny;
 use reroot_tests::ram_machine::{hanging_disk, rehearsal_steps, Bare};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn a_kernel_that_locks_up_is_reset_by_the_hardwares_watchdog() -> Result<()> {
     }
     let options = ["-device", "i6300esb", "-action", "watchdog=reset"].map(str::to_owned);
     let cmdline = "unknown_nmi_panic panic=0";
-    let mut machine = Bare::boot(&small_trixie()?, "lock-up", &steps, cmdline, &options, &[])?;
+    let mut machine = Bare::boot(&tiny()?, "lock-up", &steps, cmdline, &options, &[])?;
     machine.wait_for_line("without a sign of life", PATIENCE)?;
     machine.qmp().execute("inject-nmi", &json!({}))?;
     machine.wait_for_line("Kernel panic", PATIENCE)?;
@@ -41,7 +41,7 @@ fn a_step_that_hangs_in_the_kernel_ends_with_its_deadline() -> Result<()> {
     }
     let scratch = tempfile::tempdir()?;
     let (options, hang) = hanging_disk(&scratch.path().join("disk.qcow2"))?;
-    let mut machine = Bare::boot(&small_trixie()?, "hang", &steps, "", &options, &[hang])?;
+    let mut machine = Bare::boot(&tiny()?, "hang", &steps, "", &options, &[hang])?;
     machine.wait_for_line("drivers: begins", PATIENCE)?;
     let begun = Instant::now();
     let reset = machine.qmp().wait_for_event("SHUTDOWN", PATIENCE)?;
