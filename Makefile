@@ -30,7 +30,7 @@ export RUST_LIB_BACKTRACE := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup programs demo test prove bench clean demo-fleet test-fleet bench-fleet
+.PHONY: help setup programs linked fleet-tested demo test prove bench clean demo-fleet test-fleet bench-fleet
 
 help:
 	@sed -n '1,7p' Makefile | sed 's/^# *//'
@@ -41,7 +41,14 @@ setup:
 
 programs: setup
 	$(call heading,programs)
+	@$(MAKE) --no-print-directory linked
+
+# Side by side in `test`: the linker takes minutes, and one processor.
+linked:
 	cargo build --release --locked -p reroot -p reroot-launch -p reroot-init
+
+fleet-tested:
+	@scripts/fleet.sh test
 
 demo: programs
 	$(call heading,demo)
@@ -58,10 +65,8 @@ test: setup
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(call heading,documentation)
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
-	$(call heading,programs)
-	cargo build --release --locked -p reroot -p reroot-launch -p reroot-init
-	$(call heading,fleet)
-	@scripts/fleet.sh test
+	$(call heading,programs and fleet)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line linked fleet-tested
 	$(call heading,tests)
 	cargo test --workspace --locked
 
@@ -78,7 +83,7 @@ demo-fleet: programs
 
 test-fleet: setup
 	$(call heading,fleet)
-	@scripts/fleet.sh test
+	@$(MAKE) --no-print-directory fleet-tested
 
 bench-fleet: setup
 	$(call heading,benchmarks of the fleet)
