@@ -66,7 +66,7 @@ test: setup
 	$(call heading,documentation)
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	$(call heading,programs and fleet)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line linked fleet-tested
+	@$(MAKE) --no-print-directory --jobs 2 linked fleet-tested
 	$(call heading,tests)
 	cargo test --workspace --locked
 
