@@ -27,6 +27,10 @@ export REROOT_PROGRAMS := built
 # is a hundred lines that hide the next one.
 export RUST_LIB_BACKTRACE := 0
 
+# One more than there are processors: while machines run, or a test waits for another's, the next tree or
+# image is made.
+export RUST_TEST_THREADS := $(shell echo $$(($$(nproc) + 1)))
+
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 heading = @printf '\n== %s\n' '$(1)'
 
