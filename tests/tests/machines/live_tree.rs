@@ -53,7 +53,7 @@ fn programs() -> u32 {
     if is_whole() {
         8
     } else {
-        2
+        1
     }
 }
 
