@@ -9,7 +9,6 @@ use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::moments::{block_of_payload, half, Moments};
-use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{
     reinstall, start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT,
@@ -52,11 +51,6 @@ fn a_guid_partition_table_with_a_bios_boot_partition() -> Result<()> {
 #[test]
 fn a_disk_as_clouds_have_it() -> Result<()> {
     cut_everywhere(row("gpt-cloud")?)
-}
-
-#[test]
-fn a_disk_as_clouds_have_it_that_uefi_starts() -> Result<()> {
-    reinstalled_by_uefi(row("gpt-cloud")?)
 }
 
 #[test]
@@ -118,34 +112,6 @@ fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
     is_on(layout, &machine, tiny::OLD)?;
     let before = evidence::gather(&machine, &KEPT)?;
     reinstall(&mut machine, &image, arguments)?;
-    is_new(layout, &machine, &before)
-}
-
-/// A machine that UEFI started becomes one with the new OS, and both firmwares start that.
-fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
-    let image = tiny_image()?;
-    let by_bios = tiny::server(layout)?;
-    let by_uefi = OldServer {
-        firmware: Firmware::Uefi,
-        ..by_bios.clone()
-    };
-    let mut machine = Machine::boot(&by_uefi, "tiny-uefi", MEMORY_MIB)?;
-    machine.wait_for_old_ssh()?;
-    is_on(layout, &machine, tiny::OLD)?;
-    let before = evidence::gather(&machine, &KEPT)?;
-    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
-    is_new(layout, &machine, &before)?;
-    machine.expect(
-        "set -e
-         test -d /sys/firmware/efi
-         test -s /boot/efi/EFI/BOOT/BOOTX64.EFI
-         test -z \"$(find /boot/efi -iname 'reroot*')\"
-         umount /boot/efi
-         sync",
-    )?;
-    let mut machine = machine.cut_power()?.boot(&by_bios, MEMORY_MIB)?;
-    machine.wait_for_ssh()?;
-    machine.expect("test ! -d /sys/firmware/efi")?;
     is_new(layout, &machine, &before)
 }
 
