@@ -5,14 +5,13 @@ use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
 use formats::trailer::PartKind;
+use storage::mbr::MBR_SIZE;
 
 use crate::crafted::trailer_of;
 use crate::power::{Recording, Write};
 
 /// How records of the journal begin; the phase's number follows the version.
 const JOURNAL: &[u8] = b"\x89rrjnl\r\n";
-/// Bytes of a master boot record.
-const RECORD: usize = 512;
 const WIPE: u8 = 2;
 const UNPACK: u8 = 3;
 const CARRY: u8 = 4;
@@ -68,7 +67,7 @@ impl Moments {
         let mut last = Vec::new();
         for at in (staging..writes.len()).filter(|&at| writes[at].covers(0)) {
             let mut record = recording.data(&writes[at])?;
-            record.truncate(RECORD);
+            record.truncate(MBR_SIZE);
             if record != last {
                 records.push(at);
                 last = record;

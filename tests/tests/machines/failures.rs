@@ -4,31 +4,28 @@
 
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use reroot_tests::crafted::with_manifest;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::reinstall::{start, wait, Outcome, LEFT_WHEN_UNDONE, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::tiny::layouts::layout;
-use reroot_tests::tiny::{self, WHOLE};
+use reroot_tests::tiny;
 use reroot_tests::vm::Machine;
 
+use crate::layouts::{is_old, row};
+
+/// The disk of these machines.
+const DISK: &str = "mbr-primary";
+
 fn boot(name: &str) -> Result<Machine> {
-    tiny::boot(layout("mbr-primary").context("no such row")?, name)
+    tiny::boot(row(DISK)?, name)
 }
 
-/// The old OS, with everything that it had.
-fn is_old(machine: &Machine, before: &[Evidence], listing: &str) -> Result<()> {
-    let os = machine.expect("cat /etc/os-release")?;
-    ensure!(
-        os.contains(&format!("VERSION_CODENAME={}", tiny::OLD)),
-        "{os}"
-    );
-    machine.expect(WHOLE).context("the OS is not whole")?;
-    machine
-        .expect("grep -q ' / ext4 rw' /proc/mounts && test $(cat /sys/kernel/kexec_loaded) = 0")?;
-    assert_eq!(evidence::gather(machine, &KEPT)?, before);
+/// The old OS is back, and not a file of it is another.
+fn is_as_it_was(machine: &Machine, before: &[Evidence], listing: &str) -> Result<()> {
+    is_old(row(DISK)?, machine, before)?;
+    machine.expect("test $(cat /sys/kernel/kexec_loaded) = 0")?;
     assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
     Ok(())
 }
@@ -80,7 +77,7 @@ fn an_old_os_that_does_not_let_go_is_booted_again() -> Result<()> {
     let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
 
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
-    is_old(&machine, &before, &listing)?;
+    is_as_it_was(&machine, &before, &listing)?;
     // What was copied for the run is gone, its log is there.
     let left = machine.expect("cd /.reroot/*-*/ && ls")?;
     assert_eq!(
@@ -105,7 +102,7 @@ fn a_machine_whose_network_is_gone_on_the_way_stays_what_it_was() -> Result<()> 
     machine.plug_cable(true)?;
     let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
     ensure!(outcome == Outcome::Booted, "{outcome:?}");
-    is_old(&machine, &before, &listing)?;
+    is_as_it_was(&machine, &before, &listing)?;
     // It was for this reason and no other.
     machine.expect("grep 'failed: gateways .* 10.0.2.2 on eth0' /.reroot/*/init.log")?;
     Ok(())

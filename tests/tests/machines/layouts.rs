@@ -61,7 +61,8 @@ fn every_row_of_the_table_has_a_test() {
     }
 }
 
-fn row(name: &str) -> Result<&'static Layout> {
+/// The row of this name, which has to be there.
+pub fn row(name: &str) -> Result<&'static Layout> {
     layout(name).with_context(|| format!("no row {name}"))
 }
 
@@ -93,7 +94,8 @@ fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
     Ok(())
 }
 
-fn is_old(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
+/// The old OS, whole, with everything that is kept.
+pub fn is_old(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
     is_on(layout, machine, tiny::OLD)?;
     assert_eq!(evidence::gather(machine, &KEPT)?, before);
     Ok(())
