@@ -76,6 +76,7 @@ test: setup
 
 prove: programs
 	$(call heading,proof)
+	cargo test -p reroot --locked --test xenial_mirror -- --include-ignored
 	REROOT_PROVE=1 cargo test -p reroot-tests --locked --test machines --no-fail-fast -- --include-ignored
 
 demo-fleet: programs
