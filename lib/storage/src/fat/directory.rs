@@ -30,6 +30,13 @@ impl Entry {
         le32(&self.slot, 0x1c)
     }
 
+    /// Its short name, as a directory has it: eight and three characters, padded by spaces.
+    pub fn name(&self) -> [u8; 11] {
+        let mut name = [0; 11];
+        name.copy_from_slice(&self.slot[..11]);
+        name
+    }
+
     /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
         self.slot[0x0b] & DIRECTORY != 0

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use super::directory::{Entry, REMOVED, SLOT};
 use super::volume::{le32, FatError, Volume, Width};
 
-/// Bytes to be written, a whole number of sectors.
+/// What a disk writes whole, whatever the filesystem calls a sector: bytes.
+const ATOMIC: u64 = 512;
+
+/// Bytes to be written, a whole number of 512.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// Where, from the partition's start.
@@ -122,11 +125,15 @@ impl Volume<'_> {
         ])
     }
 
-    /// The sector that an entry is in: where it is, and its bytes.
+    /// The sector of the disk that an entry is in: where it is, and its bytes.
     fn sector_of(&self, entry: &Entry) -> Result<(u64, Vec<u8>), FatError> {
-        let sector = self.geometry.sector;
-        let at = entry.at / sector * sector;
-        Ok((at, self.at(at, sector as usize)?))
+        let at = entry.at / ATOMIC * ATOMIC;
+        Ok((at, self.at(at, ATOMIC as usize)?))
+    }
+
+    /// Bytes of the clusters that a file has.
+    pub fn occupied(&self, file: &Entry) -> Result<u64, FatError> {
+        Ok(self.chain(file.cluster())?.len() as u64 * self.geometry.cluster)
     }
 
     /// Writes to every copy of the table; `u32::MAX` ends a chain. The count of free clusters becomes

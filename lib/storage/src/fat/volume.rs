@@ -15,7 +15,10 @@ pub enum FatError {
         /// Why.
         source: io::Error,
     },
-    /// It is another filesystem, or a kind of this one that is not taken.
+    /// It is another filesystem, or none.
+    #[error("it has no FAT filesystem")]
+    NotFat,
+    /// It is a kind that is not taken.
     #[error("it is no FAT16 or FAT32 that this program takes: {0}")]
     Unknown(&'static str),
     /// What it says cannot be.
@@ -137,6 +140,11 @@ impl<'a> Volume<'a> {
         Ok(chain)
     }
 
+    /// Bytes that are free.
+    pub fn free_bytes(&self) -> u64 {
+        self.free().count() as u64 * self.geometry.cluster
+    }
+
     pub(super) fn free(&self) -> impl Iterator<Item = u32> + '_ {
         (2..self.geometry.clusters + 2).filter(|&cluster| self.next(cluster) == 0)
     }
@@ -156,7 +164,7 @@ pub(super) fn le32(bytes: &[u8], at: usize) -> u32 {
 
 fn geometry(boot: &[u8]) -> Result<Geometry, FatError> {
     if boot[510..512] != [0x55, 0xaa] {
-        return Err(FatError::Unknown("its first sector has no signature"));
+        return Err(FatError::NotFat);
     }
     let sector = le16(boot, 0x0b);
     let per_cluster = u64::from(boot[0x0d]);
@@ -165,7 +173,7 @@ fn geometry(boot: &[u8]) -> Result<Geometry, FatError> {
         || !per_cluster.is_power_of_two()
         || !matches!(tables, 1 | 2)
     {
-        return Err(FatError::Unknown("its parameters are not those of a FAT"));
+        return Err(FatError::NotFat);
     }
     let reserved = le16(boot, 0x0e);
     let root_bytes = (le16(boot, 0x11) * 32).next_multiple_of(sector);
