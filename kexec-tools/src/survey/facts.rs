@@ -39,7 +39,7 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
     let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
     kept_trees.note(&mut condition);
     let (network, network_notes) = network::read(&processes).context("read the network")?;
-    let efi = efi(root.as_ref()).context("look up the root's disk")?;
+    let efi = efi(root.as_ref(), &mounts).context("look up the root's disk")?;
     let root_drivers = match &root {
         Some(root) => block::by_name(&root.device.replace("/dev/", "").replace('/', "!"))
             .map(|d| block::driver_modules(&d))
@@ -116,7 +116,7 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
-    facts.efi = efi(facts.root.as_ref()).context("look up the root's disk")?;
+    facts.efi = efi(facts.root.as_ref(), &mounts).context("look up the root's disk")?;
     let before = std::mem::take(&mut facts.condition);
     facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, probe_mount);
     kept::take_over(&mut facts.condition, before);
@@ -199,12 +199,14 @@ fn boot_entry(root: Option<&Root>, efi: &EfiFacts) -> Result<(), String> {
 }
 
 /// How UEFI starts the root's disk.
-fn efi(root: Option<&Root>) -> std::io::Result<EfiFacts> {
+fn efi(root: Option<&Root>, mounts: &[mounts::Mount]) -> std::io::Result<EfiFacts> {
     let Some(root) = root else {
         return Ok(EfiFacts::default());
     };
     let name = root.disk.replace("/dev/", "").replace('/', "!");
-    Ok(bootpath::uefi::survey::read(&block::by_name(&name)?))
+    let mounted = mounts.iter().filter(|mount| mount.fstype == "vfat");
+    let mounted: Vec<_> = mounted.map(|mount| mount.target.clone()).collect();
+    bootpath::uefi::survey::read(&block::by_name(&name)?, &mounted)
 }
 
 /// Mounted filesystems that hold somebody's data, other than the root: those that a run

@@ -1,15 +1,15 @@
 //! Whether Secure Boot is in force, by the firmware's variable of that name (UEFI, 3.3).
 
-use std::fs;
+use crate::uefi::variables;
 
-/// Reads it; `None` where the firmware has no such variable.
-pub fn read() -> Option<bool> {
-    const NAME: &str = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
-    // A file of efivarfs begins with four bytes of attributes; the older interface has them apart.
-    fs::read(format!("/sys/firmware/efi/efivars/{NAME}"))
-        .ok()
-        .and_then(|bytes| value(bytes.get(4..)?))
-        .or_else(|| value(&fs::read(format!("/sys/firmware/efi/vars/{NAME}/data")).ok()?))
+/// Reads it; `None` where the firmware has no such variable. An error says why it cannot be told.
+pub fn read() -> Result<Option<bool>, String> {
+    match variables::read("SecureBoot")? {
+        None => Ok(None),
+        Some(bytes) => value(&bytes)
+            .map(Some)
+            .ok_or_else(|| "the firmware's SecureBoot is empty".to_owned()),
+    }
 }
 
 fn value(data: &[u8]) -> Option<bool> {

@@ -83,4 +83,9 @@ pub struct EfiFacts {
     pub unknown: Option<String>,
     /// Why a run's loaders do not fit beside the files.
     pub no_room: Option<String>,
+    /// Whose the file in use is, where it is neither GRUB nor shim.
+    pub other_loader: Option<String>,
+    /// Files that a firmware could start from this disk and that are neither, with whose they are: they
+    /// are left as they are.
+    pub others: Vec<String>,
 }

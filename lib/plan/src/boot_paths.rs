@@ -29,9 +29,16 @@ pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
 /// Why the way by UEFI of a machine that a BIOS started stays as it is, in words; `None` where it is
 /// switched, or there is none.
 pub(crate) fn leaves_uefi(facts: &Facts, tools: &Tools) -> Option<String> {
+    if facts.firmware == Firmware::Uefi {
+        return None;
+    }
+    if let Some(why) = &facts.efi.unknown {
+        return Some(format!(
+            "the disk may be started by UEFI, too, and it cannot be told by what: {why}"
+        ));
+    }
     let file = facts.efi.files.first()?;
     let why = match &facts.efi.no_room {
-        _ if facts.firmware == Firmware::Uefi => return None,
         Some(why) => why.as_str(),
         None if !tools.boots_by_uefi() => "the image has no GRUB for UEFI",
         None => return None,
@@ -40,6 +47,16 @@ pub(crate) fn leaves_uefi(facts: &Facts, tools: &Tools) -> Option<String> {
         "the disk can be started by UEFI, too: {file}. That is left as it is and will start nothing, \
          since {why}"
     ))
+}
+
+/// The same of the way by a BIOS, on a machine that UEFI started.
+pub(crate) fn leaves_bios(facts: &Facts, root: &Root) -> Option<String> {
+    let left = facts.firmware == Firmware::Uefi && root.grub_on_disk && !root.has_room;
+    left.then(|| {
+        "the disk can be started by a BIOS, too. That is left as it is and will start nothing, since its \
+         sectors for boot loaders have no room for a further one"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -115,12 +132,20 @@ mod tests {
             boot_paths(&facts, &root, &both),
             [BootPath::BiosPartition, BootPath::Uefi(fallback.clone())]
         );
+        facts.efi.unknown = Some("unread".into());
+        assert!(leaves_uefi(&facts, &both).unwrap().contains("unread"));
+        facts.efi.unknown = None;
         facts.firmware = Firmware::Uefi;
         facts.efi.files = vec![used.clone(), fallback.clone()];
         let files = [BootPath::Uefi(used), BootPath::Uefi(fallback)];
         let three = [&files[..], &[BootPath::BiosPartition]].concat();
         assert_eq!(boot_paths(&facts, &root, &both), three);
+        assert_eq!(leaves_bios(&facts, &root), None);
+        root.has_room = false;
+        assert_eq!(boot_paths(&facts, &root, &both), files);
+        assert!(leaves_bios(&facts, &root).unwrap().contains("by a BIOS"));
         root.grub_on_disk = false;
         assert_eq!(boot_paths(&facts, &root, &both), files);
+        assert_eq!(leaves_bios(&facts, &root), None);
     }
 }

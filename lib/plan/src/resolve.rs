@@ -86,6 +86,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         warnings.push(UNPROVED_BY_IMAGE.to_owned());
     }
     warnings.extend(boot_paths::leaves_uefi(facts, &manifest.tools));
+    warnings.extend(boot_paths::leaves_bios(facts, root));
     if facts.firmware == Firmware::Bios {
         warnings.extend(firmware::beyond_reach(
             facts.condition.firmware_reach,

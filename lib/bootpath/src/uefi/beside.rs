@@ -4,31 +4,66 @@
 
 use storage::fat::{Edit, Entry, FatError, Volume, Write};
 
-/// What the file beside is called, as a directory has it.
-const NAME: &[u8; 11] = b"REROOT  EFI";
-/// The same for people.
-pub const FILE: &str = "REROOT.EFI";
+/// Ending of a file beside, whose name is that of the file in use: each path has its own.
+const ENDING: &[u8; 3] = b"RER";
 
 /// More bytes than any loader of a run takes: GRUB's are uncompressed on UEFI. The
-/// staged image's, of 2.12, has 552 KiB.
-pub const LOADER_MAX: usize = 2 << 20;
+/// staged image's, of 2.12, has 552 KiB, and the new OS's, with what it may need of its modules, 1.6 MiB.
+pub const LOADER_MAX: usize = 4 << 20;
 
-/// The path of the file beside the one at `path`.
-pub fn path(path: &str) -> String {
-    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    format!("{directory}/{FILE}")
+/// Whether there is room for a run's loaders beside all these files of a partition: in their directories and
+/// for their bytes. What an earlier run left there makes room when it goes.
+pub fn room(volume: &Volume, paths: &[&str]) -> Result<(), FatError> {
+    let mut names = Vec::new();
+    let mut free = volume.free_bytes();
+    for path in paths {
+        let found = file(volume, path)?;
+        let beside = self::path(path, &found);
+        if names.contains(&beside) {
+            return Err(FatError::NoRoom(format!(
+                "two files that a firmware starts have the same name but for its ending, {path} among them"
+            )));
+        }
+        names.push(beside);
+        match left(volume, path)? {
+            Some(left) => {
+                volume.remove(&left)?;
+                free += volume.occupied(&left)?;
+            }
+            None => drop(volume.put_beside(&found, &name(&found), b"x")?),
+        }
+    }
+    let needed = (paths.len() * LOADER_MAX) as u64;
+    if free < needed {
+        return Err(FatError::NoRoom(format!(
+            "{} KiB are free, {} are needed",
+            free >> 10,
+            needed >> 10
+        )));
+    }
+    Ok(())
 }
 
-/// Whether there is room for a run's loaders beside the file at `path`: in its directory and for their
-/// bytes. What an earlier run left there makes room when it goes.
-pub fn room(volume: &Volume, path: &str) -> Result<(), FatError> {
-    if let Some(left) = volume.find(&self::path(path))? {
-        return volume.remove(&left).map(drop);
-    }
-    let loader = vec![1; LOADER_MAX];
-    volume
-        .put_beside(&file(volume, path)?, NAME, &loader)
-        .map(drop)
+/// The path of the file beside the one at `path`, whose entry is `file`.
+fn path(path: &str, file: &Entry) -> String {
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let name = name(file);
+    let (base, ending) = name.split_at(8);
+    let base = String::from_utf8_lossy(base);
+    let ending = String::from_utf8_lossy(ending);
+    format!("{directory}/{}.{ending}", base.trim_end())
+}
+
+/// What the file beside is called, as a directory has it.
+fn name(file: &Entry) -> [u8; 11] {
+    let mut name = file.name();
+    name[8..].copy_from_slice(ENDING);
+    name
+}
+
+/// What is beside the file at `path`.
+fn left(volume: &Volume, path: &str) -> Result<Option<Entry>, FatError> {
+    volume.find(&self::path(path, &file(volume, path)?))
 }
 
 /// Whether the firmware would start exactly these bytes by the file at `path`.
@@ -43,23 +78,26 @@ pub fn starts(volume: &Volume, path: &str, loader: &[u8]) -> Result<bool, FatErr
 
 /// Whether these bytes are in the file beside.
 pub fn is_beside(volume: &Volume, path: &str, loader: &[u8]) -> Result<bool, FatError> {
-    starts(volume, &self::path(path), loader)
+    starts(volume, &self::path(path, &file(volume, path)?), loader)
 }
 
 /// Plans the removal of the file beside; `None` where there is none.
 pub fn remove(volume: &Volume, path: &str) -> Result<Option<Edit>, FatError> {
-    let left = volume.find(&self::path(path))?;
+    let left = left(volume, path)?;
     left.map(|left| volume.remove(&left)).transpose()
 }
 
 /// Plans the file beside; there must be none.
 pub fn put(volume: &Volume, path: &str, loader: &[u8]) -> Result<Edit, FatError> {
-    volume.put_beside(&file(volume, path)?, NAME, loader)
+    let file = file(volume, path)?;
+    volume.put_beside(&file, &name(&file), loader)
 }
 
 /// Plans the switch: one sector.
 pub fn switch(volume: &Volume, path: &str) -> Result<Write, FatError> {
-    volume.exchange(&file(volume, path)?, &file(volume, &self::path(path))?)
+    let one = file(volume, path)?;
+    let other = file(volume, &self::path(path, &one))?;
+    volume.exchange(&one, &other)
 }
 
 fn file(volume: &Volume, path: &str) -> Result<Entry, FatError> {

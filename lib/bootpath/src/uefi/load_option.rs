@@ -3,65 +3,124 @@
 use storage::gpt::Guid;
 
 /// A variable `Boot####`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOption {
     /// What people see of it.
     pub description: String,
-    /// GUID of the partition that its device path names.
-    pub partition: Option<String>,
-    /// The file that it names, with slashes, and one in front.
-    pub file: Option<String>,
-    /// It names a file in the firmware itself: a shell, a setup.
-    pub in_firmware: bool,
+    /// The firmware tries it in its turn; others are there for a menu alone.
+    pub tried: bool,
+    /// What it names.
+    pub target: Target,
 }
 
-const MEDIA: u8 = 4;
-const HARD_DRIVE: u8 = 1;
-const FILE: u8 = 4;
-const FIRMWARE_FILE: u8 = 6;
+/// What a variable names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A partition, by its GUID, and a file of it, with slashes and one in front. Without one it is the
+    /// fallback file.
+    Partition(String, Option<String>),
+    /// A disk, as firmware names them itself: by the way to it. It stands for the fallback file of it.
+    Device(Option<String>),
+    /// A network: what it starts is not on this machine.
+    Network,
+    /// A disc or a USB device, which may be in the machine or not.
+    Removable,
+    /// Something that starts none of the root disk's files; why, in words.
+    Other(&'static str),
+}
+
+// Attributes (3.1.3).
+const ACTIVE: u32 = 1;
+const CATEGORY: u32 = 0x1f00;
+
 const END: u8 = 0x7f;
 /// Signature type of a hard drive's node: the partition's GUID.
 const BY_GUID: u8 = 2;
 
+/// What the nodes of a device path say (10.3), by type and subtype. The last one that is known counts, for
+/// a path leads from the bus to the file.
+enum Node {
+    HardDrive,
+    File,
+    Names(Target),
+    Way,
+}
+
+fn kind(kind: u8, sub: u8) -> Node {
+    const MESSAGING: u8 = 3;
+    const MEDIA: u8 = 4;
+    const BIOS_BOOT: u8 = 5;
+    match (kind, sub) {
+        (MEDIA, 1) => Node::HardDrive,
+        (MEDIA, 4) => Node::File,
+        (MEDIA, 2) => Node::Names(Target::Removable),
+        (MEDIA, 6 | 7) => Node::Names(Target::Other("a program of the firmware's own")),
+        (MEDIA, 9) => Node::Names(Target::Other("a disk in memory")),
+        // USB, by port, class, or identity; a card of SD's.
+        (MESSAGING, 5 | 15 | 16 | 26) => Node::Names(Target::Removable),
+        // InfiniBand, MAC, IPv4, IPv6, iSCSI, VLAN, URI, Bluetooth, WiFi, DNS, Bluetooth LE, NVMe over fabrics.
+        (MESSAGING, 9 | 11 | 12 | 13 | 19 | 20 | 24 | 27 | 28 | 30 | 31 | 34) => {
+            Node::Names(Target::Network)
+        }
+        (BIOS_BOOT, _) => Node::Names(Target::Other("a device for a BIOS")),
+        _ => Node::Way,
+    }
+}
+
 /// Reads the bytes of a variable; `None` where they are cut short.
 pub fn parse(bytes: &[u8]) -> Option<LoadOption> {
+    let attributes = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
     let length = usize::from(u16::from_le_bytes(bytes.get(4..6)?.try_into().ok()?));
     let units = bytes.get(6..)?.as_chunks::<2>().0;
     let end = units.iter().position(|unit| *unit == [0, 0])?;
     let start = 6 + 2 * (end + 1);
-    let mut option = LoadOption {
+    Some(LoadOption {
         description: text(&units[..end]),
-        ..LoadOption::default()
-    };
-    let mut path = bytes.get(start..start + length)?;
-    while let [kind, sub, low, high, ..] = *path {
+        tried: attributes & ACTIVE != 0 && attributes & CATEGORY == 0,
+        target: target(bytes.get(start..start + length)?)?,
+    })
+}
+
+fn target(mut path: &[u8]) -> Option<Target> {
+    let mut file: Option<String> = None;
+    let mut partition = None;
+    let mut named = None;
+    while let [class, sub, low, high, ..] = *path {
         let length = usize::from(u16::from_le_bytes([low, high]));
-        if kind == END {
+        if class == END {
             break;
         }
         let node = path.get(4..length)?;
-        match (kind, sub) {
-            (MEDIA, HARD_DRIVE) if node.get(37) == Some(&BY_GUID) => {
+        match kind(class, sub) {
+            Node::HardDrive if node.get(37) == Some(&BY_GUID) => {
                 let guid = Guid(node.get(20..36)?.try_into().ok()?);
-                option.partition = Some(guid.to_string());
+                partition = Some(guid.to_string());
             }
-            (MEDIA, FILE) => {
+            Node::HardDrive => {
+                named = Some(Target::Other("a partition that it knows by no GUID"));
+            }
+            Node::File => {
                 let units = node.as_chunks::<2>().0;
                 let end = units.iter().position(|unit| *unit == [0, 0]);
                 let name = text(&units[..end.unwrap_or(units.len())]);
                 // Several nodes are parts of one path.
                 for part in name.split('\\').filter(|part| !part.is_empty()) {
-                    let file = option.file.get_or_insert_default();
+                    let file = file.get_or_insert_default();
                     file.push('/');
                     file.push_str(part);
                 }
             }
-            (MEDIA, FIRMWARE_FILE) => option.in_firmware = true,
-            _ => {}
+            Node::Names(target) => named = Some(target),
+            Node::Way => {}
         }
         path = path.get(length.max(4)..)?;
     }
-    Some(option)
+    // Where the GUID is, the way to the partition does not matter.
+    Some(match (partition, named) {
+        (Some(guid), _) => Target::Partition(guid, file),
+        (None, Some(target)) => target,
+        (None, None) => Target::Device(file),
+    })
 }
 
 fn text(units: &[[u8; 2]]) -> String {
@@ -97,6 +156,13 @@ mod tests {
         node(4, 1, &bytes)
     }
 
+    /// A partition by its number, on a disk with a master boot record.
+    fn drive_of_a_record() -> Vec<u8> {
+        let mut bytes = vec![0; 38];
+        bytes[36..].copy_from_slice(&[1, 1]);
+        node(4, 1, &bytes)
+    }
+
     #[test]
     fn a_variable_says_partition_and_file() {
         let end = node(0x7f, 0xff, &[]);
@@ -109,7 +175,7 @@ mod tests {
             &[
                 drive(guid),
                 node(4, 4, &utf16("\\EFI\\debian\\grubx64.efi")),
-                end.clone(),
+                end,
             ],
         );
         let found = parse(&debian).unwrap();
@@ -117,28 +183,51 @@ mod tests {
             found,
             LoadOption {
                 description: "debian".into(),
-                partition: Some("6f726572-746f-0b4d-9c36-d1f1c6a0be15".into()),
-                file: Some("/EFI/debian/grubx64.efi".into()),
-                in_firmware: false,
+                tried: true,
+                target: Target::Partition(
+                    "6f726572-746f-0b4d-9c36-d1f1c6a0be15".into(),
+                    Some("/EFI/debian/grubx64.efi".into())
+                ),
             }
         );
         for cut in 0..debian.len() - 8 {
             assert_eq!(parse(&debian[..cut]), None, "{cut}");
         }
-        // As OVMF makes them for a disk, and for its own shell.
-        let disk = variable(
-            "UEFI Misc Device",
-            &[node(2, 1, &[0; 8]), node(1, 1, &[0, 4]), end.clone()],
-        );
-        let found = parse(&disk).unwrap();
-        assert_eq!(
-            (found.partition, found.file, found.in_firmware),
-            (None, None, false)
-        );
-        let shell = variable(
-            "EFI Internal Shell",
-            &[node(4, 7, &[0; 16]), node(4, 6, &[0; 16]), end],
-        );
-        assert!(parse(&shell).unwrap().in_firmware);
+        for (attributes, tried) in [(0, false), (9, true), (0x109, false)] {
+            let mut bytes = debian.clone();
+            bytes[..4].copy_from_slice(&u32::to_le_bytes(attributes));
+            assert_eq!(parse(&bytes).unwrap().tried, tried, "{attributes:x}");
+        }
+    }
+
+    /// As OVMF makes them for its devices, its shell and its networks.
+    #[test]
+    fn a_device_is_told_from_what_starts_no_disk() {
+        let pci = || node(1, 1, &[0, 4]);
+        let named = |nodes: &[Vec<u8>]| {
+            let end = node(0x7f, 0xff, &[]);
+            parse(&variable("x", &[nodes, &[end]].concat()))
+                .unwrap()
+                .target
+        };
+        let disk = [node(2, 1, &[0; 8]), pci()];
+        assert_eq!(named(&disk), Target::Device(None));
+        for (kind, sub) in [(3, 11), (3, 12), (3, 13), (3, 19), (3, 24)] {
+            let network = [pci(), node(3, 11, &[0; 33]), node(kind, sub, &[0; 15])];
+            assert_eq!(named(&network), Target::Network, "{kind} {sub}");
+        }
+        let stick = [pci(), node(3, 5, &[0; 2])];
+        assert_eq!(named(&stick), Target::Removable);
+        assert_eq!(named(&[pci(), node(4, 2, &[0; 20])]), Target::Removable);
+        for other in [
+            vec![node(4, 7, &[0; 16]), node(4, 6, &[0; 16])],
+            vec![node(5, 1, &[0; 5])],
+            vec![drive_of_a_record()],
+        ] {
+            assert!(matches!(named(&other), Target::Other(_)), "{other:?}");
+        }
+        // By its GUID a partition is known wherever it is plugged in.
+        let on_stick = named(&[pci(), node(3, 5, &[0; 2]), drive([7; 16])]);
+        assert!(matches!(on_stick, Target::Partition(_, None)));
     }
 }

@@ -7,7 +7,10 @@
 
 pub mod beside;
 pub mod load_option;
+mod mark;
+mod order;
 pub mod survey;
+pub mod variables;
 
 /// Where a firmware looks when no variable names a file (UEFI specification, 3.5.1.1).
 pub const FALLBACK: &str = "/EFI/BOOT/BOOTX64.EFI";

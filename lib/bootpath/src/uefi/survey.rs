@@ -1,46 +1,116 @@
-//! Which file the firmware has started, and which it would start without its variables. Only reads.
+//! Which files of the root's disk the firmware starts, by its variables and without them. Only reads.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use formats::boot_path::{EfiFacts, EfiFile, EfiPartition};
-use storage::block::BlockDevice;
+use storage::block::{self, BlockDevice};
+use storage::direct::Direct;
 use storage::fat::{FatError, Volume};
 use storage::gpt::{self, BootPartition};
 
-use super::load_option::{self, LoadOption};
-use super::{beside, FALLBACK};
+use super::beside;
+use super::mark::{self, Program};
+use super::order::{self, Disks};
+use super::variables::Variables;
 
-/// The vendor of the variables that the specification names.
-const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// Reads sectors of a disk.
+type Sectors<'a> = &'a dyn Fn(u64, usize) -> std::io::Result<Vec<u8>>;
 
-/// Reads it, for the disk that the root is on.
-pub fn read(disk: &BlockDevice) -> EfiFacts {
-    let bits = fs::read_to_string("/sys/firmware/efi/fw_platform_size");
-    // Kernels before 4.0 do not say it, and run on firmware of their own width.
-    let bits = Path::new("/sys/firmware/efi").exists().then(|| {
-        bits.ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(64)
+/// Reads it, for the disk that the root is on. `mounted` is where filesystems of its EFI system partitions
+/// are: they are synced, and the disk is read past the kernel's cache of it, which knows nothing of them.
+pub fn read(disk: &BlockDevice, mounted: &[PathBuf]) -> std::io::Result<EfiFacts> {
+    for target in mounted {
+        // One that cannot be is looked at as the disk has it.
+        if let Ok(directory) = fs::File::open(target) {
+            let _ = rustix::fs::syncfs(&directory);
+        }
+    }
+    let device = Direct::open(&disk.node())?;
+    let sectors = |at: u64, count: usize| device.read(at * 512, count * 512);
+    let started = Path::new("/sys/firmware/efi").exists().then(|| {
+        // Kernels before 4.0 do not say it. The file in use does.
+        let bits = fs::read_to_string("/sys/firmware/efi/fw_platform_size");
+        let bits = bits.ok().and_then(|text| text.trim().parse().ok());
+        (bits, Variables::read())
     });
-    let started = bits.map(|_| current());
-    facts(bits, started, &|sector, count| {
-        disk.read(sector * 512, count * 512)
-    })
+    let elsewhere = |guid: &str| is_on_another(disk, guid);
+    Ok(facts(started, &sectors, &elsewhere))
 }
 
-/// What was found out, of a disk that is read by sectors.
+/// Whether a disk of the machine that is not this one has a partition of this GUID. One that cannot be read
+/// has none.
+fn is_on_another(disk: &BlockDevice, guid: &str) -> bool {
+    let disks = block::all().unwrap_or_default();
+    disks
+        .iter()
+        .filter(|other| other.partition.is_none() && other.name != disk.name)
+        .filter_map(|other| other.read(0, gpt::HEAD).ok())
+        .flat_map(|head| gpt::partitions(&head))
+        .any(|partition| partition.guid.to_string() == guid)
+}
+
+/// What was found out: `started` is the bits and the variables of a firmware that is UEFI.
 fn facts(
-    bits: Option<u32>,
-    started: Option<Result<(u16, LoadOption), String>>,
-    read: &dyn Fn(u64, usize) -> std::io::Result<Vec<u8>>,
+    started: Option<(Option<u32>, Result<Variables, String>)>,
+    read: Sectors,
+    elsewhere: &dyn Fn(&str) -> bool,
 ) -> EfiFacts {
-    let mut facts = EfiFacts {
-        bits,
-        ..EfiFacts::default()
-    };
+    let partitions = partitions(read);
+    let mut facts = EfiFacts::default();
+    let found = started.map(|(bits, variables)| {
+        facts.bits = Some(bits.unwrap_or(64));
+        let disks = Disks {
+            partitions: &partitions,
+            holding: &|partition, path| Ok(program(read, partition, path)?.is_some()),
+            elsewhere,
+        };
+        order::files(&variables?, &disks)
+    });
+    let by_uefi = found.is_some();
+    let named = found.unwrap_or(Ok(Vec::new())).unwrap_or_else(|why| {
+        facts.unknown = Some(why);
+        Vec::new()
+    });
+    // A firmware that has lost its variables goes by them.
+    let fallbacks = partitions.iter().map(order::fallback);
+    let mut files: Vec<EfiFile> = Vec::new();
+    for file in named.into_iter().chain(fallbacks) {
+        if files.iter().any(|other| order::is_same(other, &file)) {
+            continue;
+        }
+        let in_use = by_uefi && facts.unknown.is_none() && files.is_empty();
+        match program(read, &file.partition, &file.path) {
+            Ok(None) => continue,
+            Err(why) => {
+                facts.unknown.get_or_insert(why);
+                continue;
+            }
+            Ok(Some(None)) if in_use => {
+                facts.unknown = Some(format!("{file} is no program for UEFI"));
+            }
+            Ok(Some(None)) => continue,
+            Ok(Some(Some(Program { bits, other }))) => {
+                if in_use {
+                    // What a firmware has started is of its own width.
+                    facts.bits = bits.or(facts.bits);
+                    facts.other_loader = other.map(str::to_owned);
+                } else if let Some(name) = other {
+                    facts.others.push(format!("{file}: {name}"));
+                    continue;
+                }
+            }
+        }
+        files.push(file);
+    }
+    facts.no_room = no_room(read, &partitions, &files);
+    facts.files = files;
+    facts
+}
+
+fn partitions(read: Sectors) -> Vec<EfiPartition> {
     let partitions = read(0, gpt::HEAD / 512).map_or(Vec::new(), |head| gpt::partitions(&head));
-    let partitions = partitions
+    partitions
         .iter()
         .filter(|partition| partition.boot == Some(BootPartition::Efi))
         .map(|partition| EfiPartition {
@@ -48,87 +118,57 @@ fn facts(
             guid: partition.guid.to_string(),
             start: partition.start,
             sectors: partition.sectors,
-        });
-    let partitions: Vec<EfiPartition> = partitions.collect();
-    let holding = |path: &str, partition: &EfiPartition| {
-        on(read, partition, |volume| Ok(volume.find(path)?.is_some())).unwrap_or(false)
-    };
-    let fallback = partitions
-        .iter()
-        .find(|partition| holding(FALLBACK, partition))
-        .map(|partition| EfiFile {
-            partition: partition.clone(),
-            path: FALLBACK.to_owned(),
-            variable: None,
-        });
-    match started.map(|started| in_use(started, &partitions, fallback.as_ref(), &holding)) {
-        Some(Ok(file)) => facts.files.push(file),
-        Some(Err(why)) => facts.unknown = Some(why),
-        None => {}
-    }
-    // A firmware that has lost its variables goes by it.
-    let others = fallback.filter(|fallback| {
-        let same = |file: &EfiFile| {
-            file.partition == fallback.partition && file.path.eq_ignore_ascii_case(&fallback.path)
-        };
-        !facts.files.iter().any(same)
-    });
-    facts.files.extend(others);
-    facts.no_room = facts.files.iter().find_map(|file| {
-        let room = on(read, &file.partition, |volume| {
-            beside::room(volume, &file.path)
-        });
-        room.err()
-            .map(|e| format!("beside {}: {e}", file.path.replace('/', "\\")))
-    });
-    facts
+        })
+        .collect()
 }
 
-/// The file that started the machine.
-fn in_use(
-    started: Result<(u16, LoadOption), String>,
-    partitions: &[EfiPartition],
-    fallback: Option<&EfiFile>,
-    holding: &dyn Fn(&str, &EfiPartition) -> bool,
-) -> Result<EfiFile, String> {
-    let (number, option) = started?;
-    let variable = format!("Boot{number:04X} ({})", option.description);
-    if option.in_firmware {
-        return Err(format!("{variable} is a program of the firmware's own"));
-    }
-    let fallback = || {
-        fallback.cloned().ok_or_else(|| {
-            format!("{variable} names no file, and the root's disk has no \\EFI\\BOOT\\BOOTX64.EFI")
-        })
-    };
-    let Some(guid) = option.partition else {
-        // The name of a device, as firmware makes them up itself.
-        return match option.file {
-            Some(file) => Err(format!("{variable} names {file}, and no partition")),
-            None => fallback(),
-        };
-    };
-    let Some(partition) = partitions.iter().find(|partition| partition.guid == guid) else {
-        return Err(format!(
-            "{variable} names partition {guid}, which is no EFI system partition of the root's disk"
-        ));
-    };
-    match option.file {
-        None => fallback(),
-        Some(path) if holding(&path, partition) => Ok(EfiFile {
-            partition: partition.clone(),
-            path,
-            variable: Some(variable),
-        }),
-        Some(path) => Err(format!(
-            "{variable} names {path}, which is not there any more"
+/// What is at a path: `None` where there is no file of that name, or no filesystem, `Some(None)` where it is no
+/// program.
+fn program(
+    read: Sectors,
+    partition: &EfiPartition,
+    path: &str,
+) -> Result<Option<Option<Program>>, String> {
+    let found = on(read, partition, |volume| {
+        let found = volume.find(path)?.filter(|found| !found.is_directory());
+        found.map(|found| volume.contents(&found)).transpose()
+    });
+    match found {
+        Ok(bytes) => Ok(bytes.map(|bytes| mark::program(&bytes))),
+        Err(FatError::NotFat) => Ok(None),
+        Err(e) => Err(format!(
+            "look for {} on partition {}: {}",
+            path.replace('/', "\\"),
+            partition.number,
+            chain(&e)
         )),
+    }
+}
+
+/// Why a run's loaders do not all have room beside the files.
+fn no_room(read: Sectors, partitions: &[EfiPartition], files: &[EfiFile]) -> Option<String> {
+    partitions.iter().find_map(|partition| {
+        let here = files.iter().filter(|file| file.partition == *partition);
+        let paths: Vec<&str> = here.map(|file| file.path.as_str()).collect();
+        if paths.is_empty() {
+            return None;
+        }
+        let room = on(read, partition, |volume| beside::room(volume, &paths));
+        room.err()
+            .map(|e| format!("EFI system partition {}: {}", partition.number, chain(&e)))
+    })
+}
+
+fn chain(error: &FatError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }
 
 /// Looks into a partition of a disk.
 fn on<T>(
-    read: &dyn Fn(u64, usize) -> std::io::Result<Vec<u8>>,
+    read: Sectors,
     partition: &EfiPartition,
     look: impl FnOnce(&Volume) -> Result<T, FatError>,
 ) -> Result<T, FatError> {
@@ -144,95 +184,6 @@ fn on<T>(
     };
     look(&Volume::open(&reader)?)
 }
-
-/// The variable that the machine was started by.
-fn current() -> Result<(u16, LoadOption), String> {
-    let bytes = variable("BootCurrent")?;
-    let number = bytes.get(..2).and_then(|bytes| bytes.try_into().ok());
-    let number = u16::from_le_bytes(number.ok_or("the firmware's BootCurrent is cut short")?);
-    let name = format!("Boot{number:04X}");
-    let option = load_option::parse(&variable(&name)?);
-    Ok((
-        number,
-        option.ok_or(format!("the firmware's {name} is cut short"))?,
-    ))
-}
-
-/// A variable's bytes: a file of efivarfs begins with four of attributes; the older interface has them
-/// apart.
-fn variable(name: &str) -> Result<Vec<u8>, String> {
-    let path = format!("/sys/firmware/efi/efivars/{name}-{GLOBAL}");
-    let older = format!("/sys/firmware/efi/vars/{name}-{GLOBAL}/data");
-    match fs::read(&path) {
-        Ok(bytes) => Ok(bytes.get(4..).unwrap_or_default().to_vec()),
-        Err(e) => fs::read(older)
-            .map_err(|_| format!("the firmware's variable {name} cannot be read: {path}: {e}")),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn partition(guid: &str) -> EfiPartition {
-        EfiPartition {
-            number: 15,
-            guid: guid.into(),
-            start: 8192,
-            sectors: 65536,
-        }
-    }
-
-    fn option(partition: Option<&str>, file: Option<&str>) -> (u16, LoadOption) {
-        let option = LoadOption {
-            description: "debian".into(),
-            partition: partition.map(str::to_owned),
-            file: file.map(str::to_owned),
-            in_firmware: false,
-        };
-        (3, option)
-    }
-
-    #[test]
-    fn what_started_the_machine_is_the_file_that_the_variable_names_or_the_fallback() {
-        let partitions = [partition("a")];
-        let fallback = EfiFile {
-            partition: partition("a"),
-            path: FALLBACK.into(),
-            variable: None,
-        };
-        let grub = "/EFI/debian/grubx64.efi";
-        let holding = |path: &str, _: &EfiPartition| path == grub;
-        let asked = |started, fallback| in_use(started, &partitions, fallback, &holding);
-        let named = asked(Ok(option(Some("a"), Some(grub))), None).unwrap();
-        assert_eq!(
-            (&*named.path, named.variable.as_deref()),
-            (grub, Some("Boot0003 (debian)"))
-        );
-        for started in [Ok(option(None, None)), Ok(option(Some("a"), None))] {
-            assert_eq!(asked(started.clone(), Some(&fallback)).unwrap(), fallback);
-            assert!(asked(started, None).is_err());
-        }
-        for (started, why) in [
-            (
-                Ok(option(Some("b"), Some(grub))),
-                "no EFI system partition of the root's disk",
-            ),
-            (
-                Ok(option(Some("a"), Some("/EFI/x.efi"))),
-                "not there any more",
-            ),
-            (Ok(option(None, Some(grub))), "no partition"),
-            (Err("unread".to_owned()), "unread"),
-        ] {
-            let found = asked(started, Some(&fallback)).unwrap_err();
-            assert!(found.contains(why), "{found}");
-        }
-        let (number, shell) = option(None, None);
-        let shell = LoadOption {
-            in_firmware: true,
-            ..shell
-        };
-        assert!(asked(Ok((number, shell)), Some(&fallback)).is_err());
-    }
-}
+#[path = "survey_tests.rs"]
+mod tests;

@@ -15,6 +15,8 @@ pub struct Condition {
     pub xen: Option<String>,
     /// Secure Boot is in force; `None` where the firmware does not say.
     pub secure_boot: Option<bool>,
+    /// Why it cannot be told whether it is.
+    pub secure_boot_unread: Option<String>,
     /// A kernel is loaded that is started when this one crashes.
     pub crash_kernel: bool,
     /// The time of day, in seconds since 1970.

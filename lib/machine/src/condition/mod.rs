@@ -42,9 +42,11 @@ pub fn read(
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let head = root.and_then(|root| head(&root.disk));
     let superblock = root.and_then(|root| superblock(&root.device));
+    let secure_boot = secure_boot::read();
     Condition {
         xen: xen::read(),
-        secure_boot: secure_boot::read(),
+        secure_boot: secure_boot.clone().unwrap_or_default(),
+        secure_boot_unread: secure_boot.err(),
         crash_kernel: crash.trim() == "1",
         clock: now.map_or(0, |d| d.as_secs()),
         root_read_only: mounts::at(mounts, Path::new("/")).is_some_and(|m| !m.writable),
