@@ -53,8 +53,12 @@ fn commit(run: &Run) -> Result<()> {
 /// The staged image's loader is in use already, unless somebody has replaced it, or the power was cut
 /// between two paths.
 fn take_up(run: &Run) -> Result<()> {
-    stage_loader::switch_remaining(run)?;
-    make_writable()
+    make_writable()?;
+    if !journal_file::is_wipe_begun()? {
+        leave_measures(run)?;
+        target::sync()?;
+    }
+    stage_loader::switch_remaining(run)
 }
 
 /// Marks a start that takes the run up, and counts it: what is known already first, for a disk that
@@ -82,12 +86,19 @@ fn make_writable() -> Result<()> {
 /// A run that is taken up finds the kept paths' measures here: what it measured itself could
 /// be what an earlier start left. The boot sectors are for people.
 fn leave_what_taking_up_needs(run: &Run, loader: &AllBeside) -> Result<()> {
-    let before = serde_json::to_vec(&run.before).context("note the measures")?;
-    let gate = target::gate(&run.plan)?;
-    let sectors = loader.sectors_before();
-    let sectors = sectors.iter().map(|sectors| (BOOT_SECTORS, &sectors[..]));
-    for (name, bytes) in sectors.chain([(BEFORE, &before[..])]) {
-        gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?;
+    if let Some(sectors) = loader.sectors_before() {
+        leave(run, BOOT_SECTORS, &sectors)?;
     }
+    leave_measures(run)?;
     target::sync()
+}
+
+fn leave_measures(run: &Run) -> Result<()> {
+    let before = serde_json::to_vec(&run.before).context("note the measures")?;
+    leave(run, BEFORE, &before)
+}
+
+fn leave(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
+    let gate = target::gate(&run.plan)?;
+    Ok(gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?)
 }

@@ -107,7 +107,7 @@ impl BootPath for EfiFileOnDisk {
     }
 
     fn ensure_room(&self, _: Start) -> Result<()> {
-        self.look(beside::room)
+        self.look(|volume, path| beside::room(volume, &[path]))
     }
 
     fn put_beside(&self, loader: &dyn Loader) -> Result<Beside> {

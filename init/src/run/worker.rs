@@ -13,6 +13,7 @@ use formats::steps::{Mode, Retry};
 use crate::ram::{self, commit_point, console, exit_status, state};
 use crate::run::before::take_up::{self, Next};
 use crate::run::before::{drivers, find, network, rehearse, verify};
+use crate::run::behind::finish;
 use crate::run::data::Start;
 use crate::run::order::Order;
 use crate::run::recorder::{Recorder, AGAIN, ONCE};
@@ -148,9 +149,19 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     }
     recorder.repeating("find", once, || find::mount_root(&root))?;
     let next = recorder.repeating("find", once, || take_up::look(&order.plan, &root))?;
-    let Next::Begin(start) = next else {
-        commit_point::mark()?;
-        return Ok(None);
+    let start = match next {
+        Next::Begin(start) => start,
+        Next::Switch => {
+            commit_point::mark()?;
+            recorder.repeating("switch", AGAIN, || {
+                finish::switch_what_is_left(&order.plan, &root)
+            })?;
+            return Ok(None);
+        }
+        Next::Nothing => {
+            commit_point::mark()?;
+            return Ok(None);
+        }
     };
     if start == Start::TakenUp {
         recorder.repeating("find", AGAIN, || commit::count_start(&order.plan.run))?;

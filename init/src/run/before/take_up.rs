@@ -16,6 +16,8 @@ use crate::run::{journal_file, stage_loader};
 pub enum Next {
     /// The run, as its start says.
     Begin(Start),
+    /// The last switch, on every path that does not start the new OS yet: everything of it is on the disk.
+    Switch,
     /// Nothing: the new OS's boot loader is in place.
     Nothing,
 }
@@ -41,11 +43,16 @@ pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
     };
     let ordered = commit_point::ordered_run()?;
     let next = decide(record.as_ref(), &plan.run, in_use, ordered.as_deref())?;
-    if let (Next::Begin(Start::TakenUp), Some(record)) = (next, &record) {
-        log::warn!(
+    match (next, &record) {
+        (Next::Begin(Start::TakenUp), Some(record)) => log::warn!(
             "the run was broken off in phase {}; it is taken up from the wipe on",
             record.phase.name()
-        );
+        ),
+        (Next::Switch, _) => log::warn!(
+            "the run was broken off behind its last phase: the new OS is whole, and is now what the \
+             firmware starts"
+        ),
+        _ => {}
     }
     Ok(next)
 }
@@ -71,6 +78,9 @@ fn decide(
         (None, _) | (Some(Phase::Commit), LoaderInUse::Other) => Next::Begin(Start::Fresh),
         // The loader is switched to the new OS's behind everything else.
         (Some(Phase::Done), LoaderInUse::Other) => Next::Nothing,
+        // Where another path had been switched the new OS may have run since, with data in it that nobody
+        // would miss in the wipe.
+        (Some(Phase::Done), LoaderInUse::Staged) => Next::Switch,
         (Some(_), _) => Next::Begin(Start::TakenUp),
     };
     match ordered {
@@ -110,7 +120,7 @@ mod tests {
             (Phase::Wipe, Other, TAKEN_UP),
             (Phase::Unpack, Staged, TAKEN_UP),
             (Phase::Loader, Staged, TAKEN_UP),
-            (Phase::Done, Staged, TAKEN_UP),
+            (Phase::Done, Staged, Next::Switch),
             (Phase::Done, Other, Next::Nothing),
         ] {
             let found = decide(Some(&record("r", phase)), "r", in_use, None).unwrap();

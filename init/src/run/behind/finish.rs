@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use formats::begun;
 use formats::journal::Phase;
 use formats::outcomes;
-use formats::plan::KeptPath;
+use formats::plan::{KeptPath, Plan};
 use formats::report::{KeptReport, Report};
 use formats::Document;
 use rustix::mount::{mount_remount, MountFlags};
@@ -20,7 +20,9 @@ use crate::root::place;
 use crate::root::run_directory::{self, BOOT_SECTORS};
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
-use crate::run::data::Run;
+use crate::run::behind::new_loader::NewLoader;
+use crate::run::boot_paths::{self, AllBeside};
+use crate::run::data::{MountedRoot, Run};
 use crate::run::{journal_file, recorder};
 
 /// Where every run has its directory.
@@ -63,17 +65,13 @@ impl BootableRoot {
         Ok(())
     }
 
-    /// GRUB replays no journal. Making the root read-only empties it; where something keeps the
-    /// kernel from that, freezing does.
     fn switch(&self) -> Result<()> {
         mount_remount(TARGET, MountFlags::NOATIME, "")
             .context("make the root filesystem writable")?;
-        journal_file::record(&self.run.plan.run, Phase::Done)?;
+        // What the record says has to be true of the disk: a start that finds it wipes nothing any more.
         target::sync()?;
-        if let Err(e) = mount_remount(TARGET, MountFlags::RDONLY, "") {
-            log::warn!("make the root filesystem read-only: {e}; freezing it instead");
-            freeze::settle(Path::new(TARGET)).context("freeze and thaw the root filesystem")?;
-        }
+        journal_file::record(&self.run.plan.run, Phase::Done)?;
+        settle()?;
         self.loader.switch_last_in_use()
     }
 
@@ -159,6 +157,34 @@ impl BootableRoot {
             confirm: None,
         }
     }
+}
+
+/// GRUB replays no journal. Making the root read-only empties it; where something keeps the kernel from
+/// that, freezing does.
+fn settle() -> Result<()> {
+    if let Err(e) = mount_remount(TARGET, MountFlags::RDONLY, "") {
+        log::warn!("make the root filesystem read-only: {e}; freezing it instead");
+        freeze::settle(Path::new(TARGET)).context("freeze and thaw the root filesystem")?;
+    }
+    Ok(())
+}
+
+/// The last switch of a run that was broken off right before it, or between two paths: the loaders are in the
+/// new root, and the paths that do not start them yet do so now.
+pub fn switch_what_is_left(plan: &Plan, root: &MountedRoot) -> Result<()> {
+    mount_remount(TARGET, MountFlags::NOATIME, "").context("make the root filesystem writable")?;
+    settle()?;
+    let mut left = Vec::new();
+    for path in boot_paths::of(plan, root)? {
+        if !path.starts(&NewLoader)? {
+            left.push(path);
+        }
+    }
+    let loader = AllBeside::put(left, &NewLoader)?;
+    loader.inspect(&NewLoader)?;
+    loader.switch_last_in_use()?;
+    loader.tidy();
+    Ok(())
 }
 
 /// Writes a file into the run's record directory, readable by root alone: it tells of keys and

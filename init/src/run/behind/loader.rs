@@ -121,6 +121,8 @@ fn make_core(run: &Run, gate: &Gate, platform: &Platform) -> Result<()> {
         &config,
     ];
     arguments.extend(platform.modules);
+    let there = |module: &&&str| target::at(&format!("{}/{module}.mod", platform.source)).exists();
+    arguments.extend(platform.more.iter().filter(there));
     let (root, keep) = (Path::new(TARGET), &run.plan.keep);
     chroot::run(root, keep, "grub-mkimage", &arguments, b"").map(drop)
 }

@@ -7,7 +7,7 @@
 mod access;
 mod carry;
 pub mod chroot;
-mod finish;
+pub mod finish;
 mod flags_cleared;
 mod fstab;
 mod host_keys;

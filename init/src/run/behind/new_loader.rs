@@ -18,6 +18,8 @@ pub(super) struct Platform {
     pub(super) core: &'static str,
     /// What the core image must have before it can read anything from the filesystem.
     pub(super) modules: &'static [&'static str],
+    /// What it has besides, where this GRUB knows it.
+    pub(super) more: &'static [&'static str],
 }
 
 pub(super) const BIOS: Platform = Platform {
@@ -32,6 +34,8 @@ pub(super) const BIOS: Platform = Platform {
         "ext2",
         "search_fs_uuid",
     ],
+    // What it starts and what it loads are renewed together: its sectors are those that grub-install writes.
+    more: &[],
 };
 pub(super) const UEFI: Platform = Platform {
     name: GRUB_EFI,
@@ -40,6 +44,48 @@ pub(super) const UEFI: Platform = Platform {
     core: "core.efi",
     // The firmware has the disks.
     modules: &["part_msdos", "part_gpt", "ext2", "search_fs_uuid"],
+    // All that a configuration of Debian's asks for: whoever installs another GRUB later, under a name of its
+    // own, puts other modules into the directory, and this one, still started by its old name, could not load
+    // them.
+    more: &[
+        "fat",
+        "search",
+        "search_fs_file",
+        "search_label",
+        "normal",
+        "configfile",
+        "linux",
+        "boot",
+        "chain",
+        "echo",
+        "test",
+        "true",
+        "regexp",
+        "minicmd",
+        "ls",
+        "cat",
+        "help",
+        "loadenv",
+        "sleep",
+        "halt",
+        "reboot",
+        "keystatus",
+        "efifwsetup",
+        "password_pbkdf2",
+        "gzio",
+        "xzio",
+        "lzopio",
+        "serial",
+        "all_video",
+        "efi_gop",
+        "efi_uga",
+        "gfxterm",
+        "gfxmenu",
+        "gfxterm_background",
+        "font",
+        "png",
+        "gettext",
+    ],
 };
 /// The new OS's loader, as its own GRUB has made it.
 pub(super) struct NewLoader;
