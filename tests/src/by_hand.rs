@@ -1,12 +1,13 @@
-//! Steps of making a disk without its own installer: partition table, GRUB for a BIOS, the file's format.
+//! Steps of making a disk without its own installer: partition table, GRUB, the file's format.
 //!
 //! GRUB's images go where grub-install puts them: boot.img's first 440 bytes into sector 0, core.img where
-//! the disk has room for it.
+//! the disk has room for it. GRUB for UEFI is this machine's, for old servers' packages bring that for a
+//! BIOS alone.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
@@ -62,6 +63,41 @@ pub(crate) fn embed_grub(disk: &File, tree: &Path, at: u64, room: u64) -> Result
         .context("write the MBR's code")?;
     disk.write_all_at(&core, at * SECTOR)
         .context("write GRUB's core.img")
+}
+
+/// GRUB for UEFI on this machine, and in a tree.
+const EFI_MODULES: [&str; 2] = ["/usr/lib/grub/x86_64-efi", "boot/grub/x86_64-efi"];
+
+/// Makes GRUB for UEFI, which reads its configuration from the filesystem with this UUID on a GUID partition
+/// table, in the tree that will be there, and gives its file.
+pub(crate) fn grub_for_uefi(tree: &Path, root_uuid: &str) -> Result<PathBuf> {
+    let [here, there] = EFI_MODULES;
+    let modules = tree.join(there);
+    run(Command::new("cp").arg("-r").arg(here).arg(&modules))?;
+    let config = modules.join("load.cfg");
+    let text = format!("search.fs_uuid {root_uuid} root\nset prefix=($root)/boot/grub\n");
+    fs::write(&config, text).context("write GRUB's first commands")?;
+    let core = modules.join("core.efi");
+    run(Command::new("grub-mkimage")
+        .args(["-O", "x86_64-efi", "-p", "/boot/grub", "-c"])
+        .arg(&config)
+        .arg("-o")
+        .arg(&core)
+        .args(["part_gpt", "ext2", "search_fs_uuid"]))?;
+    Ok(core)
+}
+
+/// Puts it onto the FAT filesystem in the file `fat`: where a firmware looks that no variable tells
+/// otherwise, and where a Debian has it.
+pub(crate) fn put_onto_fat(core: &Path, fat: &Path) -> Result<()> {
+    run(Command::new("mmd")
+        .arg("-i")
+        .arg(fat)
+        .args(["::/EFI", "::/EFI/BOOT", "::/EFI/debian"]))?;
+    for to in ["::/EFI/BOOT/BOOTX64.EFI", "::/EFI/debian/grubx64.efi"] {
+        run(Command::new("mcopy").arg("-i").arg(fat).arg(core).arg(to))?;
+    }
+    Ok(())
 }
 
 /// Makes the raw disk a qcow2 file at `to`.

@@ -3,7 +3,7 @@
 //! partition (15), which is mounted. A BIOS starts it as well as UEFI, which finds `\EFI\BOOT\BOOTX64.EFI`.
 //!
 //! Written part by part at its offset, as the disk in `disk.rs` is. core.img is at the start of partition
-//! 14. GRUB for UEFI is this machine's, for the old server's packages bring that for a BIOS alone.
+//! 14.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -34,9 +34,6 @@ pub const ROOT_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be01";
 /// GUID of the EFI system partition, by which it is mounted.
 pub const EFI_GUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be15";
 
-/// GRUB for UEFI on this machine, and in the tree.
-const EFI_MODULES: [&str; 2] = ["/usr/lib/grub/x86_64-efi", "boot/grub/x86_64-efi"];
-
 /// Makes a bootable disk at `to` from the tree, whose `/boot/grub/i386-pc` holds boot.img and core.img.
 pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
     let raw = to.with_extension("raw");
@@ -63,32 +60,14 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
 
 /// The EFI system partition, made at `at`. GRUB's modules go into the tree.
 fn efi_partition(tree: &Path, root_uuid: &str, at: &Path) -> Result<Vec<u8>> {
-    let [here, there] = EFI_MODULES;
-    let modules = tree.join(there);
-    run(Command::new("cp").arg("-r").arg(here).arg(&modules))?;
-    let config = modules.join("load.cfg");
-    let text = format!("search.fs_uuid {root_uuid} root\nset prefix=($root)/boot/grub\n");
-    fs::write(&config, text).context("write GRUB's first commands")?;
-    let core = modules.join("core.efi");
-    run(Command::new("grub-mkimage")
-        .args(["-O", "x86_64-efi", "-p", "/boot/grub", "-c"])
-        .arg(&config)
-        .arg("-o")
-        .arg(&core)
-        .args(["part_gpt", "ext2", "search_fs_uuid"]))?;
+    let core = by_hand::grub_for_uefi(tree, root_uuid)?;
     let file = File::create_new(at).with_context(|| format!("create {}", at.display()))?;
     file.set_len(EFI_SECTORS * SECTOR)
         .context("size the EFI system partition")?;
     run(Command::new("mkfs.fat")
         .args(["-F", "16", "-n", "UEFI"])
         .arg(at))?;
-    run(Command::new("mmd")
-        .arg("-i")
-        .arg(at)
-        .args(["::/EFI", "::/EFI/BOOT", "::/EFI/debian"]))?;
-    for to in ["::/EFI/BOOT/BOOTX64.EFI", "::/EFI/debian/grubx64.efi"] {
-        run(Command::new("mcopy").arg("-i").arg(at).arg(&core).arg(to))?;
-    }
+    by_hand::put_onto_fat(&core, at)?;
     let bytes = fs::read(at).with_context(|| format!("read {}", at.display()))?;
     fs::remove_file(at).with_context(|| format!("remove {}", at.display()))?;
     Ok(bytes)

@@ -1,8 +1,8 @@
 //! Makes the disk of a row of the table from a tree: partition table, filesystems, GRUB.
 //!
 //! Everything is written at its offset, so that neither loop partitions nor a device mapper is needed.
-//! GRUB is put into the gap or the BIOS boot partition; the machine that starts from it runs grub-install
-//! itself.
+//! GRUB is put into the gap or the BIOS boot partition, and the machine that starts from it runs grub-install
+//! itself; GRUB for UEFI is put onto the EFI system partition, if there is one.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -33,8 +33,12 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
     disk.set_len(DISK_SECTORS * SECTOR)
         .context("size the disk")?;
     partition(&raw, layout).context("write the partition table")?;
+    let efi = match layout.of_kind(Kind::Esp).next() {
+        Some(_) => Some(by_hand::grub_for_uefi(tree, ROOT_UUID)?),
+        None => None,
+    };
     for part in layout.partitions {
-        fill(&raw, &disk, part, tree)
+        fill(&raw, &disk, part, tree, efi.as_deref())
             .with_context(|| format!("make partition {} of {}", part.number, layout.name))?;
     }
     let (at, room) = layout.room_for_loaders();
@@ -71,7 +75,8 @@ fn partition(raw: &Path, layout: &Layout) -> Result<()> {
     by_hand::partition(raw, &script)
 }
 
-fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path) -> Result<()> {
+/// `efi` is GRUB's file for UEFI, where there is a partition for it.
+fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path, efi: Option<&Path>) -> Result<()> {
     let offset = part.start * SECTOR;
     match part.kind {
         Kind::Root => {
@@ -98,8 +103,8 @@ fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path) -> Result<()> {
             made_apart(disk, part, |file| {
                 run(Command::new("mkfs.vfat")
                     .args(["-i", &ESP_UUID.replace('-', "")])
-                    .arg(file))
-                .map(drop)
+                    .arg(file))?;
+                efi.map_or(Ok(()), |core| by_hand::put_onto_fat(core, file))
             })?;
         }
         Kind::BiosBoot | Kind::Extended => {}

@@ -20,7 +20,7 @@ pub enum Kind {
     Root,
     /// GRUB's core image.
     BiosBoot,
-    /// vfat, mounted at /boot/efi.
+    /// vfat, mounted at /boot/efi, with GRUB for UEFI.
     Esp,
     /// In use as swap.
     Swap,

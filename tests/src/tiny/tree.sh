@@ -18,10 +18,10 @@ named='/lib/x86_64-linux-gnu/libnss_files.so.2 /lib/x86_64-linux-gnu/libgcc_s.so
 plain='/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/login.defs /etc/os-release /usr/lib/os-release
     /etc/debian_version /etc/ssh/sshd_config /etc/nsswitch.conf /etc/shells /etc/protocols /etc/services
     /etc/grub.d/00_header /etc/grub.d/10_linux /usr/share/grub/grub-mkconfig_lib /usr/lib/grub/grub-sort-version
-    /usr/lib/grub/i386-pc /var/lib/dpkg/status'
+    /usr/lib/grub/i386-pc /usr/lib/grub/x86_64-efi /var/lib/dpkg/status'
 # The drivers of the virtual machines' disk, network card, random numbers and watchdog, and filesystems.
 drivers='virtio_pci virtio_blk virtio_net virtio_rng ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 loop i6300esb
-    crc32c-intel crc32c_generic'
+    crc32c-intel crc32c_generic efivarfs'
 
 mkdir -p $out
 cd $out

@@ -9,6 +9,7 @@ use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::moments::{block_of_payload, half, Moments};
+use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{
     reinstall, start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT,
@@ -24,6 +25,9 @@ const DECISION: Duration = Duration::from_secs(30);
 
 /// What a run left on the console when it goes on behind the commit point.
 const TAKEN_UP: &str = "it is taken up from the wipe on";
+
+/// The same where only the last switch was missing.
+const SWITCHED: &str = "the run was broken off behind its last phase";
 
 #[test]
 #[ignore = "minutes more than make test has: make prove"]
@@ -51,6 +55,11 @@ fn a_guid_partition_table_with_a_bios_boot_partition() -> Result<()> {
 #[test]
 fn a_disk_as_clouds_have_it() -> Result<()> {
     cut_everywhere(row("gpt-cloud")?)
+}
+
+#[test]
+fn a_disk_as_clouds_have_it_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("gpt-cloud")?)
 }
 
 #[test]
@@ -114,6 +123,34 @@ fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
     is_on(layout, &machine, tiny::OLD)?;
     let before = evidence::gather(&machine, &KEPT)?;
     reinstall(&mut machine, &image, arguments)?;
+    is_new(layout, &machine, &before)
+}
+
+/// A machine that UEFI started becomes one with the new OS, and both firmwares start that.
+fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
+    let image = tiny_image()?;
+    let by_bios = tiny::server(layout)?;
+    let by_uefi = OldServer {
+        firmware: Firmware::Uefi,
+        ..by_bios.clone()
+    };
+    let mut machine = Machine::boot(&by_uefi, "tiny-uefi", MEMORY_MIB)?;
+    machine.wait_for_old_ssh()?;
+    is_on(layout, &machine, tiny::OLD)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
+    is_new(layout, &machine, &before)?;
+    machine.expect(
+        "set -e
+         test -d /sys/firmware/efi
+         test -s /boot/efi/EFI/BOOT/BOOTX64.EFI
+         test -z \"$(find /boot/efi -iname '*.rer')\"
+         umount /boot/efi
+         sync",
+    )?;
+    let mut machine = machine.cut_power()?.boot(&by_bios, MEMORY_MIB)?;
+    machine.wait_for_ssh()?;
+    machine.expect("test ! -d /sys/firmware/efi")?;
     is_new(layout, &machine, &before)
 }
 
@@ -223,6 +260,18 @@ impl Cuts {
         is_new(self.layout, &machine, &self.before)
     }
 
+    /// Switches a disk on to which only the last switch is missing: nothing is wiped any more.
+    fn expect_switched(&mut self, name: &str, count: usize) -> Result<()> {
+        println!("cut {name}: after write {count} of {}", self.writes.len());
+        let cut = self
+            .recording
+            .disk_after(name, &self.writes, count, |_| false)?;
+        let mut machine = cut.boot(MEMORY_MIB)?;
+        let patience = machine.patience(DECISION);
+        machine.wait_for_line(SWITCHED, patience)?;
+        expect_new(self.layout, &mut machine, &self.before)
+    }
+
     /// Switches a disk on and waits until the init has taken the run up.
     fn expect_taken_up(
         &mut self,
@@ -284,7 +333,7 @@ fn cut_at_the_commit(layout: &'static Layout) -> Result<()> {
     let mut machine = cuts.expect_taken_up("wipe", wiping, |_| false)?;
     expect_new(layout, &mut machine, &cuts.before)?;
     drop(machine);
-    cuts.expect_taken_up("before-switch", at.switched, |_| false)?;
+    cuts.expect_switched("before-switch", at.switched)?;
     cuts.expect_new_at_once("switched", at.switched + 1)
 }
 
@@ -312,7 +361,7 @@ fn cut_everywhere(layout: &'static Layout) -> Result<()> {
     let loader = usize::midpoint(at.loader, at.switched);
     cuts.expect_taken_up("loader", loader, |_| false)?;
     // Nothing is missing but the last sector; then nothing at all.
-    cuts.expect_taken_up("before-switch", at.switched, |_| false)?;
+    cuts.expect_switched("before-switch", at.switched)?;
     cuts.expect_new_at_once("switched", at.switched + 1)
 }
 

@@ -16,4 +16,5 @@ mod power_cuts;
 mod refused;
 mod rehearse;
 mod takeover;
+mod uefi;
 mod watchdog;

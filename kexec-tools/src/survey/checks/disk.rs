@@ -86,12 +86,12 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "dual-boot",
         question: "Is this the machine's only operating system?",
-        reads: "what os-prober put into grub.cfg",
+        reads: "what os-prober put into grub.cfg, and whose the files are that UEFI could start from the root's disk",
         force: Allowed,
         again: &[],
         remedy: "where nobody needs the other one any more, force it: it stays on its own partitions, and the new OS's \
                  boot menu does not offer it until os-prober has found it again",
-        against: |c| joined(&c.facts.condition.other_systems),
+        against: |c| joined(&[&c.facts.condition.other_systems[..], &c.facts.efi.others].concat()),
     },
     Check {
         code: "root-type",
@@ -217,7 +217,9 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[Ram],
         remedy: "this release takes disks with a master boot record and some 600 unused sectors before the first \
-                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB",
+                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB; on an EFI system \
+                 partition some 4 MiB for each file that the firmware may start, and an unused entry in the same 512 \
+                 bytes of its directory",
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if by_uefi(c.facts) {
@@ -240,14 +242,15 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "boot-loader",
         question: "Is the boot loader in use one that is known, GRUB 2?",
-        reads: "the first sectors of the root's disk",
+        reads: "the first sectors of the root's disk, or the file that UEFI has started",
         force: Allowed,
         again: &[],
         remedy: "force it if the root's disk is the one that the firmware starts: GRUB 2 takes the other loader's place, \
                  and a power cut before that leaves a machine that only a rescue system starts",
         against: |c| {
             if by_uefi(c.facts) {
-                return None;
+                let (file, other) = (c.facts.efi.files.first()?, c.facts.efi.other_loader.as_ref()?);
+                return Some(format!("{file} is {other}"));
             }
             let other = c.facts.condition.other_loader.as_ref()?;
             Some(format!("{} has {other}", c.facts.root.as_ref()?.disk))

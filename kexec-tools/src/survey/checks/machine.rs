@@ -83,12 +83,28 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "firmware",
-        question: "Was the machine started by a BIOS?",
-        reads: "/sys/firmware/efi",
+        question: "Is it known what the firmware starts next, and can it start the image's loader?",
+        reads: "/sys/firmware/efi, the firmware's variables BootCurrent, BootNext, BootOrder and Boot####, the EFI \
+                system partitions, the image's manifest",
         force: Never,
         again: &[],
-        remedy: "this release installs GRUB for PC BIOS only",
-        against: |c| (c.facts.firmware == Firmware::Uefi).then(|| "it was started by UEFI".to_owned()),
+        remedy: "with UEFI: an image with GRUB for it (grub-efi-amd64-bin); efivarfs mounted at \
+                 /sys/firmware/efi/efivars; a plain reboot, so that what comes first in BootOrder is what has \
+                 started the machine; where that is not the root's disk, `efibootmgr --bootorder` first, and \
+                 `efibootmgr --delete-bootnext`",
+        against: |c| {
+            let efi = &c.facts.efi;
+            if c.facts.firmware == Firmware::Bios {
+                return None;
+            }
+            if let Some(bits) = efi.bits.filter(|&bits| bits != 64) {
+                return Some(format!("it is a UEFI of {bits} bits, for which GRUB is not installed"));
+            }
+            if !c.manifest.tools.boots_by_uefi() {
+                return Some("it was started by UEFI, and the image has no GRUB for that".to_owned());
+            }
+            efi.unknown.clone()
+        },
     },
     Check {
         code: "secure-boot",
@@ -98,8 +114,10 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "turn it off in the firmware: the loader and the image are not signed by a key that it knows",
         against: |c| {
-            let on = c.facts.condition.secure_boot == Some(true);
-            on.then(|| "the firmware starts signed loaders only".to_owned())
+            let condition = &c.facts.condition;
+            let on = condition.secure_boot == Some(true);
+            let on = on.then(|| "the firmware starts signed loaders only".to_owned());
+            on.or_else(|| condition.secure_boot_unread.clone())
         },
     },
     Check {

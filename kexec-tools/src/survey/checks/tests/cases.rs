@@ -1,6 +1,7 @@
 //! For every check a machine or an image that it is there to refuse.
 
 use formats::access::{Doors, Keys};
+use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, OpenDirectory,
     OutsideLinks, Place, Root, RootPlace, Started, Swap, Unkept, UnkeptWay, Volume, VolumeKind,
@@ -103,6 +104,24 @@ pub(super) fn bind(facts: &mut Facts, shows: &str, target: &str) {
     });
 }
 
+/// UEFI starts it by the fallback file; nothing of a BIOS's is there.
+pub(super) fn by_uefi(facts: &mut Facts) {
+    let root = with_guids(facts);
+    (root.grub_on_disk, root.has_room, root.room_sectors) = (false, false, 0);
+    facts.firmware = Firmware::Uefi;
+    facts.efi.bits = Some(64);
+    facts.efi.files = vec![EfiFile {
+        partition: EfiPartition {
+            number: 15,
+            guid: "g".into(),
+            start: 8192,
+            sectors: 65_536,
+        },
+        path: "/EFI/BOOT/BOOTX64.EFI".into(),
+        variable: None,
+    }];
+}
+
 fn firmware(image: &mut Manifest, driver: &str, there: &[&str], missing: &[&str]) {
     let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     let drivers = image.payload_drivers.as_mut().unwrap();
@@ -153,7 +172,26 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.ptrace.tracer = Some("gdb (77)".into());
         f.boot_entry = Err("no grub.cfg".into());
     }),
-    ("firmware", |f, _| f.firmware = Firmware::Uefi),
+    ("firmware", |f, _| {
+        by_uefi(f);
+        f.efi.unknown = Some("BootCurrent cannot be read".into());
+    }),
+    ("firmware", |f, _| {
+        by_uefi(f);
+        f.efi.bits = Some(32);
+    }),
+    ("firmware", |f, i| {
+        by_uefi(f);
+        i.tools.grub_platforms = vec!["i386-pc".into()];
+    }),
+    ("partition-table", |f, _| {
+        by_uefi(f);
+        f.efi.no_room = Some("there is none".into());
+    }),
+    ("boot-disk", |f, _| {
+        by_uefi(f);
+        root(f).loaders_elsewhere = vec!["LILO on /dev/vdb".into()];
+    }),
     ("ssh-restrictions", |f, i| {
         i.identity.host_key_types = vec!["ssh-ed25519".into()];
         f.identity.ssh_restrictions = vec!["/etc/ssh/sshd_config: PermitRootLogin no".into()];
@@ -342,6 +380,16 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("xen-host", |f, _| xen(f, "control domain")),
     ("xen", |f, _| xen(f, "PV")),
     ("secure-boot", |f, _| f.condition.secure_boot = Some(true)),
+    ("secure-boot", |f, _| {
+        f.condition.secure_boot_unread = Some("it cannot be read".into())
+    }),
+    ("dual-boot", |f, _| {
+        f.efi.others = vec!["bootmgfw.efi: Windows".into()]
+    }),
+    ("boot-loader", |f, _| {
+        by_uefi(f);
+        f.efi.other_loader = Some("systemd-boot".into());
+    }),
     ("crash-kernel", |f, _| f.condition.crash_kernel = true),
     ("clock", |f, _| f.condition.clock = 1_262_304_000),
     ("clock", |f, _| f.condition.clock = 4_294_967_000),

@@ -120,6 +120,7 @@ fn only_what_was_forced_is_asked_again_without_refusing() {
     let mut facts = machine();
     facts.condition.packages = vec!["dpkg (9) runs".into()];
     facts.firmware = Firmware::Uefi;
+    facts.efi.unknown = Some("BootCurrent cannot be read".into());
     let (image, choices) = (image(), Choices::default());
     let again = |forced: &[String]| {
         let context = Context {
@@ -179,9 +180,22 @@ fn a_payload_that_must_be_in_memory_needs_more_of_it() {
 }
 
 #[test]
+fn a_machine_that_uefi_starts_needs_nothing_of_a_bios() {
+    let mut facts = machine();
+    cases::by_uefi(&mut facts);
+    assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+    // A variable that names a file on this disk says which disk it is.
+    let root = facts.root.as_mut().unwrap();
+    root.loaders_elsewhere = vec!["GRUB 2 on /dev/vdb".into()];
+    facts.efi.files[0].variable = Some("Boot0003 (debian)".into());
+    assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+}
+
+#[test]
 fn a_refusal_says_what_was_found_and_what_to_do() {
     let mut facts = machine();
     facts.firmware = Firmware::Uefi;
+    facts.efi.unknown = Some("BootCurrent cannot be read".into());
     let (image, choices) = (image(), Choices::default());
     let context = Context {
         facts: &facts,
