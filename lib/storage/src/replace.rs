@@ -23,6 +23,39 @@ pub enum Access {
 /// Writes a file whole: a temporary name, its bytes and its mode on the disk, then a rename, and that
 /// on the disk. What stood there is replaced, be it a link.
 pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    prepare(path, bytes, access)?.put()
+}
+
+/// A file that is written and has not taken its place yet. One that never does goes.
+#[must_use]
+pub struct Prepared {
+    temporary: PathBuf,
+    path: PathBuf,
+    placed: bool,
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if !self.placed {
+            // It is of no use, and would be there twice the next time.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+impl Prepared {
+    /// Has it take its place.
+    pub fn put(mut self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)?;
+        self.placed = true;
+        // The rename is on the disk when the directory is: without that the old file would come back.
+        File::open(above(&self.path))?.sync_all()
+    }
+}
+
+/// The first half of [`replace`]: who reads the disk without its journal gets whole files only if everything of
+/// the new one is in its place before the name leads there.
+pub fn prepare(path: &Path, bytes: &[u8], access: Access) -> io::Result<Prepared> {
     let temporary = temporary(path)?;
     let mut file = OpenOptions::new()
         .write(true)
@@ -43,9 +76,11 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
         }
     }
     file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    // The rename is on the disk when the directory is: without that the old file would come back.
-    File::open(above(path))?.sync_all()
+    Ok(Prepared {
+        temporary,
+        path: path.to_owned(),
+        placed: false,
+    })
 }
 
 /// A path beside the file that nothing has: what an attempt left that was cut off goes.
@@ -71,6 +106,20 @@ fn above(path: &Path) -> &Path {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_prepared_takes_its_place_when_it_is_told_to_or_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grub.cfg");
+        fs::write(&path, "old").unwrap();
+        let prepared = prepare(&path, b"new", Access::AsBefore).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(prepared);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let prepared = prepare(&path, b"new", Access::AsBefore).unwrap();
+        prepared.put().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
 
     #[test]
     fn a_file_has_its_bytes_and_its_mode_and_nothing_stays_beside_it() {

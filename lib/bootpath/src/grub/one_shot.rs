@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::{environment, once};
-use storage::replace::{replace, Access};
+use storage::replace::{prepare, Access, Prepared};
 use storage::{extents, freeze};
 
 /// Where GRUB's configuration is, by distribution.
@@ -92,13 +92,31 @@ pub fn install(root: &Path, run_directory: &Path, block: &str) -> Result<(), One
     let variables = environment::with(&variables, once::VARIABLE, "")
         .or_else(|_| environment::with(&environment::empty(), once::VARIABLE, ""))
         .map_err(|e| OneShotError::Unsuitable(format!("{}: {e}", environment.display())))?;
-    let replace = |path: &Path, bytes: &[u8]| {
+    let prepare = |path: &Path, bytes: &[u8]| {
         doing(
             || format!("replace {}", path.display()),
-            save_and_replace(path, run_directory, bytes),
+            save_and_prepare(path, run_directory, bytes),
         )
     };
-    replace(&environment, &variables)?;
+    let settle = || {
+        doing(
+            || format!("freeze and thaw {}", root.display()),
+            freeze::settle(root),
+        )
+    };
+    let prepared = [
+        prepare(&environment, &variables)?,
+        prepare(&config, &once::with_block(&old, block))?,
+    ];
+    // GRUB replays no journal: it would come by the directory's new block, which may be in its place before
+    // the inode is that it leads to.
+    settle()?;
+    for file in prepared {
+        doing(
+            || format!("rename a file in {}", directory.display()),
+            file.put(),
+        )?;
+    }
     // GRUB overwrites it in place, so its bytes must be plain sectors.
     let placed = File::open(&environment)
         .map_err(extents::NotOneRun::Read)
@@ -109,11 +127,7 @@ pub fn install(root: &Path, run_directory: &Path, block: &str) -> Result<(), One
             environment.display()
         )));
     }
-    replace(&config, &once::with_block(&old, block))?;
-    doing(
-        || format!("freeze and thaw {}", root.display()),
-        freeze::settle(root),
-    )
+    settle()
 }
 
 /// Arms the block: GRUB starts `run` the next time, once. Overwrites the environment block in place,
@@ -135,7 +149,7 @@ pub fn arm(root: &Path, run: &str) -> Result<(), OneShotError> {
 pub fn remove(root: &Path) -> Result<bool, OneShotError> {
     let mut changed = false;
     for directory in DIRECTORIES.map(|directory| root.join(directory)) {
-        let taken_out = remove_from(root, &directory);
+        let taken_out = remove_from(root, &directory, &|| freeze::settle(root));
         changed |= doing(
             || format!("take reroot's entry out of {}", directory.display()),
             taken_out,
@@ -158,13 +172,15 @@ pub fn is_installed(root: &Path) -> bool {
     })
 }
 
-fn remove_from(root: &Path, directory: &Path) -> io::Result<bool> {
+type Settle<'a> = &'a dyn Fn() -> io::Result<()>;
+
+fn remove_from(root: &Path, directory: &Path, settle: Settle) -> io::Result<bool> {
     let path = directory.join(CONFIG);
     let Some((run, config)) = read(&path)?.and_then(|text| once::without_block(&text)) else {
         return Ok(false);
     };
     let of_run = root.join(".reroot").join(&run);
-    give_back(&path, &of_run, &config)?;
+    give_back(&path, &of_run, &config, settle)?;
     let path = directory.join(ENVIRONMENT);
     let variables = read(&path)?.filter(|b| environment::value(b, once::VARIABLE).is_some());
     if let Some(variables) = variables {
@@ -172,7 +188,7 @@ fn remove_from(root: &Path, directory: &Path) -> io::Result<bool> {
         if environment::is_empty(&without) && !saved(&of_run, &path).exists() {
             fs::remove_file(&path)?;
         } else {
-            give_back(&path, &of_run, &without)?;
+            give_back(&path, &of_run, &without, settle)?;
         }
     }
     File::open(directory)?.sync_all()?;
@@ -195,24 +211,27 @@ fn saved(run_directory: &Path, path: &Path) -> PathBuf {
 }
 
 /// Gives the saved file its name back if that is what shall stand there, else writes it.
-fn give_back(path: &Path, run_directory: &Path, bytes: &[u8]) -> io::Result<()> {
+fn give_back(path: &Path, run_directory: &Path, bytes: &[u8], settle: Settle) -> io::Result<()> {
     let saved = saved(run_directory, path);
     let unchanged = saved.symlink_metadata().is_ok_and(|m| m.is_file())
         && fs::read(&saved).is_ok_and(|old| old == bytes);
     if unchanged {
+        // Its inode is where it was all the time.
         return fs::rename(&saved, path);
     }
-    replace(path, bytes, Access::AsBefore)
+    let prepared = prepare(path, bytes, Access::AsBefore)?;
+    settle()?;
+    prepared.put()
 }
 
-/// Keeps what stands at `path` under a second name in the run's directory, and puts new bytes there.
-fn save_and_replace(path: &Path, run_directory: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Keeps what stands at `path` under a second name in the run's directory, and prepares new bytes for it.
+fn save_and_prepare(path: &Path, run_directory: &Path, bytes: &[u8]) -> io::Result<Prepared> {
     match fs::hard_link(path, saved(run_directory, path)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     File::open(run_directory)?.sync_all()?;
-    replace(path, bytes, Access::AsBefore)
+    prepare(path, bytes, Access::AsBefore)
 }
 
 #[cfg(test)]
@@ -234,10 +253,14 @@ mod tests {
     fn put_in(root: &Path, run: &Path) {
         let block = once::block("r", "u", "/.reroot/r", "quiet").unwrap();
         let text = once::with_block(OLD.as_bytes(), &block);
-        save_and_replace(&root.join("boot/grub/grub.cfg"), run, &text).unwrap();
+        save_and_prepare(&root.join("boot/grub/grub.cfg"), run, &text)
+            .and_then(Prepared::put)
+            .unwrap();
         let old = fs::read(root.join("boot/grub/grubenv")).unwrap_or_else(|_| environment::empty());
         let new = environment::with(&old, once::VARIABLE, "").unwrap();
-        save_and_replace(&root.join("boot/grub/grubenv"), run, &new).unwrap();
+        save_and_prepare(&root.join("boot/grub/grubenv"), run, &new)
+            .and_then(Prepared::put)
+            .unwrap();
     }
 
     #[test]
@@ -256,12 +279,12 @@ mod tests {
         arm(root, "r").unwrap();
         let armed = fs::read(&env).unwrap();
         assert_eq!(environment::value(&armed, once::VARIABLE), Some(&b"r"[..]));
-        assert!(remove_from(root, &root.join("boot/grub")).unwrap());
+        assert!(remove_from(root, &root.join("boot/grub"), &|| Ok(())).unwrap());
         assert_eq!(fs::read_to_string(&config).unwrap(), OLD);
         assert_eq!(fs::read(&env).unwrap(), block);
         assert_eq!([&config, &env].map(|p| p.metadata().unwrap().ino()), inodes);
         assert_eq!(config.metadata().unwrap().nlink(), 1);
-        assert!(!remove_from(root, &root.join("boot/grub")).unwrap());
+        assert!(!remove_from(root, &root.join("boot/grub"), &|| Ok(())).unwrap());
     }
 
     #[test]
@@ -270,7 +293,7 @@ mod tests {
         let root = root.path();
         put_in(root, &run);
         fs::remove_dir_all(&run).unwrap();
-        assert!(remove_from(root, &root.join("boot/grub")).unwrap());
+        assert!(remove_from(root, &root.join("boot/grub"), &|| Ok(())).unwrap());
         assert_eq!(
             fs::read_to_string(root.join("boot/grub/grub.cfg")).unwrap(),
             OLD
