@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use tempfile::TempDir;
 
-use crate::accelerator::accelerator;
+use crate::accelerator::{accelerator, PROCESSOR};
 use crate::command::{explain, last_lines, run};
 use crate::lock::{self, Lock};
 use crate::vm::directory;
@@ -96,7 +96,7 @@ impl Bare<'_> {
         command
             .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-machine", self.board, "-cpu", "max"])
+            .args(["-machine", self.board, "-cpu", PROCESSOR])
             .args(accelerator.options_of_several())
             .args(["-m", &self.memory_mib.to_string()])
             .arg("-kernel")

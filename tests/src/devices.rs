@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::accelerator::Accelerator;
+use crate::accelerator::{Accelerator, PROCESSOR};
 
 /// The choices that differ from machine to machine.
 pub(crate) struct Devices<'a> {
@@ -34,7 +34,7 @@ pub(crate) fn qemu(devices: &Devices) -> Command {
     let log = devices.console_log.display();
     for (option, value) in [
         ("-machine", "pc".to_owned()),
-        ("-cpu", "max".to_owned()),
+        ("-cpu", PROCESSOR.to_owned()),
         ("-m", devices.memory_mib.to_string()),
         ("-display", "none".to_owned()),
         ("-vga", "std".to_owned()),

@@ -15,7 +15,7 @@ use plan::steps::{steps, Circumstances};
 use serde_json::{json, Value};
 use tempfile::TempDir;
 
-use crate::accelerator::accelerator;
+use crate::accelerator::{accelerator, PROCESSOR};
 use crate::command::{explain, last_lines};
 use crate::crafted::trailer_of;
 use crate::disk::Disk;
@@ -73,7 +73,7 @@ impl Bare {
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults"])
-            .args(["-machine", "pc", "-cpu", "max", "-m", "512"])
+            .args(["-machine", "pc", "-cpu", PROCESSOR, "-m", "512"])
             .args(["-display", "none"])
             .args(accelerator.options())
             .arg("-kernel")
