@@ -62,12 +62,13 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     settle(&tree, &recipe.source, &recipe.boot)?;
 
     let identity = new_identity::look(&tree, &recipe, &os)?;
-    let tools = tools::look(&tree, &os.kernel)?;
+    let mut tools = tools::look(&tree, &os.kernel)?;
     let payload_drivers = payload_drivers::look(&tree, &os, &recipe.drivers)
         .context("look at what the new OS can drive")?;
     let kernel = read_kernel(&tree, &os)?;
     let loader = stage_loader::make(work.root())?;
-    let base = make_initramfs(&tree, &os, &recipe, init, loader)?;
+    tools.grub_core_sectors = Some(loader.new_core_sectors);
+    let base = make_initramfs(&tree, &os, &recipe, init, loader.files)?;
     image.part(|out| Ok(out.write_all(&launcher)?))?;
     image.part(|out| Ok(out.write_all(&kernel)?))?;
     image.part(|out| Ok(out.write_all(&base.archive)?))?;

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use bootpath::grub::{core_image, embed, staged};
+use bootpath::grub::{core_image, embed, new_core, staged};
 use bootpath::uefi::beside;
 use formats::tools::GRUB_EFI;
 use storage::mbr::MBR_SIZE;
@@ -35,16 +35,31 @@ pub type LoaderFile = (String, Vec<u8>);
 const CORE: &str = "stage.img";
 const CORE_EFI: &str = "stage.efi";
 const COMMANDS: &str = "stage.cfg";
+/// The new OS's own, made to see how large it is.
+const NEW_CORE: &str = "new.img";
+const NEW_COMMANDS: &str = "new.cfg";
+/// Every machine's is as long.
+const ANY_UUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What was made.
+pub struct Made {
+    /// For the initramfs.
+    pub files: Vec<LoaderFile>,
+    /// Sectors that the new OS's own core image will take.
+    pub new_core_sectors: u64,
+}
 
 /// Makes `loader/boot.img` and `loader/stage.img` with the GRUB of the new root, and `loader/stage.efi`
 /// where that has one for UEFI.
-pub fn make(root: &Path) -> Result<Vec<LoaderFile>> {
+pub fn make(root: &Path) -> Result<Made> {
     let progress = step("making the boot loader for the staged image");
     let for_uefi = root.join(GRUB_FOR_UEFI).join("moddep.lst").exists();
     let work = tempfile::tempdir().context("make a directory for GRUB's images")?;
     let shown = work.path().join("made");
     fs::create_dir(&shown).context("make a directory for GRUB's images")?;
     fs::write(shown.join(COMMANDS), core_image::placeholder()).context("write GRUB's commands")?;
+    fs::write(shown.join(NEW_COMMANDS), new_core::commands(ANY_UUID))
+        .context("write GRUB's commands")?;
     let script = work.path().join("script");
     fs::write(&script, script_for(&shown, for_uefi))
         .context("write the script that makes GRUB's images")?;
@@ -66,7 +81,12 @@ pub fn make(root: &Path) -> Result<Vec<LoaderFile>> {
         files.push((format!("loader/{CORE_EFI}"), core));
     }
     progress.done(&done);
-    Ok(files)
+    let new_core =
+        fs::metadata(shown.join(NEW_CORE)).with_context(|| format!("look at {NEW_CORE}"))?;
+    Ok(Made {
+        files,
+        new_core_sectors: new_core.len().div_ceil(MBR_SIZE as u64),
+    })
 }
 
 fn script_for(shown: &Path, for_uefi: bool) -> String {
@@ -85,6 +105,11 @@ fn script_for(shown: &Path, for_uefi: bool) -> String {
     if for_uefi {
         make(GRUB_EFI, GRUB_FOR_UEFI, CORE_EFI, MODULES_EFI);
     }
+    let _ = writeln!(
+        script,
+        "grub-mkimage -O i386-pc -d /{GRUB} -p /boot/grub -c {NEW_COMMANDS} -o {NEW_CORE} {}",
+        new_core::MODULES.join(" ")
+    );
     script
 }
 

@@ -32,6 +32,8 @@ pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
             .iter()
             .find_map(|package| version(&status, package)),
         grub_refuses: tree.read(EXT2_MODULE).ok().and_then(|code| refused(&code)),
+        // Only making it tells.
+        grub_core_sectors: None,
         grub_platforms: GRUB_PLATFORMS
             .iter()
             .filter(|platform| tree.has(&format!("usr/lib/grub/{platform}/moddep.lst")))

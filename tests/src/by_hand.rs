@@ -69,13 +69,13 @@ pub(crate) fn embed_grub(disk: &File, tree: &Path, at: u64, room: u64) -> Result
 const EFI_MODULES: [&str; 2] = ["/usr/lib/grub/x86_64-efi", "boot/grub/x86_64-efi"];
 
 /// Makes GRUB for UEFI, which reads its configuration from the filesystem with this UUID on a GUID partition
-/// table, in the tree that will be there, and gives its file.
-pub(crate) fn grub_for_uefi(tree: &Path, root_uuid: &str) -> Result<PathBuf> {
+/// table, in the tree that will be there, and gives its file. `boot` is where that filesystem has `/boot`.
+pub(crate) fn grub_for_uefi(tree: &Path, uuid: &str, boot: &str) -> Result<PathBuf> {
     let [here, there] = EFI_MODULES;
     let modules = tree.join(there);
     run(Command::new("cp").arg("-r").arg(here).arg(&modules))?;
     let config = modules.join("load.cfg");
-    let text = format!("search.fs_uuid {root_uuid} root\nset prefix=($root)/boot/grub\n");
+    let text = format!("search.fs_uuid {uuid} root\nset prefix=($root){boot}/grub\n");
     fs::write(&config, text).context("write GRUB's first commands")?;
     let core = modules.join("core.efi");
     run(Command::new("grub-mkimage")

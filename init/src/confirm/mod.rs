@@ -12,6 +12,7 @@ mod documents;
 mod kept;
 mod live;
 mod say;
+mod started;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -92,6 +93,13 @@ fn compare_and_record(directory: &Path) -> Result<bool> {
         say(&format!("reroot: write the message of the day: {e:#}"));
     }
     recorded?;
+    if let Some(path) = started::not_by_the_path_in_use(&plan.boot_paths) {
+        // That one starts the staged image if the power was cut before its last switch.
+        say(&format!(
+            "reroot: what the run staged stays until the machine was started by {path} and looks again"
+        ));
+        return Ok(passed);
+    }
     traces::remove_staged(root, &plan).context("remove what was staged")?;
     if passed {
         traces::remove(root, &plan).context("remove the run's traces")?;

@@ -20,8 +20,15 @@ pub trait Loader {
 
 /// What was put beside the loader in use, and is of no effect yet.
 pub enum Beside {
-    /// Sectors of the room for boot loaders, as they will be and as they were.
-    Sectors(Box<Embedding>, Box<Room>),
+    /// Sectors of a room for boot loaders.
+    Sectors {
+        /// As they will be.
+        embedding: Box<Embedding>,
+        /// The room as it was.
+        before: Box<Room>,
+        /// The disk's own room as it was, wherever this loader is.
+        own: Box<Room>,
+    },
     /// A file, by its bytes.
     File(Vec<u8>),
 }
@@ -38,7 +45,7 @@ pub trait BootPath {
     fn put_beside(&self, loader: &dyn Loader) -> Result<Beside>;
     /// Switches to it: one sector.
     fn switch(&self, beside: &Beside) -> Result<()>;
-    /// Takes it away again, unless it was switched to.
+    /// Takes it away again; where it was switched to, switches back before.
     fn take_back(&self, beside: &Beside) -> Result<()>;
     /// Proves that it would start this loader once it is switched.
     fn inspect(&self, beside: &Beside, loader: &dyn Loader) -> Result<()>;

@@ -9,6 +9,7 @@ use crate::run::boot_path::{Beside, BootPath, Loader};
 use crate::run::boot_sectors::BootSectors;
 use crate::run::data::MountedRoot;
 use crate::run::efi_file::EfiFileOnDisk;
+use crate::run::staged_file;
 
 /// The paths of a plan; the one in use is the first.
 pub fn of(plan: &Plan, root: &MountedRoot) -> Result<Vec<Box<dyn BootPath>>> {
@@ -19,11 +20,14 @@ pub fn of(plan: &Plan, root: &MountedRoot) -> Result<Vec<Box<dyn BootPath>>> {
     } else {
         &plan.boot_paths[..]
     };
+    let apart = staged_file::loader_apart(plan)?;
     kinds
         .iter()
         .map(|kind| -> Result<Box<dyn BootPath>> {
             Ok(match kind {
-                Kind::BiosGap | Kind::BiosPartition => Box::new(BootSectors::open(root)?),
+                Kind::BiosGap | Kind::BiosPartition => {
+                    Box::new(BootSectors::open(root, apart.clone())?)
+                }
                 Kind::Uefi(file) => Box::new(EfiFileOnDisk::open(root, file)?),
             })
         })
@@ -58,7 +62,7 @@ impl AllBeside {
         Ok(all)
     }
 
-    /// Takes them back: what was in use goes on. What stays is of no effect, so failing is told and no
+    /// Takes them back, also where they were switched to: what was in use goes on. What stays is of no effect, so failing is told and no
     /// more.
     pub fn take_back(&self) {
         for (path, beside) in &self.paths {
@@ -68,21 +72,25 @@ impl AllBeside {
         }
     }
 
-    /// Switches to the staged image: the path in use first, which is the commit point, for the OS that
-    /// the others start is whole still. The wipe comes behind all of them.
-    pub fn switch_first_in_use(&self) -> Result<()> {
-        self.paths
-            .iter()
+    /// Switches every path but the one in use: nothing is decided by them.
+    pub fn switch_others(&self) -> Result<()> {
+        let others = self.paths.iter().skip(1);
+        others
+            .rev()
             .try_for_each(|(path, beside)| switch(&**path, beside))
     }
 
-    /// Switches to an OS that is whole: the path in use last, so that a power cut between two of them
-    /// takes the run up, which switches all of them back before it wipes.
-    pub fn switch_last_in_use(&self) -> Result<()> {
-        self.paths
-            .iter()
-            .rev()
+    /// Switches the path in use, which decides.
+    pub fn switch_in_use(&self) -> Result<()> {
+        let in_use = self.paths.iter().take(1);
+        in_use
+            .into_iter()
             .try_for_each(|(path, beside)| switch(&**path, beside))
+    }
+
+    /// Switches what is there, whatever is in use.
+    pub fn switch(&self) -> Result<()> {
+        self.switch_in_use().and_then(|()| self.switch_others())
     }
 
     /// Behind the last switch: nothing of the run's stays beside. What does is of no effect.
@@ -105,7 +113,7 @@ impl AllBeside {
     /// Record and room of a BIOS's path as they were, for people.
     pub fn sectors_before(&self) -> Option<Vec<u8>> {
         self.paths.iter().find_map(|(_, beside)| match beside {
-            Beside::Sectors(_, before) => Some(before.image()),
+            Beside::Sectors { own, .. } => Some(own.image()),
             Beside::File(_) => None,
         })
     }
@@ -197,18 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn every_loader_is_there_before_the_first_switch_and_the_path_in_use_encloses_the_others() {
+    fn every_loader_is_there_before_the_first_switch_and_the_path_in_use_decides() {
         let (all, done) = paths("");
         let all = AllBeside::put(all, &Nothing).unwrap();
-        all.switch_first_in_use().unwrap();
-        all.switch_last_in_use().unwrap();
+        all.switch_others().unwrap();
+        all.switch_in_use().unwrap();
         let expected = [
             "put used",
             "put other",
             "put third",
-            "switch used",
-            "switch other",
-            "switch third",
             "switch third",
             "switch other",
             "switch used",

@@ -2,13 +2,14 @@
 //! images. Written, flushed, and read back from the disk itself.
 
 use std::fs::{File, OpenOptions};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 use anyhow::{bail, ensure, Context, Result};
 use bootpath::grub::embed;
-use bootpath::grub::embed::Embedding;
-use bootpath::room::Room;
+use bootpath::grub::embed::{EmbedError, Embedding};
+use bootpath::room::{Kind, Room};
 use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
 
 use crate::run::boot_path::{Beside, BootPath, Loader};
@@ -17,23 +18,51 @@ use crate::run::data::{MountedRoot, Start};
 /// The disk that the root is on, opened for its boot sectors.
 pub struct BootSectors {
     file: File,
+    /// Sectors of a staged file, where the disk's own room holds one loader and no two.
+    apart: Option<Range<u64>>,
 }
 
 impl BootSectors {
-    /// Opens it.
-    pub fn open(root: &MountedRoot) -> Result<BootSectors> {
+    /// Opens it. `apart` is a staged file with room for a loader, by the disk's sectors.
+    pub fn open(root: &MountedRoot, apart: Option<Range<u64>>) -> Result<BootSectors> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .open(&root.disk)
             .with_context(|| format!("open disk {}", root.disk.display()))?;
-        Ok(BootSectors { file })
+        Ok(BootSectors { file, apart })
     }
 
     /// The master boot record and the room for core images, from the disk itself.
     fn room(&self) -> Result<Room> {
         self.forget()?;
         Room::read(&self.file).context("read the disk's sectors for boot loaders")
+    }
+
+    /// The record, and the staged file with room for a loader.
+    fn apart(&self) -> Result<Option<Room>> {
+        let own = self.room()?;
+        let read = |sectors: &Range<u64>| -> Result<Room> {
+            let mut bytes = vec![0; (sectors.end - sectors.start) as usize * MBR_SIZE];
+            self.file
+                .read_exact_at(&mut bytes, sectors.start * MBR_SIZE as u64)
+                .context("read the staged file for a boot loader")?;
+            Ok(Room {
+                first: sectors.start,
+                bytes,
+                kind: Kind::Gap,
+                ..own.clone()
+            })
+        };
+        self.apart.as_ref().map(read).transpose()
+    }
+
+    /// The room that has this sector.
+    fn room_of(&self, sector: u64) -> Result<Room> {
+        match self.apart()? {
+            Some(apart) if apart.sectors().contains(&sector) => Ok(apart),
+            _ => self.room(),
+        }
     }
 
     /// Writes, flushes, forgets what is cached, and reads from the disk itself.
@@ -65,12 +94,17 @@ impl BootPath for BootSectors {
     }
 
     fn starts(&self, loader: &dyn Loader) -> Result<bool> {
-        Ok(embed::is_in_use(&self.room()?, &loader.bios()?.1))
+        let core = loader.bios()?.1;
+        let apart = self.apart()?;
+        Ok(embed::is_in_use(&self.room()?, &core)
+            || apart.is_some_and(|room| embed::is_in_use(&room, &core)))
     }
 
     fn ensure_room(&self, start: Start) -> Result<()> {
         let room = self.room()?;
         let has_room = match start {
+            // How much of it the new OS's takes was asked before.
+            _ if self.apart.is_some() => embed::room_alone(&room) > 0,
             Start::Fresh => embed::has_room(&room),
             Start::TakenUp => embed::has_room_for_one(&room),
         };
@@ -83,19 +117,29 @@ impl BootPath for BootSectors {
 
     fn put_beside(&self, loader: &dyn Loader) -> Result<Beside> {
         let (boot, core) = loader.bios()?;
-        let before = self.room()?;
-        let embedding = embed::plan(&before, &boot, &core)
-            .context("embed GRUB behind the master boot record")?;
+        let own = self.room()?;
+        let (before, planned) = match (embed::plan(&own, &boot, &core), self.apart()?) {
+            (Err(EmbedError::NoRoom { .. }), Some(apart)) => {
+                let planned = embed::plan(&apart, &boot, &core);
+                (apart, planned)
+            }
+            (planned, _) => (own.clone(), planned),
+        };
+        let embedding = planned.context("embed GRUB behind the master boot record")?;
         self.write(embedding.sector * MBR_SIZE as u64, &embedding.core)
             .context("write GRUB's core image")?;
         log::info!("loader: core image at sectors {:?}", embedding.sectors());
-        Ok(Beside::Sectors(Box::new(embedding), Box::new(before)))
+        Ok(Beside::Sectors {
+            embedding: Box::new(embedding),
+            before: Box::new(before),
+            own: Box::new(own),
+        })
     }
 
     fn switch(&self, beside: &Beside) -> Result<()> {
         let (plan, _) = sectors(beside)?;
         ensure!(
-            embed::is_at(&self.room()?, plan.sector, &plan.core),
+            embed::is_at(&self.room_of(plan.sector)?, plan.sector, &plan.core),
             "the core image at sector {} is not what was written there; the record is not switched",
             plan.sector
         );
@@ -105,6 +149,10 @@ impl BootPath for BootSectors {
 
     fn take_back(&self, beside: &Beside) -> Result<()> {
         let (plan, before) = sectors(beside)?;
+        if self.room()?.record == plan.record {
+            self.write(0, &before.record)
+                .context("switch the master boot record back")?;
+        }
         let what = "give the sectors of GRUB's core image back";
         let bytes = before.get(plan.sectors()).context(what)?;
         self.write(plan.sector * MBR_SIZE as u64, bytes)
@@ -115,7 +163,7 @@ impl BootPath for BootSectors {
     /// the place it was put at.
     fn inspect(&self, beside: &Beside, loader: &dyn Loader) -> Result<()> {
         let (plan, _) = sectors(beside)?;
-        let mut room = self.room()?;
+        let mut room = self.room_of(plan.sector)?;
         let table = SIGNATURE_AT..MBR_SIZE;
         ensure!(
             plan.record[table.clone()] == room.record[table],
@@ -136,7 +184,9 @@ impl BootPath for BootSectors {
 
 fn sectors(beside: &Beside) -> Result<(&Embedding, &Room)> {
     match beside {
-        Beside::Sectors(embedding, before) => Ok((embedding, before)),
+        Beside::Sectors {
+            embedding, before, ..
+        } => Ok((embedding, before)),
         Beside::File(_) => bail!("what is beside is no core image"),
     }
 }

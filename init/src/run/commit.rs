@@ -38,7 +38,8 @@ fn commit(run: &Run) -> Result<()> {
     let loader = stage_loader::put_beside(run)?;
     let result = make_writable()
         .and_then(|()| leave_what_taking_up_needs(run, &loader))
-        .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit));
+        .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit))
+        .and_then(|()| loader.switch_others());
     if let Err(e) = result {
         if let Err(e) = make_read_only() {
             log::warn!("{e:#}");
@@ -47,18 +48,13 @@ fn commit(run: &Run) -> Result<()> {
         return Err(e);
     }
     commit_point::mark()?;
-    loader.switch_first_in_use()
+    loader.switch_in_use()
 }
 
-/// The staged image's loader is in use already, unless somebody has replaced it, or the power was cut
-/// between two paths.
+/// The staged image's loader is in use already, on every path, unless somebody has replaced it.
 fn take_up(run: &Run) -> Result<()> {
-    make_writable()?;
-    if !journal_file::is_wipe_begun()? {
-        leave_measures(run)?;
-        target::sync()?;
-    }
-    stage_loader::switch_remaining(run)
+    stage_loader::switch_remaining(run)?;
+    make_writable()
 }
 
 /// Marks a start that takes the run up, and counts it: what is known already first, for a disk that
@@ -86,19 +82,12 @@ fn make_writable() -> Result<()> {
 /// A run that is taken up finds the kept paths' measures here: what it measured itself could
 /// be what an earlier start left. The boot sectors are for people.
 fn leave_what_taking_up_needs(run: &Run, loader: &AllBeside) -> Result<()> {
-    if let Some(sectors) = loader.sectors_before() {
-        leave(run, BOOT_SECTORS, &sectors)?;
-    }
-    leave_measures(run)?;
-    target::sync()
-}
-
-fn leave_measures(run: &Run) -> Result<()> {
     let before = serde_json::to_vec(&run.before).context("note the measures")?;
-    leave(run, BEFORE, &before)
-}
-
-fn leave(run: &Run, name: &str, bytes: &[u8]) -> Result<()> {
     let gate = target::gate(&run.plan)?;
-    Ok(gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?)
+    let sectors = loader.sectors_before();
+    let sectors = sectors.iter().map(|sectors| (BOOT_SECTORS, &sectors[..]));
+    for (name, bytes) in sectors.chain([(BEFORE, &before[..])]) {
+        gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?;
+    }
+    target::sync()
 }

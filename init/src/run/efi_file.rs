@@ -143,7 +143,12 @@ impl BootPath for EfiFileOnDisk {
         Ok(())
     }
 
-    fn take_back(&self, _: &Beside) -> Result<()> {
+    fn take_back(&self, beside: &Beside) -> Result<()> {
+        let loader = bytes(beside)?;
+        if self.look(|volume, path| beside::starts(volume, path, loader))? {
+            let write = self.look(beside::switch)?;
+            self.write(std::slice::from_ref(&write))?;
+        }
         self.remove_beside()
     }
 
@@ -165,6 +170,6 @@ impl BootPath for EfiFileOnDisk {
 fn bytes(beside: &Beside) -> Result<&[u8]> {
     match beside {
         Beside::File(bytes) => Ok(bytes),
-        Beside::Sectors(..) => bail!("what is beside is no file"),
+        Beside::Sectors { .. } => bail!("what is beside is no file"),
     }
 }

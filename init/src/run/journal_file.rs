@@ -60,11 +60,6 @@ pub fn latest() -> Result<Option<Record>> {
     Ok(journal::latest(&bytes))
 }
 
-/// Whether something of the old OS may have been removed.
-pub fn is_wipe_begun() -> Result<bool> {
-    Ok(latest()?.is_some_and(|record| record.phase > Phase::Commit))
-}
-
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)

@@ -21,5 +21,6 @@ mod payload;
 mod progress;
 mod recorder;
 mod stage_loader;
+mod staged_file;
 mod standing;
 pub mod worker;

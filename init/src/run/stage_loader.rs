@@ -10,13 +10,12 @@ use anyhow::{ensure, Context, Result};
 use bootpath::grub::{core_image, staged as configuration};
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile};
-use formats::Document;
 use storage::direct;
 
-use crate::root::run_directory;
 use crate::run::boot_path::{self, Loader};
 use crate::run::boot_paths::{self, AllBeside};
 use crate::run::data::{MountedRoot, Run};
+use crate::run::staged_file;
 
 /// Where it is in the initramfs.
 const LOADER: &str = "/loader";
@@ -28,7 +27,8 @@ struct StageLoader {
 
 impl StageLoader {
     fn of(plan: &Plan) -> Result<StageLoader> {
-        let commands = configuration::commands(&read(plan)?, plan.root.start, &plan.cmdline)?;
+        let commands =
+            configuration::commands(&staged_file::read(plan)?, plan.root.start, &plan.cmdline)?;
         Ok(StageLoader { commands })
     }
 }
@@ -65,7 +65,7 @@ pub fn switch_remaining(run: &Run) -> Result<()> {
             remaining.push(path);
         }
     }
-    AllBeside::put(remaining, &loader)?.switch_first_in_use()
+    AllBeside::put(remaining, &loader)?.switch()
 }
 
 /// Whether the machine would start it by the path in use, and by it what is staged.
@@ -76,23 +76,10 @@ pub fn is_in_use(plan: &Plan, root: &MountedRoot) -> Result<bool> {
 /// Compares what the loader will read, sector by sector, with what the launcher staged; gives what
 /// that was.
 pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<Staged> {
-    let staged = read(plan)?;
+    let staged = staged_file::read(plan)?;
     for (name, file) in [("kernel", &staged.kernel), ("initramfs", &staged.initramfs)] {
         compare(root, file).with_context(|| format!("check the staged {name}"))?;
     }
-    Ok(staged)
-}
-
-fn read(plan: &Plan) -> Result<Staged> {
-    let path = run_directory::at(plan, Staged::FILE);
-    let what = || format!("read {}", path.display());
-    let staged = Staged::from_json(&std::fs::read(&path).with_context(what)?).with_context(what)?;
-    ensure!(
-        staged.run == plan.run,
-        "{} is of run {}",
-        path.display(),
-        staged.run
-    );
     Ok(staged)
 }
 

@@ -66,7 +66,8 @@ fn next(standing: Standing) -> &'static str {
              `/init run` makes the staged image what boots, and goes on"
         }
         LoaderInUse::Other => {
-            "nothing of the old OS was removed: `reboot -f` boots it, `/init run` tries again"
+            "nothing of the old OS was removed, and the boot path in use starts it: `reboot -f` boots it, \
+             `/init run` tries again"
         }
     }
 }

@@ -152,7 +152,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     let start = match next {
         Next::Begin(start) => start,
         Next::Switch => {
-            commit_point::mark()?;
+            recorder.repeating("switch", AGAIN, || commit::count_start(&order.plan.run))?;
             recorder.repeating("switch", AGAIN, || {
                 finish::switch_what_is_left(&order.plan, &root)
             })?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
+use formats::journal::Phase;
 use formats::outcomes::{Outcomes, StepResult};
 use machine::runs::directory::Places;
 use machine::runs::lock;
@@ -77,9 +78,11 @@ pub fn unload(runs: &[Evidence]) -> Option<Left> {
     })
 }
 
-/// Removes what a run staged, if it is of no use any more. A run behind the commit point needs it.
+/// Removes what a run staged, if it is of no use any more. A run behind the commit point needs it, and so does
+/// one that is done as long as it is there: a boot path may start it still.
 pub fn remove(run: &Evidence, directory: &Path) -> Left {
-    if status::judge(run).state == State::Committed {
+    let is_done = run.journal == Some(Phase::Done) && !run_directory::copies(directory).is_empty();
+    if is_done || status::judge(run).state == State::Committed {
         return Left::Needed;
     }
     enter::unload();

@@ -15,7 +15,7 @@ use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, listening, meminfo, os_release, processes};
-use storage::{block, mounts};
+use storage::{block, devices, mounts};
 
 use crate::run_directory;
 use crate::survey::chain::chain;
@@ -206,7 +206,14 @@ fn efi(root: Option<&Root>, mounts: &[mounts::Mount]) -> std::io::Result<EfiFact
     let name = root.disk.replace("/dev/", "").replace('/', "!");
     let mounted = mounts.iter().filter(|mount| mount.fstype == "vfat");
     let mounted: Vec<_> = mounted.map(|mount| mount.target.clone()).collect();
-    bootpath::uefi::survey::read(&block::by_name(&name)?, &mounted)
+    let boot = mounts::at(mounts, Path::new("/boot"))
+        .and_then(|boot| block::by_number(boot.device.0, boot.device.1).ok())
+        .and_then(|device| devices::on(&device.node())?.uuid);
+    let uuids: Vec<_> = [root.identity.fs_uuid.clone()]
+        .into_iter()
+        .chain(boot)
+        .collect();
+    bootpath::uefi::survey::read(&block::by_name(&name)?, &mounted, &uuids)
 }
 
 /// Mounted filesystems that hold somebody's data, other than the root: those that a run

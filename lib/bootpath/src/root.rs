@@ -20,6 +20,7 @@ pub fn describe() -> Result<Root, RootError> {
     let loaders = Loaders {
         room_sectors: own.as_ref().map_or(0, Room::length),
         has_room: own.as_ref().is_some_and(embed::has_room),
+        room_alone: own.as_ref().map_or(0, embed::room_alone),
         grub_on_disk: own.is_some_and(|room| !embed::sectors_in_use(&room).is_empty()),
         elsewhere: loaders_elsewhere(root.disk())?,
     };

@@ -6,14 +6,17 @@ use std::path::Path;
 
 use formats::facts::Started;
 
-/// Reads it. What cannot be read is not known.
-pub fn read() -> Started {
+/// Reads it. What cannot be read is not known. `boot` is where a partition of the root's disk is mounted that
+/// GRUB may read kernels from, too.
+pub fn read(boot: Option<&Path>) -> Started {
     let number = fs::read_to_string("/proc/sys/kernel/bootloader_type").unwrap_or_default();
     let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let image = image(&cmdline);
     Started {
         loader: number.trim().parse().ok(),
-        image_on_root: image.as_deref().is_some_and(|i| is_on(Path::new("/"), i)),
+        image_on_root: image.as_deref().is_some_and(|image| {
+            is_on(Path::new("/"), image) || boot.is_some_and(|boot| is_on(boot, image))
+        }),
         image,
     }
 }
@@ -25,7 +28,7 @@ fn image(cmdline: &str) -> Option<String> {
     image.filter(|image| !image.is_empty()).map(str::to_owned)
 }
 
-/// Whether a file is on the root filesystem itself, under the name that GRUB has for it: a device in
+/// Whether a file is on the filesystem that is mounted here, under the name that GRUB has for it: a device in
 /// parentheses may stand before it.
 fn is_on(root: &Path, image: &str) -> bool {
     let path = match image.strip_prefix('(') {

@@ -88,4 +88,6 @@ pub struct EfiFacts {
     /// Files that a firmware could start from this disk and that are neither, with whose they are: they
     /// are left as they are.
     pub others: Vec<String>,
+    /// What is left as it is because it cannot be told what it starts.
+    pub left: Vec<String>,
 }

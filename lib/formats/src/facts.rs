@@ -211,6 +211,10 @@ pub struct Root {
     /// The loaders of a run fit in there beside the one in use.
     #[serde(alias = "gap_has_room")]
     pub has_room: bool,
+    /// Sectors in a row that are free in there once the loader in use is needed no more; at most 160 are
+    /// counted.
+    #[serde(default)]
+    pub room_alone: u64,
     /// The disk's master boot record is GRUB's, with its core image in there.
     pub grub_on_disk: bool,
     /// What a firmware could start from other disks, as `GRUB 2 on /dev/sdb`.

@@ -40,6 +40,9 @@ pub struct Plan {
     /// The ways in which a firmware starts the disk, each of which is switched; the one in use first.
     #[serde(default)]
     pub boot_paths: Vec<BootPath>,
+    /// The staged image's loader for a BIOS is a file on the root filesystem.
+    #[serde(default)]
+    pub loader_apart: bool,
     /// Where the payload waits while the machine is being wiped.
     pub payload_at: PayloadAt,
     /// Why it waits there.

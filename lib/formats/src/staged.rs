@@ -17,6 +17,9 @@ pub struct Staged {
     pub kernel: StagedFile,
     /// The initramfs.
     pub initramfs: StagedFile,
+    /// Room for a boot loader for a BIOS, where the disk's own is too small; zeros at first.
+    #[serde(default)]
+    pub loader: Option<StagedFile>,
     /// Digests of what the run is told (plan, manifest, carried files, accounts), by the path that
     /// each has in the RAM environment, without a slash in front. They come there through memory
     /// alone, and much of it is used behind the commit point.
@@ -43,6 +46,8 @@ impl Staged {
 pub const INITRAMFS: &str = "initramfs";
 /// The staged kernel.
 pub const KERNEL: &str = "kernel";
+/// Room for the staged image's boot loader.
+pub const LOADER: &str = "loader";
 /// The staged payload.
 pub const PAYLOAD: &str = "payload";
 /// The initramfs with the payload in it: only `kexec_file_load` needs it, and only until it has its
@@ -51,7 +56,14 @@ pub const WITH_PAYLOAD: &str = "initramfs-with-payload";
 
 /// Everything that staging and loading make in the run's directory: of no use to the old OS, nor to
 /// the new one.
-pub const COPIES: [&str; 5] = [INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD, Staged::FILE];
+pub const COPIES: [&str; 6] = [
+    INITRAMFS,
+    KERNEL,
+    LOADER,
+    PAYLOAD,
+    WITH_PAYLOAD,
+    Staged::FILE,
+];
 
 /// What a kernel or initramfs is called until a place for it in one run on the disk was found.
 pub const ATTEMPT: &str = "attempt-";

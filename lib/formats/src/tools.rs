@@ -16,6 +16,8 @@ pub struct Tools {
     pub grub_refuses: Option<u32>,
     /// The platforms that GRUB is there for, as it calls them: `i386-pc`, `x86_64-efi`.
     pub grub_platforms: Vec<String>,
+    /// Sectors (512 bytes) that GRUB's core image of the new OS takes where a BIOS starts it.
+    pub grub_core_sectors: Option<u64>,
     /// Those of [`PROGRAMS`] that are there.
     pub programs: Vec<String>,
 }

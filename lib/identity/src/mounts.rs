@@ -25,10 +25,13 @@ const OS_TMPFS: [&str; 8] = [
 ];
 
 /// Where a mount would hide what belongs to the new OS.
-const COVERS: [&str; 13] = [
-    "/boot", "/usr", "/var", "/var/lib", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/dev",
-    "/proc", "/sys", "/run",
+const COVERS: [&str; 12] = [
+    "/usr", "/var", "/var/lib", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/dev", "/proc", "/sys",
+    "/run",
 ];
+
+/// Its filesystem is not needed.
+const BOOT: &str = "/boot";
 
 /// Filesystems that every kernel has.
 const EVERYWHERE: [&str; 4] = ["tmpfs", "ramfs", "swap", "none"];
@@ -140,6 +143,11 @@ fn decide(fields: &Fields, old: &OldIdentity, new: &NewIdentity, root_uuid: &str
         "none".clone_into(&mut fields.target);
     } else if !fields.target.starts_with('/') || fields.target.split('/').any(|name| name == "..") {
         return Outcome::Not(format!("{:?} is no place to mount at", fields.target));
+    } else if fields.target == BOOT {
+        return Outcome::Gone(
+            "the new OS has its /boot on the root filesystem; what is on the old one stays there"
+                .to_owned(),
+        );
     } else if COVERS.contains(&fields.target.as_str()) {
         return Outcome::Not(format!("it would hide the new OS's own {}", fields.target));
     }

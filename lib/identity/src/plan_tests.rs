@@ -126,8 +126,9 @@ fn each_line_of_fstab_has_its_fate() {
         ("/dev/vdb1 /data btrfs", Refused("cannot mount \"btrfs\"")),
         (
             "/dev/vdb1 /boot ext4",
-            Refused("hide the new OS's own /boot"),
+            Gone("has its /boot on the root filesystem"),
         ),
+        ("/dev/vdb1 /usr ext4", Refused("hide the new OS's own /usr")),
         (
             "/dev/vdb1 /var ext4 noauto",
             Comment("hide the new OS's own /var"),

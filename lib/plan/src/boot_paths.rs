@@ -26,13 +26,23 @@ pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
     }
 }
 
+/// Whether the staged image's loader for a BIOS waits in a file of the root filesystem: where the sectors for
+/// boot loaders hold one loader and no two.
+pub fn loader_apart(facts: &Facts, root: &Root, tools: &Tools) -> bool {
+    let holds_one = tools
+        .grub_core_sectors
+        .is_some_and(|needed| needed <= root.room_alone);
+    facts.firmware == Firmware::Bios && !root.has_room && holds_one
+}
+
 /// Why the way by UEFI of a machine that a BIOS started stays as it is, in words; `None` where it is
 /// switched, or there is none.
 pub(crate) fn leaves_uefi(facts: &Facts, tools: &Tools) -> Option<String> {
     if facts.firmware == Firmware::Uefi {
         return None;
     }
-    if let Some(why) = &facts.efi.unknown {
+    let unknown = facts.efi.unknown.iter().chain(&facts.efi.left).next();
+    if let Some(why) = unknown.filter(|_| facts.efi.files.is_empty()) {
         return Some(format!(
             "the disk may be started by UEFI, too, and it cannot be told by what: {why}"
         ));
@@ -103,6 +113,7 @@ mod tests {
             table: "gpt".into(),
             room_sectors: 2047,
             has_room: true,
+            room_alone: 160,
             grub_on_disk: true,
             loaders_elsewhere: vec![],
         }
@@ -132,9 +143,10 @@ mod tests {
             boot_paths(&facts, &root, &both),
             [BootPath::BiosPartition, BootPath::Uefi(fallback.clone())]
         );
-        facts.efi.unknown = Some("unread".into());
+        facts.efi.left = vec!["unread".into()];
+        assert_eq!(leaves_uefi(&facts, &both), None);
+        facts.efi.files.clear();
         assert!(leaves_uefi(&facts, &both).unwrap().contains("unread"));
-        facts.efi.unknown = None;
         facts.firmware = Firmware::Uefi;
         facts.efi.files = vec![used.clone(), fallback.clone()];
         let files = [BootPath::Uefi(used), BootPath::Uefi(fallback)];

@@ -149,6 +149,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             },
         firmware,
         boot_paths,
+        // A means.
+        loader_apart: _,
         // By the free memory of a moment.
         payload_at: _,
         payload_reason: _,

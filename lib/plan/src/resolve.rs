@@ -124,6 +124,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         entry: entry.clone(),
         firmware: facts.firmware,
         boot_paths: boot_paths::boot_paths(facts, root, &manifest.tools),
+        loader_apart: boot_paths::loader_apart(facts, root, &manifest.tools),
         payload_at,
         payload_reason,
         root: root.identity.clone(),

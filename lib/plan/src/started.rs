@@ -40,8 +40,8 @@ pub fn against(started: &Started) -> Option<String> {
     match (started.loader, image) {
         (Some(GRUB_2 | EFI_STUB) | None, Some(image)) => (!started.image_on_root).then(|| {
             format!(
-                "the kernel that was started, {image}, is no file of this root filesystem: a loader on \
-                 another filesystem started it, or it was removed since"
+                "the kernel that was started, {image}, is no file of this root filesystem, nor of a partition of its \
+                 disk at /boot: a loader on another filesystem started it, or it was removed since"
             )
         }),
         (Some(GRUB_2), None) => {

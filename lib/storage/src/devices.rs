@@ -41,6 +41,11 @@ pub fn read() -> std::io::Result<Vec<DeviceFacts>> {
         .collect())
 }
 
+/// What is on a device; `None` where that cannot be read, or is nothing that is known.
+pub fn on(node: &Path) -> Option<Contents> {
+    head(node).ok().and_then(|head| identify(&head))
+}
+
 fn facts(
     device: &BlockDevice,
     links: &BTreeMap<PathBuf, Vec<String>>,
@@ -49,10 +54,7 @@ fn facts(
     let node = device.node();
     let links = links.get(&node).cloned().unwrap_or_default();
     // A device that cannot be read, such as an empty drive, has nothing on it.
-    let contents = head(&node)
-        .ok()
-        .and_then(|head| identify(&head))
-        .unwrap_or_default();
+    let contents = on(&node).unwrap_or_default();
     let linked = |folder: &str| {
         let start = format!("/dev/disk/{folder}/");
         links

@@ -48,6 +48,8 @@ pub struct Loaders {
     pub room_sectors: u64,
     /// [`Root::has_room`].
     pub has_room: bool,
+    /// [`Root::room_alone`].
+    pub room_alone: u64,
     /// [`Root::grub_on_disk`].
     pub grub_on_disk: bool,
     /// [`Root::loaders_elsewhere`].
@@ -69,6 +71,7 @@ impl RootWithoutLoaders {
         Root {
             room_sectors: loaders.room_sectors,
             has_room: loaders.has_room,
+            room_alone: loaders.room_alone,
             grub_on_disk: loaders.grub_on_disk,
             loaders_elsewhere: loaders.elsewhere,
             ..self.0
@@ -143,6 +146,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         doubles,
         room_sectors: 0,
         has_room: false,
+        room_alone: 0,
         grub_on_disk: false,
         loaders_elsewhere: Vec::new(),
     }))

@@ -5,7 +5,7 @@
 //! itself; GRUB for UEFI is put onto the EFI system partition, if there is one.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -22,6 +22,8 @@ const SECTOR: u64 = 512;
 pub const ROOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be21";
 /// Of the swap partition.
 pub const SWAP_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be22";
+/// Of the filesystem of `/boot`.
+pub const BOOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be23";
 /// The EFI system partition's serial number, as mount takes it.
 pub const ESP_UUID: &str = "7265-726F";
 
@@ -34,15 +36,29 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
         .context("size the disk")?;
     partition(&raw, layout).context("write the partition table")?;
     let efi = match layout.of_kind(Kind::Esp).next() {
-        Some(_) => Some(by_hand::grub_for_uefi(tree, ROOT_UUID)?),
+        Some(_) if layout.of_kind(Kind::Boot).next().is_some() => {
+            Some(by_hand::grub_for_uefi(tree, BOOT_UUID, "")?)
+        }
+        Some(_) => Some(by_hand::grub_for_uefi(tree, ROOT_UUID, "/boot")?),
         None => None,
     };
-    for part in layout.partitions {
-        fill(&raw, &disk, part, tree, efi.as_deref())
-            .with_context(|| format!("make partition {} of {}", part.number, layout.name))?;
-    }
     let (at, room) = layout.room_for_loaders();
     by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
+    let parts = |kinds: &[Kind]| -> Result<()> {
+        let parts = layout.partitions.iter();
+        for part in parts.filter(|part| kinds.contains(&part.kind)) {
+            fill(&raw, &disk, part, tree, efi.as_deref())
+                .with_context(|| format!("make partition {} of {}", part.number, layout.name))?;
+        }
+        Ok(())
+    };
+    parts(&[Kind::Boot, Kind::Esp, Kind::Swap])?;
+    if layout.of_kind(Kind::Boot).next().is_some() {
+        let boot = tree.join("boot");
+        fs::remove_dir_all(&boot).context("take what is on its own filesystem from the root")?;
+        fs::create_dir(&boot).context("make the mount point")?;
+    }
+    parts(&[Kind::Root])?;
     drop(disk);
     by_hand::into_qcow2(&raw, to)
 }
@@ -55,6 +71,7 @@ fn partition(raw: &Path, layout: &Layout) -> Result<()> {
     for part in layout.partitions {
         let (mbr, gpt) = match part.kind {
             Kind::Root => ("83", "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"),
+            Kind::Boot => ("83", "BC13C2FF-59E6-4262-A352-B275FD6F7172"),
             Kind::BiosBoot => ("", "21686148-6449-6E6F-744E-656564454649"),
             Kind::Esp => ("ef", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
             Kind::Swap => ("82", "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"),
@@ -79,15 +96,19 @@ fn partition(raw: &Path, layout: &Layout) -> Result<()> {
 fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path, efi: Option<&Path>) -> Result<()> {
     let offset = part.start * SECTOR;
     match part.kind {
-        Kind::Root => {
+        Kind::Root | Kind::Boot => {
+            let (uuid, from) = match part.kind {
+                Kind::Boot => (BOOT_UUID, tree.join("boot")),
+                _ => (ROOT_UUID, tree.to_owned()),
+            };
             run(Command::new("mkfs.ext4")
-                .args(["-q", "-F", "-U", ROOT_UUID, "-O", "^orphan_file"])
+                .args(["-q", "-F", "-U", uuid, "-O", "^orphan_file"])
                 .args(["-J", "size=16", "-E"])
                 .arg(format!(
                     "hash_seed={ROOT_UUID},offset={offset},lazy_itable_init=0"
                 ))
                 .arg("-d")
-                .arg(tree)
+                .arg(from)
                 .arg(raw)
                 .arg(format!("{}k", part.sectors / 2)))?;
         }

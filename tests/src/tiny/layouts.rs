@@ -1,6 +1,5 @@
-//! The disks of tiny machines, a row each: how they are partitioned, by whom, and whether reroot takes
-//! them. To try another kind of disk is to add a row; `disk.rs` makes it, `layouts.rs` of the tests runs
-//! over every row.
+//! The disks of tiny machines, a row each: how they are partitioned, and by whom. To try another kind of
+//! disk is to add a row; `disk.rs` makes it, `layouts.rs` of the tests runs over every row.
 //!
 //! Sectors are of 512 bytes. A partition reaches up to the next one unless it says how long it is.
 
@@ -18,6 +17,8 @@ pub enum Table {
 pub enum Kind {
     /// The root, ext4, with everything that is kept.
     Root,
+    /// ext4, mounted at /boot.
+    Boot,
     /// GRUB's core image.
     BiosBoot,
     /// vfat, mounted at /boot/efi, with GRUB for UEFI.
@@ -41,15 +42,6 @@ pub struct Partition {
     pub kind: Kind,
 }
 
-/// What becomes of a machine with such a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is reinstalled.
-    Taken,
-    /// The check with this code refuses it, and nothing is changed.
-    Refused(&'static str),
-}
-
 /// A disk.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
@@ -61,8 +53,6 @@ pub struct Layout {
     pub table: Table,
     /// Its partitions, in the order of their numbers.
     pub partitions: &'static [Partition],
-    /// What becomes of it.
-    pub verdict: Verdict,
 }
 
 /// The sectors of every disk of the table.
@@ -91,7 +81,6 @@ pub const LAYOUTS: &[Layout] = &[
             part(1, MIB, 960 * MIB, Kind::Root),
             part(2, 960 * MIB, END, Kind::Swap),
         ],
-        verdict: Verdict::Taken,
     },
     Layout {
         name: "mbr-logical",
@@ -102,15 +91,13 @@ pub const LAYOUTS: &[Layout] = &[
             part(5, 65 * MIB, 100 * MIB, Kind::Swap),
             part(6, 101 * MIB, END, Kind::Root),
         ],
-        verdict: Verdict::Taken,
     },
     Layout {
         name: "mbr-sector-63",
         made_by: "installers up to about 2010, by cylinders",
         table: Table::Mbr,
         partitions: &[part(1, 63, END, Kind::Root)],
-        // 62 sectors behind the record, and GRUB of the old OS takes most of them.
-        verdict: Verdict::Refused("partition-table"),
+        // 62 sectors behind the record, and GRUB of the old OS takes most of them: one loader, and not two.
     },
     Layout {
         name: "gpt-bios-boot",
@@ -121,7 +108,6 @@ pub const LAYOUTS: &[Layout] = &[
             part(2, 2 * MIB, 960 * MIB, Kind::Root),
             part(3, 960 * MIB, END, Kind::Swap),
         ],
-        verdict: Verdict::Taken,
     },
     Layout {
         name: "gpt-cloud",
@@ -132,7 +118,17 @@ pub const LAYOUTS: &[Layout] = &[
             part(14, MIB, 4 * MIB, Kind::BiosBoot),
             part(15, 4 * MIB, 128 * MIB, Kind::Esp),
         ],
-        verdict: Verdict::Taken,
+    },
+    Layout {
+        name: "gpt-boot-apart",
+        made_by: "Ubuntu's images for clouds from 23.10 on: /boot on a partition of its own",
+        table: Table::Gpt,
+        partitions: &[
+            part(1, 256 * MIB, END, Kind::Root),
+            part(14, MIB, 4 * MIB, Kind::BiosBoot),
+            part(15, 4 * MIB, 128 * MIB, Kind::Esp),
+            part(16, 128 * MIB, 256 * MIB, Kind::Boot),
+        ],
     },
 ];
 
@@ -192,6 +188,9 @@ mod tests {
             let last = parts.last().map_or(0, |p| p.start + p.sectors);
             assert!(last <= END, "{name}");
             assert!(layout.room_for_loaders().1 > 0, "{name}");
+            // What is made anew takes the place of what begins with the same name.
+            let begins = |other: &&Layout| other.name.starts_with(&format!("{name}-"));
+            assert!(!LAYOUTS.iter().any(|other| begins(&other)), "{name}");
         }
     }
 }

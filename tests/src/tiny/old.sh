@@ -9,6 +9,7 @@ HOSTS
 echo 6f1d2b4c8e9a4d0fb7c35a1e90d28f64 >/etc/machine-id
 echo "UUID=$ROOT_UUID / ext4 errors=remount-ro 0 1" >/etc/fstab
 [ -z "$SWAP_UUID" ] || echo "UUID=$SWAP_UUID none swap sw 0 0" >>/etc/fstab
+[ -z "$BOOT_UUID" ] || echo "UUID=$BOOT_UUID /boot ext4 defaults 0 2" >>/etc/fstab
 if [ -n "$ESP_UUID" ]; then
     mkdir -p /boot/efi
     echo "UUID=$ESP_UUID /boot/efi vfat umask=0077 0 1" >>/etc/fstab
@@ -41,7 +42,10 @@ chmod 600 /root/.ssh/authorized_keys
 # Of every type, here where it costs nothing: an emulated processor makes one of RSA in ten seconds.
 ssh-keygen -A >/dev/null
 
-# What grub-install and update-grub leave, made by hand: they want a disk to probe.
+# What grub-install and update-grub leave, made by hand: they want a disk to probe. On a filesystem of its
+# own /boot is the top for GRUB.
+boot_uuid=$ROOT_UUID boot=/boot
+[ -z "$BOOT_UUID" ] || boot_uuid=$BOOT_UUID boot=
 mkdir -p /boot/grub
 cp -r /usr/lib/grub/i386-pc /boot/grub/i386-pc
 kernel=$(basename /boot/vmlinuz-*)
@@ -50,12 +54,12 @@ set timeout=0
 insmod part_msdos
 insmod part_gpt
 insmod ext2
-search --no-floppy --fs-uuid --set=root $ROOT_UUID
+search --no-floppy --fs-uuid --set=root $boot_uuid
 menuentry 'Debian GNU/Linux' {
-    linux /boot/$kernel root=UUID=$ROOT_UUID ro net.ifnames=0 console=ttyS0,115200n8 no_timer_check
-    initrd /boot/initrd.img-${kernel#vmlinuz-}
+    linux $boot/$kernel root=UUID=$ROOT_UUID ro net.ifnames=0 console=ttyS0,115200n8 no_timer_check
+    initrd $boot/initrd.img-${kernel#vmlinuz-}
 }
 GRUB
-printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\n' "$ROOT_UUID" >/boot/grub/i386-pc/load.cfg
+printf 'search.fs_uuid %s root\nset prefix=($root)%s/grub\n' "$boot_uuid" "$boot" >/boot/grub/i386-pc/load.cfg
 grub-mkimage -O i386-pc -o /boot/grub/i386-pc/core.img -p /boot/grub -c /boot/grub/i386-pc/load.cfg \
     biosdisk part_msdos part_gpt ext2 search_fs_uuid

@@ -11,14 +11,11 @@ use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::moments::{block_of_payload, half, Moments};
 use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
-use reroot_tests::reinstall::{
-    reinstall, start, start_copied, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT,
-};
+use reroot_tests::reinstall::{reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::tiny::layouts::{layout, Kind, Layout, Verdict, LAYOUTS};
+use reroot_tests::tiny::layouts::{layout, Kind, Layout, LAYOUTS};
 use reroot_tests::tiny::{self, MEMORY_MIB, WHOLE};
 use reroot_tests::vm::Machine;
-use serde_json::Value;
 
 /// How long a boot may take on real hardware until the init has found out where it is.
 const DECISION: Duration = Duration::from_secs(30);
@@ -43,7 +40,13 @@ fn a_root_on_a_logical_partition() -> Result<()> {
 
 #[test]
 fn a_first_partition_at_sector_63() -> Result<()> {
-    refused(row("mbr-sector-63")?)
+    reinstalled(row("mbr-sector-63")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_with_a_first_partition_at_sector_63() -> Result<()> {
+    cut_at_the_commit(row("mbr-sector-63")?)
 }
 
 #[test]
@@ -58,8 +61,20 @@ fn a_disk_as_clouds_have_it() -> Result<()> {
 }
 
 #[test]
+#[ignore = "as with /boot apart: make prove"]
 fn a_disk_as_clouds_have_it_that_uefi_starts() -> Result<()> {
     reinstalled_by_uefi(row("gpt-cloud")?)
+}
+
+#[test]
+#[ignore = "as by UEFI: make prove"]
+fn a_disk_as_clouds_have_it_with_boot_apart() -> Result<()> {
+    reinstalled(row("gpt-boot-apart")?, "--entry kexec --payload disk")
+}
+
+#[test]
+fn a_disk_as_clouds_have_it_with_boot_apart_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("gpt-boot-apart")?)
 }
 
 #[test]
@@ -110,6 +125,25 @@ pub fn is_old(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result
     Ok(())
 }
 
+/// What is on the filesystem of `/boot`, where it has one of its own: nothing of it is touched.
+fn boot_files(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
+    let Some(part) = layout.of_kind(Kind::Boot).next() else {
+        return Ok(None);
+    };
+    let found = machine.expect(&format!(
+        "set -e
+         grep -q ' /boot ' /proc/mounts && at=/boot || {{ at=/mnt; mount -o ro /dev/vda{} /mnt; }}
+         cd $at
+         find . -xdev -path ./efi -prune -o -exec stat -c '%n %i %f %u %g %s %Y' {{}} + | sort
+         find . -xdev -type f | sort | xargs sha256sum
+         cd /
+         test $at = /boot || umount /mnt",
+        part.number
+    ))?;
+    ensure!(found.contains("grub.cfg"), "{found}");
+    Ok(Some(found))
+}
+
 fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
     is_on(layout, machine, tiny::NEW)?;
     assert_eq!(evidence::gather(machine, &KEPT)?, before);
@@ -122,8 +156,11 @@ fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
     let mut machine = tiny::boot(layout, layout.name)?;
     is_on(layout, &machine, tiny::OLD)?;
     let before = evidence::gather(&machine, &KEPT)?;
+    let boot = boot_files(layout, &machine)?;
     reinstall(&mut machine, &image, arguments)?;
-    is_new(layout, &machine, &before)
+    is_new(layout, &machine, &before)?;
+    assert_eq!(boot_files(layout, &machine)?, boot);
+    Ok(())
 }
 
 /// A machine that UEFI started becomes one with the new OS, and both firmwares start that.
@@ -138,8 +175,10 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     machine.wait_for_old_ssh()?;
     is_on(layout, &machine, tiny::OLD)?;
     let before = evidence::gather(&machine, &KEPT)?;
+    let boot = boot_files(layout, &machine)?;
     reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
     is_new(layout, &machine, &before)?;
+    assert_eq!(boot_files(layout, &machine)?, boot);
     machine.expect(
         "set -e
          test -d /sys/firmware/efi
@@ -152,35 +191,6 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     machine.wait_for_ssh()?;
     machine.expect("test ! -d /sys/firmware/efi")?;
     is_new(layout, &machine, &before)
-}
-
-/// The check of the row refuses it, that one alone, and nothing is changed.
-fn refused(layout: &Layout) -> Result<()> {
-    let Verdict::Refused(code) = layout.verdict else {
-        anyhow::bail!("the table says that {} is taken", layout.name);
-    };
-    let image = tiny_image()?;
-    let mut machine = tiny::boot(layout, layout.name)?;
-    let before = evidence::gather(&machine, &KEPT)?;
-    let listing = machine.expect(evidence::EVERYTHING)?;
-    machine.copy_to(&image, IMAGE_ON_MACHINE)?;
-    let answer = machine.ssh(&format!("{IMAGE_ON_MACHINE} check --json {KEEP}"))?;
-    ensure!(answer.status == 1, "{answer:?}");
-    let findings: Value = serde_json::from_str(&answer.stdout).context("check --json")?;
-    let refusals: Vec<&str> = findings
-        .as_array()
-        .context("the findings are no array")?
-        .iter()
-        .filter(|finding| finding["verdict"] == "refuse")
-        .filter_map(|finding| finding["code"].as_str())
-        .collect();
-    assert_eq!(refusals, [code], "{}", answer.stdout);
-    let started = start_copied(&machine, "")?;
-    let limit = machine.patience(LIMIT);
-    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
-    ensure!(outcome == Outcome::CameBack(1), "{outcome:?}");
-    assert_eq!(machine.expect(evidence::EVERYTHING)?, listing);
-    is_old(layout, &machine, &before)
 }
 
 /// A recorded run, and what its machines are compared with.

@@ -83,6 +83,11 @@ fn decide(
         (Some(Phase::Done), LoaderInUse::Staged) => Next::Switch,
         (Some(_), _) => Next::Begin(Start::TakenUp),
     };
+    // A path that starts the staged image still, although the one in use does not, is switched as well.
+    let next = match next {
+        Next::Nothing if ordered.is_some() => Next::Switch,
+        next => next,
+    };
     match ordered {
         // The disk says otherwise than the loader that it was read by. Whether the old OS is there
         // still cannot be told, so a person has to look.
@@ -141,5 +146,8 @@ mod tests {
             decide(Some(&commit), "r", Staged, Some("r")).unwrap(),
             TAKEN_UP
         );
+        let done = record("r", Phase::Done);
+        let by_another_path = decide(Some(&done), "r", Other, Some("r")).unwrap();
+        assert_eq!(by_another_path, Next::Switch);
     }
 }

@@ -24,7 +24,7 @@ use crate::run::order::Order;
 use crate::run::payload::{self, PayloadIn};
 use crate::run::progress::Progress;
 use crate::run::recorder::Recorder;
-use crate::run::{journal_file, kept, stage_loader};
+use crate::run::{kept, stage_loader};
 
 /// Proof that the image is whole and fits, and that every kept path is there.
 pub struct VerifiedImage(pub(in crate::run) Run);
@@ -90,10 +90,6 @@ pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedI
 /// commit point is compared with the first look, not with what an earlier attempt left.
 fn baseline(plan: &Plan, start: Start) -> Result<Vec<Measure>> {
     if start == Start::Fresh {
-        return kept::measure(plan);
-    }
-    // Where the power was cut between two boot paths the old OS may have run since, by the other one.
-    if !journal_file::is_wipe_begun()? {
         return kept::measure(plan);
     }
     let path = run_directory::at(plan, run_directory::BEFORE);

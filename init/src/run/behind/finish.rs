@@ -72,7 +72,8 @@ impl BootableRoot {
         target::sync()?;
         journal_file::record(&self.run.plan.run, Phase::Done)?;
         settle()?;
-        self.loader.switch_last_in_use()
+        self.loader.switch_others()?;
+        self.loader.switch_in_use()
     }
 
     /// Has the new OS compare itself with the plan when it boots for the first time.
@@ -182,7 +183,7 @@ pub fn switch_what_is_left(plan: &Plan, root: &MountedRoot) -> Result<()> {
     }
     let loader = AllBeside::put(left, &NewLoader)?;
     loader.inspect(&NewLoader)?;
-    loader.switch_last_in_use()?;
+    loader.switch()?;
     loader.tidy();
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use bootpath::grub::new_core;
 use formats::boot_path::BootPath;
 use formats::journal::Phase;
 use tree::Gate;
@@ -103,8 +104,7 @@ fn has_path(run: &Run, is_it: impl Fn(&BootPath) -> bool) -> bool {
 /// GRUB's modules for a platform, and its core image.
 fn make_core(run: &Run, gate: &Gate, platform: &Platform) -> Result<()> {
     copy_modules(gate, platform)?;
-    let uuid = &run.plan.root.fs_uuid;
-    let search = format!("search.fs_uuid {uuid} root\nset prefix=($root)/boot/grub\n");
+    let search = new_core::commands(&run.plan.root.fs_uuid);
     let config = format!("{}/load.cfg", platform.installed);
     gate.write(&config, search.as_bytes(), 0o644)?;
     let core = format!("{}/{}", platform.installed, platform.core);

@@ -1,6 +1,7 @@
 //! GRUB as the new OS's own programs have made it, for each kind of firmware.
 
 use anyhow::Result;
+use bootpath::grub::new_core;
 use formats::tools::GRUB_EFI;
 
 use crate::root::target;
@@ -27,13 +28,7 @@ pub(super) const BIOS: Platform = Platform {
     source: "/usr/lib/grub/i386-pc",
     installed: "/boot/grub/i386-pc",
     core: "core.img",
-    modules: &[
-        "biosdisk",
-        "part_msdos",
-        "part_gpt",
-        "ext2",
-        "search_fs_uuid",
-    ],
+    modules: &new_core::MODULES,
     // What it starts and what it loads are renewed together: its sectors are those that grub-install writes.
     more: &[],
 };

@@ -10,13 +10,15 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
+use bootpath::grub::embed;
 use formats::accounts::AccountFiles;
 use formats::plan::{PayloadAt, Plan};
-use formats::staged::{INITRAMFS, KERNEL, PAYLOAD, WITH_PAYLOAD};
+use formats::staged::{INITRAMFS, KERNEL, LOADER, PAYLOAD, WITH_PAYLOAD};
 use formats::trailer::PartKind;
 use formats::{Digest, Document};
 use kexec_loader::initrd::{member, trailer};
 use kexec_loader::load::Part;
+use storage::block;
 
 use crate::image::Image;
 use crate::run_directory;
@@ -47,8 +49,20 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         pad(out, base).context("write the padding")?;
         out.write_all(&order).context("write plan and manifest")
     })?;
+    let loader = plan.loader_apart.then(|| directory.join(LOADER));
+    if let Some(loader) = &loader {
+        let zeros = vec![0; embed::STAGE_SECTORS_MAX as usize * block::SECTOR as usize];
+        on_disk::write_in_one_run(loader, zeros.len() as u64, &place, &|out| {
+            out.write_all(&zeros).context("write zeros")
+        })?;
+    }
     write_part(image, PartKind::Payload, &directory.join(PAYLOAD))?;
-    on_disk::record(plan, &kernel, &initramfs, digests)
+    let files = on_disk::Files {
+        kernel: &kernel,
+        initramfs: &initramfs,
+        loader: loader.as_deref(),
+    };
+    on_disk::record(plan, &files, digests)
 }
 
 /// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory

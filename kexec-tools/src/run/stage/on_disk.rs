@@ -114,25 +114,31 @@ fn try_places(
     )
 }
 
-/// Looks where kernel and initramfs are, compares the disk with what was written, and leaves that
+/// What was written in one run each.
+pub struct Files<'a> {
+    /// The kernel.
+    pub kernel: &'a Path,
+    /// The initramfs.
+    pub initramfs: &'a Path,
+    /// Room for a boot loader.
+    pub loader: Option<&'a Path>,
+}
+
+/// Looks where they are, compares the disk with what was written, and leaves that
 /// beside them. Then everything is put into its place, for a boot loader that replays no journal.
 ///
 /// `order` is what the initramfs tells the run, by path.
-pub fn record(
-    plan: &Plan,
-    kernel: &Path,
-    initramfs: &Path,
-    order: BTreeMap<String, Digest>,
-) -> Result<()> {
+pub fn record(plan: &Plan, files: &Files, order: BTreeMap<String, Digest>) -> Result<()> {
     let staged = Staged {
         run: plan.run.clone(),
-        kernel: compare(plan, kernel)?,
-        initramfs: compare(plan, initramfs)?,
+        kernel: compare(plan, files.kernel)?,
+        initramfs: compare(plan, files.initramfs)?,
+        loader: files.loader.map(|path| compare(plan, path)).transpose()?,
         order,
     };
     // Whether it can be used behind the commit point is better known now than there.
     staged::commands(&staged, plan.root.start, &plan.cmdline)?;
-    let directory = kernel.parent().unwrap_or(Path::new("/"));
+    let directory = files.kernel.parent().unwrap_or(Path::new("/"));
     let path = directory.join(Staged::FILE);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&path)?;

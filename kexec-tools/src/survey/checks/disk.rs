@@ -2,6 +2,7 @@
 
 use formats::counted::counted;
 use formats::facts::{DiskHealth, Facts, Firmware, Health, Root};
+use plan::boot_paths::loader_apart;
 use plan::started;
 use plan::{ext4_features, firmware, root_place};
 
@@ -216,8 +217,9 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the disk's first sectors, its BIOS boot partition, its EFI system partition",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes disks with a master boot record and some 600 unused sectors before the first \
-                 partition, or with a GUID partition table and a BIOS boot partition of 1 MiB; on an EFI system \
+        remedy: "this release takes disks with a master boot record and some 60 sectors before the first partition \
+                 that only GRUB uses, or with a GUID partition table and a BIOS boot partition of 1 MiB; images that \
+                 were built by an earlier release need 600 sectors; on an EFI system \
                  partition some 4 MiB for each file that the firmware may start, and an unused entry in the same 512 \
                  bytes of its directory",
         against: |c| {
@@ -232,10 +234,13 @@ pub(super) const CHECKS: &[Check] = &[
                     root.disk
                 ));
             }
-            (!root.has_room).then(|| {
+            let has_room = root.has_room || loader_apart(c.facts, root, &c.manifest.tools);
+            (!has_room).then(|| {
                 let place = room(root);
                 let sectors = counted(root.room_sectors, "sector", "sectors");
-                format!("the {sectors} {place} have no room for two loaders beside the one in use")
+                let needed = c.manifest.tools.grub_core_sectors;
+                let needed = needed.map_or("a number that the image does not say".to_owned(), |n| n.to_string());
+                format!("of the {sectors} {place} the new OS's loader takes {needed}, and not all of them are free for it")
             })
         },
     },

@@ -16,12 +16,25 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/self/mountinfo",
         force: Never,
         again: &[],
-        remedy: "this release takes machines with /boot, /usr and /var on the root filesystem",
+        remedy: "this release takes machines with /usr and /var on the root filesystem",
         against: |c| {
             let apart = c.facts.mounts.iter()
-                .filter(|m| OS_DIRECTORIES.contains(&m.target.as_str()))
+                .filter(|m| OS_DIRECTORIES.contains(&m.target.as_str()) || m.target == BOOT && m.bind_of_root)
                 .map(|m| format!("{} is on {}", m.target, m.source));
             listed(apart)
+        },
+    },
+    Check {
+        code: "boot-apart",
+        question: "Is /boot on the root filesystem?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "nothing: the new OS has its own on the root filesystem, which GRUB reads as well, and the old one's \
+                 filesystem is left as it is",
+        against: |c| {
+            let boot = c.facts.mounts.iter().find(|m| m.target == BOOT && !m.bind_of_root)?;
+            Some(format!("{BOOT} is on {}, and is not mounted there any more", boot.source))
         },
     },
     Check {
@@ -145,9 +158,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
+/// Its filesystem is neither needed nor touched.
+const BOOT: &str = "/boot";
+
 /// Directories without which the old OS cannot be wiped or the new one not be started.
-const OS_DIRECTORIES: [&str; 12] = [
-    "/boot",
+const OS_DIRECTORIES: [&str; 11] = [
     "/usr",
     "/var",
     "/etc",

@@ -86,6 +86,13 @@ pub fn has_room_for_one(room: &Room) -> bool {
     free_run(room, &sectors_in_use(room), CORE_SECTORS_MAX).is_some()
 }
 
+/// Sectors in a row that are free once the loader in use is needed no more, up to [`CORE_SECTORS_MAX`].
+pub fn room_alone(room: &Room) -> u64 {
+    let most = room.length().min(CORE_SECTORS_MAX);
+    let fits = |&needed: &u64| free_run(room, &(0..0), needed).is_some();
+    (1..=most).rev().find(fits).unwrap_or(0)
+}
+
 /// Whether the loader that the record starts is this core image, wherever it was put.
 pub fn is_in_use(room: &Room, core: &[u8]) -> bool {
     let used = sectors_in_use(room);

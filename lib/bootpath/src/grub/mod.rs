@@ -10,6 +10,7 @@ pub mod config;
 pub mod core_image;
 pub mod embed;
 pub mod environment;
+pub mod new_core;
 pub mod once;
 pub mod one_shot;
 pub mod script;

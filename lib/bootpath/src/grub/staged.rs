@@ -81,6 +81,7 @@ mod tests {
             digest: Digest::of(b""),
         };
         Staged {
+            loader: None,
             run: "20260102T030405Z-0a1b".into(),
             kernel: file(4096, 1025),
             initramfs: file(1 << 40, 1024),

@@ -2,6 +2,8 @@
 //! very sector that has the other's. One write of that sector exchanges what the two hold, so that a whole
 //! loader is started before it and after it, no cluster belongs to two files, and none is lost.
 
+use std::collections::BTreeMap;
+
 use storage::fat::{Edit, Entry, FatError, Volume, Write};
 
 /// Ending of a file beside, whose name is that of the file in use: each path has its own.
@@ -15,6 +17,7 @@ pub const LOADER_MAX: usize = 4 << 20;
 /// for their bytes. What an earlier run left there makes room when it goes.
 pub fn room(volume: &Volume, paths: &[&str]) -> Result<(), FatError> {
     let mut names = Vec::new();
+    let mut entries = BTreeMap::new();
     let mut free = volume.free_bytes();
     for path in paths {
         let found = file(volume, path)?;
@@ -25,20 +28,24 @@ pub fn room(volume: &Volume, paths: &[&str]) -> Result<(), FatError> {
             )));
         }
         names.push(beside);
-        match left(volume, path)? {
-            Some(left) => {
-                volume.remove(&left)?;
-                free += volume.occupied(&left)?;
-            }
-            None => drop(volume.put_beside(&found, &name(&found), b"x")?),
+        if let Some(left) = left(volume, path)? {
+            volume.remove(&left)?;
+            free += volume.occupied(&left)?;
+            continue;
         }
+        let (sector, unused) = volume.unused_beside(&found)?;
+        let unused = entries.entry(sector).or_insert(unused);
+        *unused = unused.checked_sub(1).ok_or_else(|| {
+            FatError::NoRoom(format!(
+                "the directory of {path} has no free entry beside it"
+            ))
+        })?;
     }
-    let needed = (paths.len() * LOADER_MAX) as u64;
-    if free < needed {
+    if free < (paths.len() * LOADER_MAX) as u64 {
         return Err(FatError::NoRoom(format!(
             "{} KiB are free, {} are needed",
             free >> 10,
-            needed >> 10
+            (paths.len() * LOADER_MAX) >> 10
         )));
     }
     Ok(())

@@ -25,6 +25,8 @@ pub enum Target {
     Network,
     /// A disc or a USB device, which may be in the machine or not.
     Removable,
+    /// A device of a kind that only the firmware knows.
+    Unknown,
     /// Something that starts none of the root disk's files; why, in words.
     Other(&'static str),
 }
@@ -37,33 +39,45 @@ const END: u8 = 0x7f;
 /// Signature type of a hard drive's node: the partition's GUID.
 const BY_GUID: u8 = 2;
 
-/// What the nodes of a device path say (10.3), by type and subtype. The last one that is known counts, for
-/// a path leads from the bus to the file.
+/// What the nodes of a device path say (10.3), by type and subtype. The last one counts, for a path leads from
+/// the bus to the device and to the file on it.
 enum Node {
     HardDrive,
     File,
     Names(Target),
-    Way,
 }
 
-fn kind(kind: u8, sub: u8) -> Node {
+fn kind(kind: u8, sub: u8, node: &[u8]) -> Node {
+    const HARDWARE: u8 = 1;
     const MESSAGING: u8 = 3;
     const MEDIA: u8 = 4;
     const BIOS_BOOT: u8 = 5;
+    // Of the BIOS boot specification: a network's card, and any other that starts by itself.
+    const BIOS_NETWORK: [u8; 2] = [6, 0x80];
+    let is_network = node.first().is_some_and(|kind| BIOS_NETWORK.contains(kind));
     match (kind, sub) {
         (MEDIA, 1) => Node::HardDrive,
         (MEDIA, 4) => Node::File,
-        (MEDIA, 2) => Node::Names(Target::Removable),
         (MEDIA, 6 | 7) => Node::Names(Target::Other("a program of the firmware's own")),
         (MEDIA, 9) => Node::Names(Target::Other("a disk in memory")),
-        // USB, by port, class, or identity; a card of SD's.
-        (MESSAGING, 5 | 15 | 16 | 26) => Node::Names(Target::Removable),
+        // A disc; USB, by port, class, or identity; a card of SD's.
+        (MEDIA, 2) | (MESSAGING, 5 | 15 | 16 | 26) => Node::Names(Target::Removable),
         // InfiniBand, MAC, IPv4, IPv6, iSCSI, VLAN, URI, Bluetooth, WiFi, DNS, Bluetooth LE, NVMe over fabrics.
         (MESSAGING, 9 | 11 | 12 | 13 | 19 | 20 | 24 | 27 | 28 | 30 | 31 | 34) => {
             Node::Names(Target::Network)
         }
-        (BIOS_BOOT, _) => Node::Names(Target::Other("a device for a BIOS")),
-        _ => Node::Way,
+        (BIOS_BOOT, _) => Node::Names(if is_network {
+            Target::Network
+        } else {
+            Target::Other("a device for a BIOS")
+        }),
+        // A function of PCI, as virtio's disks are, and a controller's; ATAPI, SCSI, fibre channel, a unit,
+        // SATA, SAS, NVMe, UFS, eMMC.
+        (HARDWARE, 1 | 5) | (MESSAGING, 1 | 2 | 3 | 17 | 18 | 21 | 22 | 23 | 25 | 29) => {
+            Node::Names(Target::Device(None))
+        }
+        // What makers have made up, which may be a disk, a network, or a shell.
+        _ => Node::Names(Target::Unknown),
     }
 }
 
@@ -91,7 +105,7 @@ fn target(mut path: &[u8]) -> Option<Target> {
             break;
         }
         let node = path.get(4..length)?;
-        match kind(class, sub) {
+        match kind(class, sub, node) {
             Node::HardDrive if node.get(37) == Some(&BY_GUID) => {
                 let guid = Guid(node.get(20..36)?.try_into().ok()?);
                 partition = Some(guid.to_string());
@@ -110,17 +124,29 @@ fn target(mut path: &[u8]) -> Option<Target> {
                     file.push_str(part);
                 }
             }
+            // A drive on a network, or of a stick, is no disk of the machine's.
+            Node::Names(Target::Device(_))
+                if matches!(named, Some(Target::Network | Target::Removable)) => {}
             Node::Names(target) => named = Some(target),
-            Node::Way => {}
         }
         path = path.get(length.max(4)..)?;
     }
     // Where the GUID is, the way to the partition does not matter.
     Some(match (partition, named) {
         (Some(guid), _) => Target::Partition(guid, file),
+        (None, Some(Target::Device(_))) => Target::Device(file),
         (None, Some(target)) => target,
-        (None, None) => Target::Device(file),
+        (None, None) => Target::Unknown,
     })
+}
+
+/// What a variable is whose bytes are none.
+pub fn cut_short() -> LoadOption {
+    LoadOption {
+        description: String::new(),
+        tried: true,
+        target: Target::Other("cut short"),
+    }
 }
 
 fn text(units: &[[u8; 2]]) -> String {
@@ -212,6 +238,14 @@ mod tests {
         };
         let disk = [node(2, 1, &[0; 8]), pci()];
         assert_eq!(named(&disk), Target::Device(None));
+        let nvme = [node(2, 1, &[0; 8]), pci(), node(3, 23, &[0; 12])];
+        assert_eq!(named(&nvme), Target::Device(None));
+        // As makers of servers name their networks and shells.
+        for (kind, sub) in [(1, 4), (3, 10), (4, 3)] {
+            let made_up = [pci(), node(kind, sub, &[0; 16])];
+            assert_eq!(named(&made_up), Target::Unknown, "{kind} {sub}");
+        }
+        assert_eq!(named(&[node(5, 1, &[0x80, 0, 0, 0, 0])]), Target::Network);
         for (kind, sub) in [(3, 11), (3, 12), (3, 13), (3, 19), (3, 24)] {
             let network = [pci(), node(3, 11, &[0; 33]), node(kind, sub, &[0; 15])];
             assert_eq!(named(&network), Target::Network, "{kind} {sub}");

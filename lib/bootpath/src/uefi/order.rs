@@ -17,7 +17,7 @@ pub struct Disks<'a> {
     pub partitions: &'a [EfiPartition],
     /// Whether there is a file of this path; an error says why that cannot be told.
     pub holding: &'a dyn Fn(&EfiPartition, &str) -> Result<bool, String>,
-    /// Whether another disk of the machine has a partition of this GUID.
+    /// Whether another disk of the machine has a partition of this GUID, too.
     pub elsewhere: &'a dyn Fn(&str) -> bool,
 }
 
@@ -43,20 +43,25 @@ pub fn files(variables: &Variables, disks: &Disks) -> Result<Vec<EfiFile>, Strin
             variables.name(once)
         ));
     }
+    let is_device = |number: u16| {
+        let option = variables.options.get(&number);
+        option.is_some_and(|option| option.target == Target::Device(None))
+    };
     let mut files: Vec<EfiFile> = Vec::new();
     for &number in &variables.order {
-        let tried = variables
-            .options
-            .get(&number)
-            .is_some_and(|option| option.tried);
-        if !tried {
+        let option = variables.options.get(&number);
+        if !option.is_some_and(|option| option.tried) {
             continue;
         }
-        match place(variables, number, disks)? {
-            Place::File(file) if !files.iter().any(|other| is_same(other, &file)) => {
-                files.push(file)
+        // It is another device: if it were this disk, its fallback file would have started the machine.
+        if files.is_empty() && is_device(number) && !is_device(variables.current) {
+            continue;
+        }
+        match place(variables, number, disks) {
+            Ok(Place::File(file)) if !files.iter().any(|other| is_same(other, &file)) => {
+                files.push(file);
             }
-            Place::Elsewhere(why) if files.is_empty() => {
+            Ok(Place::Elsewhere(why)) | Err(why) if files.is_empty() => {
                 return Err(format!("{why}, and it is tried before {current}"))
             }
             _ => {}
@@ -99,13 +104,24 @@ fn place(variables: &Variables, number: u16, disks: &Disks) -> Result<Place, Str
                 .partitions
                 .iter()
                 .find(|partition| partition.guid == *guid);
-            let Some(partition) = found else {
-                let why = format!("{name} names partition {guid}, which is no EFI system partition of the root's disk");
-                return Ok(if (disks.elsewhere)(guid) {
-                    Place::Elsewhere(why)
-                } else {
-                    Place::Nothing(why)
-                });
+            let is_elsewhere = (disks.elsewhere)(guid);
+            let partition = match found {
+                Some(partition) if !is_elsewhere => partition,
+                Some(_) => {
+                    return Ok(Place::Elsewhere(format!(
+                        "{name} names partition {guid}, and two disks have one of that GUID"
+                    )))
+                }
+                None => {
+                    let why = format!(
+                        "{name} names partition {guid}, which is no EFI system partition of the root's disk"
+                    );
+                    return Ok(if is_elsewhere {
+                        Place::Elsewhere(why)
+                    } else {
+                        Place::Nothing(why)
+                    });
+                }
             };
             let file = match path {
                 None => fallback(partition),
@@ -134,6 +150,7 @@ fn place(variables: &Variables, number: u16, disks: &Disks) -> Result<Place, Str
         ))),
         Target::Network => nothing("starts from the network".to_owned()),
         Target::Removable => nothing("starts a disc or a USB device".to_owned()),
+        Target::Unknown => nothing("names a device of a kind that is not known".to_owned()),
         Target::Other(what) => Ok(Place::Elsewhere(format!("{name} is {what}"))),
     }
 }
@@ -299,6 +316,16 @@ mod tests {
             let found = found(current, once, &order).unwrap_err();
             assert!(found.contains(why), "{found}");
         }
+    }
+
+    /// A drive without a disc is named as a disk is.
+    #[test]
+    fn a_device_before_a_file_that_is_named_is_another() {
+        let order = [(1, Target::Device(None)), (2, on("a", GRUB))];
+        assert_eq!(found(2, None, &order).unwrap(), [GRUB]);
+        let order = [(1, Target::Unknown), (2, on("a", GRUB))];
+        assert_eq!(found(2, None, &order).unwrap(), [GRUB]);
+        assert!(found(1, None, &order).unwrap_err().contains("not known"));
     }
 
     #[test]

@@ -13,18 +13,21 @@ use super::beside;
 use super::mark::{self, Program};
 use super::order::{self, Disks};
 use super::variables::Variables;
+use super::FALLBACK;
 
 /// Reads sectors of a disk.
 type Sectors<'a> = &'a dyn Fn(u64, usize) -> std::io::Result<Vec<u8>>;
 
 /// Reads it, for the disk that the root is on. `mounted` is where filesystems of its EFI system partitions
 /// are: they are synced, and the disk is read past the kernel's cache of it, which knows nothing of them.
-pub fn read(disk: &BlockDevice, mounted: &[PathBuf]) -> std::io::Result<EfiFacts> {
+/// `uuids` are those of the filesystems that this OS's GRUB reads.
+pub fn read(
+    disk: &BlockDevice,
+    mounted: &[PathBuf],
+    uuids: &[String],
+) -> std::io::Result<EfiFacts> {
     for target in mounted {
-        // One that cannot be is looked at as the disk has it.
-        if let Ok(directory) = fs::File::open(target) {
-            let _ = rustix::fs::syncfs(&directory);
-        }
+        rustix::fs::syncfs(fs::File::open(target)?)?;
     }
     let device = Direct::open(&disk.node())?;
     let sectors = |at: u64, count: usize| device.read(at * 512, count * 512);
@@ -35,7 +38,7 @@ pub fn read(disk: &BlockDevice, mounted: &[PathBuf]) -> std::io::Result<EfiFacts
         (bits, Variables::read())
     });
     let elsewhere = |guid: &str| is_on_another(disk, guid);
-    Ok(facts(started, &sectors, &elsewhere))
+    Ok(facts(started, &sectors, &elsewhere, uuids))
 }
 
 /// Whether a disk of the machine that is not this one has a partition of this GUID. One that cannot be read
@@ -55,21 +58,26 @@ fn facts(
     started: Option<(Option<u32>, Result<Variables, String>)>,
     read: Sectors,
     elsewhere: &dyn Fn(&str) -> bool,
+    uuids: &[String],
 ) -> EfiFacts {
-    let partitions = partitions(read);
     let mut facts = EfiFacts::default();
+    let partitions = partitions(read).unwrap_or_else(|e| {
+        facts.unknown = Some(format!("the disk's partition table cannot be read: {e}"));
+        Vec::new()
+    });
+    let said = started.as_ref().and_then(|(bits, _)| *bits);
     let found = started.map(|(bits, variables)| {
         facts.bits = Some(bits.unwrap_or(64));
         let disks = Disks {
             partitions: &partitions,
-            holding: &|partition, path| Ok(program(read, partition, path)?.is_some()),
+            holding: &|partition, path| Ok(!matches!(at(read, partition, path)?, At::Nothing)),
             elsewhere,
         };
         order::files(&variables?, &disks)
     });
     let by_uefi = found.is_some();
     let named = found.unwrap_or(Ok(Vec::new())).unwrap_or_else(|why| {
-        facts.unknown = Some(why);
+        facts.unknown.get_or_insert(why);
         Vec::new()
     });
     // A firmware that has lost its variables goes by them.
@@ -80,37 +88,84 @@ fn facts(
             continue;
         }
         let in_use = by_uefi && facts.unknown.is_none() && files.is_empty();
-        match program(read, &file.partition, &file.path) {
-            Ok(None) => continue,
-            Err(why) => {
-                facts.unknown.get_or_insert(why);
-                continue;
+        match at(read, &file.partition, &file.path) {
+            Err(why) if in_use => facts.unknown = Some(why),
+            Err(why) => facts.left.push(why),
+            Ok(At::Program(program)) if in_use => {
+                is_in_use(&mut facts, &file, &program, said);
+                files.push(file);
             }
-            Ok(Some(None)) if in_use => {
-                facts.unknown = Some(format!("{file} is no program for UEFI"));
-            }
-            Ok(Some(None)) => continue,
-            Ok(Some(Some(Program { bits, other }))) => {
-                if in_use {
-                    // What a firmware has started is of its own width.
-                    facts.bits = bits.or(facts.bits);
-                    facts.other_loader = other.map(str::to_owned);
-                } else if let Some(name) = other {
-                    facts.others.push(format!("{file}: {name}"));
-                    continue;
-                }
-            }
+            Ok(At::Program(program)) => match program.other {
+                Some(name) => facts.others.push(format!("{file}: {name}")),
+                None if is_ours(read, &file, files.first(), uuids) => files.push(file),
+                None => facts
+                    .others
+                    .push(format!("{file}: the GRUB of another system")),
+            },
+            Ok(_) if in_use => facts.unknown = Some(format!("{file} is no program for UEFI")),
+            Ok(_) => {}
         }
-        files.push(file);
+    }
+    if !by_uefi && files.is_empty() {
+        // Only variables that this boot does not show know of more.
+        facts.left.extend(partitions.iter().filter_map(|partition| {
+            let has_files = on(read, partition, |volume| Ok(volume.find("/EFI")?.is_some()));
+            has_files.unwrap_or(false).then(|| {
+                format!(
+                    "partition {} is an EFI system partition without \\EFI\\BOOT\\BOOTX64.EFI",
+                    partition.number
+                )
+            })
+        }));
     }
     facts.no_room = no_room(read, &partitions, &files);
     facts.files = files;
     facts
 }
 
-fn partitions(read: Sectors) -> Vec<EfiPartition> {
-    let partitions = read(0, gpt::HEAD / 512).map_or(Vec::new(), |head| gpt::partitions(&head));
-    partitions
+/// Notes what the file in use says of the firmware. `said` is how wide the kernel says that it is.
+fn is_in_use(facts: &mut EfiFacts, file: &EfiFile, program: &Program, said: Option<u32>) {
+    facts.other_loader = program.other.map(str::to_owned);
+    match (said, program.bits) {
+        (Some(said), Some(bits)) if said != bits => {
+            facts.unknown = Some(format!(
+                "the firmware is of {said} bits, and {file} is for one of {bits}"
+            ));
+        }
+        (said, bits) => facts.bits = said.or(bits).or(facts.bits),
+    }
+}
+
+/// Whether a file starts this OS: it is beside the one in use, or where a firmware looks by itself, or it or
+/// the configuration beside it names a filesystem of this OS.
+fn is_ours(read: Sectors, file: &EfiFile, in_use: Option<&EfiFile>, uuids: &[String]) -> bool {
+    let directory = |path: &str| {
+        path.rsplit_once('/')
+            .map_or("", |(directory, _)| directory)
+            .to_ascii_lowercase()
+    };
+    let own = directory(&file.path);
+    if own == directory(FALLBACK) || in_use.is_some_and(|used| directory(&used.path) == own) {
+        return true;
+    }
+    let names = |path: &str| {
+        let bytes = on(read, &file.partition, |volume| {
+            let found = volume.find(path)?;
+            found.map(|found| volume.contents(&found)).transpose()
+        });
+        let bytes = bytes.ok().flatten().unwrap_or_default();
+        uuids.iter().any(|uuid| {
+            bytes
+                .windows(uuid.len())
+                .any(|part| part == uuid.as_bytes())
+        })
+    };
+    names(&file.path) || names(&format!("{own}/grub.cfg"))
+}
+
+fn partitions(read: Sectors) -> std::io::Result<Vec<EfiPartition>> {
+    let partitions = gpt::partitions(&read(0, gpt::HEAD / 512)?);
+    Ok(partitions
         .iter()
         .filter(|partition| partition.boot == Some(BootPartition::Efi))
         .map(|partition| EfiPartition {
@@ -119,23 +174,26 @@ fn partitions(read: Sectors) -> Vec<EfiPartition> {
             start: partition.start,
             sectors: partition.sectors,
         })
-        .collect()
+        .collect())
 }
 
-/// What is at a path: `None` where there is no file of that name, or no filesystem, `Some(None)` where it is no
-/// program.
-fn program(
-    read: Sectors,
-    partition: &EfiPartition,
-    path: &str,
-) -> Result<Option<Option<Program>>, String> {
+/// What is at a path.
+enum At {
+    /// No file of that name, or no filesystem.
+    Nothing,
+    /// A file that no firmware starts.
+    Other,
+    Program(Program),
+}
+
+fn at(read: Sectors, partition: &EfiPartition, path: &str) -> Result<At, String> {
     let found = on(read, partition, |volume| {
         let found = volume.find(path)?.filter(|found| !found.is_directory());
         found.map(|found| volume.contents(&found)).transpose()
     });
     match found {
-        Ok(bytes) => Ok(bytes.map(|bytes| mark::program(&bytes))),
-        Err(FatError::NotFat) => Ok(None),
+        Ok(None) | Err(FatError::NotFat) => Ok(At::Nothing),
+        Ok(Some(bytes)) => Ok(mark::program(&bytes).map_or(At::Other, At::Program)),
         Err(e) => Err(format!(
             "look for {} on partition {}: {}",
             path.replace('/', "\\"),

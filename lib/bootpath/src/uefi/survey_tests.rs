@@ -53,7 +53,14 @@ fn disk(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     run("mkfs.fat", &["-F", "16", fat]);
     run(
         "mmd",
-        &["-i", fat, "::/EFI", "::/EFI/BOOT", "::/EFI/debian"],
+        &[
+            "-i",
+            fat,
+            "::/EFI",
+            "::/EFI/BOOT",
+            "::/EFI/debian",
+            "::/EFI/other",
+        ],
     );
     for (to, contents) in files {
         let from = dir.path().join("file");
@@ -76,9 +83,8 @@ fn looked_at(disk: &[u8], started: Option<Result<Variables, String>>) -> EfiFact
             .map(<[u8]>::to_vec)
             .ok_or(std::io::ErrorKind::UnexpectedEof.into())
     };
-    facts(started.map(|variables| (None, variables)), &read, &|_| {
-        false
-    })
+    let started = started.map(|variables| (None, variables));
+    facts(started, &read, &|_| false, &["root-uuid".to_owned()])
 }
 
 /// A firmware that starts this file, and others after it.
@@ -147,10 +153,46 @@ fn what_another_os_starts_by_is_left_alone_and_told() {
 #[test]
 fn the_file_in_use_says_which_firmware_it_is_for() {
     let core = "/EFI/debian/grubx64.efi";
-    let found = |bytes: Vec<u8>| looked_at(&disk(&[(core, bytes)]), Some(Ok(by(&[core]))));
+    let found = |bytes: Vec<u8>| looked_at(&self::disk(&[(core, bytes)]), Some(Ok(by(&[core]))));
     assert_eq!(found(program(0x014c, "grub_dl_")).bits, Some(32));
+    // What the kernel says of the firmware, and the file that is taken for the one in use, have to agree.
+    let disk = disk(&[(core, grub())]);
+    let read = |at: u64, count: usize| {
+        let at = at as usize * 512;
+        Ok(disk[at..at + count * 512].to_vec())
+    };
+    let by_32 = facts(Some((Some(32), Ok(by(&[core])))), &read, &|_| false, &[]);
+    assert!(by_32.unknown.unwrap().contains("32 bits"));
+    let twice = facts(Some((None, Ok(by(&[core])))), &read, &|_| true, &[]);
+    assert!(twice.unknown.unwrap().contains("two disks"));
     let unknown = found(b"text".to_vec()).unknown.unwrap();
     assert!(unknown.contains("no program for UEFI"), "{unknown}");
+}
+
+/// Another Linux on the same disk keeps its loader; this one's is known by the filesystem that it reads.
+#[test]
+fn the_grub_of_another_system_is_left_alone() {
+    let (own, other) = ("/EFI/debian/grubx64.efi", "/EFI/other/grubx64.efi");
+    let at = |config: &str| {
+        let config = config.as_bytes().to_vec();
+        let disk = disk(&[
+            (own, grub()),
+            (other, grub()),
+            ("/EFI/other/grub.cfg", config),
+        ]);
+        looked_at(&disk, Some(Ok(by(&[own, other]))))
+    };
+    let found = at("search.fs_uuid another-uuid root");
+    assert_eq!((paths(&found), found.others.len()), (vec![own], 1));
+    let found = at("search.fs_uuid root-uuid root");
+    assert_eq!((paths(&found), found.others.len()), (vec![own, other], 0));
+}
+
+#[test]
+fn a_partition_without_the_fallback_is_told_where_a_bios_started() {
+    let found = looked_at(&disk(&[("/EFI/debian/grubx64.efi", grub())]), None);
+    assert!(found.left[0].contains("without"), "{:?}", found.left);
+    assert_eq!((found.files.len(), found.unknown), (0, None));
 }
 
 #[test]

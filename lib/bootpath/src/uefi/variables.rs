@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-use super::load_option::{self, LoadOption};
+use formats::boot_path::EfiFile;
+
+use super::load_option::{self, LoadOption, Target};
+use super::FALLBACK;
 
 /// The vendor of the variables that the specification names.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+/// Where they are. The second is of kernels before 3.8, and has no file of attributes before the value.
+const DIRECTORIES: [&str; 2] = ["/sys/firmware/efi/efivars", "/sys/firmware/efi/vars"];
 
 /// What they say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +31,12 @@ pub struct Variables {
 impl Variables {
     /// Reads them; an error says which of them cannot be read, and why.
     pub fn read() -> Result<Variables, String> {
+        if !DIRECTORIES.iter().any(|directory| has_entries(directory)) {
+            return Err(format!(
+                "the firmware's variables cannot be read: nothing is mounted at {}",
+                DIRECTORIES[0]
+            ));
+        }
         let current = numbers("BootCurrent")?;
         let current = *current
             .and_then(|found| found.first().copied())
@@ -36,8 +48,7 @@ impl Variables {
         for number in order.iter().copied().chain(once).chain([current]) {
             let name = format!("Boot{number:04X}");
             if let Some(bytes) = read(&name)? {
-                let option = load_option::parse(&bytes);
-                let option = option.ok_or(format!("the firmware's {name} is cut short"))?;
+                let option = load_option::parse(&bytes).unwrap_or_else(load_option::cut_short);
                 options.insert(number, option);
             }
         }
@@ -49,6 +60,19 @@ impl Variables {
         })
     }
 
+    /// Whether the machine was started by this file.
+    pub fn started(&self, file: &EfiFile) -> bool {
+        let target = self.options.get(&self.current).map(|option| &option.target);
+        match target {
+            Some(Target::Partition(guid, path)) => {
+                let path = path.as_deref().unwrap_or(FALLBACK);
+                *guid == file.partition.guid && path.eq_ignore_ascii_case(&file.path)
+            }
+            Some(Target::Device(None)) => file.path.eq_ignore_ascii_case(FALLBACK),
+            _ => false,
+        }
+    }
+
     /// What a variable is called, for people: `Boot0003 (debian)`.
     pub fn name(&self, number: u16) -> String {
         match self.options.get(&number) {
@@ -56,6 +80,10 @@ impl Variables {
             None => format!("Boot{number:04X}"),
         }
     }
+}
+
+fn has_entries(directory: &str) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn numbers(name: &str) -> Result<Option<Vec<u16>>, String> {
@@ -68,10 +96,10 @@ fn numbers(name: &str) -> Result<Option<Vec<u16>>, String> {
 
 /// A variable's bytes; `None` where there is none of that name.
 pub fn read(name: &str) -> Result<Option<Vec<u8>>, String> {
-    // The older interface is of kernels before 3.8, and has no file of attributes before the value.
+    let [newer, older] = DIRECTORIES;
     for (path, attributes) in [
-        (format!("/sys/firmware/efi/efivars/{name}-{GLOBAL}"), 4),
-        (format!("/sys/firmware/efi/vars/{name}-{GLOBAL}/data"), 0),
+        (format!("{newer}/{name}-{GLOBAL}"), 4),
+        (format!("{older}/{name}-{GLOBAL}/data"), 0),
     ] {
         match fs::read(&path) {
             Ok(bytes) => return Ok(Some(bytes.get(attributes..).unwrap_or_default().to_vec())),

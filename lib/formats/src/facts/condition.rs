@@ -74,7 +74,8 @@ pub struct Started {
     pub loader: Option<u32>,
     /// `BOOT_IMAGE=` on its command line: the kernel's file, as its loader calls it.
     pub image: Option<String>,
-    /// There is a file of that name on the root filesystem.
+    /// There is a file of that name on the root filesystem, or on a partition of the same disk that is mounted
+    /// at `/boot`.
     pub image_on_root: bool,
 }
 

@@ -53,7 +53,7 @@ pub fn read(
         root_features: superblock.as_ref().map(|s| s.features),
         root_journal_elsewhere: superblock.is_some_and(|s| s.journal_elsewhere),
         disks: disk_health::read(root.map(|r| r.disk.as_str())),
-        started: started::read(),
+        started: started::read(root.and_then(|root| boot_on(&root.disk, mounts))),
         other_loader: head
             .as_deref()
             .and_then(|head| other_loader::name(head, active_sector(root, head).as_deref())),
@@ -75,6 +75,14 @@ pub fn read(
         wiped_targets: WipedTargets::default(),
         spared: Occupied::default(),
     }
+}
+
+/// Where /boot is, if it is a partition of this disk.
+fn boot_on<'a>(disk: &str, mounts: &'a [Mount]) -> Option<&'a Path> {
+    let boot = mounts::at(mounts, Path::new("/boot"))?;
+    let device = block::by_number(boot.device.0, boot.device.1).ok()?;
+    let own = block::node(&device.partition?.disk);
+    (own == Path::new(disk)).then_some(boot.target.as_path())
 }
 
 /// The first bytes of a disk: record, and GUID partition table.

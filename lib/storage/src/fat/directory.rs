@@ -64,7 +64,7 @@ impl Volume<'_> {
     /// The whole of a file.
     pub fn contents(&self, file: &Entry) -> Result<Vec<u8>, FatError> {
         let size = file.size() as usize;
-        let mut bytes = Vec::with_capacity(size);
+        let mut bytes = Vec::new();
         for cluster in self.chain(file.cluster())? {
             if bytes.len() >= size {
                 break;

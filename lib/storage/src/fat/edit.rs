@@ -32,13 +32,7 @@ impl Volume<'_> {
         bytes: &[u8],
     ) -> Result<Edit, FatError> {
         let (at, mut sector) = self.sector_of(beside)?;
-        let slots = sector.as_chunks::<SLOT>().0;
-        // What ends a directory must end it behind the new entry too, and the next sector is not
-        // changed with this one.
-        let is_free = |(n, slot): (usize, &[u8; SLOT])| {
-            slot[0] == REMOVED || (slot[0] == 0 && n + 1 < slots.len())
-        };
-        let slot = slots.iter().enumerate().position(is_free).ok_or_else(|| {
+        let slot = *unused(&sector).first().ok_or_else(|| {
             FatError::NoRoom("the file's directory has no free entry beside it".to_owned())
         })?;
         let behind = (slot + 1) * SLOT;
@@ -86,6 +80,12 @@ impl Volume<'_> {
             self.tables(&changes)?,
             vec![Write { at, bytes: sector }],
         ])
+    }
+
+    /// How many entries are unused in the sector that has this one, and where that is.
+    pub fn unused_beside(&self, entry: &Entry) -> Result<(u64, usize), FatError> {
+        let (at, sector) = self.sector_of(entry)?;
+        Ok((at, unused(&sector).len()))
     }
 
     /// Plans the exchange of what two files of one directory hold, in one sector: each keeps its name and
@@ -176,6 +176,14 @@ impl Volume<'_> {
         }
         Ok(writes)
     }
+}
+
+/// The slots of a sector that a new entry may have. What ends a directory must end it behind the new entry
+/// too, and the next sector is not changed with this one.
+fn unused(sector: &[u8]) -> Vec<usize> {
+    let slots = sector.as_chunks::<SLOT>().0;
+    let is_free = |&n: &usize| slots[n][0] == REMOVED || (slots[n][0] == 0 && n + 1 < slots.len());
+    (0..slots.len()).filter(is_free).collect()
 }
 
 fn set(entry: &mut [u8], cluster: u32, size: u32) {

@@ -247,8 +247,20 @@ pub(super) const CASES: &[(&str, Change)] = &[
         let root = with_guids(f);
         (root.room_sectors, root.has_room) = (0, false);
     }),
-    ("partition-table", |f, _| with_guids(f).has_room = false),
-    ("partition-table", |f, _| root(f).has_room = false),
+    ("partition-table", |f, _| {
+        let root = with_guids(f);
+        (root.has_room, root.room_alone) = (false, 59);
+    }),
+    ("partition-table", |f, _| {
+        let root = root(f);
+        (root.has_room, root.room_alone) = (false, 59);
+    }),
+    // An image that does not say how large its loader is.
+    ("partition-table", |f, i| {
+        let root = root(f);
+        (root.has_room, root.room_alone) = (false, 62);
+        i.tools.grub_core_sectors = None;
+    }),
     ("root-driver", |f, _| f.root_drivers.push("cciss".into())),
     ("root-driver", |f, i| {
         f.root_drivers.push("ahci".into());
@@ -277,8 +289,15 @@ pub(super) const CASES: &[(&str, Change)] = &[
         };
     }),
     ("watchdog", |f, _| f.watchdogs = vec!["watchdog0".into()]),
-    ("separate-mounts", |f, _| {
+    ("boot-apart", |f, _| {
         f.mounts.push(mounted("/boot", "ext2", None));
+    }),
+    ("separate-mounts", |f, _| {
+        f.mounts.push(mounted("/boot", "ext4", None));
+        f.mounts.last_mut().unwrap().bind_of_root = true;
+    }),
+    ("separate-mounts", |f, _| {
+        f.mounts.push(mounted("/var", "ext4", None));
     }),
     ("network-mounts", |f, _| {
         f.mounts.push(mounted("/mnt", "nfs4", None));
@@ -381,10 +400,10 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("xen", |f, _| xen(f, "PV")),
     ("secure-boot", |f, _| f.condition.secure_boot = Some(true)),
     ("secure-boot", |f, _| {
-        f.condition.secure_boot_unread = Some("it cannot be read".into())
+        f.condition.secure_boot_unread = Some("it cannot be read".into());
     }),
     ("dual-boot", |f, _| {
-        f.efi.others = vec!["bootmgfw.efi: Windows".into()]
+        f.efi.others = vec!["bootmgfw.efi: Windows".into()];
     }),
     ("boot-loader", |f, _| {
         by_uefi(f);
@@ -410,7 +429,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("partition-table", |f, _| {
         let root = with_guids(f);
-        (root.room_sectors, root.has_room) = (300, false);
+        (root.has_room, root.room_alone) = (false, 59);
     }),
     ("boot-loader", |f, _| {
         root(f).grub_on_disk = false;

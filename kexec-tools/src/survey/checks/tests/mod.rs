@@ -179,6 +179,15 @@ fn a_payload_that_must_be_in_memory_needs_more_of_it() {
     );
 }
 
+/// The sectors before a partition that begins at sector 63 hold the new OS's loader, which takes 60 of them.
+#[test]
+fn room_for_one_loader_is_enough() {
+    let mut facts = machine();
+    let root = facts.root.as_mut().unwrap();
+    (root.has_room, root.room_sectors, root.room_alone) = (false, 62, 62);
+    assert_eq!(refused(&facts, &image(), None, &[]), [""; 0]);
+}
+
 #[test]
 fn a_machine_that_uefi_starts_needs_nothing_of_a_bios() {
     let mut facts = machine();
