@@ -11,6 +11,7 @@ use formats::confirm::KeptFound;
 use formats::identity::HostKey;
 use formats::network::Network;
 use formats::plan::Plan;
+use identity::access::written::FILES;
 use identity::confirm::{link_now, Live, Probed, SshPort};
 use identity::host_keys;
 use machine::patience::stretched;
@@ -56,6 +57,10 @@ pub fn read(plan: &Plan, kept: &Result<KeptFound, String>) -> Live {
             .host_keys
             .iter()
             .filter_map(|key| host_key(Path::new("/"), &key.path))
+            .collect(),
+        access: FILES
+            .iter()
+            .filter_map(|path| Some(((*path).to_owned(), fs::read_to_string(path).ok()?)))
             .collect(),
         users: accounts("/etc/passwd"),
         groups: accounts("/etc/group"),

@@ -38,6 +38,11 @@ pub fn mark() -> Result<()> {
         .context("have a kernel that panics boot the staged image")
 }
 
+/// The record was not switched after all, and the disk says so.
+pub fn unmark() -> Result<()> {
+    fs::remove_file(marker()).context("take the mark of the commit back")
+}
+
 /// Notes how often the run was taken up.
 pub fn note_taken_up(times: u32) -> Result<()> {
     fs::write(taken_up_marker(), times.to_string()).context("note how often the run was taken up")

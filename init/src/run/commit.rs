@@ -48,7 +48,22 @@ fn commit(run: &Run) -> Result<()> {
         return Err(e);
     }
     commit_point::mark()?;
-    loader.switch_in_use()
+    let Err(e) = loader.switch_in_use() else {
+        return Ok(());
+    };
+    // One failed write is no reason to hold a machine whose old OS is whole: the disk says which it starts.
+    match stage_loader::is_in_use(&run.plan, &run.root) {
+        Ok(false) => {
+            commit_point::unmark()?;
+            if let Err(e) = make_read_only() {
+                log::warn!("{e:#}");
+            }
+            loader.take_back();
+        }
+        Ok(true) => return Ok(()),
+        Err(unread) => log::warn!("{unread:#}"),
+    }
+    Err(e)
 }
 
 /// The staged image's loader is in use already, on every path, unless somebody has replaced it.

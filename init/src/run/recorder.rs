@@ -142,3 +142,37 @@ pub fn note_end(plan: &Plan, error: &str) {
     record.failed(&step, error);
     record.note_failure(&step, error);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use anyhow::bail;
+
+    use super::*;
+
+    fn tries(retry: Retry, fail: u32) -> (bool, u32, usize) {
+        let mut recorder = Recorder::default();
+        let made = Cell::new(0);
+        let done = recorder.repeating("find", retry, || {
+            made.set(made.get() + 1);
+            if made.get() <= fail {
+                bail!("not there")
+            }
+            Ok(())
+        });
+        (done.is_ok(), made.get(), recorder.retried.len())
+    }
+
+    #[test]
+    fn a_step_is_tried_as_often_as_its_rule_says() {
+        let thrice = Retry {
+            pause_s: 0,
+            ..AGAIN
+        };
+        assert_eq!(tries(thrice, 0), (true, 1, 0));
+        assert_eq!(tries(thrice, 2), (true, 3, 2));
+        assert_eq!(tries(thrice, 3), (false, 3, 2));
+        assert_eq!(tries(ONCE, 1), (false, 1, 0));
+    }
+}

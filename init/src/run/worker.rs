@@ -123,6 +123,16 @@ fn rehearsed(verified: verify::VerifiedImage) -> ExitCode {
     }
 }
 
+/// How often what comes before the commit is tried, and how often the disk is looked for. Behind the commit point
+/// no old OS waits for this to fail quickly.
+fn patience(behind: bool) -> (Retry, Retry) {
+    if behind {
+        (AGAIN, FIND_LONG)
+    } else {
+        (ONCE, ONCE)
+    }
+}
+
 /// Only reads: the root is mounted read-only until the commit. Nothing comes of it where the run has
 /// come to its end before.
 fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage>> {
@@ -135,17 +145,12 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
         order.plan.hostname
     );
     *recorder = Recorder::new(&order.plan);
-    // Behind the commit point no old OS waits for this to fail quickly.
-    let (once, long) = if commit_point::is_passed() {
-        (AGAIN, FIND_LONG)
-    } else {
-        (ONCE, ONCE)
-    };
+    let (once, long) = patience(commit_point::is_passed());
     let drivers =
         recorder.repeating("drivers", once, || drivers::Drivers::load(&order.manifest))?;
     let root = recorder.repeating("find", long, || find::find(&order.plan.root, &drivers))?;
     if commit_point::is_passed() {
-        recorder.once("repair", || find::repair_taken_up(&root))?;
+        recorder.repeating("repair", AGAIN, || find::repair_taken_up(&root))?;
     }
     recorder.repeating("find", once, || find::mount_root(&root))?;
     let next = recorder.repeating("find", once, || take_up::look(&order.plan, &root))?;
@@ -183,4 +188,19 @@ fn after_commit(committed: commit::CommittedRun) -> Result<()> {
         .unpack()?
         .carry_and_install_loader()?
         .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that does not answer once, or appears after a minute, is no reason to hold a machine that has
+    /// nothing else.
+    #[test]
+    fn what_has_no_old_os_to_go_back_to_is_tried_again() {
+        let (once, long) = patience(true);
+        assert!(once.attempts > 1 && long.attempts > once.attempts);
+        let (once, long) = patience(false);
+        assert_eq!((once.attempts, long.attempts), (1, 1));
+    }
 }

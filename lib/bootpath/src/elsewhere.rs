@@ -6,6 +6,8 @@ use storage::mbr::{self, MBR_SIZE};
 
 use crate::other_loader;
 
+/// Bytes of a boot record that are code.
+const CODE: usize = 440;
 /// Type byte of an EFI system partition in a master boot record.
 const EFI_SYSTEM: u8 = 0xef;
 
@@ -26,6 +28,10 @@ pub fn loader(read: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<String> {
         if active.is_some() || other_loader::is_loader(&head) {
             return Some(name);
         }
+    }
+    // Code that nobody here knows, and a partition that it could start.
+    if active.is_some() && head[..CODE].iter().any(|&byte| byte != 0) {
+        return Some("a boot record that is not known".to_owned());
     }
     let there = |kind: BootPartition| {
         let mut boot = partitions.iter().filter(|p| p.boot == Some(kind));
@@ -114,6 +120,18 @@ mod tests {
             ("an empty ESP", GPT_EFI, &[], None),
             ("data, dos", &no_active, &[(0, plain)], None),
             ("new table", DOS, &[], None),
+            (
+                "unknown code",
+                DOS,
+                &[(0, b"\xfa\x31\xc0")],
+                Some("boot record that is not known"),
+            ),
+            (
+                "unknown code, nothing active",
+                &no_active,
+                &[(0, b"\xfa\x31\xc0")],
+                None,
+            ),
         ] {
             let found = found(script, parts);
             assert_eq!(found.is_some(), expected.is_some(), "{name}: {found:?}");

@@ -68,6 +68,8 @@ pub enum Code {
     HostKey,
     /// The ssh server.
     Ssh,
+    /// A file that decides who gets in.
+    Access,
     /// A user's number.
     User,
     /// A group's number.
@@ -85,7 +87,7 @@ pub enum Code {
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
-const CODES: [(Code, &str, bool); 18] = [
+const CODES: [(Code, &str, bool); 19] = [
     (Code::Link, "link", true),
     (Code::Address, "address", true),
     (Code::Lease, "lease", true),
@@ -97,6 +99,7 @@ const CODES: [(Code, &str, bool); 18] = [
     (Code::MachineId, "machine-id", false),
     (Code::HostKey, "host-key", true),
     (Code::Ssh, "ssh", true),
+    (Code::Access, "access", false),
     (Code::User, "user", false),
     (Code::Group, "group", false),
     (Code::Owner, "owner", false),

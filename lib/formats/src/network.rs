@@ -475,6 +475,16 @@ pub struct NewFile {
     pub content: Content,
 }
 
+impl NewFile {
+    /// Its text, if it is a file with one.
+    pub fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            Content::Link(_) => None,
+        }
+    }
+}
+
 /// What a new file is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -50,6 +50,108 @@ const TAKES_AWAY: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// What takes nothing away from anybody who has a name here: how the server works, and what it lets people do
+/// besides. Everything else is named, known or not.
+const TAKES_NOTHING: [&str; 81] = [
+    "AcceptEnv",
+    "AddressFamily",
+    "AuthorizedKeysCommand",
+    "AuthorizedKeysCommandUser",
+    "AuthorizedPrincipalsCommand",
+    "AuthorizedPrincipalsCommandUser",
+    "AuthorizedPrincipalsFile",
+    "Banner",
+    "CASignatureAlgorithms",
+    "ChallengeResponseAuthentication",
+    "ChannelTimeout",
+    "Ciphers",
+    "ClientAliveCountMax",
+    "ClientAliveInterval",
+    "Compression",
+    "DebianBanner",
+    "ExposeAuthInfo",
+    "FingerprintHash",
+    "GatewayPorts",
+    "GSSAPIAuthentication",
+    "GSSAPICleanupCredentials",
+    "GSSAPIKeyExchange",
+    "GSSAPIStoreCredentialsOnRekey",
+    "GSSAPIStrictAcceptorCheck",
+    "HostbasedAcceptedAlgorithms",
+    "HostbasedAcceptedKeyTypes",
+    "HostbasedAuthentication",
+    "HostbasedUsesNameFromPacketOnly",
+    "HostCertificate",
+    "HostKey",
+    "HostKeyAgent",
+    "HostKeyAlgorithms",
+    "IgnoreRhosts",
+    "IgnoreUserKnownHosts",
+    "IPQoS",
+    "KbdInteractiveAuthentication",
+    "KerberosAuthentication",
+    "KerberosGetAFSToken",
+    "KerberosOrLocalPasswd",
+    "KerberosTicketCleanup",
+    "KexAlgorithms",
+    "KeyRegenerationInterval",
+    "LoginGraceTime",
+    "LogLevel",
+    "LogVerbose",
+    "MACs",
+    "MaxAuthTries",
+    "MaxSessions",
+    "MaxStartups",
+    "ModuliFile",
+    "PermitEmptyPasswords",
+    "PermitTunnel",
+    "PermitUserEnvironment",
+    "PermitUserRC",
+    "PerSourceMaxStartups",
+    "PerSourceNetBlockSize",
+    "PerSourcePenalties",
+    "PerSourcePenaltyExemptList",
+    "PidFile",
+    "Port",
+    "PrintLastLog",
+    "PrintMotd",
+    "Protocol",
+    "PubkeyAcceptedAlgorithms",
+    "PubkeyAcceptedKeyTypes",
+    "PubkeyAuthOptions",
+    "RekeyLimit",
+    "RequiredRSASize",
+    "RhostsRSAAuthentication",
+    "RSAAuthentication",
+    "ServerKeyBits",
+    "SetEnv",
+    "StreamLocalBindMask",
+    "StreamLocalBindUnlink",
+    "StrictModes",
+    "Subsystem",
+    "SyslogFacility",
+    "TCPKeepAlive",
+    "UseDNS",
+    "UsePAM",
+    "UsePrivilegeSeparation",
+];
+
+/// More of them, that are there in few servers or of no effect.
+const NOR_THESE: [&str; 12] = [
+    "DSAAuthentication",
+    "KeepAlive",
+    "PAMAuthenticationViaKBDInt",
+    "RDomain",
+    "SecurityKeyProvider",
+    "SshdSessionPath",
+    "TrustedUserCAKeys",
+    "UnusedConnectionTimeout",
+    "UseLogin",
+    "VersionAddendum",
+    "X11Forwarding",
+    "XAuthLocation",
+];
+
 /// Every setting that takes something away and will not be there, as
 /// `/etc/ssh/sshd_config: Match Group sftp: ForceCommand internal-sftp`.
 ///
@@ -62,13 +164,24 @@ pub fn lost(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<Strin
         let known = TAKES_AWAY
             .iter()
             .find(|(k, _)| k.eq_ignore_ascii_case(&setting.keyword));
-        let Some((keyword, harmless)) = known else {
-            continue;
+        let is_named = |names: &[&str]| {
+            let mut names = names.iter();
+            names.any(|name| name.eq_ignore_ascii_case(&setting.keyword))
         };
+        if known.is_none()
+            && (is_named(&TAKES_NOTHING)
+                || is_named(&NOR_THESE)
+                || setting.keyword.starts_with("X11"))
+        {
+            continue;
+        }
+        let of_its_own = (setting.keyword.as_str(), &[][..]);
+        let (keyword, harmless) =
+            known.map_or(of_its_own, |(keyword, harmless)| (*keyword, *harmless));
         // Lists of names and addresses add up, everything else is what was said first.
-        let adds_up = harmless.is_empty() || *keyword == "ListenAddress";
+        let adds_up = harmless.is_empty() || keyword == "ListenAddress";
         if setting.condition.is_none() && !adds_up {
-            if said.contains(keyword) {
+            if said.contains(&keyword) {
                 continue;
             }
             said.push(keyword);
@@ -246,6 +359,29 @@ fn parse(line: &str) -> Option<(String, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A keyword that nobody here has heard of may take anything away.
+    #[test]
+    fn what_is_not_known_to_take_nothing_away_is_named() {
+        let setting = |keyword: &str, value: &str| Setting {
+            path: "c".to_owned(),
+            condition: None,
+            keyword: keyword.to_owned(),
+            values: vec![value.to_owned()],
+        };
+        let lost_of = |keyword, value| lost(&[setting(keyword, value)], &|_| false);
+        assert_eq!(
+            lost_of("RevokedKeys", "/etc/ssh/revoked"),
+            ["c: RevokedKeys /etc/ssh/revoked"]
+        );
+        assert_eq!(
+            lost_of("RefuseOnMondays", "yes"),
+            ["c: RefuseOnMondays yes"]
+        );
+        for harmless in ["UsePAM", "ciphers", "X11DisplayOffset", "Subsystem"] {
+            assert_eq!(lost_of(harmless, "x"), [""; 0], "{harmless}");
+        }
+    }
 
     struct Old<'a>(&'a [(&'a str, &'a str)]);
 

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use reroot_tests::paths;
 
 /// Folders that a path of the repository begins with; what begins otherwise is a machine's.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "builder/",
     "docs/",
     "images/",
     "init/",
     "kexec-tools/",
     "lib/",
+    // As crates of lib/ were called once.
+    "machine/",
     "scripts/",
     "tests/",
 ];

@@ -39,11 +39,12 @@ pub fn repair(device: &Path) -> Result<()> {
 
 fn repair_by(program: &Path, device: &Path) -> Result<()> {
     let superblock = superblock(device)?;
-    if superblock.has_errors {
-        current_step::tell("repair", WHOLE_CHECK_S);
-    } else if !superblock.needs_recovery {
+    if !superblock.has_errors && !superblock.needs_recovery {
         return Ok(());
     }
+    // Where only the journal is to be played it may be whole all the same: its errors are in there, and a check may
+    // be due by the number of mounts.
+    current_step::tell("repair", WHOLE_CHECK_S);
     log::info!("e2fsck: mending {}", device.display());
     let output = match Command::new(program).arg("-p").arg(device).output() {
         Ok(output) => output,

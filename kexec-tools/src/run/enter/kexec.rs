@@ -132,7 +132,9 @@ pub fn enter() -> anyhow::Error {
         return anyhow::anyhow!("no kernel is loaded any more: somebody has unloaded it");
     }
     // Nothing behind this may need the network, and nothing behind this may fail but the jump.
-    stop_bus_masters();
+    if let Err(e) = stop_bus_masters() {
+        return e;
+    }
     match rustix::system::reboot(RebootCommand::Kexec) {
         Ok(()) => anyhow::anyhow!("kexec returned although it succeeded"),
         Err(e) => anyhow::Error::new(e)
@@ -141,13 +143,15 @@ pub fn enter() -> anyhow::Error {
 }
 
 /// Stops what would go on writing to memory that is the next kernel's in a moment.
-fn stop_bus_masters() {
+fn stop_bus_masters() -> Result<()> {
     let masters = bus_masters::find(Path::new("/sys"));
+    let mut going_on = Vec::new();
     for (master, stopped) in masters.iter().zip(bus_masters::stop(&masters)) {
         let name = &master.name;
         match stopped {
             Stopped::Unbound if master.has_driver() => {
                 log::warn!("enter: {name}: its driver said that it lets go, and still has it");
+                going_on.push(name.as_str());
             }
             Stopped::Unbound => log::info!("enter: {name} is stopped: no driver has it any more"),
             Stopped::Silenced(why) => {
@@ -155,11 +159,55 @@ fn stop_bus_masters() {
                     "enter: {name}: bus mastering is off; its driver was not unbound: {why}"
                 );
             }
-            // Since 3.5 the kernel does it once more by itself; before that the plan prefers another
-            // entry where it was to be seen. What is damaged nevertheless is found by its digest.
-            Stopped::No(why) => log::warn!(
-                "enter: {name} may go on writing to memory, which is the next kernel's now: {why}"
-            ),
+            Stopped::No(why) => {
+                log::warn!(
+                    "enter: {name} may go on writing to memory, which is the next kernel's now: {why}"
+                );
+                going_on.push(name.as_str());
+            }
+        }
+    }
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    may_enter(&going_on, &release)
+}
+
+/// Since 3.5 the kernel takes bus mastering from every PCI device by itself. Before that nobody does: the next
+/// kernel's own memory would be written to, and no digest is compared there.
+fn may_enter(going_on: &[&str], release: &str) -> Result<()> {
+    const BY_ITSELF: (u32, u32) = (3, 5);
+    let stops_them = kernel_version(release).is_some_and(|version| version >= BY_ITSELF);
+    ensure!(
+        going_on.is_empty() || stops_them,
+        "{} could not be stopped, and Linux {release} does not stop it at kexec; nothing was entered. Try \
+         `go --entry boot` or `--entry takeover`",
+        going_on.join(" and ")
+    );
+    Ok(())
+}
+
+/// The first two numbers of `uname -r`.
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_leaves_devices_writing_is_not_left_by_kexec() {
+        for (going_on, release, enters) in [
+            (&[][..], "3.2.0-23-generic", true),
+            (&["eth0 (virtio0)"], "3.2.0-23-generic", false),
+            (&["eth0 (virtio0)"], "3.5.0", true),
+            (&["eth0 (virtio0)"], "6.12.1+deb13-amd64", true),
+            (&["eth0 (virtio0)"], "2.6.32-431.el6", false),
+            (&["eth0 (virtio0)"], "unknown", false),
+        ] {
+            let entered = may_enter(going_on, release);
+            assert_eq!(entered.is_ok(), enters, "{going_on:?} {release}");
         }
     }
 }

@@ -6,10 +6,11 @@ mod kexec;
 mod takeover;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use anyhow::{ensure, Result};
+use anyhow::{bail, ensure, Result};
 use formats::entry::Entry;
 use formats::plan::Plan;
 
@@ -27,6 +28,8 @@ pub fn rehearse(plan: &Plan, directory: &Path) -> Result<()> {
 
 /// Held while an entry is being got ready; false once that is no longer wanted.
 static WANTED: Mutex<bool> = Mutex::new(true);
+/// Nobody wants it any more, although it could not be waited for: who gets it ready takes it back.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 /// How long what is being got ready is waited for before it is taken back.
 const LOADING: Duration = Duration::from_secs(100);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -35,12 +38,23 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
     ensure!(*wanted, "the run was broken off");
-    load_wanted(plan, image, directory)
+    let loaded = load_wanted(plan, image, directory);
+    given_up_meanwhile(&GIVEN_UP, unload)?;
+    loaded
+}
+
+fn given_up_meanwhile(given_up: &AtomicBool, unload: impl FnOnce()) -> Result<()> {
+    if given_up.load(Ordering::SeqCst) {
+        unload();
+        bail!("the run was broken off");
+    }
+    Ok(())
 }
 
 /// Takes back what [`load`] did, or is doing at this moment on another thread, for good: that thread
 /// is waited for, since what it loads behind this would stay loaded.
 pub fn take_back() {
+    GIVEN_UP.store(true, Ordering::SeqCst);
     wait_for_load(LOADING);
     unload();
 }
@@ -62,7 +76,7 @@ fn wait_for_load(limit: Duration) {
             }
             Err(TryLockError::WouldBlock) => {
                 log::warn!(
-                    "load: not done within {} s; taking back what there is",
+                    "load: not done within {} s; taking back what there is, and the rest when it is done",
                     limit.as_secs()
                 );
                 break;
@@ -101,6 +115,16 @@ pub fn enter(plan: &Plan, directory: &Path, held: Option<FirstProcess>) -> anyho
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_waited_for_is_taken_back_by_who_loads_it() {
+        let unloaded = AtomicBool::new(false);
+        let unload = || unloaded.store(true, Ordering::SeqCst);
+        given_up_meanwhile(&AtomicBool::new(false), unload).unwrap();
+        assert!(!unloaded.load(Ordering::SeqCst));
+        assert!(given_up_meanwhile(&AtomicBool::new(true), unload).is_err());
+        assert!(unloaded.load(Ordering::SeqCst));
+    }
 
     /// The lock is what a load on another thread holds.
     #[test]

@@ -159,7 +159,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "ssh-restrictions",
         question: "Does nobody get more by ssh than they had?",
-        reads: "/etc/ssh/sshd_config and what it includes, the keep list, the image's carry list",
+        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, the keep list, the image's carry list",
         force: Allowed,
         again: &[],
         remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; force it if the new OS's own settings are enough",

@@ -20,7 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "processes",
         question: "Can every process be ended?",
-        reads: "/proc/*/stat, five times in a second",
+        reads: "/proc/*/stat, again and again for ten seconds, longer on a busy machine",
         force: Allowed,
         again: &[Stop],
         remedy: "find what it waits for (`cat /proc/PID/stack`); a reboot of the old OS may be needed first",

@@ -16,7 +16,7 @@ use std::path::Path;
 use formats::identity::{Home, InHome, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::keep::KeepPath;
-use identity::access::{decided, server, written};
+use identity::access::{decided, other_gates, server, written};
 use identity::{cloud, names, root_options, ssh_access};
 
 use files::{plain, Tree};
@@ -89,9 +89,15 @@ fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> 
             || ssh_access::is_included(path, &new.ssh_includes)
     };
     let written = decided::writes_settings(&old, new);
-    old.ssh_restrictions = ssh_access::lost(&old.doors.settings, &|setting| {
+    let others = if old.doors.server {
+        other_gates::lost(&tree, &is_there)
+    } else {
+        Vec::new()
+    };
+    let lost = ssh_access::lost(&old.doors.settings, &|setting| {
         written && written::is_written(setting) || is_there(&setting.path) && is_read(&setting.path)
     });
+    old.ssh_restrictions = [lost, others].concat();
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });

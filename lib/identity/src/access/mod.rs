@@ -6,6 +6,7 @@
 
 pub mod decided;
 pub mod keys;
+pub mod other_gates;
 pub mod server;
 pub mod sudoers;
 pub mod ways;

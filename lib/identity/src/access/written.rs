@@ -13,6 +13,9 @@ pub const SETTINGS: &str = "/etc/ssh/sshd_config.d/00-reroot.conf";
 /// The file with the rules of sudo.
 pub const SUDOERS: &str = "/etc/sudoers.d/90-reroot";
 
+/// Both.
+pub const FILES: [&str; 2] = [SETTINGS, SUDOERS];
+
 /// What every server has a word for that decides who gets in, whatever its default was.
 const ALWAYS: [&str; 4] = [
     "PermitRootLogin",

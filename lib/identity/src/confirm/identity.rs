@@ -1,12 +1,14 @@
 //! Names, keys, accounts, mounts and what was kept.
 
 use super::live::{Live, SshPort};
+use crate::access;
 use formats::accounts::AccountRow;
 use formats::confirm::{Baseline, Code, Finding};
 use formats::counted::counted;
 use formats::facts::{Kept, UnkeptWay};
 use formats::identity::{HostKey, PlannedMount};
 use formats::measure::Measure;
+use formats::network::NewFile;
 use formats::plan::{KeptPath, Plan};
 
 pub(super) fn compare(plan: &Plan, baseline: &Baseline, live: &Live, findings: &mut Vec<Finding>) {
@@ -16,6 +18,12 @@ pub(super) fn compare(plan: &Plan, baseline: &Baseline, live: &Live, findings: &
     if !keys.is_empty() {
         findings.extend(live.ssh.iter().map(|(at, port)| ssh(*at, *port, plan)));
     }
+    let written = plan.identity.files.iter();
+    findings.extend(
+        written
+            .filter(|file| access::written::FILES.contains(&file.path.as_str()))
+            .map(|file| access_file(file, live)),
+    );
     let accounts = &plan.accounts;
     numbers(Code::User, &accounts.users, &live.users, findings);
     numbers(Code::Group, &accounts.groups, &live.groups, findings);
@@ -70,6 +78,18 @@ fn host_key(wanted: &HostKey, live: &Live) -> Finding {
         None => Some(format!("{} is no host key", wanted.path)),
     };
     Finding::judge(Code::HostKey, question, lack)
+}
+
+/// What the new OS's own programs do not understand is taken back behind the commit point.
+fn access_file(wanted: &NewFile, live: &Live) -> Finding {
+    let question = format!("{} says who gets in, as it was planned", wanted.path);
+    let now = live.access.iter().find(|(path, _)| *path == wanted.path);
+    let lack = match now {
+        Some((_, text)) if Some(text.as_str()) == wanted.text() => None,
+        Some(_) => Some("it says something else".to_owned()),
+        None => Some("it is not there".to_owned()),
+    };
+    Finding::judge(Code::Access, question, lack)
 }
 
 fn ssh(at: u16, port: SshPort, plan: &Plan) -> Finding {

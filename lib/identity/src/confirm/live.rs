@@ -26,6 +26,8 @@ pub struct Live {
     pub host_keys: Vec<HostKey>,
     /// What answers where the ssh server is to be, by port.
     pub ssh: Vec<(u16, SshPort)>,
+    /// The files that decide who gets in, as they are; those that are not there are left out.
+    pub access: Vec<(String, String)>,
     /// Names and numbers of /etc/passwd, in its order.
     pub users: Result<Vec<(String, u32)>, String>,
     /// Names and numbers of /etc/group, in its order.

@@ -62,6 +62,10 @@ fn a_machine_that_is_as_planned_passes_every_question() {
             (Code::MachineId, "the machine id is 0123"),
             (Code::HostKey, "ssh-ed25519 SHA256:abc"),
             (Code::Ssh, "the ssh server greets on port 22"),
+            (
+                Code::Access,
+                "/etc/ssh/sshd_config.d/00-reroot.conf says who gets in, as it was planned"
+            ),
             (Code::User, "all users have their numbers (4)"),
             (Code::Group, "all groups have their numbers (1)"),
             (Code::Owner, "kept files are whose they were (3 numbers)"),
@@ -177,6 +181,12 @@ const CASES: &[Case] = &[
         (SHORT, Code::Ssh, "the ssh server greets on port 22", "it does not greet")),
     ("the ssh server may be at another port", |l| l.ssh[0].1 = SshPort::Closed,
         (Verdict::Unknown, Code::Ssh, "the ssh server greets on port 22", "nothing listens there")),
+    ("what says who gets in was taken back", |l| l.access.clear(),
+        (SHORT, Code::Access, "/etc/ssh/sshd_config.d/00-reroot.conf says who gets in, as it was planned",
+            "it is not there")),
+    ("it says something else", |l| l.access[0].1 = "AllowUsers root\n".to_owned(),
+        (SHORT, Code::Access, "/etc/ssh/sshd_config.d/00-reroot.conf says who gets in, as it was planned",
+            "it says something else")),
     ("passwd cannot be read", |l| l.users = Err("no such file".to_owned()),
         (SHORT, Code::User, "all users have their numbers (4)", "no such file")),
     ("a user that owns nothing has another number", |l| l.users.as_mut().unwrap()[0].1 = 7,

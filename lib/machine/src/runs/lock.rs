@@ -11,13 +11,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{fstat, stat, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{test_kill_process, Pid};
 
 use super::directory::{Places, RunsError};
+use crate::patience::Patience;
 
 /// The lock's name in the place of all runs.
 const NAME: &str = "lock";
@@ -53,11 +54,11 @@ pub fn take(places: &Places, run: &str) -> Result<Option<RunLock>, RunsError> {
     let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))
         .map_err(|e| RunsError::at(format!("open {}", path.display()))(e.into()))?;
-    let start = Instant::now();
+    let mut patience = Patience::new(TRIED);
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
-            Err(Errno::WOULDBLOCK) if start.elapsed() < TRIED => std::thread::sleep(PAUSE),
+            Err(Errno::WOULDBLOCK) if !patience.is_over() => std::thread::sleep(PAUSE),
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(e) => return Err(RunsError::at(format!("lock {}", path.display()))(e.into())),
         }
@@ -160,6 +161,8 @@ fn is_alive(holder: &Holder) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn places() -> (tempfile::TempDir, Places) {

@@ -57,6 +57,10 @@ pub fn live() -> Live {
         machine_id: Some("0123".to_owned()),
         host_keys: vec![host_key()],
         ssh: vec![(22, SshPort::Greets)],
+        access: vec![(
+            crate::access::written::SETTINGS.to_owned(),
+            "Port 22\n".to_owned(),
+        )],
         users: accounts(&[
             ("root", 0),
             ("mysql", 27),
