@@ -181,55 +181,46 @@ fn a_power_cut_by_uefi_ends_in_the_old_os_or_the_new_one() -> Result<()> {
         anyhow::bail!("the master boot record was written at {records:?}");
     };
     ensure!(
-        beside < committed
-            && committed < bios_staged
-            && bios_staged < new_beside
+        beside < bios_staged
+            && bios_staged < committed
+            && committed < new_beside
             && new_beside < bios_new
             && bios_new < switched,
         "the paths were switched in another order: {files:?}, {records:?}"
     );
 
-    for (name, firmware) in [("beside", Firmware::Uefi), ("beside-bios", Firmware::Bios)] {
-        let mut machine = cut(&mut recording, &writes, (name, committed), firmware)?;
+    for (name, count, firmware) in [
+        ("beside", bios_staged, Firmware::Uefi),
+        ("beside-bios", bios_staged, Firmware::Bios),
+        // The other path starts the staged image; this one decides, and it does not.
+        ("other", committed, Firmware::Uefi),
+    ] {
+        let mut machine = cut(&mut recording, &writes, (name, count), firmware)?;
         machine.wait_for_ssh()?;
         is_old(&machine, &before)?;
     }
-    // One path starts the staged image, the other the old OS still.
+    // By the other path it is seen that nothing was decided, and nothing is done.
     let mut machine = cut(
         &mut recording,
         &writes,
-        ("committed-bios", committed + 1),
+        ("other-bios", committed),
         Firmware::Bios,
     )?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line("behind its commit point; the journal has", patience)?;
+    machine.wait_for_line("nothing of the old OS was removed", patience)?;
+    let by_uefi = cloud_server_by_uefi()?;
+    let mut machine = machine.cut_power()?.boot(&by_uefi, USUAL_MEMORY_MIB)?;
     machine.wait_for_ssh()?;
     is_old(&machine, &before)?;
     drop(machine);
-    let mut machine = cut(
-        &mut recording,
-        &writes,
-        ("committed", committed + 1),
-        Firmware::Uefi,
-    )?;
-    is_taken_up(&mut machine)?;
-    drop(machine);
-    let mut machine = cut(
-        &mut recording,
-        &writes,
-        ("both-bios", bios_staged + 1),
-        Firmware::Bios,
-    )?;
-    is_taken_up(&mut machine)?;
-    drop(machine);
-    // One path starts the new OS, the other the staged image still.
-    let mut machine = cut(
-        &mut recording,
-        &writes,
-        ("new-bios", bios_new + 1),
-        Firmware::Bios,
-    )?;
-    machine.wait_for_ssh()?;
-    is_new(&machine, &before)?;
-    drop(machine);
+    for (name, firmware) in [
+        ("committed", Firmware::Uefi),
+        ("committed-bios", Firmware::Bios),
+    ] {
+        let mut machine = cut(&mut recording, &writes, (name, committed + 1), firmware)?;
+        is_taken_up(&mut machine)?;
+    }
     let mut machine = cut(
         &mut recording,
         &writes,
@@ -239,8 +230,8 @@ fn a_power_cut_by_uefi_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     is_switched(&mut machine)?;
     expect_new(&mut machine, &before)?;
     drop(machine);
-    // The new OS has been in use by the other path meanwhile: nothing of it goes.
-    let server = cloud_server_by_uefi()?;
+    // One path starts the new OS, the other the staged image still. It is in use by the first meanwhile, and
+    // nothing of it goes when the other one starts.
     let mut machine = cut(
         &mut recording,
         &writes,
@@ -248,12 +239,14 @@ fn a_power_cut_by_uefi_ends_in_the_old_os_or_the_new_one() -> Result<()> {
         Firmware::Bios,
     )?;
     machine.wait_for_ssh()?;
-    is_new(&machine, &before)?;
-    machine.expect("echo 1 >/root/lived; sync")?;
-    let mut machine = machine.cut_power()?.boot(&server, USUAL_MEMORY_MIB)?;
+    machine.expect("grep trixie /etc/os-release && systemctl is-system-running --wait")?;
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    machine.expect("test -e /.reroot/*/kernel && echo 1 >/root/lived && sync")?;
+    let mut machine = machine.cut_power()?.boot(&by_uefi, USUAL_MEMORY_MIB)?;
     is_switched(&mut machine)?;
     machine.wait_for_ssh()?;
     machine.expect("test -d /sys/firmware/efi && grep 1 /root/lived")?;
+    is_new(&machine, &before)?;
     drop(machine);
     let mut machine = cut(
         &mut recording,

@@ -39,12 +39,10 @@ pub fn repair(device: &Path) -> Result<()> {
 
 fn repair_by(program: &Path, device: &Path) -> Result<()> {
     let superblock = superblock(device)?;
-    if !superblock.has_errors && !superblock.needs_recovery {
+    let Some(seconds) = time_for(&superblock) else {
         return Ok(());
-    }
-    // Where only the journal is to be played it may be whole all the same: its errors are in there, and a check may
-    // be due by the number of mounts.
-    current_step::tell("repair", WHOLE_CHECK_S);
+    };
+    current_step::tell("repair", seconds);
     log::info!("e2fsck: mending {}", device.display());
     let output = match Command::new(program).arg("-p").arg(device).output() {
         Ok(output) => output,
@@ -72,6 +70,12 @@ fn repair_by(program: &Path, device: &Path) -> Result<()> {
              `e2fsck -n {device}`, mend with `e2fsck {device}`, which asks before each change; then `/init run`"
         ),
     }
+}
+
+/// How long mending may take; `None` where there is nothing to mend. Where only the journal is to be played it may
+/// be a whole check all the same: errors are noted in there, and one may be due by the number of mounts.
+fn time_for(superblock: &ext4::Superblock) -> Option<u64> {
+    (superblock.has_errors || superblock.needs_recovery).then_some(WHOLE_CHECK_S)
 }
 
 fn outcome(status: Option<i32>) -> Outcome {
@@ -136,6 +140,21 @@ mod tests {
             let after = superblock(&device).unwrap();
             assert!(!after.has_errors && !after.needs_recovery, "{request}");
         }
+    }
+
+    /// Whatever makes it a whole check, the step has the time of one.
+    #[test]
+    fn a_check_that_is_due_by_mounts_has_its_time() {
+        let due = [
+            "ssv max_mnt_count 1",
+            "ssv mnt_count 9",
+            "feature needs_recovery",
+        ];
+        let (_dir, device) = damaged(&due);
+        assert!(superblock(&device).unwrap().needs_recovery);
+        assert_eq!(time_for(&superblock(&device).unwrap()), Some(WHOLE_CHECK_S));
+        by_this_machine(&device).unwrap();
+        assert_eq!(time_for(&superblock(&device).unwrap()), None);
     }
 
     #[test]
