@@ -78,6 +78,8 @@ prove: programs
 	$(call heading,proof)
 	cargo test -p reroot --locked --test xenial_mirror -- --include-ignored
 	REROOT_PROVE=1 cargo test -p reroot-tests --locked --test machines --no-fail-fast -- --include-ignored
+	$(call heading,proof of the fleet)
+	@scripts/fleet.sh prove
 
 demo-fleet: programs
 	$(call heading,machines)

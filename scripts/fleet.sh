@@ -2,6 +2,7 @@
 # The fleet's Python: an environment of its own from the lock file, and what is run in it.
 #
 #   scripts/fleet.sh test            format, lints, types, tests in their short form
+#   scripts/fleet.sh prove           what is tried on a ZooKeeper; installs Java and ZooKeeper's library
 #   scripts/fleet.sh demo ...        a night of virtual machines; as root, who alone can make their disks
 #   scripts/fleet.sh python ...      any program in that environment, from the folder fleet/
 set -euo pipefail
@@ -55,7 +56,7 @@ test)
     ruff format --check .
     ruff check .
     mypy
-    which='not long'
+    which='not long and not zookeeper'
     # An ssh server is the one program that is not installed for the tests: its package would open a port
     # of this machine to everybody.
     if ! [ -x /usr/sbin/sshd ]; then
@@ -64,6 +65,23 @@ test)
     fi
     # Two at a time: they wait for processes and disks more than they compute.
     pytest -q -n 2 --dist loadfile -m "$which"
+    ;;
+prove)
+    # Not among scripts/packages.txt: nothing else wants Java. The library opens no port of this machine.
+    if ! command -v java >/dev/null || ! [ -e /usr/share/java/zookeeper.jar ]; then
+        echo "fleet: installing a Java and ZooKeeper's library"
+        as_root=()
+        [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+        packages=(default-jre-headless libzookeeper-java)
+        install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends)
+        # The lists may be absent or old: fetch them only then.
+        "${install[@]}" "${packages[@]}" || {
+            "${as_root[@]}" apt-get update
+            "${install[@]}" "${packages[@]}"
+        }
+    fi
+    cd fleet
+    pytest -q -n 2 --dist loadfile -m zookeeper
     ;;
 demo)
     shift
@@ -79,7 +97,7 @@ python)
     exec "$environment/bin/python" "$@"
     ;;
 *)
-    sed -n '2,7p' "$root/scripts/fleet.sh" | sed 's/^# *//' >&2
+    sed -n '2,8p' "$root/scripts/fleet.sh" | sed 's/^# *//' >&2
     exit 2
     ;;
 esac

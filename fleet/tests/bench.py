@@ -180,7 +180,7 @@ def kills(postgres: Postgres, redis: Redis, directory: Path, every: int) -> None
     """The kill table."""
 
     def where() -> kill_table.Where:
-        return postgres.database(), redis.port
+        return postgres.database(), redis.address
 
     writes = kill_table.trace(directory / "trace", where())
     points = kill_table.all_points(writes)[::every]
@@ -210,7 +210,7 @@ def main() -> None:
         directory = Path(temporary)
 
         def where() -> kill_table.Where:
-            return postgres.database(), redis.port
+            return postgres.database(), redis.address
 
         if args.only in {None, "night"}:
             print(f"A night of {args.machines} machines, the story's faults")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reroot_fleet.memory.database import Memory, open_memory
+from tests.services.place import Place
 from tests.services.postgres import Postgres
 from tests.services.redis import Redis
+from tests.services.zookeeper import Zookeeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What asks for an ssh server is known by it, so that a machine without one can leave it out."""
+    """What asks for a service that not every machine has is known by it, and can be left out."""
     for item in items:
-        if "sshd" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if "sshd" in names:
             item.add_marker("sshd")
+        if "zookeeper_server" in names:
+            item.add_marker("zookeeper")
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +39,28 @@ def redis_server() -> Iterator[Redis]:
     """One server for all tests of this process."""
     with Redis() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server() -> Iterator[Zookeeper]:
+    """One server for all tests of this process."""
+    with Zookeeper() as server:
+        yield server
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("zookeeper", marks=pytest.mark.zookeeper),
+    ]
+)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A place for boards, of each kind."""
+    server: Redis | Zookeeper = request.getfixturevalue(f"{request.param}_server")
+    address = server.board() if isinstance(server, Zookeeper) else server.address
+    made = Place(request.param, address)
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

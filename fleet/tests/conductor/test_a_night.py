@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.services.place import Place
     from tests.services.postgres import Postgres
-    from tests.services.redis import Redis
 
-pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+pytestmark = pytest.mark.postgres
 QUICK = {
     "tick_s": 0.1,
     "look_s": 0.3,
@@ -41,8 +41,8 @@ LONG_S = 240.0
 
 
 @pytest.fixture
-def stage(tmp_path: Path, postgres: Postgres, redis_server: Redis) -> Iterator[Stage]:
-    where = postgres.database(), redis_server.port
+def stage(tmp_path: Path, postgres: Postgres, place: Place) -> Iterator[Stage]:
+    where = postgres.database(), place.address
     with Stage(tmp_path, *where, scale=20, ttl_s=4.0, settings=QUICK) as made:
         yield made
 
@@ -157,16 +157,13 @@ def test_a_night_of_sixty_with_faults_and_a_conductor_killed_and_one_stopped(sta
     assert done >= 45
 
 
-def test_a_board_that_was_lost_is_posted_again(stage: Stage, redis_server: Redis) -> None:
-    import redis  # noqa: PLC0415 - this test alone
-
+def test_a_board_that_was_lost_is_posted_again(stage: Stage, place: Place) -> None:
     inventory = hosts(4)
     stage.world(inventory, pace=BRISK)
     stage.fill(inventory, policy(4))
     stage.conductor("a")
     assert until(lambda: any(j.begun_go for j in stage.jobs())), stage.log()
-    with redis.Redis(port=redis_server.port) as client:
-        client.flushall()
+    place.lose()
     assert stage.wait_until_over(LONG_S), stage.log()
     assert {j.state for j in stage.jobs()} == {JobState.DONE}
     assert judged(stage) == []

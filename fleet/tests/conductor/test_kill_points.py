@@ -12,26 +12,36 @@ import pytest
 from reroot_fleet.simulation import kill_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.services.postgres import Postgres
     from tests.services.redis import Redis
+    from tests.services.zookeeper import Zookeeper
 
-pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+pytestmark = pytest.mark.postgres
 
 EVERY = 13
 """One in so many of the points: each has its turn in some order of writes and ways."""
 
 
-def test_nothing_is_lost_and_nothing_is_begun_twice(
-    tmp_path: Path, postgres: Postgres, redis_server: Redis
-) -> None:
-    def where() -> kill_table.Where:
-        return postgres.database(), redis_server.port
-
+def judged(tmp_path: Path, where: Callable[[], kill_table.Where]) -> None:
     writes = kill_table.trace(tmp_path / "trace", where())
     assert "machine go" in writes
     rows = kill_table.table(tmp_path, where, kill_table.all_points(writes)[::EVERY])
     bad = [row for row in rows if not row.good]
     assert not bad, kill_table.told(bad) + bad[0].log
     assert sum(row.sprung for row in rows) > len(rows) / 2
+
+
+@pytest.mark.redis
+def test_nothing_is_lost_and_nothing_is_begun_twice(
+    tmp_path: Path, postgres: Postgres, redis_server: Redis
+) -> None:
+    judged(tmp_path, lambda: (postgres.database(), redis_server.address))
+
+
+def test_nothing_is_lost_and_nothing_is_begun_twice_on_a_zookeeper(
+    tmp_path: Path, postgres: Postgres, zookeeper_server: Zookeeper
+) -> None:
+    judged(tmp_path, lambda: (postgres.database(), zookeeper_server.board()))

@@ -37,6 +37,15 @@ def find(program: str, *globs: str) -> str:
     )
 
 
+def wait_until(what: Callable[[], object]) -> None:
+    """Until it is so, or a failure."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not come true in {_PATIENCE_SECONDS} s")
+        time.sleep(0.05)
+
+
 def unprivileged() -> tuple[int, int] | None:
     """Who runs PostgreSQL: the caller or, where that is root, somebody who is not."""
     if os.geteuid() != 0:
@@ -101,6 +110,8 @@ class Service:
         """Stop it in the middle of whatever it does."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
     def go_on(self) -> None:
         """Let it go on."""

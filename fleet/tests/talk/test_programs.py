@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.services.place import Place
     from tests.services.postgres import Postgres
-    from tests.services.redis import Redis
 
-pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+pytestmark = pytest.mark.postgres
 PATIENCE_SECONDS = 300
 
 
@@ -40,14 +40,14 @@ def _until(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_conductor_and_a_page_begin_are_found_and_end(
-    postgres: Postgres, redis_server: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, port = postgres.database(), free_port()
     (tmp_path / "token").write_text("s3cret")
     (tmp_path / "fleet.toml").write_text(
         f"""
         database = "{database}"
-        board = "{redis_server.address}"
+        board = "{place.address}"
         images = "{tmp_path}"
         slots = 3
         [page]
@@ -89,7 +89,8 @@ def test_a_conductor_and_a_page_begin_are_found_and_end(
         asked = CliRunner().invoke(app, ["doctor", "--json"])
         found = {f["what"]: f for f in json.loads(asked.stdout)}
         assert found["board"]["how"] == "ok"
-        assert "append-only file on" in found["board"]["words"]
+        said = {"redis": "append-only file on", "zookeeper": "standalone"}
+        assert said[place.kind] in found["board"]["words"]
     finally:
         for process in (conductor, page):
             process.send_signal(signal.SIGTERM)

@@ -9,7 +9,6 @@ conductors' reconciler posts again what the memory says is posted.
 
 from __future__ import annotations
 
-import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,11 @@ from taskflow import exceptions
 from taskflow.jobs import base
 from taskflow.jobs.backends.impl_redis import RedisJob, RedisJobBoard
 
+from reroot_fleet.board.key import key
 from reroot_fleet.board.seam import BoardFault, Posting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-
-_JOBS = uuid.UUID("5b0c0b0e-7a52-4f0c-9d4a-7265726f6f74")
 
 _RENEW = """
 local lost = {}
@@ -45,12 +43,12 @@ class ExpiringRedisBoard(RedisJobBoard):  # type: ignore[misc]  # TaskFlow has n
 
     def post_once(self, name: str) -> bool:
         """Posts a job under a key that is the same for everyone; false where it is there."""
-        key = str(uuid.uuid5(_JOBS, name))
+        uid = str(key(name))
         posting = base.format_posting(
-            key, name, created_on=timeutils.utcnow(), priority=base.JobPriority.NORMAL
+            uid, name, created_on=timeutils.utcnow(), priority=base.JobPriority.NORMAL
         )
         posting["sequence"] = self._client.incr(self.sequence_key)
-        raw_key = key.encode("latin-1")
+        raw_key = uid.encode("latin-1")
         return bool(self._client.hsetnx(self.listings_key, raw_key, self._dumps(posting)))
 
     def jobs(self) -> list[RedisJob]:

@@ -88,8 +88,8 @@ class Row:
         return not self.lost and self.accepted == 1 and self.folds and not self.drained
 
 
-Where = tuple[str, int]
-"""An empty database of its own, and the port of a Redis."""
+Where = tuple[str, str]
+"""The addresses of an empty database and an empty board of its own."""
 
 
 def stage_at(directory: Path, where: Where) -> Stage:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reroot_fleet.board.redis_board import RedisBoard
+from reroot_fleet.board.opening import open_board
 from reroot_fleet.conductor.conductor import Conductor, process_mark
 from reroot_fleet.conductor.settings import Settings
 from reroot_fleet.machine.clock import FastClock
@@ -32,7 +32,8 @@ class Scene:
     """Where everything of a simulation is."""
 
     database: str
-    redis_port: int
+    board: str
+    """Its address."""
     socket: str
     begun: float
     begins: str
@@ -42,7 +43,7 @@ class Scene:
     settings: dict[str, float]
     """Of `Settings`, where they differ."""
     namespace: str = "reroot-fleet"
-    """Of the board's keys."""
+    """Of a Redis board's keys."""
 
     @property
     def clock(self) -> FastClock:
@@ -56,9 +57,7 @@ def conductor(scene: Scene, name: str, spring: trap.Trap | trap.NoTrap) -> Condu
     settings = Settings(name, **scene.settings)  # type: ignore[arg-type]
     connections = min(settings.threads, 16)
     memory = open_memory(scene.database, connections=connections, idle_s=IDLE_S)
-    board = RedisBoard(
-        mark, host="127.0.0.1", port=scene.redis_port, ttl_s=scene.ttl_s, namespace=scene.namespace
-    )
+    board = open_board(scene.board, mark, ttl_s=scene.ttl_s, namespace=scene.namespace)
     world = WorldSocket(Path(scene.socket))
 
     def machine(host: Host) -> Machine:

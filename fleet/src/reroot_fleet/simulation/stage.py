@@ -77,11 +77,11 @@ def policy(
 
 @dataclass(slots=True)
 class Stage:
-    """A simulated night in a directory, on a database and a Redis that are there."""
+    """A simulated night in a directory, on a database and a board that are there."""
 
     directory: Path
     database: str
-    redis_port: int
+    board: str
     scale: float = 60.0
     ttl_s: float = 3.0
     settings: Mapping[str, float] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Stage:
         """For the processes."""
         return Scene(
             self.database,
-            self.redis_port,
+            self.board,
             str(self.directory / "world"),
             self.begun,
             self.begins.isoformat(),
@@ -219,7 +219,14 @@ class Stage:
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["reroot_fleet.simulation.process", "reroot_fleet.simulation.server"])
+_FORKS.set_forkserver_preload(
+    [
+        "reroot_fleet.simulation.process",
+        "reroot_fleet.simulation.server",
+        "reroot_fleet.board.redis_board",
+        "reroot_fleet.board.zookeeper_board",
+    ]
+)
 
 
 def _start(what: Callable[..., None], *args: object) -> BaseProcess:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import redis
+
+from reroot_fleet.talk import zookeeper
 
 _SECONDS = 5
 
 
 def look_at_board(address: str) -> tuple[str, str]:
     """How the board is, and in which words; raises whatever its library raises."""
-    scheme = urlsplit(address).scheme
-    if scheme in {"redis", "rediss", "unix"}:
+    scheme = address.partition(":")[0]
+    if scheme in {"redis", "rediss"}:
         return _redis(address)
-    return "bad", f"{scheme or address} is no board; there is redis://"
+    if scheme == "zookeeper":
+        return zookeeper.look(address, _SECONDS)
+    return "bad", f"{scheme or address} is no board; there are redis:// and zookeeper://"
 
 
 def _redis(address: str) -> tuple[str, str]:

@@ -67,7 +67,7 @@ class Settings:
     database: str = "sqlite:///fleet.sqlite"
     """`postgresql://user@host/name`, or for a first try `sqlite:///file`."""
     board: str = "redis://127.0.0.1:6379/0"
-    """`redis://`, `rediss://` or `unix://`."""
+    """`redis://`, `rediss://`, or `zookeeper://host:port,host:port/path`."""
     images: str = "images"
     """A directory of `.reroot` files."""
     slots: int = 200
