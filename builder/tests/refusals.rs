@@ -311,7 +311,7 @@ fn only_root_may_build() {
     fs::set_permissions(os.place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     // The program itself may lie where nobody else may look.
     let program = os.place.path().join("reroot");
-    fs::copy(env!("CARGO_BIN_EXE_reroot"), &program).unwrap();
+    fixtures::program::put(env!("CARGO_BIN_EXE_reroot"), &program);
     let mut command = Command::new("setpriv");
     command
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])

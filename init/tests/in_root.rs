@@ -17,7 +17,7 @@ fn root() -> tempfile::TempDir {
     for path in ["bin", "tmp", "etc/ssh", "srv/shop", ".reroot/run", "proc"] {
         fs::create_dir_all(at(path)).unwrap();
     }
-    fs::copy(BUSYBOX, at("bin/sh")).expect("this test needs busybox-static");
+    fixtures::program::put(BUSYBOX, at("bin/sh"));
     for path in ["srv/shop/order", "etc/kept", ".reroot/run/payload"] {
         fs::write(at(path), "before").unwrap();
     }
@@ -54,7 +54,7 @@ fn nothing_that_is_kept_can_be_written_to() {
         script = script.replace(&format!("{tool} "), &format!("busybox {tool} "));
     }
     let script = format!("busybox() {{ /bin/busybox \"$@\"; }}\n{script}");
-    fs::copy(BUSYBOX, dir.path().join("bin/busybox")).unwrap();
+    fixtures::program::put(BUSYBOX, dir.path().join("bin/busybox"));
     let output = run(dir.path(), &["/srv/shop", "/etc/kept"], &script);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");

@@ -25,7 +25,7 @@ impl NewOs {
         for directory in [&records, &run, &units] {
             fs::create_dir_all(directory).unwrap();
         }
-        fs::copy(env!("CARGO_BIN_EXE_reroot-init"), records.join("reroot")).unwrap();
+        fixtures::program::put(env!("CARGO_BIN_EXE_reroot-init"), records.join("reroot"));
         let begun = Begun {
             run: RUN.to_owned(),
             number: 7,

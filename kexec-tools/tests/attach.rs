@@ -35,11 +35,10 @@ impl Root {
             "this test changes its root directory: sudo -E cargo test -p reroot-launch --test attach"
         );
         let dir = tempfile::tempdir().unwrap();
-        fs::copy(
+        fixtures::program::put(
             env!("CARGO_BIN_EXE_reroot-launch"),
             dir.path().join("launch"),
-        )
-        .unwrap();
+        );
         fs::create_dir(dir.path().join(".reroot")).unwrap();
         Root(dir)
     }

@@ -2,11 +2,12 @@
 //! begun here.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use formats::run_id::RunId;
 use formats::steps::Mode;
+use machine::patience::Patience;
 use machine::runs::directory::Places;
 use machine::runs::evidence::{evidence, status};
 use plan::run_state::RunExit;
@@ -17,7 +18,7 @@ use crate::exit::Exit;
 use crate::run_directory;
 use crate::talk::follow::follow;
 
-/// How long a run that has the lock may take to have a directory.
+/// How long a run that has the lock may take to have a directory, on a machine with room.
 const APPEARS: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -79,14 +80,14 @@ fn exit_of(e: &Evidence) -> Exit {
 
 /// What the run has left. One that another launcher begins at this moment appears when that is ready.
 fn find(run: &RunId) -> Result<Option<Evidence>> {
-    let start = Instant::now();
+    let mut patience = Patience::new(APPEARS);
     loop {
         let found = evidence(&Places::here())?;
         if let Some(e) = found.into_iter().find(|e| e.run == run.as_str()) {
             return Ok(Some(e));
         }
         let begins = run_directory::in_progress().as_deref() == Some(run.as_str());
-        if !begins || start.elapsed() > APPEARS {
+        if !begins || patience.is_over() {
             return Ok(None);
         }
         std::thread::sleep(PAUSE);

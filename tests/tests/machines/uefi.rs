@@ -221,15 +221,6 @@ fn a_power_cut_by_uefi_ends_in_the_old_os_or_the_new_one() -> Result<()> {
         let mut machine = cut(&mut recording, &writes, (name, committed + 1), firmware)?;
         is_taken_up(&mut machine)?;
     }
-    let mut machine = cut(
-        &mut recording,
-        &writes,
-        ("before-switch", switched),
-        Firmware::Uefi,
-    )?;
-    is_switched(&mut machine)?;
-    expect_new(&mut machine, &before)?;
-    drop(machine);
     // One path starts the new OS, the other the staged image still. It is in use by the first meanwhile, and
     // nothing of it goes when the other one starts.
     let mut machine = cut(
@@ -247,6 +238,15 @@ fn a_power_cut_by_uefi_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     machine.wait_for_ssh()?;
     machine.expect("test -d /sys/firmware/efi && grep 1 /root/lived")?;
     is_new(&machine, &before)?;
+    drop(machine);
+    let mut machine = cut(
+        &mut recording,
+        &writes,
+        ("before-switch", switched),
+        Firmware::Uefi,
+    )?;
+    is_switched(&mut machine)?;
+    expect_new(&mut machine, &before)?;
     drop(machine);
     let mut machine = cut(
         &mut recording,
