@@ -88,9 +88,9 @@ impl AllBeside {
             .try_for_each(|(path, beside)| switch(&**path, beside))
     }
 
-    /// Switches what is there, whatever is in use.
+    /// Switches to an OS that is whole: the path in use last.
     pub fn switch(&self) -> Result<()> {
-        self.switch_in_use().and_then(|()| self.switch_others())
+        self.switch_others().and_then(|()| self.switch_in_use())
     }
 
     /// Behind the last switch: nothing of the run's stays beside. What does is of no effect.
@@ -208,8 +208,7 @@ mod tests {
     fn every_loader_is_there_before_the_first_switch_and_the_path_in_use_decides() {
         let (all, done) = paths("");
         let all = AllBeside::put(all, &Nothing).unwrap();
-        all.switch_others().unwrap();
-        all.switch_in_use().unwrap();
+        all.switch().unwrap();
         let expected = [
             "put used",
             "put other",

@@ -39,8 +39,8 @@ impl BootSectors {
         Room::read(&self.file).context("read the disk's sectors for boot loaders")
     }
 
-    /// The record, and the staged file with room for a loader.
-    fn apart(&self) -> Result<Option<Room>> {
+    /// The disk's own room, and a staged file with room for a loader, where there is one.
+    fn rooms(&self) -> Result<(Room, Option<Room>)> {
         let own = self.room()?;
         let read = |sectors: &Range<u64>| -> Result<Room> {
             let mut bytes = vec![0; (sectors.end - sectors.start) as usize * MBR_SIZE];
@@ -51,18 +51,18 @@ impl BootSectors {
                 first: sectors.start,
                 bytes,
                 kind: Kind::Gap,
-                ..own.clone()
+                record: own.record,
             })
         };
-        self.apart.as_ref().map(read).transpose()
+        let apart = self.apart.as_ref().map(read).transpose()?;
+        Ok((own, apart))
     }
 
     /// The room that has this sector.
     fn room_of(&self, sector: u64) -> Result<Room> {
-        match self.apart()? {
-            Some(apart) if apart.sectors().contains(&sector) => Ok(apart),
-            _ => self.room(),
-        }
+        let (own, apart) = self.rooms()?;
+        let apart = apart.filter(|apart| apart.sectors().contains(&sector));
+        Ok(apart.unwrap_or(own))
     }
 
     /// Writes, flushes, forgets what is cached, and reads from the disk itself.
@@ -95,9 +95,9 @@ impl BootPath for BootSectors {
 
     fn starts(&self, loader: &dyn Loader) -> Result<bool> {
         let core = loader.bios()?.1;
-        let apart = self.apart()?;
-        Ok(embed::is_in_use(&self.room()?, &core)
-            || apart.is_some_and(|room| embed::is_in_use(&room, &core)))
+        let (own, apart) = self.rooms()?;
+        let mut rooms = [Some(own), apart].into_iter().flatten();
+        Ok(rooms.any(|room| embed::is_in_use(&room, &core)))
     }
 
     fn ensure_room(&self, start: Start) -> Result<()> {
@@ -117,8 +117,8 @@ impl BootPath for BootSectors {
 
     fn put_beside(&self, loader: &dyn Loader) -> Result<Beside> {
         let (boot, core) = loader.bios()?;
-        let own = self.room()?;
-        let (before, planned) = match (embed::plan(&own, &boot, &core), self.apart()?) {
+        let (own, apart) = self.rooms()?;
+        let (before, planned) = match (embed::plan(&own, &boot, &core), apart) {
             (Err(EmbedError::NoRoom { .. }), Some(apart)) => {
                 let planned = embed::plan(&apart, &boot, &core);
                 (apart, planned)

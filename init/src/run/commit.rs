@@ -41,10 +41,7 @@ fn commit(run: &Run) -> Result<()> {
         .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit))
         .and_then(|()| loader.switch_others());
     if let Err(e) = result {
-        if let Err(e) = make_read_only() {
-            log::warn!("{e:#}");
-        }
-        loader.take_back();
+        give_up(&loader);
         return Err(e);
     }
     commit_point::mark()?;
@@ -55,15 +52,19 @@ fn commit(run: &Run) -> Result<()> {
     match stage_loader::is_in_use(&run.plan, &run.root) {
         Ok(false) => {
             commit_point::unmark()?;
-            if let Err(e) = make_read_only() {
-                log::warn!("{e:#}");
-            }
-            loader.take_back();
+            give_up(&loader);
         }
         Ok(true) => return Ok(()),
         Err(unread) => log::warn!("{unread:#}"),
     }
     Err(e)
+}
+
+fn give_up(loader: &AllBeside) {
+    if let Err(e) = make_read_only() {
+        log::warn!("{e:#}");
+    }
+    loader.take_back();
 }
 
 /// The staged image's loader is in use already, on every path, unless somebody has replaced it.

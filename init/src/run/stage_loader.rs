@@ -65,7 +65,10 @@ pub fn switch_remaining(run: &Run) -> Result<()> {
             remaining.push(path);
         }
     }
-    AllBeside::put(remaining, &loader)?.switch()
+    // What the path in use starts may not be whole any more: it comes first.
+    let loader = AllBeside::put(remaining, &loader)?;
+    loader.switch_in_use()?;
+    loader.switch_others()
 }
 
 /// Whether the machine would start it by the path in use, and by it what is staged.

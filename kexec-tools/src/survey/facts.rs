@@ -204,10 +204,14 @@ fn efi(root: Option<&Root>, mounts: &[mounts::Mount]) -> std::io::Result<EfiFact
         return Ok(EfiFacts::default());
     };
     let name = root.disk.replace("/dev/", "").replace('/', "!");
-    let mounted = mounts.iter().filter(|mount| mount.fstype == "vfat");
+    let device = |mount: &mounts::Mount| block::by_number(mount.device.0, mount.device.1).ok();
+    let on_disk = |mount: &&mounts::Mount| {
+        mount.fstype == "vfat" && device(mount).is_some_and(|d| d.is_on(Path::new(&root.disk)))
+    };
+    let mounted = mounts.iter().filter(on_disk);
     let mounted: Vec<_> = mounted.map(|mount| mount.target.clone()).collect();
     let boot = mounts::at(mounts, Path::new("/boot"))
-        .and_then(|boot| block::by_number(boot.device.0, boot.device.1).ok())
+        .and_then(device)
         .and_then(|device| devices::on(&device.node())?.uuid);
     let uuids: Vec<_> = [root.identity.fs_uuid.clone()]
         .into_iter()

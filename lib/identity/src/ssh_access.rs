@@ -52,7 +52,7 @@ const TAKES_AWAY: &[(&str, &[&str])] = &[
 
 /// What takes nothing away from anybody who has a name here: how the server works, and what it lets people do
 /// besides. Everything else is named, known or not.
-const TAKES_NOTHING: [&str; 81] = [
+const TAKES_NOTHING: &[&str] = &[
     "AcceptEnv",
     "AddressFamily",
     "AuthorizedKeysCommand",
@@ -69,6 +69,7 @@ const TAKES_NOTHING: [&str; 81] = [
     "ClientAliveInterval",
     "Compression",
     "DebianBanner",
+    "DSAAuthentication",
     "ExposeAuthInfo",
     "FingerprintHash",
     "GatewayPorts",
@@ -89,6 +90,7 @@ const TAKES_NOTHING: [&str; 81] = [
     "IgnoreUserKnownHosts",
     "IPQoS",
     "KbdInteractiveAuthentication",
+    "KeepAlive",
     "KerberosAuthentication",
     "KerberosGetAFSToken",
     "KerberosOrLocalPasswd",
@@ -103,6 +105,7 @@ const TAKES_NOTHING: [&str; 81] = [
     "MaxSessions",
     "MaxStartups",
     "ModuliFile",
+    "PAMAuthenticationViaKBDInt",
     "PermitEmptyPasswords",
     "PermitTunnel",
     "PermitUserEnvironment",
@@ -119,36 +122,31 @@ const TAKES_NOTHING: [&str; 81] = [
     "PubkeyAcceptedAlgorithms",
     "PubkeyAcceptedKeyTypes",
     "PubkeyAuthOptions",
+    "RDomain",
     "RekeyLimit",
     "RequiredRSASize",
     "RhostsRSAAuthentication",
     "RSAAuthentication",
+    "SecurityKeyProvider",
     "ServerKeyBits",
     "SetEnv",
+    "SshdSessionPath",
     "StreamLocalBindMask",
     "StreamLocalBindUnlink",
     "StrictModes",
     "Subsystem",
     "SyslogFacility",
     "TCPKeepAlive",
-    "UseDNS",
-    "UsePAM",
-    "UsePrivilegeSeparation",
-];
-
-/// More of them, that are there in few servers or of no effect.
-const NOR_THESE: [&str; 12] = [
-    "DSAAuthentication",
-    "KeepAlive",
-    "PAMAuthenticationViaKBDInt",
-    "RDomain",
-    "SecurityKeyProvider",
-    "SshdSessionPath",
     "TrustedUserCAKeys",
     "UnusedConnectionTimeout",
+    "UseDNS",
     "UseLogin",
+    "UsePAM",
+    "UsePrivilegeSeparation",
     "VersionAddendum",
+    "X11DisplayOffset",
     "X11Forwarding",
+    "X11UseLocalhost",
     "XAuthLocation",
 ];
 
@@ -164,15 +162,8 @@ pub fn lost(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<Strin
         let known = TAKES_AWAY
             .iter()
             .find(|(k, _)| k.eq_ignore_ascii_case(&setting.keyword));
-        let is_named = |names: &[&str]| {
-            let mut names = names.iter();
-            names.any(|name| name.eq_ignore_ascii_case(&setting.keyword))
-        };
-        if known.is_none()
-            && (is_named(&TAKES_NOTHING)
-                || is_named(&NOR_THESE)
-                || setting.keyword.starts_with("X11"))
-        {
+        let is_it = |name: &&str| name.eq_ignore_ascii_case(&setting.keyword);
+        if known.is_none() && TAKES_NOTHING.iter().any(is_it) {
             continue;
         }
         let of_its_own = (setting.keyword.as_str(), &[][..]);

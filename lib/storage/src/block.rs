@@ -48,6 +48,12 @@ impl BlockDevice {
         names_in(&self.sysfs.join("holders"))
     }
 
+    /// Whether it is a partition of the disk with this node.
+    pub fn is_on(&self, disk: &Path) -> bool {
+        let own = self.partition.as_ref();
+        own.is_some_and(|own| node(&own.disk) == disk)
+    }
+
     /// Reads `length` bytes at `offset`.
     pub fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];

@@ -35,13 +35,17 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
     disk.set_len(DISK_SECTORS * SECTOR)
         .context("size the disk")?;
     partition(&raw, layout).context("write the partition table")?;
-    let efi = match layout.of_kind(Kind::Esp).next() {
-        Some(_) if layout.of_kind(Kind::Boot).next().is_some() => {
-            Some(by_hand::grub_for_uefi(tree, BOOT_UUID, "")?)
-        }
-        Some(_) => Some(by_hand::grub_for_uefi(tree, ROOT_UUID, "/boot")?),
-        None => None,
+    // On a filesystem of its own /boot is the top for GRUB.
+    let boot_apart = layout.of_kind(Kind::Boot).next().is_some();
+    let (uuid, boot) = if boot_apart {
+        (BOOT_UUID, "")
+    } else {
+        (ROOT_UUID, "/boot")
     };
+    let efi = layout.of_kind(Kind::Esp).next();
+    let efi = efi
+        .map(|_| by_hand::grub_for_uefi(tree, uuid, boot))
+        .transpose()?;
     let (at, room) = layout.room_for_loaders();
     by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
     let parts = |kinds: &[Kind]| -> Result<()> {
@@ -53,7 +57,7 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
         Ok(())
     };
     parts(&[Kind::Boot, Kind::Esp, Kind::Swap])?;
-    if layout.of_kind(Kind::Boot).next().is_some() {
+    if boot_apart {
         let boot = tree.join("boot");
         fs::remove_dir_all(&boot).context("take what is on its own filesystem from the root")?;
         fs::create_dir(&boot).context("make the mount point")?;

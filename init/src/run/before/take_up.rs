@@ -77,16 +77,12 @@ fn decide(
         // A power cut between the journal and the record: nothing of the old OS was touched.
         (None, _) | (Some(Phase::Commit), LoaderInUse::Other) => Next::Begin(Start::Fresh),
         // The loader is switched to the new OS's behind everything else.
-        (Some(Phase::Done), LoaderInUse::Other) => Next::Nothing,
+        (Some(Phase::Done), LoaderInUse::Other) if ordered.is_none() => Next::Nothing,
         // Where another path had been switched the new OS may have run since, with data in it that nobody
-        // would miss in the wipe.
-        (Some(Phase::Done), LoaderInUse::Staged) => Next::Switch,
+        // would miss in the wipe; and a path that starts the staged image still, although the one in use does
+        // not, is switched as well.
+        (Some(Phase::Done), _) => Next::Switch,
         (Some(_), _) => Next::Begin(Start::TakenUp),
-    };
-    // A path that starts the staged image still, although the one in use does not, is switched as well.
-    let next = match next {
-        Next::Nothing if ordered.is_some() => Next::Switch,
-        next => next,
     };
     match ordered {
         // The disk says otherwise than the loader that it was read by. Whether the old OS is there

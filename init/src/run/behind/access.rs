@@ -1,12 +1,13 @@
 //! What was written about who gets in, read by the new OS's own programs: a server that does not take
 //! its configuration does not start, and then nobody gets in.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use formats::plan::Plan;
-use identity::access::written::{SETTINGS, SUDOERS};
+use identity::access::written::{is_door, SETTINGS, SUDOERS};
 use tree::Gate;
 
 use crate::root::target;
@@ -78,18 +79,6 @@ enum Settled {
     Closed(String, String),
 }
 
-/// Keywords that say where the server listens and by what means it lets in.
-const DOORS: [&str; 8] = [
-    "Port",
-    "ListenAddress",
-    "AddressFamily",
-    "PermitRootLogin",
-    "PasswordAuthentication",
-    "KbdInteractiveAuthentication",
-    "ChallengeResponseAuthentication",
-    "PubkeyAuthentication",
-];
-
 fn settings<'a>(
     text: &str,
     admins: impl Iterator<Item = &'a str>,
@@ -103,13 +92,16 @@ fn settings<'a>(
     if understands("").is_err() {
         return Settled::Unread(why);
     }
-    let mut admins: Vec<&str> = admins.collect();
-    admins.dedup();
-    let allowed = format!("AllowUsers {}\n", admins.join(" "));
-    let is_door = |line: &&str| {
-        let keyword = line.split_whitespace().next().unwrap_or_default();
-        DOORS.iter().any(|door| door.eq_ignore_ascii_case(keyword))
+    let admins: BTreeSet<&str> = admins.collect();
+    // A list without a name is none that the server takes.
+    let admins = if admins.is_empty() {
+        BTreeSet::from(["root"])
+    } else {
+        admins
     };
+    let admins: Vec<&str> = admins.into_iter().collect();
+    let allowed = format!("AllowUsers {}\n", admins.join(" "));
+    let is_door = |line: &&str| line.split_whitespace().next().is_some_and(is_door);
     let everybody = text.lines().take_while(|line| !line.starts_with("Match "));
     let doors: Vec<&str> = everybody.filter(is_door).collect();
     let closed = format!("{allowed}{}\n", doors.join("\n"));
@@ -153,13 +145,26 @@ mod tests {
         };
         assert_eq!(
             text,
-            "AllowUsers root alice\nPermitRootLogin yes\nPort 2222\n"
+            "AllowUsers alice root\nPermitRootLogin yes\nPort 2222\n"
         );
         assert!(why.contains("ForceCommand"), "{why}");
         let Settled::Closed(text, _) = settled(&["ForceCommand", "Port"]) else {
             panic!("not closed");
         };
-        assert_eq!(text, "AllowUsers root alice\n");
+        assert_eq!(text, "AllowUsers alice root\n");
+    }
+
+    #[test]
+    fn a_list_of_nobody_would_be_none() {
+        let mut understands = |text: &str| -> Result<()> {
+            anyhow::ensure!(text != PLANNED, "no");
+            Ok(())
+        };
+        let Settled::Closed(text, _) = settings(PLANNED, std::iter::empty(), &mut understands)
+        else {
+            panic!("not closed");
+        };
+        assert!(text.starts_with("AllowUsers root\n"), "{text}");
     }
 
     #[test]

@@ -72,8 +72,7 @@ impl BootableRoot {
         target::sync()?;
         journal_file::record(&self.run.plan.run, Phase::Done)?;
         settle()?;
-        self.loader.switch_others()?;
-        self.loader.switch_in_use()
+        self.loader.switch()
     }
 
     /// Has the new OS compare itself with the plan when it boots for the first time.

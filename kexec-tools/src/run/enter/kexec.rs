@@ -17,6 +17,7 @@ use kexec_loader::running;
 use machine::bus_masters::{self, Stopped};
 use machine::meminfo;
 use plan::needs::memory_peak;
+use plan::version::Version;
 use rustix::system::RebootCommand;
 
 use crate::image::Image;
@@ -175,8 +176,8 @@ fn stop_bus_masters() -> Result<()> {
 /// Since 3.5 the kernel takes bus mastering from every PCI device by itself. Before that nobody does: the next
 /// kernel's own memory would be written to, and no digest is compared there.
 fn may_enter(going_on: &[&str], release: &str) -> Result<()> {
-    const BY_ITSELF: (u32, u32) = (3, 5);
-    let stops_them = kernel_version(release).is_some_and(|version| version >= BY_ITSELF);
+    const BY_ITSELF: Version = Version { major: 3, minor: 5 };
+    let stops_them = Version::parse(release).is_some_and(|version| version >= BY_ITSELF);
     ensure!(
         going_on.is_empty() || stops_them,
         "{} could not be stopped, and Linux {release} does not stop it at kexec; nothing was entered. Try \
@@ -184,12 +185,6 @@ fn may_enter(going_on: &[&str], release: &str) -> Result<()> {
         going_on.join(" and ")
     );
     Ok(())
-}
-
-/// The first two numbers of `uname -r`.
-fn kernel_version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Which files of the root's disk the firmware starts, by its variables and without them. Only reads.
 
+use std::cell::LazyCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use formats::boot_path::{EfiFacts, EfiFile, EfiPartition};
 use storage::block::{self, BlockDevice};
 use storage::direct::Direct;
-use storage::fat::{FatError, Volume};
+use storage::fat::{Entry, FatError, Volume};
 use storage::gpt::{self, BootPartition};
 
 use super::beside;
@@ -37,20 +38,21 @@ pub fn read(
         let bits = bits.ok().and_then(|text| text.trim().parse().ok());
         (bits, Variables::read())
     });
-    let elsewhere = |guid: &str| is_on_another(disk, guid);
+    let others = LazyCell::new(|| on_others(disk));
+    let elsewhere = |guid: &str| others.iter().any(|other| other == guid);
     Ok(facts(started, &sectors, &elsewhere, uuids))
 }
 
-/// Whether a disk of the machine that is not this one has a partition of this GUID. One that cannot be read
-/// has none.
-fn is_on_another(disk: &BlockDevice, guid: &str) -> bool {
+/// The GUIDs of the partitions of every other disk of the machine. One that cannot be read has none.
+fn on_others(disk: &BlockDevice) -> Vec<String> {
     let disks = block::all().unwrap_or_default();
     disks
         .iter()
         .filter(|other| other.partition.is_none() && other.name != disk.name)
         .filter_map(|other| other.read(0, gpt::HEAD).ok())
         .flat_map(|head| gpt::partitions(&head))
-        .any(|partition| partition.guid.to_string() == guid)
+        .map(|partition| partition.guid.to_string())
+        .collect()
 }
 
 /// What was found out: `started` is the bits and the variables of a firmware that is UEFI.
@@ -70,7 +72,7 @@ fn facts(
         facts.bits = Some(bits.unwrap_or(64));
         let disks = Disks {
             partitions: &partitions,
-            holding: &|partition, path| Ok(!matches!(at(read, partition, path)?, At::Nothing)),
+            holding: &|partition, path| has_file(read, partition, path),
             elsewhere,
         };
         order::files(&variables?, &disks)
@@ -149,9 +151,8 @@ fn is_ours(read: Sectors, file: &EfiFile, in_use: Option<&EfiFile>, uuids: &[Str
         return true;
     }
     let names = |path: &str| {
-        let bytes = on(read, &file.partition, |volume| {
-            let found = volume.find(path)?;
-            found.map(|found| volume.contents(&found)).transpose()
+        let bytes = self::file(read, &file.partition, path, &|volume, found| {
+            volume.contents(found)
         });
         let bytes = bytes.ok().flatten().unwrap_or_default();
         uuids.iter().any(|uuid| {
@@ -187,13 +188,34 @@ enum At {
 }
 
 fn at(read: Sectors, partition: &EfiPartition, path: &str) -> Result<At, String> {
+    let found = file(read, partition, path, &|volume, found| {
+        volume.contents(found)
+    });
+    Ok(match found? {
+        None => At::Nothing,
+        Some(bytes) => mark::program(&bytes).map_or(At::Other, At::Program),
+    })
+}
+
+fn has_file(read: Sectors, partition: &EfiPartition, path: &str) -> Result<bool, String> {
+    let found = file(read, partition, path, &|_, _| Ok(()));
+    Ok(found?.is_some())
+}
+
+/// What is looked up of a file; `None` where there is none of that name, or no filesystem.
+fn file<T>(
+    read: Sectors,
+    partition: &EfiPartition,
+    path: &str,
+    look: &dyn Fn(&Volume, &Entry) -> Result<T, FatError>,
+) -> Result<Option<T>, String> {
     let found = on(read, partition, |volume| {
         let found = volume.find(path)?.filter(|found| !found.is_directory());
-        found.map(|found| volume.contents(&found)).transpose()
+        found.map(|found| look(volume, &found)).transpose()
     });
     match found {
-        Ok(None) | Err(FatError::NotFat) => Ok(At::Nothing),
-        Ok(Some(bytes)) => Ok(mark::program(&bytes).map_or(At::Other, At::Program)),
+        Err(FatError::NotFat) => Ok(None),
+        Ok(found) => Ok(found),
         Err(e) => Err(format!(
             "look for {} on partition {}: {}",
             path.replace('/', "\\"),

@@ -59,6 +59,13 @@ const CARRIED: [&str; 27] = [
 /// Keywords that stand for everybody alone, never below a `Match`.
 const GLOBAL: [&str; 3] = ["Port", "ListenAddress", "AddressFamily"];
 
+/// Whether a keyword says where the server listens, or by what means it lets in.
+pub fn is_door(keyword: &str) -> bool {
+    let keyword = server::current_name(keyword);
+    let mut doors = ALWAYS.iter().chain(&GLOBAL);
+    doors.any(|door| door.eq_ignore_ascii_case(keyword))
+}
+
 /// The first release with the name `KbdInteractiveAuthentication`.
 const KBD_INTERACTIVE: (u32, u32) = (8, 7);
 

@@ -81,8 +81,9 @@ pub fn read(
 fn boot_on<'a>(disk: &str, mounts: &'a [Mount]) -> Option<&'a Path> {
     let boot = mounts::at(mounts, Path::new("/boot"))?;
     let device = block::by_number(boot.device.0, boot.device.1).ok()?;
-    let own = block::node(&device.partition?.disk);
-    (own == Path::new(disk)).then_some(boot.target.as_path())
+    device
+        .is_on(Path::new(disk))
+        .then_some(boot.target.as_path())
 }
 
 /// The first bytes of a disk: record, and GUID partition table.
