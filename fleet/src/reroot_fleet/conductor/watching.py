@@ -31,12 +31,17 @@ def ripe(watch: Watch, run: str | None, status: MachineStatus | None) -> bool:
 
 
 def poll(machine: Machine, image: str, watch: Watch, run: str | None) -> bool:
-    """Asks: the banner first, which is cheap, and a session only where that was said."""
+    """Asks: the banner first, which is cheap, and a session only where that was said.
+
+    It writes nothing, and the flow's engine is not asked: most answers are that nothing is new.
+    """
     try:
         machine.greet()
+        if watch is Watch.CONFIRMED:
+            return machine.confirm(run or "").known
         status: MachineStatus | None = machine.look(image).status
     except MachineFault as fault:
-        if not fault.passing:
-            return True
+        if not fault.passing or watch is Watch.CONFIRMED:
+            return True  # it was there, and does not answer: the step has its tries for that
         status = None
     return ripe(watch, run, status)

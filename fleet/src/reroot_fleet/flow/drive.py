@@ -11,12 +11,14 @@ from taskflow import states
 from taskflow.engines.action_engine.engine import SerialActionEngine
 from taskflow.exceptions import WrappedFailure
 
-from reroot_fleet.flow.graph import Failed, build
+from reroot_fleet.flow.graph import Failed, compiled
 from reroot_fleet.flow.records import RecordBackend
 from reroot_fleet.flow.stop import Stop, Why
 
 if TYPE_CHECKING:
     from reroot_fleet.flow.desk import Desk
+    from reroot_fleet.flow.graph import Compiled
+    from reroot_fleet.flow.records import FlowRecord
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +44,17 @@ class Drive:
     why: Why | None = None
 
 
+class Engine(SerialActionEngine):  # type: ignore[misc]  # TaskFlow has no types
+    """TaskFlow's engine, on a flow that was compiled before."""
+
+    def __init__(self, whole: Compiled, record: FlowRecord) -> None:
+        detail = record.detail(whole.flow.name)
+        options = {"gather_statistics": False}
+        super().__init__(whole.flow, detail, RecordBackend(record), options)
+        # It compiles once, and gives the same again.
+        self._compiler = whole.compiler
+
+
 def drive(desk: Desk) -> Drive:
     """Goes on with the flow from where it was left."""
     desk.wait = None
@@ -57,26 +70,24 @@ def drive(desk: Desk) -> Drive:
 
 
 def _run(desk: Desk) -> Drive:
-    engine: SerialActionEngine
-
-    def suspend() -> None:
-        engine.suspend()
-
-    flow = build(desk.job.flow, desk, suspend)
-    detail = desk.record.detail(flow.name)
-    engine = SerialActionEngine(
-        flow, detail, RecordBackend(desk.record), {"gather_statistics": False}
-    )
-    try:
-        engine.run()
-    except (Failed, WrappedFailure):  # the second one: of a failure that an earlier drive saved
-        LOG.debug("%s is undone", desk.job.id)
-    state = engine.storage.get_flow_state()
+    with compiled(desk.job.flow, desk) as whole:
+        engine = Engine(whole, desk.record)
+        whole.hand.suspend = engine.suspend
+        try:
+            engine.run()
+        except (Failed, WrappedFailure):  # the second one: of a failure that an earlier drive saved
+            LOG.debug("%s is undone", desk.job.id)
+        except Stop as stop:
+            if stop.why in {Why.WAITING, Why.ENDING}:
+                desk.flush()
+            raise
+        state = engine.storage.get_flow_state()
     if state == states.SUSPENDED:
+        desk.flush()
         return Drive(Left.WAITING)
     if state not in {states.SUCCESS, states.REVERTED}:
         message = f"the flow of {desk.job.id} ended as {state}"
         raise RuntimeError(message)
     desk.tell_end()
-    desk.record.finish()
+    desk.finish()
     return Drive(Left.ENDED)

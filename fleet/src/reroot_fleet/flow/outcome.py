@@ -18,6 +18,8 @@ class Watch(StrEnum):
     SETTLED = "settled"
     """The machine answers, and its run does not go on any more."""
     REHEARSED = "rehearsed"
+    CONFIRMED = "confirmed"
+    """The first boot of the new OS has compared itself with the plan."""
 
 
 class NotYet(Exception):  # noqa: N818 - a step's word

@@ -22,11 +22,22 @@ from reroot_fleet.memory.errors import MemoryFault
 from reroot_fleet.memory.schema import flow_records as flows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy import Connection
 
     from reroot_fleet.memory.database import Memory
+
+# Statements are made once, for to put one together costs more than to send it.
+_MINE = sa.and_(flows.c.job == sa.bindparam("which"), flows.c.epoch == sa.bindparam("claim"))
+_LOCK = sa.select(flows.c.epoch).where(_MINE).with_for_update()
+_KEEP = sa.update(flows).where(_MINE)
+_RAISE = (
+    sa.update(flows)
+    .where(flows.c.job == sa.bindparam("which"))
+    .values(epoch=flows.c.epoch + 1, who=sa.bindparam("by"))
+    .returning(flows.c.epoch, flows.c.document, flows.c.notes)
+)
 
 _FLOWS = uuid.UUID("0c4c4f57-6f1e-4b53-8f6e-7265726f6f74")
 _SAME = {None: "", "PENDING": "", "RUNNING": "", "RESUMING": "", "SUSPENDED": "", "SUSPENDING": ""}
@@ -49,20 +60,15 @@ class FlowRecord:
         self._flow: dict[str, Any] | None = found["flow"]
         self._atoms: dict[str, Any] = found["atoms"]
         self._written = self._matters() if document else ""
+        self._unwritten: str | None = None
+        """What matters of a document that has changed and is to be written."""
 
     # -- the claim ----------------------------------------------------------------------------
 
     @classmethod
     def claim(cls, connection: Connection, memory: Memory, job: str, who: str) -> FlowRecord:
         """Takes the flow over: nobody who had it before can write any more."""
-        mine = flows.c.job == job
-        raised = (
-            sa.update(flows)
-            .where(mine)
-            .values(epoch=flows.c.epoch + 1, who=who)
-            .returning(flows.c.epoch, flows.c.document, flows.c.notes)
-        )
-        row = connection.execute(raised).one_or_none()
+        row = connection.execute(_RAISE, {"which": job, "by": who}).one_or_none()
         if row is None:
             connection.execute(
                 sa.insert(flows).values(
@@ -72,25 +78,51 @@ class FlowRecord:
             return cls(memory, job, 1, None, "{}")
         return cls(memory, job, row.epoch, row.document, row.notes)
 
-    def fence(self, connection: Connection, notes: dict[str, Any] | None = None) -> None:
-        """Locks the row until the transaction ends, if it is still ours; `Stop` otherwise."""
-        mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
+    @contextmanager
+    def writing(
+        self,
+        notes: dict[str, Any] | None = None,
+        *,
+        over: bool = False,
+        first: Callable[[Connection], None] | None = None,
+    ) -> Iterator[Connection]:
+        """A transaction of this claim, or `Stop`: what the engine has saved is written with it.
+
+        `over`: nothing is to be done any more. `first`: what is locked before the flow is.
+        """
+        matters = self._unwritten
+        with told(), self.memory.begin() as connection:
+            if first is not None:
+                first(connection)
+            self._fence(connection, notes, over=over)
+            yield connection
+        if matters is not None:
+            self._written, self._unwritten = matters, None
         if notes is not None:
-            text = json.dumps(notes, sort_keys=True)
-            done = connection.execute(sa.update(flows).where(mine).values(notes=text)).rowcount
+            self.notes = notes
+
+    def _fence(self, connection: Connection, notes: dict[str, Any] | None, *, over: bool) -> None:
+        """Locks the row until the transaction ends, if it is still ours; `Stop` otherwise."""
+        values: dict[str, Any] = {}
+        if self._unwritten is not None:
+            document = {"flow": self._flow, "atoms": self._atoms}
+            values["document"] = json.dumps(document, default=str)
+        if notes is not None:
+            values["notes"] = json.dumps(notes, sort_keys=True)
+        if over:
+            values["unfinished"] = False
+        mine = {"which": self.job, "claim": self.epoch}
+        if values:
+            done = connection.execute(_KEEP, {**mine, **values}).rowcount
         else:
-            lock = sa.select(flows.c.epoch).where(mine).with_for_update()
-            done = len(connection.execute(lock).all())
+            done = len(connection.execute(_LOCK, mine).all())
         if not done:
             raise Stop(Why.FENCED, self.job)
 
-    def finish(self) -> None:
-        """Nothing is to be done any more."""
-        mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
-        with told(), self.memory.begin() as connection:
-            done = connection.execute(sa.update(flows).where(mine).values(unfinished=False))
-            if not done.rowcount:
-                raise Stop(Why.FENCED, self.job)
+    @property
+    def unwritten(self) -> bool:
+        """Whether the engine has saved what is not in the memory yet."""
+        return self._unwritten is not None
 
     # -- what TaskFlow saves ------------------------------------------------------------------
 
@@ -128,21 +160,14 @@ class FlowRecord:
         return json.dumps([_SAME.get(state, state), sorted(atoms, key=str)], default=str)
 
     def _save(self) -> None:
-        """Writes what a resumed engine would act on differently, and nothing else.
+        """Keeps what a resumed engine would act on differently, and nothing else, for the next write.
 
         An engine saves six times a step. Whether an atom *was begun* changes nothing for who resumes
-        it: every step looks before it acts. Half of the memory's work is saved with that.
+        it: every step looks before it acts. And that a step is done goes with the word that the next
+        one begins, in one transaction: who dies before it does the step again, as ever.
         """
         matters = self._matters()
-        if matters == self._written:
-            return
-        self._written = matters
-        text = json.dumps({"flow": self._flow, "atoms": self._atoms}, default=str)
-        mine = sa.and_(flows.c.job == self.job, flows.c.epoch == self.epoch)
-        with told(), self.memory.begin() as connection:
-            done = connection.execute(sa.update(flows).where(mine).values(document=text))
-            if not done.rowcount:
-                raise Stop(Why.FENCED, self.job)
+        self._unwritten = None if matters == self._written else matters
 
 
 def unfinished(connection: Connection) -> frozenset[str]:

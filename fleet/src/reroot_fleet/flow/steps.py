@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reroot_fleet.flow.outcome import Again, End, Hold, NotYet, Watch
 from reroot_fleet.flow.records import told
@@ -122,8 +122,7 @@ def rehearse(desk: Desk) -> None:
     rehearsed = surveys.Rehearsed(
         desk.now, desk.job.host, desk.wishes.image, consent, run, passed=True
     )
-    with told(), desk.seams.memory.begin() as c:
-        desk.record.fence(c)
+    with desk.record.writing() as c:
         surveys.record_rehearsal(c, rehearsed)
 
 
@@ -142,7 +141,8 @@ def _rehearsed(desk: Desk) -> Rehearsed | None:
 
 def drain(desk: Desk) -> None:
     """Take it out of the load balancer, silence its monitoring."""
-    desk.note(drained=True)
+    if not desk.notes.get("drained"):
+        desk.note(drained=True)
     _hook(desk, "drain")
 
 
@@ -240,7 +240,7 @@ def silence(desk: Desk) -> None:
     try:
         look = desk.machine.look(desk.wishes.image)
     except MachineFault:
-        desk.tell(What.MACHINE_SILENT)
+        desk.later(What.MACHINE_SILENT)
         return
     deadline = desk.job.deadline or desk.now
     if _judge(desk, look).action is Action.ATTACH and desk.now < deadline:
@@ -255,7 +255,7 @@ def answer(desk: Desk) -> None:
         case Action.CONFIRM:
             new_boot = look.boot != desk.notes.get("boot")
             seen = {"boot": look.boot, "state": "done", "new_boot": new_boot}
-            desk.tell(What.MACHINE_ANSWERED, seen)
+            desk.later(What.MACHINE_ANSWERED, seen)
         case Action.MAY_BE_QUEUED:
             raise End(JobState.REVERTED, _why(desk, look, judgement))
         case Action.ATTACH | Action.WAIT:
@@ -278,7 +278,7 @@ def confirm(desk: Desk) -> None:
             raise Hold(
                 "the new OS is there, and its first boot has not compared itself with the plan"
             )
-        raise NotYet(min(latest, desk.now + timedelta(seconds=20)))
+        raise NotYet(latest, Watch.CONFIRMED)
     if not found.passed:
         raise Hold("the new OS is there, and falls short: " + ", ".join(found.failing))
     _hook(desk, "confirm")
@@ -333,7 +333,7 @@ def _look_or_page(desk: Desk) -> Look:
 
 
 def _accepted(desk: Desk, *, attached: bool) -> None:
-    desk.tell(What.GO_ACCEPTED, {"run": desk.job.run, "attached": attached})
+    desk.later(What.GO_ACCEPTED, {"run": desk.job.run, "attached": attached})
 
 
 def _not_begun(answer: Answer) -> Exception:
@@ -382,5 +382,7 @@ STEPS: dict[Atom, Callable[[Desk], None]] = {
     Atom.UNDRAIN: undrain,
     Atom.RELEASE: release,
 }
+NOTED: dict[Atom, dict[str, Any]] = {Atom.DRAIN: {"drained": True}}
+"""What is noted with a step's beginning: to be undone also where nobody knows what half of it did."""
 UNDO: dict[Atom, Callable[[Desk], None]] = {Atom.DRAIN: undrain_undone, Atom.GO: take_back}
 """What is undone where the job ends before the commit point, in the order from its end."""

@@ -13,6 +13,7 @@ import typing
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 from reroot_fleet.memory.errors import MemoryFault
@@ -97,7 +98,7 @@ def _read_optional(kind: Any, value: Any) -> Any:
 
 
 def _read_dataclass(kind: type[Any], value: Mapping[str, Any]) -> Any:
-    hints = typing.get_type_hints(kind, localns=_NAMES)
+    hints = _hints(kind)
     unknown = set(value) - {f.name for f in dataclasses.fields(kind)}
     if unknown:
         raise MemoryFault(
@@ -106,6 +107,12 @@ def _read_dataclass(kind: type[Any], value: Mapping[str, Any]) -> Any:
             then="install the release that wrote it, or a later one",
         )
     return kind(**{name: _read(hints[name], v) for name, v in value.items()})
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """The types of a dataclass's fields; to work them out is most of the work of reading one."""
+    return typing.get_type_hints(kind, localns=_NAMES)
 
 
 def _read_scalar(kind: Any, value: Any) -> Any:

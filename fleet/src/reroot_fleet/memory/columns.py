@@ -25,6 +25,8 @@ class Utc(sa.TypeDecorator[datetime]):
         """Refuse a naive time, and turn others into UTC."""
         if value is None:
             return None
+        if value.tzinfo is UTC and dialect.name != "sqlite":
+            return value
         if value.tzinfo is None:
             message = f"store the time {value.isoformat()}: it names no zone"
             raise ValueError(message)
@@ -34,8 +36,8 @@ class Utc(sa.TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Give the zone back that SQLite has lost."""
         del dialect
-        if value is None:
-            return None
+        if value is None or value.tzinfo is UTC:
+            return value
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+_BEAT = sa.update(conductors).where(conductors.c.name == sa.bindparam("which"))
+_EVERY = sa.select(conductors).order_by(conductors.c.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Sign:
     """A conductor's sign of life."""
@@ -35,14 +39,13 @@ class Sign:
 def beat(connection: Connection, sign: Sign) -> None:
     """Write a sign of life down."""
     values = {name: getattr(sign, name) for name in Sign.__slots__}
-    update = sa.update(conductors).where(conductors.c.name == sign.name).values(values)
-    if connection.execute(update).rowcount == 0:
+    if connection.execute(_BEAT, {"which": sign.name, **values}).rowcount == 0:
         connection.execute(sa.insert(conductors).values(values))
 
 
 def every(connection: Connection) -> list[Sign]:
     """Every conductor that was ever heard of, by name."""
-    rows = connection.execute(sa.select(conductors).order_by(conductors.c.name))
+    rows = connection.execute(_EVERY)
     return [Sign(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
 
 

@@ -6,6 +6,7 @@ refused, one of an older schema too until a person migrates it, and an empty one
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
     from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 IDLE_S = 10
 """For how long a conductor may stand still in the middle of a transaction. The database ends one that was
 stopped, or whose host is gone, and with it the locks that would keep everybody else waiting."""
+PING_S = 1.0
+"""A connection that was used so lately is used again without asking it first whether it is alive. A database
+that was restarted is noticed all the same before a statement is lost to it: a restart takes longer."""
 # How long SQLite waits for another writer of the same file.
 _SQLITE_BUSY_SECONDS = 60
 
@@ -75,11 +80,12 @@ def connect(address: str, *, connections: int = 10, idle_s: int = 0) -> Memory:
             url,
             pool_size=connections,
             max_overflow=connections,
-            # A database that was restarted is noticed before a statement is lost to it.
-            pool_pre_ping=True,
+            # The one that was used last is asked least whether it is alive.
+            pool_use_lifo=True,
             connect_args={"connect_timeout": 10, "application_name": "reroot-fleet"},
         )
         _prepare_postgres(engine, idle_s)
+        _ping_idle_ones(engine)
     return Memory(engine)
 
 
@@ -125,6 +131,27 @@ def _prepare_postgres(engine: Engine, idle_s: int) -> None:
         cursor.execute(f"SET idle_in_transaction_session_timeout = {idle_s * 1000}")
         cursor.close()
         connection.commit()
+
+
+def _ping_idle_ones(engine: Engine) -> None:
+    """As `pool_pre_ping`, which asks at every transaction."""
+
+    @event.listens_for(engine, "checkin")
+    def _given_back(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        del connection
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _taken(connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: object) -> None:
+        del proxy
+        used = record.info.get("used")
+        if used is None or time.monotonic() < used + PING_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # Its sisters are as dead as it is: the pool connects anew.
+            raise sa.exc.InvalidatePoolError from error
 
 
 def _prepare_sqlite(engine: Engine) -> None:

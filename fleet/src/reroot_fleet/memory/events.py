@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 # So many rows at a time where all of a log is read.
 _PAGE = 5000
+# Made once: to put a statement together costs more than to send it.
+_INSERT = sa.insert(events)
+_APPEND = _INSERT.returning(events.c.id)
+_LAST = sa.select(sa.func.max(events.c.id))
 
 
 def append(connection: Connection, event: Event) -> Event:
     """Write one event down: the same with its number."""
-    statement = sa.insert(events).values(**_columns(event)).returning(events.c.id)
-    number = connection.execute(statement).scalar_one()
+    number = connection.execute(_APPEND, _columns(event)).scalar_one()
     return Event(**{name: getattr(event, name) for name in _FIELDS}, number=number)
 
 
@@ -29,7 +32,7 @@ def append_all(connection: Connection, many: Iterable[Event]) -> int:
     """Write many down, in their order: how many."""
     rows = [_columns(event) for event in many]
     if rows:
-        connection.execute(sa.insert(events), rows)
+        connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
     return len(rows)
 
 
@@ -74,7 +77,7 @@ def latest(
 
 def last_number(connection: Connection, *, night: str | None = None) -> int:
     """The number of the last event; 0 where there is none."""
-    statement = sa.select(sa.func.max(events.c.id))
+    statement = _LAST
     if night is not None:
         statement = statement.where(events.c.night == night)
     return connection.execute(statement).scalar() or 0

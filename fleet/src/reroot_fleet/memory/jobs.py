@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from reroot_fleet.memory import codec, events
 from reroot_fleet.memory.errors import Conflict
@@ -22,9 +24,38 @@ from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState, Override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
+
+_PLAIN = (
+    "id",
+    "night",
+    "host",
+    "image",
+    "machine_class",
+    "attempt",
+    "wave",
+    "flow",
+    "since",
+    "posted_at",
+    "go_at",
+    "ended_at",
+    "deadline",
+    "deadlines_s",
+    "run",
+    "consent",
+    "cause",
+    "conductor",
+)
+# Statements are made once, for to put one together costs more than to send it.
+_COLUMNS = [jobs.c[name] for name in (*_PLAIN, "state", "step", "override", "tries", "again_at")]
+_ONE = sa.select(*_COLUMNS).where(jobs.c.id == sa.bindparam("which"))
+_LOCKED = _ONE.with_for_update()
+_MOVE = sa.update(jobs).where(jobs.c.id == sa.bindparam("which"))
+_STATES = sa.select(jobs.c.id, jobs.c.state)
+_COUNTS = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
+_OF_NIGHT = _COUNTS.where(jobs.c.night == sa.bindparam("which"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +85,57 @@ def record(connection: Connection, event: Event, *, expect: Expected = _ANY) -> 
 
     Raises `Conflict` where the job is not as expected; then nothing is written.
     """
-    assert event.job is not None  # noqa: S101 - the caller's own mistake
-    row = connection.execute(
-        sa.select(jobs).where(jobs.c.id == event.job).with_for_update()
-    ).one_or_none()
+    return record_all(connection, (event,), expect=expect)
+
+
+def record_all(connection: Connection, told: Sequence[Event], *, expect: Expected = _ANY) -> Job:
+    """Write some events of one job down, in their order: all of them, or none.
+
+    What is expected is asked before the first of them.
+    """
+    first = told[0]
+    assert first.job is not None  # noqa: S101 - the caller's own mistake
+    row = connection.execute(_LOCKED, {"which": first.job}).one_or_none()
     before = None if row is None else _job(row)
-    _require(event, before, expect)
-    after = apply(before, event)
+    _require(first, before, expect)
+    was = pause = Pause(0, None) if row is None else _pause_of(row)
+    after = before
+    for event in told:
+        after, pause = _applied(after, event), _pause(pause, event)
+    assert after is not None  # noqa: S101 - there is one event at least
+    if before is None:
+        values = _columns(after) | {"tries": pause.tries, "again_at": pause.again_at}
+        _insert(connection, first, values)
+    elif changed := _changed(before, after) | _changed_pause(was, pause):
+        connection.execute(_MOVE, {"which": first.job, **changed})
+    events.append_all(connection, told)
+    return after
+
+
+def _applied(job: Job | None, event: Event) -> Job:
+    after = apply(job, event)
     if after is None:
         raise Conflict(
             f"write {event.what} of the job {event.job} down",
-            "there is no such job"
-            if before is None
-            else f"it has no place there: {_stands(before)}",
+            "there is no such job" if job is None else f"it has no place there: {_stands(job)}",
         )
-    pause = _pause(Pause(0, None) if row is None else _pause_of(row), event)
-    values = _columns(after) | {"tries": pause.tries, "again_at": pause.again_at}
-    if row is None:
-        _insert(connection, event, values)
-    else:
-        connection.execute(sa.update(jobs).where(jobs.c.id == event.job).values(values))
-    events.append(connection, event)
     return after
+
+
+def _changed(before: Job, after: Job) -> dict[str, Any]:
+    """The columns that an event has changed: few of them, and often none."""
+    if after is before:
+        return {}
+    changed = {n: v for n in _PLAIN if (v := getattr(after, n)) != getattr(before, n)}
+    if after.state is not before.state:
+        changed["state"] = str(after.state)
+    if after.step is not before.step:
+        changed["step"] = None if after.step is None else str(after.step)
+    return changed
+
+
+def _changed_pause(before: Pause, after: Pause) -> dict[str, Any]:
+    return {} if after == before else {"tries": after.tries, "again_at": after.again_at}
 
 
 def _require(event: Event, before: Job | None, expect: Expected) -> None:
@@ -148,13 +208,13 @@ def queue(connection: Connection, job: Job, *, now: datetime, who: str, why: str
 
 def get(connection: Connection, job: str) -> Job | None:
     """One job."""
-    row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).one_or_none()
+    row = connection.execute(_ONE, {"which": job}).one_or_none()
     return None if row is None else _job(row)
 
 
 def pause_of(connection: Connection, job: str) -> Pause:
     """How often the job's step was tried, and when it may be tried again."""
-    row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).one_or_none()
+    row = connection.execute(_ONE, {"which": job}).one_or_none()
     return Pause(0, None) if row is None else _pause_of(row)
 
 
@@ -166,22 +226,28 @@ def select(
     states: Iterable[JobState] | None = None,
 ) -> list[Job]:
     """Jobs by night, machine and state, in the order in which they were queued."""
-    statement = sa.select(jobs).order_by(jobs.c.night, jobs.c.host, jobs.c.attempt)
-    if night is not None:
-        statement = statement.where(jobs.c.night == night)
-    if host is not None:
-        statement = statement.where(jobs.c.host == host)
-    if states is not None:
-        statement = statement.where(jobs.c.state.in_([str(state) for state in states]))
-    return [_job(row) for row in connection.execute(statement)]
+    wanted = {"night": night, "host": host, "states": states and [str(s) for s in states]}
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    return [_job(row) for row in connection.execute(_selection(frozenset(asked)), asked)]
+
+
+@cache
+def _selection(by: frozenset[str]) -> Select[Any]:
+    """Jobs by some of their columns."""
+    statement = sa.select(*_COLUMNS).order_by(jobs.c.night, jobs.c.host, jobs.c.attempt)
+    if "night" in by:
+        statement = statement.where(jobs.c.night == sa.bindparam("night"))
+    if "host" in by:
+        statement = statement.where(jobs.c.host == sa.bindparam("host"))
+    if "states" in by:
+        statement = statement.where(jobs.c.state.in_(sa.bindparam("states", expanding=True)))
+    return statement
 
 
 def counts(connection: Connection, *, night: str | None = None) -> dict[JobState, int]:
     """How many jobs are in each state."""
-    statement = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
-    if night is not None:
-        statement = statement.where(jobs.c.night == night)
-    found = {JobState(state): count for state, count in connection.execute(statement)}
+    rows = connection.execute(_COUNTS if night is None else _OF_NIGHT, {"which": night})
+    found = {JobState(state): count for state, count in rows}
     return {state: found.get(state, 0) for state in JobState}
 
 
@@ -202,28 +268,6 @@ def _pause_of(row: Row[Any]) -> Pause:
     return Pause(row.tries, row.again_at)
 
 
-_PLAIN = (
-    "id",
-    "night",
-    "host",
-    "image",
-    "machine_class",
-    "attempt",
-    "wave",
-    "flow",
-    "since",
-    "posted_at",
-    "go_at",
-    "ended_at",
-    "deadline",
-    "deadlines_s",
-    "run",
-    "consent",
-    "cause",
-    "conductor",
-)
-
-
 def _columns(job: Job) -> dict[str, Any]:
     columns: dict[str, Any] = {name: getattr(job, name) for name in _PLAIN}
     columns["state"] = str(job.state)
@@ -233,15 +277,40 @@ def _columns(job: Job) -> dict[str, Any]:
 
 
 def _job(row: Row[Any]) -> Job:
+    *plain, state, step, override, _, _ = row
     return Job(
-        **{name: getattr(row, name) for name in _PLAIN},
-        state=JobState(row.state),
-        step=None if row.step is None else Atom(row.step),
-        override=None if row.override is None else codec.read(Override, row.override),
+        **dict(zip(_PLAIN, plain, strict=True)),
+        state=JobState(state),
+        step=None if step is None else Atom(step),
+        override=None if override is None else codec.read(Override, override),
     )
 
 
 def states_of(connection: Connection, ids: Iterable[str]) -> dict[str, JobState]:
     """The states of some jobs, and nothing else of them."""
-    statement = sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(ids)))
-    return {job: JobState(state) for job, state in connection.execute(statement).tuples()}
+    return _states(connection, ids, ended=False)
+
+
+def ended_of(connection: Connection, ids: Iterable[str]) -> dict[str, JobState]:
+    """Those of some jobs that have ended, with their states."""
+    return _states(connection, ids, ended=True)
+
+
+def _states(connection: Connection, ids: Iterable[str], *, ended: bool) -> dict[str, JobState]:
+    statement = _those(connection.dialect.name, ended=ended)
+    rows = connection.execute(statement, {"which": list(ids)}).tuples()
+    return {job: JobState(state) for job, state in rows}
+
+
+@cache
+def _those(dialect: str, *, ended: bool) -> Select[Any]:
+    """Some jobs by their ids: one array, where the database knows them, and no list of parameters."""
+    statement = _STATES
+    if dialect == "postgresql":
+        which = sa.bindparam("which", type_=ARRAY(sa.Text))
+        statement = statement.where(jobs.c.id == sa.any_(which))
+    else:
+        statement = statement.where(jobs.c.id.in_(sa.bindparam("which", expanding=True)))
+    if ended:
+        statement = statement.where(jobs.c.state.in_([s for s in JobState if s.ended]))
+    return statement

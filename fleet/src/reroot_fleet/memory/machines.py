@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+# What conductors ask again and again; to put a statement together costs more than to send it.
+_ONE = sa.select(machines.c.host).where(machines.c.name == sa.bindparam("which"))
+_VERSION = sa.select(
+    sa.func.count(), sa.func.max(machines.c.imported), sa.func.max(machines.c.removed)
+)
+
+
 class Imported(NamedTuple):
     """What an import did: names, sorted."""
 
@@ -70,10 +77,7 @@ def replace_all(
 
 def version(connection: Connection) -> tuple[object, ...]:
     """Changes with every change of the inventory, and costs no more than a count."""
-    statement = sa.select(
-        sa.func.count(), sa.func.max(machines.c.imported), sa.func.max(machines.c.removed)
-    )
-    return tuple(connection.execute(statement).one())
+    return tuple(connection.execute(_VERSION).one())
 
 
 def every(connection: Connection) -> list[Host]:
@@ -85,6 +89,5 @@ def every(connection: Connection) -> list[Host]:
 
 def get(connection: Connection, name: str) -> Host | None:
     """One machine, also one that the inventory does not name any more."""
-    statement = sa.select(machines.c.host).where(machines.c.name == name)
-    row = connection.execute(statement).scalar_one_or_none()
+    row = connection.execute(_ONE, {"which": name}).scalar_one_or_none()
     return None if row is None else codec.read(Host, row)

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
+# Statements are made once, for to put one together costs more than to send it.
+_ONE = sa.select(nights).where(nights.c.id == sa.bindparam("which"))
+_LOCKED = _ONE.with_for_update()
+_EVERY = (
+    sa.select(nights)
+    .where(nights.c.state.in_(sa.bindparam("states", expanding=True)))
+    .order_by(nights.c.opens.desc(), nights.c.id.desc())
+)
+
+_POLICIES = 100
+"""So many are kept at most."""
+
 _TELLS = {
     NightState.PLANNED: What.NIGHT_PLANNED,
     NightState.OPEN: What.NIGHT_OPENED,
@@ -114,18 +126,14 @@ def stop_class(
 
 def get(connection: Connection, night: str, *, lock: bool = False) -> Night | None:
     """One night. Locked, nobody else moves it or its jobs' postings until the transaction ends."""
-    statement = sa.select(nights).where(nights.c.id == night)
-    if lock:
-        statement = statement.with_for_update()
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(_LOCKED if lock else _ONE, {"which": night}).one_or_none()
     return None if row is None else _night(row)
 
 
 def every(connection: Connection, states: Iterable[NightState] = tuple(NightState)) -> list[Night]:
     """The nights in these states, the newest window first."""
-    statement = sa.select(nights).where(nights.c.state.in_([str(s) for s in states]))
-    statement = statement.order_by(nights.c.opens.desc(), nights.c.id.desc())
-    return [_night(row) for row in connection.execute(statement)]
+    rows = connection.execute(_EVERY, {"states": [str(state) for state in states]})
+    return [_night(row) for row in rows]
 
 
 def _required(connection: Connection, night: str) -> Night:
@@ -134,11 +142,24 @@ def _required(connection: Connection, night: str) -> Night:
     return found
 
 
+_policies: dict[str, tuple[Any, Policy]] = {}
+"""The policies that were read last, with their documents: a night keeps its own, and is asked for often."""
+
+
+def _policy(night: str, document: Any) -> Policy:  # noqa: ANN401 - JSON
+    known = _policies.get(night)
+    if known is None or known[0] != document:
+        if len(_policies) >= _POLICIES:
+            _policies.clear()
+        known = _policies[night] = document, codec.read(Policy, document)
+    return known[1]
+
+
 def _night(row: Row[Any]) -> Night:
     return Night(
         id=row.id,
         window=Window(row.opens, row.closes),
-        policy=codec.read(Policy, row.policy),
+        policy=_policy(row.id, row.policy),
         state=NightState(row.state),
         selector=row.selector,
         stopped_classes=frozenset(row.stopped_classes),

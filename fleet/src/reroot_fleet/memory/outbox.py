@@ -44,6 +44,23 @@ _TELLS = {
 }
 
 
+# What is asked again and again is made once, for to put a statement together costs more than to send it.
+_STATE = sa.select(alerts.c.state).where(alerts.c.key == sa.bindparam("which")).with_for_update()
+_NEWEST = (
+    sa.select(outbox.c.key, sa.func.max(outbox.c.id).label("id"))
+    .where(outbox.c.action == Action.TRIGGER)
+    .group_by(outbox.c.key)
+    .subquery()
+)
+_OPEN = (
+    sa.select(alerts.c.key, alerts.c.state, outbox.c.at, outbox.c.summary)
+    .join(_NEWEST, _NEWEST.c.key == alerts.c.key)
+    .join(outbox, outbox.c.id == _NEWEST.c.id)
+    .where(alerts.c.state != Action.RESOLVE)
+    .order_by(outbox.c.id)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One thing to tell."""
@@ -74,9 +91,7 @@ class Open:
 
 def put(connection: Connection, message: Message, *, who: str) -> bool:
     """Write a message down, if it changes something: an open alert is not triggered again."""
-    before = connection.execute(
-        sa.select(alerts.c.state).where(alerts.c.key == message.key).with_for_update()
-    ).scalar_one_or_none()
+    before = connection.execute(_STATE, {"which": message.key}).scalar_one_or_none()
     if not _changes(before, message.action):
         return False
     values = {"state": str(message.action), "changed": message.at}
@@ -209,22 +224,8 @@ def _note(
 
 def open_alerts(connection: Connection) -> list[Open]:
     """Alerts that are triggered or acknowledged, oldest first."""
-    newest = (
-        sa.select(outbox.c.key, sa.func.max(outbox.c.id).label("id"))
-        .where(outbox.c.action == Action.TRIGGER)
-        .group_by(outbox.c.key)
-        .subquery()
-    )
-    statement = (
-        sa.select(alerts.c.key, alerts.c.state, outbox.c.at, outbox.c.summary)
-        .join(newest, newest.c.key == alerts.c.key)
-        .join(outbox, outbox.c.id == newest.c.id)
-        .where(alerts.c.state != Action.RESOLVE)
-        .order_by(outbox.c.id)
-    )
     return [
-        Open(row.key, Action(row.state), row.at, row.summary)
-        for row in connection.execute(statement)
+        Open(row.key, Action(row.state), row.at, row.summary) for row in connection.execute(_OPEN)
     ]
 
 

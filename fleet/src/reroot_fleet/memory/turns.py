@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PLANNING = "planning"
+_ROW = sa.select(turns.c.name).where(turns.c.name == sa.bindparam("which"))
+_FREE = _ROW.with_for_update(skip_locked=True)
 
 
 def take(connection: Connection, name: str) -> bool:
@@ -21,9 +23,11 @@ def take(connection: Connection, name: str) -> bool:
     """
     if connection.dialect.name != "postgresql":
         return True
+    if connection.execute(_FREE, {"which": name}).one_or_none() is not None:
+        return True
+    if connection.execute(_ROW, {"which": name}).one_or_none() is not None:
+        return False
     from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - of one dialect only
 
-    row = sa.select(turns.c.name).where(turns.c.name == name)
-    if connection.execute(row).one_or_none() is None:
-        connection.execute(insert(turns).values(name=name).on_conflict_do_nothing())
-    return connection.execute(row.with_for_update(skip_locked=True)).one_or_none() is not None
+    connection.execute(insert(turns).values(name=name).on_conflict_do_nothing())
+    return connection.execute(_FREE, {"which": name}).one_or_none() is not None
