@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 VERSION = "1"
+SELDOM = 3
+"""So many times more seldom the night is kept by conductors that are not the first of those alive: one of
+them does it anyway, and would only be asked twice. None of them waits for another one."""
 MISSED_SIGNS = 4
 """A conductor that has not missed so many signs of life is alive: it makes its share of the copies."""
 
@@ -105,6 +108,8 @@ class Conductor:
         self._keeper = keeping.Keeper(memory, board, clock, settings.name)
         self._keeping = ThreadPoolExecutor(1, "keeper")
         self._kept = True
+        self._first = True
+        """Of the conductors that are alive, by name."""
         self._latecomers = Latecomers(memory, clock, settings.name, machine)
         self._asking = ThreadPoolExecutor(1, "latecomers")
         self._asked = True
@@ -131,7 +136,7 @@ class Conductor:
             (0.0, self._wake),
             (self._set.look_s, self._claim),
             (self._set.states_s, self._ended_by_others),
-            (self._set.plan_s, self._keep),
+            (self._set.plan_s * (1 if self._first else SELDOM), self._keep),
             (self._set.sign_s, self._sign),
             (self._set.late_s, self._late),
         ):
@@ -292,10 +297,10 @@ class Conductor:
         if not waiting:
             return
         with self._memory.read() as c:
-            ended = jobs.states_of(c, waiting)
+            ended = jobs.ended_of(c, waiting)
         for job, state in ended.items():
             seat = self._seats.get(job)
-            if seat is None or seat.desk is None or not state.ended or seat.desk.ending:
+            if seat is None or seat.desk is None or seat.desk.ending:
                 continue
             if state is not JobState.HELD:
                 self._room.leave(job)
@@ -386,3 +391,4 @@ class Conductor:
             since = self._clock.now() - timedelta(seconds=lately)
             alive = [s for s in conductors.every(c) if s.state == "running" and s.seen >= since]
         self._copies.shared_by(len(alive))
+        self._first = all(self._set.name <= s.name for s in alive)

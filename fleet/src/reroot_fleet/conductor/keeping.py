@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from reroot_fleet.conductor.begun import LET_GO, Begun
 from reroot_fleet.flow import records
 from reroot_fleet.memory import events, jobs, machines, nights, outbox, turns
 from reroot_fleet.memory.errors import Conflict
@@ -25,7 +26,7 @@ from reroot_fleet.values.job import Job, JobState
 from reroot_fleet.values.night import Night, NightState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -40,8 +41,6 @@ T = TypeVar("T")
 CACHED_S = 60.0
 LIVE = (NightState.OPEN, NightState.PAUSED, NightState.HALTED)
 OPEN_STATES = (JobState.POSTED, JobState.RUNNING)
-LET_GO = tuple(state for state in JobState if state is not JobState.QUEUED)
-"""Of jobs that are in the queue no more."""
 
 NOTHING_LEFT = frozenset({JobState.HELD, JobState.DONE})
 
@@ -67,6 +66,7 @@ class Keeper:
         self._who = f"conductor {who}"
         self._sites: dict[str, tuple[tuple[object, ...], Site]] = {}
         self._queues: dict[str, KnownQueue] = {}
+        self._begun: dict[str, Begun] = {}
         self._asked = 0.0
         self._seen: tuple[int, datetime | None] = (-1, None)
         self._gates: set[tuple[str, str, int, str | None]] = set()
@@ -81,6 +81,7 @@ class Keeper:
         except BaseException:
             # What was decided was not written: nothing that was remembered with it is true.
             self._queues.clear()
+            self._begun.clear()
             self._seen = (-1, None)
             raise
         for job in posted:
@@ -121,31 +122,37 @@ class Keeper:
         self._asked = self._clock.monotonic()
         posted: list[str] = []
         moments: list[datetime] = []
-        for night in nights.every(c, LIVE):
+        live = nights.every(c, LIVE)
+        for night in live:
             locked = nights.get(c, night.id, lock=True)
             if locked is None or locked.state not in LIVE:
                 continue
             decision, begun = self._decide(c, locked, now)
             posted += self._carry_out(c, locked, decision, begun, now)
             moments += [m for m in (decision.look_again,) if m is not None]
-        self._forget_alerts(c, now)
+        self._forget_alerts(c, live, now)
         self._seen = (events.last_number(c), min(moments, default=None))
         return posted
 
     def _decide(self, c: Connection, night: Night, now: datetime) -> tuple[Decision, list[Job]]:
         where = self._site(c, night)
-        begun = jobs.select(c, night=night.id, states=LET_GO)
-        queue = self._queue(c, night, where)
+        counts = jobs.counts(c, night=night.id)
+        begun = self._begun_of(c, night.id, counts)
+        queue = self._queue(c, night, where, counts)
         past = history(self._others(c, night), where, night.policy, now)
         return planner.decide_on(now, night, begun, queue, where, past), begun
 
-    def _queue(self, c: Connection, night: Night, where: Site) -> Queue:
+    def _begun_of(self, c: Connection, night: str, counts: Mapping[JobState, int]) -> list[Job]:
+        return self._begun.setdefault(night, Begun(night)).read(c, counts)
+
+    def _queue(
+        self, c: Connection, night: Night, where: Site, counts: Mapping[JobState, int]
+    ) -> Queue:
         """The night's queue: read once, for it may be long, and again where others have changed it.
 
         Whoever queues a machine raises the number of all jobs, and whoever takes one back lowers the
         number of those that wait: where both are as they were, it is the same queue.
         """
-        counts = jobs.counts(c, night=night.id)
         known = self._queues.get(night.id)
         now = (sum(counts.values()), counts[JobState.QUEUED])
         if known is None or known.site is not where or (known.jobs, known.waiting) != now:
@@ -160,7 +167,7 @@ class Keeper:
             if other.id == night.id:
                 continue
             if other.state in LIVE:
-                found += _begun_of(c, other.id)
+                found += self._begun_of(c, other.id, jobs.counts(c, night=other.id))
             else:
                 found += self._cached(f"night {other.id}", partial(_begun_of, c, other.id))
         return found
@@ -242,10 +249,13 @@ class Keeper:
         for message in of_night:
             outbox.put(c, message, who=self._who)
 
-    def _forget_alerts(self, c: Connection, now: datetime) -> None:
+    def _forget_alerts(self, c: Connection, live: Iterable[Night], now: datetime) -> None:
         """Resolves what was told of jobs of nights that are closed, and has found its end since."""
+        decided = tuple(f"job/{night.id}/" for night in live)
         for alert in outbox.open_alerts(c):
             kind, _, job_id = alert.key.partition("/")
+            if alert.key.startswith(decided):
+                continue
             job = jobs.get(c, job_id) if kind == "job" else None
             if job is None or not job.state.ended or job.state is JobState.HELD:
                 continue
@@ -264,6 +274,7 @@ class Keeper:
             return
         if not over:
             return  # its alert stays until the morning
+        self._begun.pop(night.id, None)
         for job in self._queues.pop(night.id).queue.whole.jobs:
             self._withdraw(c, night, job.id, "the window is over", now)
         nights.move(

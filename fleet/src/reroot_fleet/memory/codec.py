@@ -13,7 +13,6 @@ import typing
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar
 
 from reroot_fleet.memory.errors import MemoryFault
@@ -109,10 +108,14 @@ def _read_dataclass(kind: type[Any], value: Mapping[str, Any]) -> Any:
     return kind(**{name: _read(hints[name], v) for name, v in value.items()})
 
 
-@cache
+_KNOWN: dict[Any, dict[str, Any]] = {}
+
+
 def _hints(kind: type[Any]) -> dict[str, Any]:
     """The types of a dataclass's fields; to work them out is most of the work of reading one."""
-    return typing.get_type_hints(kind, localns=_NAMES)
+    if kind not in _KNOWN:
+        _KNOWN[kind] = typing.get_type_hints(kind, localns=_NAMES)
+    return _KNOWN[kind]
 
 
 def _read_scalar(kind: Any, value: Any) -> Any:

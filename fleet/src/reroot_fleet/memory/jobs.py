@@ -53,7 +53,9 @@ _COLUMNS = [jobs.c[name] for name in (*_PLAIN, "state", "step", "override", "tri
 _ONE = sa.select(*_COLUMNS).where(jobs.c.id == sa.bindparam("which"))
 _LOCKED = _ONE.with_for_update()
 _MOVE = sa.update(jobs).where(jobs.c.id == sa.bindparam("which"))
+_SOME = sa.select(*_COLUMNS)
 _STATES = sa.select(jobs.c.id, jobs.c.state)
+_ENDED = _STATES.where(jobs.c.state.in_([str(state) for state in JobState if state.ended]))
 _COUNTS = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
 _OF_NIGHT = _COUNTS.where(jobs.c.night == sa.bindparam("which"))
 
@@ -226,7 +228,11 @@ def select(
     states: Iterable[JobState] | None = None,
 ) -> list[Job]:
     """Jobs by night, machine and state, in the order in which they were queued."""
-    wanted = {"night": night, "host": host, "states": states and [str(s) for s in states]}
+    wanted: dict[str, Any] = {
+        "night": night,
+        "host": host,
+        "states": states and [str(s) for s in states],
+    }
     asked = {name: value for name, value in wanted.items() if value is not None}
     return [_job(row) for row in connection.execute(_selection(frozenset(asked)), asked)]
 
@@ -277,7 +283,7 @@ def _columns(job: Job) -> dict[str, Any]:
 
 
 def _job(row: Row[Any]) -> Job:
-    *plain, state, step, override, _, _ = row
+    *plain, state, step, override, _, _ = tuple(row)
     return Job(
         **dict(zip(_PLAIN, plain, strict=True)),
         state=JobState(state),
@@ -286,31 +292,31 @@ def _job(row: Row[Any]) -> Job:
     )
 
 
+def some(connection: Connection, ids: Iterable[str]) -> list[Job]:
+    """Some jobs by their ids, in any order."""
+    rows = connection.execute(_those(connection.dialect.name, _SOME), {"which": list(ids)})
+    return [_job(row) for row in rows]
+
+
 def states_of(connection: Connection, ids: Iterable[str]) -> dict[str, JobState]:
     """The states of some jobs, and nothing else of them."""
-    return _states(connection, ids, ended=False)
+    return _states(connection, ids, _STATES)
 
 
 def ended_of(connection: Connection, ids: Iterable[str]) -> dict[str, JobState]:
     """Those of some jobs that have ended, with their states."""
-    return _states(connection, ids, ended=True)
+    return _states(connection, ids, _ENDED)
 
 
-def _states(connection: Connection, ids: Iterable[str], *, ended: bool) -> dict[str, JobState]:
-    statement = _those(connection.dialect.name, ended=ended)
+def _states(connection: Connection, ids: Iterable[str], of: Select[Any]) -> dict[str, JobState]:
+    statement = _those(connection.dialect.name, of)
     rows = connection.execute(statement, {"which": list(ids)}).tuples()
     return {job: JobState(state) for job, state in rows}
 
 
 @cache
-def _those(dialect: str, *, ended: bool) -> Select[Any]:
-    """Some jobs by their ids: one array, where the database knows them, and no list of parameters."""
-    statement = _STATES
+def _those(dialect: str, of: Select[Any]) -> Select[Any]:
+    """By their ids: one array, where the database knows them, and no list of parameters."""
     if dialect == "postgresql":
-        which = sa.bindparam("which", type_=ARRAY(sa.Text))
-        statement = statement.where(jobs.c.id == sa.any_(which))
-    else:
-        statement = statement.where(jobs.c.id.in_(sa.bindparam("which", expanding=True)))
-    if ended:
-        statement = statement.where(jobs.c.state.in_([s for s in JobState if s.ended]))
-    return statement
+        return of.where(jobs.c.id == sa.any_(sa.bindparam("which", type_=ARRAY(sa.Text))))
+    return of.where(jobs.c.id.in_(sa.bindparam("which", expanding=True)))

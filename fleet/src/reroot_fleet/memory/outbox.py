@@ -148,9 +148,12 @@ def agree(
     Gives how many were triggered and how many resolved.
     """
     messages = {message.key: message for message in wanted}
-    raised = sum(put(connection, message, who=who) for message in messages.values())
+    opened = open_alerts(connection)
+    keys = {alert.key for alert in opened}
+    new = [message for message in messages.values() if message.key not in keys]
+    raised = sum(put(connection, message, who=who) for message in new)
     resolved = 0
-    for alert in open_alerts(connection):
+    for alert in opened:
         if alert.key.startswith(scope) and alert.key not in messages:
             over = Message(now, alert.key, Action.RESOLVE, f"over: {alert.summary}", "info")
             resolved += put(connection, over, who=who)
