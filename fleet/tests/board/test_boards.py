@@ -49,6 +49,21 @@ def test_the_oldest_is_first_also_of_many(place: Place) -> None:
     assert [p.job for p in two.free()] == names
 
 
+def test_the_names_of_the_jobs_are_those_of_now(place: Place) -> None:
+    one, two = place.board("one"), place.board("two")
+    for name in ("n/a/1", "n/b/1"):
+        one.post(name)
+    assert one.listed() == {"n/a/1", "n/b/1"}
+    a, _ = two.free()
+    assert two.claim(a)
+    two.consume(a)
+    assert one.listed() == {"n/b/1"}
+    two.post("n/c/1")
+    assert one.listed() == {"n/b/1", "n/c/1"}
+    two.post("n/a/1")
+    assert one.listed() == {"n/a/1", "n/b/1", "n/c/1"}
+
+
 def test_a_job_is_given_back_and_taken_off_by_whoever_claimed_it(place: Place) -> None:
     one, two = place.board("one"), place.board("two")
     one.post("n/a/1")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
 from reroot_fleet.board.lease import Lease
+from reroot_fleet.conductor import watching
 from reroot_fleet.conductor.claiming import Site, sit_down
 from reroot_fleet.conductor.late import Latecomers
+from reroot_fleet.flow import graph
 from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Left, drive
+from reroot_fleet.flow.outcome import Watch
 from reroot_fleet.flow.stop import Why
 from reroot_fleet.machine.faults import Fault, MachineFault
 from reroot_fleet.machine.seam import Answer
@@ -30,6 +35,8 @@ from reroot_fleet.values.night import Night, NightState, Window
 from tests.hand_clock import HandClock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reroot_fleet.flow.desk import Desk
     from reroot_fleet.memory.database import Memory
     from reroot_fleet.values.host import Host
@@ -341,3 +348,166 @@ def test_a_machine_behind_the_commit_point_is_not_taken_up(memory: Memory) -> No
     play = Play(memory, Fate([End.COMMITTED]))
     assert play.to_the_end(hand_over=False).state is JobState.HELD
     assert _asked_late(play) == []
+
+
+# -- how little is written, and what becomes of it ------------------------------------------------
+
+
+@contextmanager
+def writes(memory: Memory) -> Iterator[list[list[str]]]:
+    """The transactions that write, each with the tables that it writes to."""
+    done: list[list[str]] = []
+    now: list[str] = []
+
+    def says(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        words = statement.split(None, 3)
+        if words[0] in {"INSERT", "UPDATE"}:
+            now.append(words[2] if words[0] == "INSERT" else words[1])
+
+    def commits(_c: Any) -> None:
+        if now:
+            done.append(now.copy())
+            now.clear()
+
+    event.listen(memory.engine, "before_cursor_execute", says)
+    event.listen(memory.engine, "commit", commits)
+    yield done
+    event.remove(memory.engine, "before_cursor_execute", says)
+    event.remove(memory.engine, "commit", commits)
+
+
+def _poll(desk: Desk) -> bool:
+    assert desk.wait is not None
+    return watching.poll(desk.machine, IMAGE, desk.wait.watch, desk.job.run)
+
+
+def test_a_poll_that_finds_nothing_new_writes_nothing_and_asks_no_engine(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    drives, polls = 0, 0
+    with writes(memory) as written:
+        while drive(desk).left is Left.WAITING:
+            drives += 1
+            assert desk.wait is not None
+            before = len(written)
+            while play.clock.at < desk.wait.until and not _poll(desk):
+                polls += 1
+                play.clock.sleep(1)
+            assert len(written) == before
+    assert desk.job.state is JobState.DONE
+    assert polls > 10
+    assert drives == 3  # it went away, it answered, its first boot compared itself
+    assert len(written) == 14
+
+
+def test_a_first_boot_that_does_not_answer_is_asked_by_its_step(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    while drive(desk).left is Left.WAITING:
+        assert desk.wait is not None
+        if desk.wait.watch is Watch.CONFIRMED:
+            break
+        while not _poll(desk):
+            play.clock.sleep(1)
+    assert not _poll(desk)
+    play.direct.fails = {"greet": [Fault.SILENT], "confirm": [Fault.SILENT]}
+    assert _poll(desk)
+    assert drive(desk).left is Left.WAITING
+    assert [e.detail["step"] for e in play.told(What.STEP_FAILED)] == ["confirm"]
+    assert play.to_the_end(hand_over=True).state is JobState.DONE
+
+
+def test_that_a_step_is_done_is_written_with_the_beginning_of_the_next(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    with writes(memory) as written:
+        drive(desk)
+    together = ["flow_records", "jobs", "events"]
+    assert written.count(together) == len(written)
+    done = [e.detail["step"] for e in play.told(What.STEP_DONE)]
+    begun = [e.detail["step"] for e in play.told(What.STEP_BEGUN)]
+    assert begun == [*done, "silence"]
+
+
+def _lost_while_it_drains(play: Play, desk: Desk) -> None:
+    call = play.direct.call
+
+    def lost(name: str, host: str) -> Answer:
+        desk.lease.lose()
+        return call(name, host)
+
+    play.direct.call = lost  # type: ignore[method-assign]
+    done = drive(desk)
+    play.direct.call = call  # type: ignore[method-assign]
+    assert (done.left, done.why) == (Left.DROPPED, Why.CLAIM)
+
+
+def test_a_claim_that_is_lost_between_two_steps_writes_no_word_more(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    first = play.claim()
+    assert first is not None
+    _lost_while_it_drains(play, first)
+    assert [e.what for e in first.unsaid] == [What.STEP_DONE]
+    assert "drain" not in [e.detail["step"] for e in play.told(What.STEP_DONE)]
+    # Whoever takes the job over does the step again, and the first one's word is refused for ever.
+    second = play.claim()
+    assert second is not None
+    first.lease = second.lease
+    done = drive(first)
+    assert (done.left, done.why) == (Left.DROPPED, Why.FENCED)
+    assert play.to_the_end(hand_over=False).state is JobState.DONE
+    assert play.model.hooks == ["drain", "drain", "confirm", "undrain"]
+    assert play.model.gos == 1
+
+
+def test_a_conductor_that_ends_says_its_last_words(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    call = play.direct.call
+
+    def ends(name: str, host: str) -> Answer:
+        desk.seams.leaving.set()
+        return call(name, host)
+
+    play.direct.call = ends  # type: ignore[method-assign]
+    done = drive(desk)
+    play.direct.call = call  # type: ignore[method-assign]
+    assert (done.left, done.why) == (Left.DROPPED, Why.ENDING)
+    assert play.told(What.STEP_DONE)[-1].detail["step"] == "drain"
+    assert play.to_the_end(hand_over=True).state is JobState.DONE
+    assert play.model.hooks == ["drain", "confirm", "undrain"]  # and nobody does it again
+
+
+def test_what_is_withdrawn_while_a_step_is_done_is_undone(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    call = play.direct.call
+
+    def withdrawn(name: str, host: str) -> Answer:
+        if name == "drain":
+            with memory.begin() as c:
+                jobs.record(c, play.event(What.JOB_WITHDRAWN, cause="somebody needs it"))
+        return call(name, host)
+
+    play.direct.call = withdrawn  # type: ignore[method-assign]
+    assert drive(desk).left is Left.ENDED
+    play.direct.call = call  # type: ignore[method-assign]
+    job = play.to_the_end(hand_over=True)
+    assert (job.state, job.cause) == (JobState.WITHDRAWN, "somebody needs it")
+    assert play.model.hooks == ["drain", "undrain"]
+    assert play.model.gos == 0
+    assert [e.detail["step"] for e in play.told(What.STEP_DONE)][-1] == "drain"
+
+
+def test_a_flow_is_put_together_once_and_belongs_to_nobody_when_it_rests(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    play.direct.fails = {"look": [Fault.SILENT, Fault.SILENT]}
+    play.to_the_end(hand_over=True)
+    at_rest = graph._AT_REST[graph.NEWEST]
+    assert len(at_rest) == 1
+    assert at_rest[0].hand.at is None

@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.event import listen
 
 from reroot_fleet.memory import events, jobs
 from reroot_fleet.memory.database import Memory
@@ -133,3 +134,51 @@ def test_a_pause_is_held_in_the_memory_and_ends_when_the_step_begins_again(memor
 def test_an_event_of_no_job_is_refused(memory: Memory) -> None:
     with pytest.raises(Conflict, match="no such job"), memory.begin() as c:
         jobs.record(c, event(What.JOB_POSTED, "nobody"))
+
+
+def test_some_events_are_written_together_or_not_at_all(memory: Memory) -> None:
+    with memory.begin() as c:
+        night(c)
+        hosts(c, "web1")
+        job = queued(c, "web1")
+        jobs.record(c, event(What.JOB_POSTED, "web1"))
+        jobs.record(c, event(What.JOB_CLAIMED, "web1", conductor="one"))
+        before = events.last_number(c)
+    done = event(What.STEP_DONE, "web1", 1, step="check", seconds=1.0)
+    begun = event(What.STEP_BEGUN, "web1", 2, step="copy")
+    with memory.begin() as c:
+        assert jobs.record_all(c, (done, begun)).step is Atom.COPY
+    with memory.read() as c:
+        assert [e.what for e in events.read(c, after=before)] == [done.what, begun.what]
+        assert fold(events.read_all(c)).jobs[job.id] == jobs.get(c, job.id)
+    no_place = event(What.JOB_TAKEN_UP, "web1", 3)
+    with pytest.raises(Conflict, match="has no place there"), memory.begin() as c:
+        jobs.record_all(c, (event(What.STEP_DONE, "web1", 3, step="copy"), no_place))
+    with memory.read() as c:
+        assert len(events.read(c, after=before)) == 2
+
+
+def test_an_event_that_changes_nothing_of_a_job_leaves_its_row(memory: Memory) -> None:
+    with memory.begin() as c:
+        night(c)
+        hosts(c, "web1")
+        queued(c, "web1")
+    said: list[str] = []
+    listen(memory.engine, "before_cursor_execute", lambda *a: said.append(a[2].split(None, 1)[0]))
+    with memory.begin() as c:
+        jobs.record(c, event(What.NOTE, "web1", text="nothing"))
+    assert [s for s in said if s in {"SELECT", "UPDATE", "INSERT"}] == ["SELECT", "INSERT"]
+
+
+def test_some_jobs_are_found_by_their_ids(memory: Memory) -> None:
+    with memory.begin() as c:
+        night(c)
+        hosts(c, "web1", "web2", "web3")
+        ids = [queued(c, name).id for name in ("web1", "web2", "web3")]
+        jobs.record(c, event(What.JOB_WITHDRAWN, "web2"))
+        assert {j.id for j in jobs.some(c, ids[:2])} == set(ids[:2])
+        assert jobs.states_of(c, [*ids, "nobody"]) == dict(
+            zip(ids, (JobState.QUEUED, JobState.WITHDRAWN, JobState.QUEUED), strict=True)
+        )
+        assert jobs.ended_of(c, ids) == {ids[1]: JobState.WITHDRAWN}
+        assert jobs.ended_of(c, []) == {}

@@ -310,7 +310,7 @@ def ended_of(connection: Connection, ids: Iterable[str]) -> dict[str, JobState]:
 
 def _states(connection: Connection, ids: Iterable[str], of: Select[Any]) -> dict[str, JobState]:
     statement = _those(connection.dialect.name, of)
-    rows = connection.execute(statement, {"which": list(ids)}).tuples()
+    rows = connection.execute(statement, {"which": list(ids)})
     return {job: JobState(state) for job, state in rows}
 
 
