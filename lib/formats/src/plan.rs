@@ -13,6 +13,7 @@ use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
 use crate::steps::{Mode, Step};
+use crate::told::ReportTo;
 use crate::Digest;
 
 /// A resolved plan.
@@ -85,6 +86,9 @@ pub struct Plan {
     pub hardware_parameters: Vec<String>,
     /// Command line of the RAM environment's kernel.
     pub cmdline: String,
+    /// Who is told of each step, beside the machine's own records.
+    #[serde(default)]
+    pub report_to: Option<ReportTo>,
     /// What to know although no check refused it.
     pub warnings: Vec<String>,
     /// The steps, in order.

@@ -19,6 +19,7 @@ pub mod modinfo;
 pub mod modules;
 pub mod open_files;
 pub mod os_release;
+pub mod outside;
 pub mod patience;
 pub mod plain_file;
 pub mod processes;

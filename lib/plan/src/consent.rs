@@ -172,6 +172,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         hardware_parameters,
         // From the image and the next line's.
         cmdline: _,
+        // Who is told changes nothing of what is done.
+        report_to: _,
         warnings: _,
         steps: _,
     } = plan;

@@ -148,6 +148,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
             &hardware_parameters(&facts.cmdline),
         ),
         hardware_parameters: hardware_parameters(&facts.cmdline),
+        report_to: inputs.choices.report_to.clone(),
         warnings,
         steps,
     })
