@@ -22,7 +22,7 @@ use crate::cli::Watch;
 use crate::failure::refusal;
 use remote::Remote;
 use screen::Screen;
-use seen::Seen;
+use seen::{Seen, SSH_FAILED};
 use story::{Ask, Story};
 
 /// Between two questions to a machine that answers. An answer may take long on a busy one: it is then left
@@ -30,8 +30,6 @@ use story::{Ask, Story};
 const PAUSE: Duration = Duration::from_secs(3);
 /// Between two questions to one that does not.
 const SILENT_PAUSE: Duration = Duration::from_secs(5);
-/// What ssh ends with when the connection failed or broke.
-pub const SSH_FAILED: i32 = 255;
 
 /// Watches, and gives the exit status: that of the run.
 pub fn watch(arguments: &Watch) -> Result<u8> {

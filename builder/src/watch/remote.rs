@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::seen::{Seen, NOTHING_TELLS};
+use super::seen::{Seen, NOTHING_TELLS, SSH_FAILED};
 use crate::failure::{missing_tool, refusal};
 
 /// Options of every question. Nobody is asked; a connection that is shared would outlive its machine; one
@@ -72,7 +72,7 @@ impl Remote {
         // A terminal is asked for where there is one: `go` asks for the machine's name.
         let child = ssh.args(["-t", "--", &self.host]).args(command).spawn();
         let status = started(child)?.wait().context("wait for ssh")?;
-        Ok(status.code().unwrap_or(super::SSH_FAILED))
+        Ok(status.code().unwrap_or(SSH_FAILED))
     }
 
     fn ssh(&self) -> Command {

@@ -3,8 +3,6 @@
 use formats::Document;
 use plan::status::Status;
 
-use super::SSH_FAILED;
-
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
@@ -20,6 +18,8 @@ pub enum Seen {
     Refused(String),
 }
 
+/// What ssh ends with when the connection failed or broke.
+pub const SSH_FAILED: i32 = 255;
 /// What ends with this status found nothing that tells of runs.
 pub const NOTHING_TELLS: i32 = 69;
 

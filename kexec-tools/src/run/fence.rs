@@ -13,6 +13,7 @@ use anyhow::{bail, Context, Result};
 use formats::begun::{self, Begun};
 use formats::run_id::{NotARunId, RunId};
 use formats::Document;
+use machine::moment;
 use machine::runs::directory::{Places, PROGRAM};
 use machine::runs::evidence::{self, number};
 use machine::runs::lock;
@@ -186,7 +187,7 @@ fn make(places: &Places, beginning: &Beginning) -> Result<PathBuf> {
         run: beginning.run.to_owned(),
         number: 1 + runs.iter().map(number).max().unwrap_or(0),
         after: runs.last().map(|e| e.run.clone()),
-        at: evidence::now(),
+        at: moment::now(),
         boot_id: boot_id(),
         consent: beginning.consent.clone(),
         forced: beginning.forced.clone(),

@@ -17,6 +17,7 @@ pub mod log_line;
 pub mod meminfo;
 pub mod modinfo;
 pub mod modules;
+pub mod moment;
 pub mod open_files;
 pub mod os_release;
 pub mod outside;

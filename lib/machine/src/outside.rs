@@ -23,6 +23,8 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::Agent;
 
+use crate::moment;
+
 /// Events that wait at most; the oldest go first. A run has about fifty.
 const MOST: usize = 200;
 /// One post, from looking for the host to its answer.
@@ -98,7 +100,7 @@ pub fn tell(
     let event = Event {
         run: teller.run.clone(),
         hostname: teller.hostname.clone(),
-        at: crate::step_record::now(),
+        at: moment::now(),
         place,
         step: step.to_owned(),
         what,

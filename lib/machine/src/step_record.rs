@@ -4,15 +4,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use formats::outcomes::Outcomes;
 use formats::steps::Place;
 use formats::told::What;
-use formats::utc::utc;
 use formats::Document;
 use storage::replace::{replace, Access};
 
+use crate::moment::now;
 use crate::outside;
 
 /// A record and the file that it is kept in.
@@ -118,12 +118,6 @@ pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|t| t.trim().to_owned())
         .unwrap_or_default()
-}
-
-/// The time as [`utc`] writes it; the RAM environment's clock is the machine's.
-pub(crate) fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    utc(since.map_or(0, |d| d.as_secs()))
 }
 
 #[cfg(test)]

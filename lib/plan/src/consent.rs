@@ -170,6 +170,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         about_kept: _,
         left_alone: _,
         hardware_parameters,
+        consoles,
         // From the image and the next line's.
         cmdline: _,
         // Who is told changes nothing of what is done.
@@ -189,6 +190,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             release(old_os),
             release(new_os),
             hardware_parameters,
+            consoles,
         )),
         text(&(root, disk_by_id, boot_paths)),
         text(&keep),
