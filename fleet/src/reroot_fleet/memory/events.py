@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -12,13 +13,15 @@ from reroot_fleet.values.event import Event, What
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Insert, Row
 
 # So many rows at a time where all of a log is read.
 _PAGE = 5000
 # Made once: to put a statement together costs more than to send it.
 _INSERT = sa.insert(events)
 _APPEND = _INSERT.returning(events.c.id)
+_FEW = 8
+"""So many rows are one statement; of more, each is one."""
 _LAST = sa.select(sa.func.max(events.c.id))
 
 
@@ -31,9 +34,25 @@ def append(connection: Connection, event: Event) -> Event:
 def append_all(connection: Connection, many: Iterable[Event]) -> int:
     """Write many down, in their order: how many."""
     rows = [_columns(event) for event in many]
-    if rows:
-        connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+    if len(rows) > _FEW:
+        connection.execute(_INSERT, rows)
+    elif rows:
+        numbered = {
+            f"{name}_{n}": value for n, row in enumerate(rows) for name, value in row.items()
+        }
+        connection.execute(_insert_of(len(rows)), numbered)
     return len(rows)
+
+
+@cache
+def _insert_of(count: int) -> Insert:
+    """So many rows in one statement."""
+    return _INSERT.values(
+        [
+            {name: sa.bindparam(f"{name}_{n}", type_=events.c[name].type) for name in _FIELDS}
+            for n in range(count)
+        ]
+    )
 
 
 def read(
