@@ -26,7 +26,7 @@ from reroot_fleet.simulation.stage import BEGINS, NIGHT, Stage, hosts, policy
 from reroot_fleet.values.event import What
 from reroot_fleet.values.job import JobState
 from reroot_fleet.values.night import Window
-from reroot_fleet.values.policy import HOURLY_CAP
+from reroot_fleet.values.policy import HOURLY_CAP, Waves
 from tests.services.postgres import Postgres
 from tests.services.redis import Redis
 
@@ -39,6 +39,8 @@ SLOW = Pace(
     look=1, check=20, copy=240, old_os=1500, ram=3000, boot=600, confirm=300, deadlines=28800
 )
 """Old machines: about two hours each, so that the hourly cap alone fills four hundred places."""
+WAITS = Pace(look=0.1, check=0.1, copy=0.1, old_os=1, ram=1e6)
+"""Machines that come to their waiting at once, and stay there."""
 SCALE = 60.0
 SETTINGS: dict[str, float] = {"slots": 200, "threads": 48, "plan_s": 2.0, "look_s": 1.0,
             "poll_first_s": 300.0, "poll_longest_s": 900.0}  # fmt: skip
@@ -125,6 +127,26 @@ def backlog(where: kill_table.Where, directory: Path, count: int) -> None:
           f"{rss / 2**20:.0f} MiB")  # fmt: skip
 
 
+def waiting(where: kill_table.Where, directory: Path, count: int) -> None:
+    """What a second of a real night costs one conductor while so many machines wait for their new OS."""
+    directory.mkdir()
+    inventory = hosts(count)
+    with Stage(directory, *where, scale=1.0, ttl_s=15.0) as stage:
+        everyone = Waves(canaries=max(1, count), ramp=(max(1, count),))
+        stage.fill(inventory, policy(count, waves=everyone))
+        stage.begun = time.time()
+        stage.world(inventory or hosts(1), pace=WAITS)
+        process = psutil.Process(stage.conductor("a").pid or 0)
+        while sum(e.what is What.GO_ACCEPTED for e in stage.events()) < count:
+            time.sleep(5.0)
+        time.sleep(BACKLOG_S / 4)  # polls come at their pauses, and nobody begins any more
+        before = process.cpu_times()
+        time.sleep(BACKLOG_S)
+        after = process.cpu_times()
+    spent = after.user + after.system - before.user - before.system
+    print(f"  {count:6} that wait      {1000 * spent / BACKLOG_S:.1f} ms of processor a second")
+
+
 def tell(stage: Stage, count: int, took: float, meter: Meter, *, over: bool) -> None:
     """Prints what a night came to."""
     with stage.memory.read() as c:
@@ -200,7 +222,7 @@ def main() -> None:
     parser.add_argument("--machines", type=int, default=2000)
     parser.add_argument("--scale", type=float, default=SCALE)
     parser.add_argument("--every", type=int, default=1, help="of the kill points")
-    parser.add_argument("--only", choices=["night", "bad-night", "backlog", "kills"])
+    parser.add_argument("--only", choices=["night", "bad-night", "backlog", "waiting", "kills"])
     args = parser.parse_args()
     with (
         Postgres() as postgres,
@@ -223,6 +245,10 @@ def main() -> None:
             print("A backlog that may not start yet: one conductor, and the window opens in hours")
             for count in (1, args.machines * 10):
                 backlog(where(), directory / f"q{count}", count)
+        if args.only in {None, "waiting"}:
+            print("Machines that wait, at the pace of a real night: one conductor")
+            for count in (0, 200):
+                waiting(where(), directory / f"w{count}", count)
         if args.only in {None, "kills"}:
             print("A conductor is killed, or stopped and continued, at every write of a job's life")
             kills(postgres, redis, directory, args.every)

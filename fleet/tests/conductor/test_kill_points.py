@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postgres
 
-EVERY = 13
+EVERY = 7
 """One in so many of the points: each has its turn in some order of writes and ways."""
 
 

@@ -95,7 +95,7 @@ class ExpiringRedisBoard(RedisJobBoard):  # type: ignore[misc]  # TaskFlow has n
             raw_key,
             uuid=posting["uuid"],
             created_on=posting["created_on"],
-            priority=base.JobPriority.convert(posting["priority"]),
+            priority=base.JobPriority.convert(posting.get("priority", base.JobPriority.NORMAL)),
         )
 
     def renew(self, jobs: list[RedisJob], who: str, ttl_s: float) -> list[int]:
