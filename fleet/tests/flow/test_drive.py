@@ -432,6 +432,23 @@ def test_a_first_boot_that_does_not_answer_is_asked_by_its_step(memory: Memory) 
     assert play.to_the_end(hand_over=True).state is JobState.DONE
 
 
+def test_a_poll_that_is_not_let_into_the_ram_environment_asks_no_engine(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    while drive(desk).left is Left.WAITING:
+        assert desk.wait is not None
+        if desk.wait.watch is Watch.SETTLED:
+            break
+        while not _poll(desk):
+            play.clock.sleep(1)
+    play.clock.sleep(60)
+    play.direct.fails = {"look": [Fault.LOGIN, Fault.HOST_KEY]}
+    assert not _poll(desk)
+    assert _poll(desk)  # another key is another machine: the step says what becomes of that
+    assert _poll(desk)
+
+
 def test_that_a_step_is_done_is_written_with_the_beginning_of_the_next(memory: Memory) -> None:
     play = Play(memory, Fate())
     desk = play.claim()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reroot_fleet.flow.outcome import Watch
-from reroot_fleet.machine.faults import MachineFault
+from reroot_fleet.machine.faults import Fault, MachineFault
 from reroot_fleet.values.machine_status import MachineStatus, RunState
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def poll(machine: Machine, image: str, watch: Watch, run: str | None) -> bool:
             return machine.confirm(run or "").known
         status: MachineStatus | None = machine.look(image).status
     except MachineFault as fault:
-        if not fault.passing or watch is Watch.CONFIRMED:
+        # Who is not let into the RAM environment waits, as the step would.
+        waits = fault.passing or (fault.kind is Fault.LOGIN and watch is Watch.SETTLED)
+        if not waits or watch is Watch.CONFIRMED:
             return True  # it was there, and does not answer: the step has its tries for that
         status = None
     return ripe(watch, run, status)
