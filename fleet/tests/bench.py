@@ -46,6 +46,8 @@ SETTINGS: dict[str, float] = {"slots": 200, "threads": 48, "plan_s": 2.0, "look_
             "poll_first_s": 300.0, "poll_longest_s": 900.0}  # fmt: skip
 
 
+SETTLE_S = 300.0
+"""After which the pauses between two looks at a machine have grown as long as they become."""
 BACKLOG_S = 120.0
 """How long a backlog is watched."""
 
@@ -139,7 +141,7 @@ def waiting(where: kill_table.Where, directory: Path, count: int) -> None:
         process = psutil.Process(stage.conductor("a").pid or 0)
         while sum(e.what is What.GO_ACCEPTED for e in stage.events()) < count:
             time.sleep(5.0)
-        time.sleep(BACKLOG_S / 4)  # polls come at their pauses, and nobody begins any more
+        time.sleep(SETTLE_S)
         before = process.cpu_times()
         time.sleep(BACKLOG_S)
         after = process.cpu_times()
