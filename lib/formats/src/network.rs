@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dhcp::DhcpClient;
+
 /// Everything about the network that a machine is known by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -58,6 +60,8 @@ pub struct Link {
     pub router: Option<String>,
     /// The metric of the default route that DHCP brought, where the old OS asked for one.
     pub dhcp_metric: Option<u32>,
+    /// By what DHCP servers know the machine on this link.
+    pub dhcp_client: DhcpClient,
     /// The old OS's configuration files name this link.
     pub configured: bool,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use formats::dhcp::DhcpClient;
 use formats::network::{Address, Bond, Link, LinkKind, Mac, Origin, BOND_MODES};
 
 use super::sysfs::{Hardware, Sysfs};
@@ -188,6 +189,7 @@ pub fn links(
                 dhcp6: None,
                 router: None,
                 dhcp_metric: None,
+                dhcp_client: DhcpClient::default(),
                 configured: false,
                 name,
             },

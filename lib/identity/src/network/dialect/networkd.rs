@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::client;
 use super::draft::{Draft, HEADER};
 use super::resolver;
 use super::view::{self, LinkView, View};
@@ -138,7 +139,7 @@ impl Writer<'_> {
         for rule in &self.link.rules {
             self.rule(rule, draft).end(&mut text);
         }
-        self.dhcp(&mut text);
+        self.dhcp(&mut text, draft);
         Some(text)
     }
 
@@ -353,21 +354,23 @@ impl Writer<'_> {
         section
     }
 
-    fn dhcp(&self, text: &mut String) {
+    fn dhcp(&self, text: &mut String, draft: &mut Draft) {
         let link = self.link.link;
+        let names = client::networkd(link, self.version, draft);
         let split = self.version >= since::DHCPV4;
         let own_servers = resolver::is_static(self.view.network);
-        if link.dhcp4.is_some() {
+        if link.dhcp4.is_some() || !names.v4.is_empty() {
             let mut section = Section::new(if split { "DHCPv4" } else { "DHCP" });
-            section.key("ClientIdentifier", "mac");
+            section.keys(&names.v4);
             section.optional("RouteMetric", link.dhcp_metric);
-            if own_servers {
+            if own_servers && link.dhcp4.is_some() {
                 section.key("UseDNS", "no");
             }
             section.end(text);
         }
         if link.dhcp6.is_some() && split {
             let mut section = Section::new("DHCPv6");
+            section.keys(&names.v6);
             if link.router.is_none() && self.version >= since::WITHOUT_RA {
                 section.key("WithoutRA", "solicit");
             }
@@ -432,6 +435,12 @@ impl Section {
 
     fn optional(&mut self, key: &str, value: Option<impl Display>) {
         if let Some(value) = value {
+            self.key(key, value);
+        }
+    }
+
+    fn keys(&mut self, keys: &[(&str, String)]) {
+        for (key, value) in keys {
             self.key(key, value);
         }
     }

@@ -1,6 +1,7 @@
 //! Whole files, compared with those in `expected/`; then what is refused, and where keys depend on
 //! the version.
 
+mod client;
 mod networks;
 mod refusals;
 
@@ -60,6 +61,10 @@ table! {
     networkd_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::Networkd);
     netplan_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::Netplan);
     network_manager_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::NetworkManager);
+    networkd_known: known, networks::debian(Dialect::Networkd);
+    ifupdown_known: known, networks::with(&["ip", "dhclient"]);
+    netplan_known: known, networks::debian(Dialect::Netplan);
+    network_manager_known: known, networks::debian(Dialect::NetworkManager);
     networkd_layered: layered, networks::debian(Dialect::Networkd);
     ifupdown_layered: layered, networks::debian(Dialect::Ifupdown);
     netplan_layered: layered, networks::debian(Dialect::Netplan);

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::dhcp_client;
 use super::evidence::Evidence;
 use super::hint::{Hint, Tool};
 use super::leases::Lease;
@@ -23,6 +24,15 @@ pub fn decide(network: &mut Network, evidence: &Evidence) {
         decide_link(link, &routes, evidence);
     }
     network.routes = routes;
+    for link in &network.links {
+        let said = dhcp_client::delegation(link, evidence);
+        network.unsaid.extend(said.map(|file| {
+            format!(
+                "link {}: a prefix that DHCPv6 delegates, to be handed on ({file})",
+                link.name
+            )
+        }));
+    }
     for route in &mut network.routes {
         let link = network
             .links
@@ -76,6 +86,7 @@ fn decide_link(link: &mut Link, routes: &[Route], evidence: &Evidence) {
     }
     link.dhcp4 = dhcp(link, &about, evidence, false);
     link.dhcp6 = dhcp(link, &about, evidence, true);
+    link.dhcp_client = dhcp_client::decide(link, evidence);
     let advertised = link
         .addresses
         .iter()

@@ -17,6 +17,7 @@ fn evidence(files: &[(&str, &str)], clients: &[(&str, &str)]) -> Evidence {
         .map(|(name, interface)| RunningClient {
             name: (*name).to_owned(),
             interface: (!interface.is_empty()).then(|| (*interface).to_owned()),
+            arguments: Vec::new(),
         })
         .collect();
     Evidence::from_files(&files, &clients)

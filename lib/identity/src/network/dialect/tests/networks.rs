@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 pub(super) use fixtures::network::rule;
+use formats::dhcp::{DhcpClient, Octets};
 use formats::network::{
     Address, Bond, Dialect, Dns, DnsServer, Link, LinkKind, Network, Origin, Prefix, Resolver,
     Route, RouteKind, Stack,
@@ -155,6 +156,22 @@ pub(super) fn dhcp_and_static() -> Network {
         .routes
         .push(route("198.51.100.0/24", "203.0.113.14", "eth0"));
     network.dns = dns();
+    network
+}
+
+/// A machine that servers know by what systemd-networkd makes up.
+pub(super) fn known() -> Network {
+    let mut network = dhcp();
+    let eth0 = &mut network.links[0];
+    eth0.dhcp6 = Some("a lease file".to_owned());
+    let duid: Octets = "00:02:00:00:ab:11:de:de:0f:ab:f5:e9:fc:a3".parse().unwrap();
+    eth0.dhcp_client = DhcpClient {
+        identifier: Some(Octets::of_duid(0x5f6d_aaa8, &duid)),
+        identifier_by: "a lease has it".to_owned(),
+        duid: Some(duid),
+        iaid: Some(0x5f6d_aaa8),
+        duid_by: "networkd keeps it".to_owned(),
+    };
     network
 }
 
@@ -322,6 +339,14 @@ pub(super) fn debian(dialect: Dialect) -> Stack {
         kernel_names: false,
         resolver,
         programs: vec!["ip".to_owned(), "dhcpcd".to_owned()],
+    }
+}
+
+/// Debian 13 with ifupdown and these programs.
+pub(super) fn with(programs: &[&str]) -> Stack {
+    Stack {
+        programs: programs.iter().map(|p| (*p).to_owned()).collect(),
+        ..debian(Dialect::Ifupdown)
     }
 }
 
