@@ -106,7 +106,10 @@ impl FromStr for Octets {
             u8::from_str_radix(part, 16).ok().filter(|_| hex)
         };
         let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
-        bytes.filter(|b| b.len() <= MOST).map(Octets).ok_or_else(bad)
+        bytes
+            .filter(|b| b.len() <= MOST)
+            .map(Octets)
+            .ok_or_else(bad)
     }
 }
 

@@ -291,6 +291,7 @@ fn assert_asks_by_mac(dialect: Dialect) {
             links: &[("ens3", FIRST)],
             dhcp: Some("ens3"),
             wait_for: &["203.0.113.7/24", "192.0.2.77/24", "default via 192.0.2.1"],
+            ..Surroundings::default()
         },
     )
     .unwrap();

@@ -156,7 +156,9 @@ fn duid_keys(iaid: Option<u32>, duid: &Octets) -> Vec<(&'static str, String)> {
     }
     if let [high, low, data @ ..] = &duid.0[..] {
         let number = u16::from_be_bytes([*high, *low]);
-        let word = usize::from(number).checked_sub(1).and_then(|at| TYPES.get(at));
+        let word = usize::from(number)
+            .checked_sub(1)
+            .and_then(|at| TYPES.get(at));
         let word = word.map_or_else(|| number.to_string(), |word| (*word).to_owned());
         keys.push(("DUIDType", word));
         keys.push(("DUIDRawData", Octets(data.to_vec()).to_string()));

@@ -30,7 +30,10 @@ pub(super) fn write(view: &View<'_>, draft: &mut Draft) {
             ));
             continue;
         };
-        if link.link.up {
+        // Whoever waits for what is `auto` would wait for a cable.
+        if link.is_unplugged() && link.is_physical() {
+            let _ = write!(text, "\nallow-hotplug {name}\n");
+        } else if link.link.up {
             let _ = write!(text, "\nauto {name}\n");
         } else {
             draft.note(format!(
@@ -170,6 +173,10 @@ fn static_address(link: &LinkView<'_>, address: &Address, stanza: &mut Stanza) {
         stanza.say(format!("accept_ra {accept}"));
         stanza.say(format!("autoconf {accept}"));
     }
+    if address.ip.is_ipv6() && link.is_unplugged() {
+        // Whether somebody else has it nobody can tell without a cable.
+        stanza.say("dad-attempts 0");
+    }
     if let Some(broadcast) = view::odd_broadcast(address) {
         stanza.say(format!("broadcast {broadcast}"));
     }
@@ -280,6 +287,9 @@ fn router_advertisements(link: &LinkView<'_>, name: &str, stanza: &mut Stanza) {
     set("autoconf", accept);
     if link.privacy() {
         set("use_tempaddr", 2);
+    }
+    if let Some(token) = link.link.token.filter(|_| accept == 1) {
+        stanza.say(format!("pre-up ip token set {token} dev {name}"));
     }
 }
 
@@ -406,7 +416,7 @@ fn dhcp(
         }
         match &asked {
             Asked::Plain => {}
-            Asked::Client(word) => stanza.say(format!("client {word}")),
+            Asked::Nameless => stanza.say("client no"),
             Asked::Duid(duid) => {
                 let leases = format!("/var/lib/dhcp/dhclient.{name}.leases");
                 draft.file(leases, 0o644, client::dhclient_leases(duid));
@@ -414,6 +424,7 @@ fn dhcp(
             Asked::Command(id) if client == "dhclient" => {
                 own_dhclient(link, name, id, &mut stanza, draft);
             }
+            Asked::Command(id) if client == "dhcpcd" => own_dhcpcd(link, name, id, &mut stanza),
             Asked::Command(id) => own_udhcpc(link, name, id, &mut stanza),
         }
         if let Some(metric) = link.link.dhcp_metric {
@@ -446,8 +457,8 @@ fn dhcp(
 enum Asked {
     /// It does so by itself.
     Plain,
-    /// By the word behind `client`.
-    Client(String),
+    /// dhclient, not to send a name.
+    Nameless,
     /// dhclient, by the DUID among its leases; it puts the end of the MAC address before that.
     Duid(Octets),
     /// By a command of one's own, with these bytes: ifupdown has no words for it.
@@ -458,7 +469,7 @@ fn asked(link: &Link, client: &str, draft: &mut Draft) -> Asked {
     let by_mac = link.mac.map(Octets::of_mac);
     match (client, client::identifier(link)) {
         // Asked by the MAC address alone, dhclient sends no identifier.
-        ("dhclient", Identifier::Unknown | Identifier::Nothing) => Asked::Client("no".to_owned()),
+        ("dhclient", Identifier::Unknown | Identifier::Nothing) => Asked::Nameless,
         ("dhclient", Identifier::Duid(iaid, duid)) if Some(iaid) == client::mac_end(link) => {
             Asked::Duid(duid)
         }
@@ -468,7 +479,7 @@ fn asked(link: &Link, client: &str, draft: &mut Draft) -> Asked {
             if link.dhcp_client.identifier.is_some() {
                 client::cannot(link, "dhcpcd", draft);
             }
-            by_mac.map_or(Asked::Plain, |id| Asked::Client(id.to_string()))
+            Asked::Command(by_mac.unwrap_or_default())
         }
         (_, id) => {
             let id = match id {
@@ -476,11 +487,7 @@ fn asked(link: &Link, client: &str, draft: &mut Draft) -> Asked {
                 Identifier::Other(id) => id,
                 _ => by_mac.unwrap_or_default(),
             };
-            if client == "dhcpcd" {
-                Asked::Client(id.to_string())
-            } else {
-                Asked::Command(id)
-            }
+            Asked::Command(id)
         }
     }
 }
@@ -509,6 +516,15 @@ fn own_dhclient(
              dhcp-client-identifier {id};\n}}\n"
         ),
     );
+}
+
+/// dhcpcd for IPv4 alone: left to itself it answers routers in the kernel's stead, gives the machine
+/// other addresses of their prefixes, and asks for IPv6 by DHCP although the old OS did not.
+fn own_dhcpcd(link: &LinkView<'_>, name: &str, id: &Octets, stanza: &mut Stanza) {
+    let metric = link.link.dhcp_metric;
+    let metric = metric.map_or(String::new(), |m| format!(" -m {m}"));
+    stanza.say(format!("up dhcpcd -4{metric} -I {id} {name}"));
+    stanza.say(format!("down dhcpcd -4 -k {name}"));
 }
 
 fn own_udhcpc(link: &LinkView<'_>, name: &str, id: &Octets, stanza: &mut Stanza) {

@@ -20,6 +20,10 @@ mod since {
     pub(super) const ROUTE_MTU: u32 = 246;
     pub(super) const LABEL: u32 = 246;
     pub(super) const ACTIVATION: u32 = 248;
+    /// netplan 0.100: the end of addresses of routers' prefixes.
+    pub(super) const TOKEN: u32 = 246;
+    /// netplan 0.104: addresses without a cable.
+    pub(super) const IGNORE_CARRIER: u32 = 249;
     /// systemd's own: the section's name.
     pub(super) const DHCPV4: u32 = 243;
     /// systemd's own: a route waits for the one that leads to its gateway.
@@ -105,8 +109,15 @@ fn definition(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut
         }
     }
     let carries = link.link.master.is_some() || !link.vlans.is_empty();
-    if link.is_bare() && !carries {
+    if link.is_bare() && !carries || link.is_unplugged() {
         yaml.line(3, "optional: true");
+    }
+    if link.is_unplugged()
+        && !link.addresses.is_empty()
+        && view.stack.systemd >= since::IGNORE_CARRIER
+    {
+        // The old OS had its addresses all the same.
+        yaml.line(3, "ignore-carrier: true");
     }
     dynamic(view, link, yaml, draft);
     if !link.addresses.is_empty() {
@@ -165,6 +176,16 @@ fn dynamic(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut Dr
     if own.master.is_some() {
         yaml.line(3, "link-local: []");
     }
+    if let Some(token) = own.token.filter(|_| own.router.is_some()) {
+        if view.stack.systemd < since::TOKEN {
+            draft.refuse(format!(
+                "{}: its addresses of routers' prefixes end in {token}; netplan of this age has no \
+                 words for that",
+                own.name
+            ));
+        }
+        yaml.line(3, format!("ipv6-address-token: \"{token}\""));
+    }
     if link.privacy() {
         yaml.line(3, "ipv6-privacy: true");
     }
@@ -196,7 +217,11 @@ fn dynamic(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut Dr
 
 /// What netplan's file for networkd gets beside itself.
 fn added(names: &client::Keys, systemd: u32, link: &Link, draft: &mut Draft) {
-    let v4 = if systemd >= since::DHCPV4 { "DHCPv4" } else { "DHCP" };
+    let v4 = if systemd >= since::DHCPV4 {
+        "DHCPv4"
+    } else {
+        "DHCP"
+    };
     let sections = [(v4, &names.v4), ("DHCPv6", &names.v6)];
     let mut text = HEADER.to_owned();
     for (section, keys) in sections.iter().filter(|(_, keys)| !keys.is_empty()) {

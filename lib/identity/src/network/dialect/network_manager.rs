@@ -191,6 +191,7 @@ fn keyfile(view: &View<'_>, link: &LinkView<'_>, global: bool, draft: &mut Draft
     let method = method6(link);
     file.key("method", method);
     file.key("addr-gen-mode", "eui64");
+    file.optional("token", own.token.filter(|_| own.router.is_some()));
     file.key("ip6-privacy", if link.privacy() { 2 } else { 0 });
     if own.dhcp6.is_some() {
         file.optional("dhcp-duid", own.dhcp_client.duid.as_ref());

@@ -33,6 +33,8 @@ mod since {
     pub(super) const PREFIX_ROUTE: u32 = 245;
     pub(super) const WITHOUT_RA: u32 = 246;
     pub(super) const ACTIVATION: u32 = 248;
+    /// `Token=` of `[IPv6AcceptRA]`; `IPv6Token=` of `[Network]` before.
+    pub(super) const TOKEN: u32 = 250;
 }
 
 pub(super) fn write(view: &View<'_>, draft: &mut Draft) {
@@ -190,8 +192,9 @@ impl Writer<'_> {
             section.key("ActivationPolicy", "manual");
         }
         let carries = self.link.link.master.is_some() || !self.link.vlans.is_empty();
-        // Nothing waits for a link that is merely up.
-        if self.link.is_bare() && !carries && self.version >= since::REQUIRED {
+        // Nothing waits for a link that is merely up, or has no cable.
+        let idle = self.link.is_bare() && !carries || self.link.is_unplugged();
+        if idle && self.version >= since::REQUIRED {
             section.key("RequiredForOnline", "no");
         }
         section
@@ -233,6 +236,9 @@ impl Writer<'_> {
             } else {
                 section.key(accept_ra, yes_no(link.router.is_some()));
             }
+            if let Some(token) = link.token.filter(|_| self.version < since::TOKEN) {
+                section.key("IPv6Token", token);
+            }
             if self.link.privacy() {
                 section.key("IPv6PrivacyExtensions", "yes");
             }
@@ -244,6 +250,12 @@ impl Writer<'_> {
         if portless && !self.link.is_bare() {
             // It never has a carrier.
             self.since(since::WITHOUT_CARRIER, "a bridge without ports", draft);
+            section.key("ConfigureWithoutCarrier", "yes");
+        } else if self.link.is_unplugged()
+            && !self.link.addresses.is_empty()
+            && self.version >= since::WITHOUT_CARRIER
+        {
+            // The old OS had its addresses all the same.
             section.key("ConfigureWithoutCarrier", "yes");
         }
         for server in &self.link.servers {
@@ -363,6 +375,9 @@ impl Writer<'_> {
             let mut section = Section::new(if split { "DHCPv4" } else { "DHCP" });
             section.keys(&names.v4);
             section.optional("RouteMetric", link.dhcp_metric);
+            if link.dhcp_mtu {
+                section.key("UseMTU", "yes");
+            }
             if own_servers && link.dhcp4.is_some() {
                 section.key("UseDNS", "no");
             }
@@ -379,9 +394,14 @@ impl Writer<'_> {
             }
             section.end(text);
         }
-        if link.router.is_some() && self.version >= since::ACCEPT_RA && own_servers {
+        if link.router.is_some() && self.version >= since::ACCEPT_RA {
             let mut section = Section::new("IPv6AcceptRA");
-            section.key("UseDNS", "no");
+            if let Some(token) = link.token.filter(|_| self.version >= since::TOKEN) {
+                section.key("Token", format!("static:{token}"));
+            }
+            if own_servers {
+                section.key("UseDNS", "no");
+            }
             section.end(text);
         }
     }

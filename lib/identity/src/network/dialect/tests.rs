@@ -2,6 +2,7 @@
 //! the version.
 
 mod client;
+mod links;
 mod networks;
 mod refusals;
 

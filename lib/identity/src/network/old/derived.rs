@@ -4,9 +4,9 @@
 //! (networkd.conf(5), `DUIDType=vendor`); `NetworkManager`'s is one too, as a UUID, and its IAID a hash
 //! of the link's name (nm-settings(5), `dhcp-duid` and `dhcp-iaid`). Both were read off the wire.
 
+use std::hash::Hasher;
 #[allow(deprecated)]
 use std::hash::SipHasher;
-use std::hash::Hasher;
 
 use formats::dhcp::Octets;
 use sha2::{Digest as _, Sha256};
@@ -68,7 +68,12 @@ mod tests {
             "00:04:22:3e:0a:16:0a:f9:da:0a:03:e6:dd:2c:47:19:c5:6f"
         );
         assert_eq!(network_manager_iaid("ens3"), 3_042_863_103);
-        for bad in ["", "uninitialized", "0123", "00000000000000000000000000000000"] {
+        for bad in [
+            "",
+            "uninitialized",
+            "0123",
+            "00000000000000000000000000000000",
+        ] {
             assert_eq!(machine_id(bad), None, "{bad}");
         }
     }

@@ -95,8 +95,7 @@ impl<'a> About<'a> {
             found.into_iter().map(|s| (s.file.as_str(), &s.what))
         };
         // dhclient keeps one DUID a file, and a file a link.
-        let (own, others): (Vec<_>, Vec<_>) =
-            of(false, None).partition(|s| names(&s.file, name));
+        let (own, others): (Vec<_>, Vec<_>) = of(false, None).partition(|s| names(&s.file, name));
         let hints = self.evidence.hints_for(self.link).into_iter();
         let hints = hints.filter(move |h| program.is_some_and(|p| acts_on(p, h.tool)));
         let hints: Vec<(&str, &What)> = hints
@@ -145,7 +144,9 @@ impl<'a> About<'a> {
     /// What the command line says.
     fn argument(&self) -> Option<(What, String)> {
         let program = self.program?;
-        let running = self.evidence.client_for(&self.link.name, |c| c == program)?;
+        let running = self
+            .evidence
+            .client_for(&self.link.name, |c| c == program)?;
         let words = &running.arguments;
         let behind = |option: &str| {
             let at = words.iter().position(|w| w == option)?;
@@ -154,9 +155,8 @@ impl<'a> About<'a> {
         let has = |option: &str| words.iter().any(|w| w == option);
         let what = match program {
             dhcpcd::PROGRAM => {
-                let own = behind("-I").or_else(|| {
-                    words.iter().find_map(|w| w.strip_prefix("--clientid="))
-                });
+                let own = behind("-I")
+                    .or_else(|| words.iter().find_map(|w| w.strip_prefix("--clientid=")));
                 match own {
                     Some("") => Some(What::ByMac),
                     Some(id) => identifier(id).map(What::Identifier),

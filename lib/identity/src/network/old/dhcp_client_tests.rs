@@ -80,13 +80,19 @@ fn the_identifier_of_every_client_is_found() {
         ),
         (
             "a DUID that only IPv6 uses",
-            &[(LEASES, LEASE), ("/var/lib/dhcp/dhclient6.ens3.leases", DUID)],
+            &[
+                (LEASES, LEASE),
+                ("/var/lib/dhcp/dhclient6.ens3.leases", DUID),
+            ],
             &[],
             Some(""),
         ),
         (
             "dhclient with a DUID in IPv6's file",
-            &[(LEASES, LEASE), ("/var/lib/dhcp/dhclient6.ens3.leases", DUID)],
+            &[
+                (LEASES, LEASE),
+                ("/var/lib/dhcp/dhclient6.ens3.leases", DUID),
+            ],
             &[&["dhclient", "-i", "ens3"]],
             Some("ff:00:12:34:56:00:03:00:01:52:54:00:12:34:56"),
         ),
@@ -94,7 +100,10 @@ fn the_identifier_of_every_client_is_found() {
             "dhclient that is told",
             &[
                 (LEASES, &both),
-                ("/etc/dhcp/dhclient.conf", "send dhcp-client-identifier \"shop1\";"),
+                (
+                    "/etc/dhcp/dhclient.conf",
+                    "send dhcp-client-identifier \"shop1\";",
+                ),
             ],
             &[&["dhclient", "-i", "ens3"]],
             Some("73:68:6f:70:31"),
@@ -125,7 +134,10 @@ fn the_identifier_of_every_client_is_found() {
         ),
         (
             "networkd",
-            &[(NETWORKD, "ADDRESS=192.0.2.7\nCLIENTID=ff5f6daaa800020000ab11dede0fabf5e9fca3\n")],
+            &[(
+                NETWORKD,
+                "ADDRESS=192.0.2.7\nCLIENTID=ff5f6daaa800020000ab11dede0fabf5e9fca3\n",
+            )],
             &[&["systemd-networkd"]],
             Some("ff:5f:6d:aa:a8:00:02:00:00:ab:11:de:de:0f:ab:f5:e9:fc:a3"),
         ),
@@ -222,7 +234,10 @@ fn the_identifier_of_every_client_is_found() {
         (
             "ifupdown's word for dhclient",
             &[
-                ("/etc/network/interfaces", "iface ens3 inet dhcp\n client no\n"),
+                (
+                    "/etc/network/interfaces",
+                    "iface ens3 inet dhcp\n client no\n",
+                ),
                 (LEASES, &both),
             ],
             &[],

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn reads_settings_and_the_duid() {
-        let text = "hostname\n#clientid\nduid\noption interface_mtu\ninterface eth1\nclientid shop1 \
+        let text =
+            "hostname\n#clientid\nduid\noption interface_mtu\ninterface eth1\nclientid shop1 \
                     \niaid 7\nia_pd 1\nssid cafe\nclientid 01:02\ninterface eth2 # the last\n\
                     clientid\niaid 00:00:01:02";
         let files = [
@@ -109,10 +110,7 @@ mod tests {
             found,
             [
                 (None, What::ByDuid),
-                (
-                    link("eth1"),
-                    What::Identifier(Octets(b"\0shop1".to_vec()))
-                ),
+                (link("eth1"), What::Identifier(Octets(b"\0shop1".to_vec()))),
                 (link("eth1"), What::Iaid(7)),
                 (link("eth1"), What::Delegation),
                 (link("eth2"), What::ByMac),

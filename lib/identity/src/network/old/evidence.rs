@@ -60,7 +60,10 @@ impl Evidence {
             .any(|h| h.matches(link) || h.mentions.contains(&link.name))
     }
 
-    pub(super) fn leases_for<'a>(&'a self, link: &'a str) -> impl Iterator<Item = &'a Lease> + 'a {
+    pub(super) fn leases_for<'a: 'n, 'n>(
+        &'a self,
+        link: &'n str,
+    ) -> impl Iterator<Item = &'a Lease> + 'n {
         self.leases
             .iter()
             .filter(move |l| l.interface.as_deref() == Some(link))

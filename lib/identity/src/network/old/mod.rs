@@ -34,7 +34,7 @@ mod dhcp_client_tests;
 #[cfg(test)]
 mod name_server_tests;
 
-pub use decide::decide;
+pub use decide::{decide, unplugged};
 pub use evidence::{Evidence, RunningClient};
 pub use leases::Lease;
 pub use old_file::OldFile;
@@ -64,7 +64,9 @@ impl Evidence {
         evidence.leases = leases::current(files, &evidence.numbers);
         evidence.said = dhclient::said(files);
         evidence.said.extend(dhcpcd::said(files));
-        evidence.said.extend(networkd::said(files, &evidence.numbers));
+        evidence
+            .said
+            .extend(networkd::said(files, &evidence.numbers));
         let id = files.iter().find(|f| f.path == "/etc/machine-id");
         evidence.machine_id = id.and_then(|f| derived::machine_id(&f.text));
         evidence.resolvers = resolv::files(files);

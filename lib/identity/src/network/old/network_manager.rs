@@ -59,10 +59,8 @@ fn hint(file: &OldFile) -> Option<Hint> {
                 family(&mut hint, section);
             }
             "ipv6" => {
-                hint.said
-                    .extend(section.last("dhcp-duid").and_then(duid));
-                hint.said
-                    .extend(section.last("dhcp-iaid").and_then(iaid));
+                hint.said.extend(section.last("dhcp-duid").and_then(duid));
+                hint.said.extend(section.last("dhcp-iaid").and_then(iaid));
                 let method = section.last("method");
                 hint.dhcp6 = (method == Some("dhcp")).then_some(true);
                 hint.router = method.map(|m| m == "auto");

@@ -3,8 +3,8 @@
 use super::addresses::{address, boolean, prefix, words};
 use super::glob;
 use super::hint::{Hint, Tool};
-use super::ini::{sections, Section};
 use super::ifcfg::assignments;
+use super::ini::{sections, Section};
 use super::old_file::OldFile;
 use super::said::{Said, What};
 use formats::dhcp::Octets;
@@ -231,7 +231,10 @@ pub(super) fn said(files: &[OldFile], numbers: &[(u32, String)]) -> Vec<Said> {
             let all = sections(&file.text);
             let last = |section: &str, key: &str| {
                 let named = all.iter().filter(|s| s.name == section);
-                named.filter_map(|s| s.last(key)).next_back().map(str::to_owned)
+                named
+                    .filter_map(|s| s.last(key))
+                    .next_back()
+                    .map(str::to_owned)
             };
             for what in whats(&last) {
                 say(None, false, what);

@@ -32,24 +32,46 @@ type Case<'a> = (Stack, Option<&'a str>, &'a [&'a str], &'a [&'a str]);
 
 #[test]
 fn every_client_is_told_what_the_old_one_called_itself() {
-    let duid = [
-        "ClientIdentifier=duid\nIAID=1601022632\nDUIDType=vendor\n\
-         DUIDRawData=00:00:ab:11:de:de:0f:ab:f5:e9:fc:a3",
-    ];
+    let duid = ["ClientIdentifier=duid\nIAID=1601022632\nDUIDType=vendor\n\
+         DUIDRawData=00:00:ab:11:de:de:0f:ab:f5:e9:fc:a3"];
     let not_known = "what its DHCP client called itself is not known";
     let cases: [Case; 24] = [
-        (networkd(257), None, &["ClientIdentifier=mac", not_known], &[]),
-        (networkd(257), Some(BY_MAC), &["ClientIdentifier=mac"], &["cannot", not_known]),
+        (
+            networkd(257),
+            None,
+            &["ClientIdentifier=mac", not_known],
+            &[],
+        ),
+        (
+            networkd(257),
+            Some(BY_MAC),
+            &["ClientIdentifier=mac"],
+            &["cannot", not_known],
+        ),
         (
             networkd(257),
             Some(""),
-            &["ClientIdentifier=mac", "always sends", "without a client identifier"],
+            &[
+                "ClientIdentifier=mac",
+                "always sends",
+                "without a client identifier",
+            ],
             &[],
         ),
         (networkd(257), Some(VENDOR), &duid, &["cannot"]),
         (networkd(230), Some(VENDOR), &duid, &["cannot"]),
-        (networkd(229), Some(VENDOR), &["ClientIdentifier=mac", "cannot send"], &["DUID"]),
-        (networkd(257), Some(TEXT), &["ClientIdentifier=mac", "cannot send"], &["DUID"]),
+        (
+            networkd(229),
+            Some(VENDOR),
+            &["ClientIdentifier=mac", "cannot send"],
+            &["DUID"],
+        ),
+        (
+            networkd(257),
+            Some(TEXT),
+            &["ClientIdentifier=mac", "cannot send"],
+            &["DUID"],
+        ),
         (
             networks::debian(Dialect::Netplan),
             Some(BY_MAC),
@@ -59,15 +81,16 @@ fn every_client_is_told_what_the_old_one_called_itself() {
         (
             networks::debian(Dialect::Netplan),
             Some(VENDOR),
-            &["10-netplan-eth0.network.d/90-reroot.conf", "IAID=1601022632"],
+            &[
+                "10-netplan-eth0.network.d/90-reroot.conf",
+                "IAID=1601022632",
+            ],
             &["dhcp-identifier", "ClientIdentifier"],
         ),
         (
             networks::debian(Dialect::NetworkManager),
             Some(VENDOR),
-            &[
-                "dhcp-client-id=ff:5f:6d:aa:a8:00:02:00:00:ab:11:de:de:0f:ab:f5:e9:fc:a3\n",
-            ],
+            &["dhcp-client-id=ff:5f:6d:aa:a8:00:02:00:00:ab:11:de:de:0f:ab:f5:e9:fc:a3\n"],
             &["cannot"],
         ),
         (
@@ -91,8 +114,18 @@ fn every_client_is_told_what_the_old_one_called_itself() {
             &["dhcp-client-id=mac\n", "always sends"],
             &[],
         ),
-        (networks::with(&["ip", "dhclient"]), None, &["client no\n", not_known], &[]),
-        (networks::with(&["ip", "dhclient"]), Some(""), &["client no\n"], &["always"]),
+        (
+            networks::with(&["ip", "dhclient"]),
+            None,
+            &["client no\n", not_known],
+            &[],
+        ),
+        (
+            networks::with(&["ip", "dhclient"]),
+            Some(""),
+            &["client no\n"],
+            &["always"],
+        ),
         (
             networks::with(&["ip", "dhclient"]),
             Some(OWN),
@@ -121,17 +154,22 @@ fn every_client_is_told_what_the_old_one_called_itself() {
             &["send dhcp-client-identifier ff:5f:6d:aa:a8:00:02"],
             &["default-duid"],
         ),
-        (networks::with(&["ip", "dhcpcd"]), None, &["client 01:52:54:00:12:34:56\n"], &[]),
+        (
+            networks::with(&["ip", "dhcpcd"]),
+            None,
+            &["up dhcpcd -4 -m 100 -I 01:52:54:00:12:34:56 net0\n"],
+            &["inet dhcp"],
+        ),
         (
             networks::with(&["ip", "dhcpcd"]),
             Some(""),
-            &["client 01:52:54:00:12:34:56\n", "always sends"],
+            &["-I 01:52:54:00:12:34:56 net0\n", "always sends"],
             &[],
         ),
         (
             networks::with(&["ip", "dhcpcd"]),
             Some(TEXT),
-            &["client 00:73:68:6f:70:31\n"],
+            &["-I 00:73:68:6f:70:31 net0\n"],
             &["cannot"],
         ),
         (
@@ -146,7 +184,12 @@ fn every_client_is_told_what_the_old_one_called_itself() {
             &["up IF_METRIC=100 udhcpc -n -p /run/udhcpc.net0.pid -i net0 -x 0x3d:0073686f7031\n"],
             &["inet dhcp"],
         ),
-        (networks::with(&["ip", "udhcpc"]), Some(""), &["-i net0 -C\n"], &["inet dhcp"]),
+        (
+            networks::with(&["ip", "udhcpc"]),
+            Some(""),
+            &["-i net0 -C\n"],
+            &["inet dhcp"],
+        ),
     ];
     for (at, (stack, identifier, has, lacks)) in cases.into_iter().enumerate() {
         let text = shown(&write(&known(identifier), &stack).unwrap());
@@ -167,10 +210,30 @@ fn ipv6_has_a_duid_of_its_own_since_246() {
     let keys = "IAID=1601022632\nDUIDType=vendor\nDUIDRawData=00:00:ab:11";
     let cases: [Case6; 5] = [
         (257, true, &["[DHCPv6]\nIAID"], &["no DUID"]),
-        (245, true, &["[DHCPv4]\nClientIdentifier=duid\nIAID"], &["no DUID", "[DHCPv6]"]),
-        (245, false, &["[DHCPv4]\nClientIdentifier=mac\nIAID"], &["no DUID"]),
-        (240, false, &["[DHCP]\nClientIdentifier=mac\nIAID"], &["no DUID"]),
-        (229, false, &["no DUID for DHCPv6 alone"], &["IAID=", "DUIDType"]),
+        (
+            245,
+            true,
+            &["[DHCPv4]\nClientIdentifier=duid\nIAID"],
+            &["no DUID", "[DHCPv6]"],
+        ),
+        (
+            245,
+            false,
+            &["[DHCPv4]\nClientIdentifier=mac\nIAID"],
+            &["no DUID"],
+        ),
+        (
+            240,
+            false,
+            &["[DHCP]\nClientIdentifier=mac\nIAID"],
+            &["no DUID"],
+        ),
+        (
+            229,
+            false,
+            &["no DUID for DHCPv6 alone"],
+            &["IAID=", "DUIDType"],
+        ),
     ];
     for (systemd, same, has, lacks) in cases {
         let mut network = networks::known();
