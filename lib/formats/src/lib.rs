@@ -36,6 +36,7 @@ pub mod report;
 pub mod run_id;
 pub mod staged;
 pub mod steps;
+pub mod told;
 pub mod tools;
 pub mod trailer;
 pub mod utc;
