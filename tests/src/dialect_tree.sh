@@ -3,8 +3,8 @@
 # Runs in mount, network and PID namespaces of its own (unshare). Arguments: the tree, a directory
 # with the files that were written, the dialect, and links as NAME=MAC. WAIT_FOR has one text a
 # line that ip shows once all is up; DHCP_LINK is a link with a DHCP server at its other end, which has
-# places for clients by their names in DHCP_HOSTS, a line each (dnsmasq's --dhcp-host). CLIENT is the one
-# client of DHCP that ifupdown finds. OUT is a directory that gets what is left of it all: the state of
+# places for clients by their names in DHCP_HOSTS, a line each (dnsmasq's --dhcp-host). With ROUTER it
+# advertises a prefix. CLIENT is the one client of DHCP that ifupdown finds. OUT is a directory that gets what is left of it all: the state of
 # the clients below `root`, and the server's leases.
 # Standard output: one line each of JSON; standard error: whatever the programs say.
 set -eu
@@ -49,6 +49,7 @@ for link in "$@"; do
         hosts=$(printf '%s\n' "${DHCP_HOSTS:-id:01:${link#*=},192.0.2.77}" | sed s/^/--dhcp-host=/)
         six=
         [ -z "${DHCP_HOSTS:-}" ] || six="--dhcp-range=2001:db8::100,2001:db8::1ff,64,2m --enable-ra"
+        [ -z "${ROUTER:-}" ] || six="--dhcp-range=2001:db8::,ra-only,64,2m --enable-ra"
         # Neither names nor what they are bound to have blanks.
         # shellcheck disable=SC2086
         ip netns exec server chroot "$root" dnsmasq --keep-in-foreground --port=0 --conf-file=/dev/null \

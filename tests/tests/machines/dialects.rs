@@ -320,6 +320,63 @@ fn network_manager_asks_for_the_same_address() {
     assert_asks_by_mac(Dialect::NetworkManager);
 }
 
+/// A router advertises a prefix, of which the machine made an address with an end of its own, beside
+/// DHCP's. It has that one and no other then.
+fn assert_keeps_its_end(dialect: Dialect) {
+    let network = Network {
+        links: vec![Link {
+            dhcp4: Some("a lease file".to_owned()),
+            router: Some("a prefix with a lifetime".to_owned()),
+            token: "::a:b:c:d".parse().ok(),
+            ..link("ens3", FIRST, &[])
+        }],
+        ..Network::default()
+    };
+    let written = dialect::write(&network, &stack(dialect)).unwrap();
+    let up = bring_up(
+        &written,
+        dialect,
+        &Surroundings {
+            links: &[("ens3", FIRST)],
+            dhcp: Some("ens3"),
+            router: true,
+            wait_for: &["192.0.2.77/24", "inet6 2001:db8:", "default via fe80:"],
+            ..Surroundings::default()
+        },
+    )
+    .unwrap();
+    let mut found = addresses(&up, "ens3");
+    found.sort();
+    assert_eq!(
+        found,
+        ["192.0.2.77/24", "2001:db8::a:b:c:d/64"],
+        "{}",
+        up.log
+    );
+}
+
+#[test]
+fn ifupdown_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::Ifupdown);
+}
+
+#[test]
+#[ignore = "as networkd, which it writes for: make prove"]
+fn netplan_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::Netplan);
+}
+
+#[test]
+fn networkd_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::Networkd);
+}
+
+#[test]
+#[ignore = "as the others, and slower: make prove"]
+fn network_manager_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::NetworkManager);
+}
+
 /// A bond with a VLAN on it. The kernel that the tests run on may have neither, so it is the
 /// programs' own parsers that are asked.
 fn bonded() -> Network {
