@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use fixtures::network::{address, card, lacp, rule};
-use formats::network::{Bond, Dialect, Link, LinkKind, Network, Resolver, Route, RouteKind, Stack};
+use formats::network::{
+    Bond, Content, Dialect, Link, LinkKind, Network, NewFile, Resolver, Route, RouteKind, Stack,
+};
 use identity::network::dialect;
 use reroot_tests::dialect_tree::{bring_up, Surroundings, Up};
 use serde_json::Value;
@@ -332,7 +334,13 @@ fn assert_keeps_its_end(dialect: Dialect) {
         }],
         ..Network::default()
     };
-    let written = dialect::write(&network, &stack(dialect)).unwrap();
+    let mut written = dialect::write(&network, &stack(dialect)).unwrap();
+    // networkd makes its DUID of it, and does not listen to routers without one.
+    written.files.push(NewFile {
+        path: "/etc/machine-id".to_owned(),
+        mode: 0o644,
+        content: Content::Text("0123456789abcdef0123456789abcdef\n".to_owned()),
+    });
     let up = bring_up(
         &written,
         dialect,

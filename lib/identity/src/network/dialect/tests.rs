@@ -55,6 +55,11 @@ table! {
     ifupdown_onlink: onlink, networks::debian(Dialect::Ifupdown);
     netplan_onlink: onlink, networks::debian(Dialect::Netplan);
     network_manager_onlink: onlink, networks::debian(Dialect::NetworkManager);
+    networkd_ipv6_only: ipv6_only, networks::debian(Dialect::Networkd);
+    ifupdown_ipv6_only: ipv6_only, networks::debian(Dialect::Ifupdown);
+    netplan_ipv6_only: ipv6_only, networks::debian(Dialect::Netplan);
+    network_manager_ipv6_only: ipv6_only, networks::debian(Dialect::NetworkManager);
+    xenial_ipv6_only: ipv6_only, networks::xenial();
     networkd_dhcp: dhcp, networks::debian(Dialect::Networkd);
     ifupdown_dhcp: dhcp, networks::debian(Dialect::Ifupdown);
     netplan_dhcp: dhcp, networks::debian(Dialect::Netplan);

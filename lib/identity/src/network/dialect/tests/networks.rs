@@ -119,6 +119,41 @@ pub(super) fn onlink() -> Network {
     }
 }
 
+/// IPv6 alone: two prefixes, a router by its link-local address for one and outside the other.
+pub(super) fn ipv6_only() -> Network {
+    let single = |link, gateway: &str| Route {
+        metric: 1024,
+        ..route(gateway, "", link)
+    };
+    Network {
+        links: vec![Link {
+            addresses: vec![
+                address("2001:db8:1::7/64"),
+                address("2001:db8:2::7/128"),
+                given("fe80::5054:ff:fe12:3456/64", Origin::Kernel),
+            ],
+            ..link("ens3", "52:54:00:12:34:56")
+        }],
+        routes: vec![
+            single("ens3", "2001:db8:ffff::1/128"),
+            Route {
+                metric: 1024,
+                ..route("::/0", "fe80::1", "ens3")
+            },
+            Route {
+                metric: 1024,
+                source: Some(ip("2001:db8:2::7")),
+                ..route("2001:db8:3::/48", "2001:db8:ffff::1", "ens3")
+            },
+        ],
+        dns: Dns {
+            servers: vec![server("2001:db8::53")],
+            ..Dns::default()
+        },
+        ..Network::default()
+    }
+}
+
 pub(super) fn dhcp() -> Network {
     Network {
         links: vec![Link {
