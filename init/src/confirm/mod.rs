@@ -11,6 +11,7 @@ mod dns;
 mod documents;
 mod kept;
 mod live;
+mod own;
 mod say;
 mod started;
 #[cfg(test)]
@@ -148,7 +149,8 @@ fn patiently(plan: &Plan, baseline: &Baseline, kept: &Result<KeptFound, String>)
     let (mut may_come, mut unknown) = (Patience::new(patience), Patience::new(PATIENCE_UNKNOWN));
     loop {
         let live = live::read(plan, kept);
-        let findings = confirm::compare(plan, baseline, &live);
+        let mut findings = confirm::compare(plan, baseline, &live);
+        findings.extend(own::ask(Path::new(own::DIRECTORY), plan));
         let waits = |verdict| {
             let code = |c: Code| c.may_come();
             findings

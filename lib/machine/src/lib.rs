@@ -21,6 +21,7 @@ pub mod moment;
 pub mod open_files;
 pub mod os_release;
 pub mod outside;
+pub mod own_programs;
 pub mod patience;
 pub mod plain_file;
 pub mod processes;
