@@ -34,6 +34,8 @@ pub struct DhcpClient {
     pub iaid: Option<u32>,
     /// The evidence for these, in words.
     pub duid_by: String,
+    /// A server gave the link's MTU.
+    pub gives_mtu: bool,
 }
 
 impl Octets {
@@ -58,7 +60,7 @@ impl Octets {
 
     /// Bytes of pairs of hexadecimal digits without anything between them.
     pub fn from_hex(text: &str) -> Option<Octets> {
-        let whole = text.len() % 2 == 0 && text.len() <= 2 * MOST;
+        let whole = text.len().is_multiple_of(2) && text.len() <= 2 * MOST;
         let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
         if text.is_empty() || !whole || !digits {
             return None;

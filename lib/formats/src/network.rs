@@ -62,8 +62,6 @@ pub struct Link {
     pub router: Option<String>,
     /// The metric of the default route that DHCP brought, where the old OS asked for one.
     pub dhcp_metric: Option<u32>,
-    /// A DHCP server gave the MTU.
-    pub dhcp_mtu: bool,
     /// The last 64 bits of the addresses that it makes of routers' prefixes, where these are not made
     /// from the MAC address.
     pub token: Option<Ipv6Addr>,

@@ -190,7 +190,6 @@ pub fn links(
                 dhcp6: None,
                 router: None,
                 dhcp_metric: None,
-                dhcp_mtu: false,
                 token: None,
                 dhcp_client: DhcpClient::default(),
                 configured: false,

@@ -375,7 +375,7 @@ impl Writer<'_> {
             let mut section = Section::new(if split { "DHCPv4" } else { "DHCP" });
             section.keys(&names.v4);
             section.optional("RouteMetric", link.dhcp_metric);
-            if link.dhcp_mtu {
+            if link.dhcp_client.gives_mtu {
                 section.key("UseMTU", "yes");
             }
             if own_servers && link.dhcp4.is_some() {

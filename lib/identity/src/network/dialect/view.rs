@@ -180,7 +180,7 @@ impl<'a> LinkView<'a> {
         let said = self.link.mtu != 1500
             || matches!(self.link.kind, LinkKind::Bond(_) | LinkKind::Vlan { .. });
         // What a DHCP server gave it gives again, and may change.
-        (said && self.link.mtu > 0 && !self.link.dhcp_mtu).then_some(self.link.mtu)
+        (said && self.link.mtu > 0 && !self.link.dhcp_client.gives_mtu).then_some(self.link.mtu)
     }
 
     /// It is set up and has no cable: nobody must wait for it.

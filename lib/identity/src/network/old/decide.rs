@@ -110,7 +110,7 @@ fn decide_link(link: &mut Link, routes: &[Route], evidence: &Evidence) {
     link.dhcp4 = dhcp(link, &about, evidence, false);
     link.dhcp6 = dhcp(link, &about, evidence, true);
     link.dhcp_client = dhcp_client::decide(link, evidence);
-    link.dhcp_mtu = evidence
+    link.dhcp_client.gives_mtu = evidence
         .leases_for(&link.name)
         .any(|l| l.mtu == Some(link.mtu) && l.addresses.iter().any(|ip| is_of_dhcp(link, *ip)));
     let advertised = link
@@ -165,8 +165,10 @@ fn settle_made(link: &mut Link) {
 
 /// The end that the kernel makes from a MAC address (RFC 4291, appendix A).
 fn eui64(mac: Mac) -> u64 {
-    let [a, b, c, d, e, f] = mac.0;
-    u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    let (maker, number) = mac.0.split_at(3);
+    let bytes = maker.iter().chain(&[0xff, 0xfe]).chain(number);
+    let end = bytes.fold(0, |end, byte| end << 8 | u64::from(*byte));
+    end ^ 2 << 56
 }
 
 /// IPv4. A lifetime proves DHCP. An address that lives for ever is DHCP's only if no stanza gives

@@ -646,6 +646,9 @@ fn parts_of_configured_links_are_configured() {
     assert_eq!(configured, [true, true, false, true, true]);
 }
 
+/// Name, addresses, the end that is carried, and those that become static.
+type CaseOfEnds<'a> = (&'a str, Vec<Address>, Option<&'a str>, &'a [&'a str]);
+
 #[test]
 fn addresses_of_routers_that_are_not_the_mac_addresss_keep_their_ends() {
     let of_router = |text: &str| Address {
@@ -656,8 +659,7 @@ fn addresses_of_routers_that_are_not_the_mac_addresss_keep_their_ends() {
         temporary: true,
         ..lives(text, 3600)
     };
-    // Name, addresses, the end that is carried, and those that become static.
-    let cases: [(&str, Vec<Address>, Option<&str>, &[&str]); 5] = [
+    let cases: [CaseOfEnds; 5] = [
         (
             "made from the MAC address",
             vec![
@@ -735,7 +737,7 @@ fn an_mtu_is_dhcps_if_the_lease_names_it() {
             ..Network::default()
         };
         decide(&mut network, &found);
-        assert_eq!(network.links[0].dhcp_mtu, expected, "{name}");
+        assert_eq!(network.links[0].dhcp_client.gives_mtu, expected, "{name}");
     }
 }
 

@@ -39,8 +39,8 @@ pub(super) fn network_manager_duid(machine_id: [u8; 16]) -> Octets {
 
 /// `NetworkManager`'s IAID.
 pub(super) fn network_manager_iaid(link: &str) -> u32 {
-    let [a, b, c, d, e, f, g, h] = hash(link.as_bytes()).to_be_bytes();
-    u32::from_be_bytes([a, b, c, d]) ^ u32::from_be_bytes([e, f, g, h])
+    let hash = hash(link.as_bytes());
+    (hash >> 32) as u32 ^ hash as u32
 }
 
 /// SipHash-2-4, which the standard library has under this name alone.

@@ -102,9 +102,9 @@ struct Block {
 }
 
 fn of_file(file: &OldFile) -> Vec<Said> {
-    let settings = file.path.ends_with(".conf");
+    let stem = file.name().strip_suffix(".conf");
     // `dhclient-eth0.conf` is for that link alone.
-    let own = file.name().strip_suffix(".conf").and_then(|stem| {
+    let own = stem.and_then(|stem| {
         let link = stem.strip_prefix("dhclient-");
         link.or_else(|| stem.strip_prefix("dhclient6-"))
     });
@@ -143,7 +143,7 @@ fn of_file(file: &OldFile) -> Vec<Said> {
                 file: file.path.clone(),
                 program: PROGRAM,
                 interface: block.interface.clone(),
-                leased: block.lease && !settings,
+                leased: block.lease && stem.is_none(),
                 what,
             });
         }

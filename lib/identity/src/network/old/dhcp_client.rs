@@ -113,9 +113,8 @@ impl<'a> About<'a> {
         if let Some((lease, id)) = self.lease.and_then(|l| Some((l, l.identifier.clone()?))) {
             return Some((id, format!("the lease in {} has it", lease.file)));
         }
-        let fits = |(_, what): &(&str, &What)| match what {
-            What::Identifier(_) | What::ByMac | What::ByDuid => true,
-            _ => false,
+        let fits = |(_, what): &(&str, &What)| {
+            matches!(what, What::Identifier(_) | What::ByMac | What::ByDuid)
         };
         // ifupdown says nothing else to dhclient than not to send any.
         let ifupdowns = |file: &str| file.starts_with("/etc/network/");

@@ -153,10 +153,10 @@ fn an_mtu_that_a_server_gave_stays_the_servers() {
         let own = network.clone();
         assert_written(&own, &[(networks::debian(dialect), (&[said], &["UseMTU"]))]);
         let mut given = own;
-        given.links[0].dhcp_mtu = true;
+        given.links[0].dhcp_client.gives_mtu = true;
         assert_written(&given, &[(networks::debian(dialect), (&[], &[said]))]);
     }
-    network.links[0].dhcp_mtu = true;
+    network.links[0].dhcp_client.gives_mtu = true;
     assert_written(
         &network,
         &[(networks::debian(Dialect::Networkd), (&["UseMTU=yes"], &[]))],

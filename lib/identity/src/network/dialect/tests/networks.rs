@@ -206,6 +206,7 @@ pub(super) fn known() -> Network {
         duid: Some(duid),
         iaid: Some(0x5f6d_aaa8),
         duid_by: "networkd keeps it".to_owned(),
+        gives_mtu: false,
     };
     network
 }
