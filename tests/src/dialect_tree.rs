@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "dnsmasq-base",
     "ifupdown",
     "iproute2",
+    "isc-dhcp-client",
     "netplan.io",
     "network-manager",
     "systemd",
@@ -61,6 +62,15 @@ pub struct Surroundings<'a> {
     pub links: &'a [(&'a str, &'a str)],
     /// The link that has a DHCP server at its other end.
     pub dhcp: Option<&'a str>,
+    /// What that server keeps for clients by their names, as `dnsmasq --dhcp-host` has it. Without any
+    /// it keeps 192.0.2.77 for the MAC address, and has IPv4 alone.
+    pub hosts: &'a [String],
+    /// It advertises the prefix 2001:db8::/64, of which everybody makes addresses.
+    pub router: bool,
+    /// The client of DHCP that ifupdown finds; dhcpcd without it.
+    pub client: Option<&'a str>,
+    /// A directory for what is left: the clients' state below `root`, and the server's `leases`.
+    pub out: Option<&'a Path>,
     /// What `ip` shows when all is up; without it, all is awaited for 20 seconds.
     pub wait_for: &'a [&'a str],
 }
@@ -113,6 +123,10 @@ pub fn bring_up(written: &Written, dialect: Dialect, around: &Surroundings<'_>) 
         .args(links)
         .env("WAIT_FOR", around.wait_for.join("\n"))
         .env("DHCP_LINK", around.dhcp.unwrap_or_default())
+        .env("DHCP_HOSTS", around.hosts.join("\n"))
+        .env("ROUTER", if around.router { "yes" } else { "" })
+        .env("CLIENT", around.client.unwrap_or_default())
+        .env("OUT", around.out.unwrap_or(Path::new("")))
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::null());
     let said = command.output().map_err(|error| explain(&command, error))?;

@@ -2,7 +2,10 @@
 #
 # Runs in mount, network and PID namespaces of its own (unshare). Arguments: the tree, a directory
 # with the files that were written, the dialect, and links as NAME=MAC. WAIT_FOR has one text a
-# line that ip shows once all is up; DHCP_LINK is a link with a DHCP server at its other end.
+# line that ip shows once all is up; DHCP_LINK is a link with a DHCP server at its other end, which has
+# places for clients by their names in DHCP_HOSTS, a line each (dnsmasq's --dhcp-host). With ROUTER it
+# advertises a prefix. CLIENT is the one client of DHCP that ifupdown finds. OUT is a directory that gets what is left of it all: the state of
+# the clients below `root`, and the server's leases.
 # Standard output: one line each of JSON; standard error: whatever the programs say.
 set -eu
 tree=$1 files=$2 dialect=$3
@@ -26,6 +29,10 @@ mkdir -p "$root/run/network" "$root/run/dbus" "$root/run/NetworkManager" "$root/
     "$root/run/systemd/netif/links" "$root/run/systemd/netif/leases"
 chroot "$root" chown -R systemd-network: /run/systemd/netif
 
+for client in dhclient dhcpcd udhcpc; do
+    [ "$client" = "${CLIENT:-dhcpcd}" ] || rm -f "$root/usr/sbin/$client" "$root/usr/bin/$client"
+done
+
 ip link set lo up
 number=0
 for link in "$@"; do
@@ -37,10 +44,17 @@ for link in "$@"; do
         ip netns add server
         ip link set "peer$number" netns server
         ip -n server address add 192.0.2.1/24 dev "peer$number"
+        ip -n server address add 2001:db8::1/64 dev "peer$number" nodad
         ip -n server link set "peer$number" up
+        hosts=$(printf '%s\n' "${DHCP_HOSTS:-id:01:${link#*=},192.0.2.77}" | sed s/^/--dhcp-host=/)
+        six=
+        [ -z "${DHCP_HOSTS:-}" ] || six="--dhcp-range=2001:db8::100,2001:db8::1ff,64,2m --enable-ra"
+        [ -z "${ROUTER:-}" ] || six="--dhcp-range=2001:db8::,ra-only,64,2m --enable-ra"
+        # Neither names nor what they are bound to have blanks.
+        # shellcheck disable=SC2086
         ip netns exec server chroot "$root" dnsmasq --keep-in-foreground --port=0 --conf-file=/dev/null \
-            --leasefile-ro --dhcp-range=192.0.2.100,192.0.2.110 --log-facility=- --user=root \
-            --dhcp-host="id:01:${link#*=},192.0.2.77" --interface="peer$number" --bind-dynamic >&2 &
+            --dhcp-leasefile=/run/leases --dhcp-range=192.0.2.100,192.0.2.110,2m $six $hosts \
+            --log-facility=- --user=root --interface="peer$number" --bind-dynamic >&2 &
     else
         ip link set "peer$number" up
     fi
@@ -96,3 +110,15 @@ if [ "$dialect" = network-manager ]; then
         chroot "$root" nmcli -g bond.options connection show bond0 | tr '\n' ' '
 fi
 echo
+if [ -n "${OUT:-}" ]; then
+    cp "$root/run/leases" "$OUT/leases"
+    mkdir -p "$OUT/root"
+    (
+        cd "$root"
+        for path in run/systemd/netif run/dhclient* var/lib/dhcp var/lib/dhcpcd var/lib/NetworkManager \
+            etc/dhcp etc/dhcpcd.conf etc/machine-id etc/systemd etc/network etc/NetworkManager \
+            sys/class/net/*/ifindex; do
+            [ ! -e "$path" ] || cp -r --parents "$path" "$OUT/root/"
+        done
+    )
+fi

@@ -11,6 +11,7 @@ pub mod begun;
 pub mod boot_path;
 pub mod confirm;
 pub mod counted;
+pub mod dhcp;
 pub mod digest;
 pub mod document;
 pub mod entry;

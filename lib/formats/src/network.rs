@@ -5,10 +5,12 @@
 //! or a route came from ([`Origin`]) is decided by evidence.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::dhcp::DhcpClient;
 
 /// Everything about the network that a machine is known by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Link {
     pub mtu: u32,
     /// It is set up (`IFF_UP`), whether or not a cable is in.
     pub up: bool,
+    /// A cable is in (`IFF_LOWER_UP`).
+    pub carrier: bool,
     /// What it is.
     pub kind: LinkKind,
     /// The bond or the bridge that it belongs to, by name.
@@ -58,6 +62,11 @@ pub struct Link {
     pub router: Option<String>,
     /// The metric of the default route that DHCP brought, where the old OS asked for one.
     pub dhcp_metric: Option<u32>,
+    /// The last 64 bits of the addresses that it makes of routers' prefixes, where these are not made
+    /// from the MAC address.
+    pub token: Option<Ipv6Addr>,
+    /// By what DHCP servers know the machine on this link.
+    pub dhcp_client: DhcpClient,
     /// The old OS's configuration files name this link.
     pub configured: bool,
 }

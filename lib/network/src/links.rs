@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use formats::dhcp::DhcpClient;
 use formats::network::{Address, Bond, Link, LinkKind, Mac, Origin, BOND_MODES};
 
 use super::sysfs::{Hardware, Sysfs};
@@ -179,6 +180,7 @@ pub fn links(
                 permanent_mac: permanent.or(mac),
                 mtu: attributes.number(IFLA_MTU).unwrap_or(1500),
                 up: flags & IFF_UP != 0,
+                carrier: flags & IFF_LOWER_UP != 0,
                 kind,
                 master: master.or_else(|| hardware.master.clone()),
                 driver: hardware.driver.clone().filter(|_| physical),
@@ -188,6 +190,8 @@ pub fn links(
                 dhcp6: None,
                 router: None,
                 dhcp_metric: None,
+                token: None,
+                dhcp_client: DhcpClient::default(),
                 configured: false,
                 name,
             },

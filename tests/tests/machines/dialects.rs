@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use fixtures::network::{address, card, lacp, rule};
-use formats::network::{Bond, Dialect, Link, LinkKind, Network, Resolver, Route, RouteKind, Stack};
+use formats::network::{
+    Bond, Content, Dialect, Link, LinkKind, Network, NewFile, Resolver, Route, RouteKind, Stack,
+};
 use identity::network::dialect;
 use reroot_tests::dialect_tree::{bring_up, Surroundings, Up};
 use serde_json::Value;
@@ -291,6 +293,7 @@ fn assert_asks_by_mac(dialect: Dialect) {
             links: &[("ens3", FIRST)],
             dhcp: Some("ens3"),
             wait_for: &["203.0.113.7/24", "192.0.2.77/24", "default via 192.0.2.1"],
+            ..Surroundings::default()
         },
     )
     .unwrap();
@@ -317,6 +320,69 @@ fn networkd_asks_for_the_same_address() {
 #[test]
 fn network_manager_asks_for_the_same_address() {
     assert_asks_by_mac(Dialect::NetworkManager);
+}
+
+/// A router advertises a prefix, of which the machine made an address with an end of its own, beside
+/// DHCP's. It has that one and no other then.
+fn assert_keeps_its_end(dialect: Dialect) {
+    let network = Network {
+        links: vec![Link {
+            dhcp4: Some("a lease file".to_owned()),
+            router: Some("a prefix with a lifetime".to_owned()),
+            token: "::a:b:c:d".parse().ok(),
+            ..link("ens3", FIRST, &[])
+        }],
+        ..Network::default()
+    };
+    let mut written = dialect::write(&network, &stack(dialect)).unwrap();
+    // networkd makes its DUID of it, and does not listen to routers without one.
+    written.files.push(NewFile {
+        path: "/etc/machine-id".to_owned(),
+        mode: 0o644,
+        content: Content::Text("0123456789abcdef0123456789abcdef\n".to_owned()),
+    });
+    let up = bring_up(
+        &written,
+        dialect,
+        &Surroundings {
+            links: &[("ens3", FIRST)],
+            dhcp: Some("ens3"),
+            router: true,
+            wait_for: &["192.0.2.77/24", "inet6 2001:db8:", "default via fe80:"],
+            ..Surroundings::default()
+        },
+    )
+    .unwrap();
+    let mut found = addresses(&up, "ens3");
+    found.sort();
+    assert_eq!(
+        found,
+        ["192.0.2.77/24", "2001:db8::a:b:c:d/64"],
+        "{}",
+        up.log
+    );
+}
+
+#[test]
+fn ifupdown_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::Ifupdown);
+}
+
+#[test]
+#[ignore = "as networkd, which it writes for: make prove"]
+fn netplan_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::Netplan);
+}
+
+#[test]
+fn networkd_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::Networkd);
+}
+
+#[test]
+#[ignore = "as the others, and slower: make prove"]
+fn network_manager_makes_routers_addresses_with_their_end() {
+    assert_keeps_its_end(Dialect::NetworkManager);
 }
 
 /// A bond with a VLAN on it. The kernel that the tests run on may have neither, so it is the

@@ -2,6 +2,7 @@
 //! the machine has processors.
 
 mod cloud_init;
+mod dhcp_names;
 mod dialects;
 mod failures;
 mod harness;

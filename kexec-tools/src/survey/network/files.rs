@@ -18,7 +18,7 @@ const MOST_FILES: usize = 2000;
 
 /// Where network configuration, leases and name servers are, in every old OS. Components may have
 /// `*`.
-const PATTERNS: [&str; 57] = [
+const PATTERNS: [&str; 73] = [
     interfaces::MAIN,
     "/run/netplan/*.yaml",
     "/etc/netplan/*.yaml",
@@ -47,6 +47,9 @@ const PATTERNS: [&str; 57] = [
     "/var/lib/dhcpcd/*.info",
     "/var/lib/dhcpcd5/*.lease",
     "/var/db/dhcpcd/*.lease",
+    "/var/lib/dhcpcd/*.lease6",
+    "/var/lib/dhcpcd5/*.lease6",
+    "/var/db/dhcpcd/*.lease6",
     "/run/systemd/netif/leases/*",
     "/run/systemd/netif/links/*",
     "/sys/class/net/*/ifindex",
@@ -76,6 +79,21 @@ const PATTERNS: [&str; 57] = [
     "/lib/systemd/network/*.netdev",
     "/lib/systemd/network/*.network.d/*.conf",
     "/usr/local/lib/systemd/network/*.netdev",
+    // What clients of DHCP call themselves.
+    "/etc/dhcp/dhclient*.conf",
+    "/etc/dhcp3/dhclient*.conf",
+    "/etc/dhclient*.conf",
+    "/var/lib/NetworkManager/dhclient*.conf",
+    "/run/NetworkManager/dhclient*.conf",
+    "/etc/dhcpcd.conf",
+    "/var/lib/dhcpcd/duid",
+    "/var/lib/dhcpcd5/duid",
+    "/etc/dhcpcd.duid",
+    "/var/db/dhcpcd/duid",
+    "/etc/systemd/networkd.conf",
+    "/etc/systemd/networkd.conf.d/*.conf",
+    // From which some make it up.
+    "/etc/machine-id",
 ];
 
 /// DHCP clients by their names in `comm`, which holds 15 bytes, with their whole names.
@@ -201,10 +219,14 @@ pub fn running_clients(processes: &[Process]) -> Vec<RunningClient> {
         let Ok(line) = fs::read(format!("/proc/{}/cmdline", process.pid)) else {
             continue;
         };
-        let named = named_links(&String::from_utf8_lossy(&line), &links);
+        let line = String::from_utf8_lossy(&line);
+        let named = named_links(&line, &links);
+        let words = line.trim_end_matches('\0').split('\0').skip(1);
+        let arguments: Vec<String> = words.map(str::to_owned).collect();
         let client = |interface| RunningClient {
             name: (*name).to_owned(),
             interface,
+            arguments: arguments.clone(),
         };
         if named.is_empty() {
             clients.push(client(None));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use formats::network::{Gateway, Network};
-use identity::network::old::{decide, Evidence};
+use identity::network::old::{decide, unplugged, Evidence};
 use machine::patience::stretched;
 use machine::processes::Process;
 use network::{gateways, probe_all};
@@ -22,7 +22,9 @@ pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
     let clients = files::running_clients(processes);
     let evidence = Evidence::from_files(&found, &clients);
     decide(&mut network, &evidence);
-    Ok((network, evidence.notes))
+    let mut notes = unplugged(&network, &evidence);
+    notes.splice(..0, evidence.notes);
+    Ok((network, notes))
 }
 
 /// Every gateway, probed.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::live::{Live, Probed};
-use formats::confirm::{Code, Finding};
+use formats::confirm::{Code, Finding, Verdict};
 use formats::network::{
     Address, Link, LinkKind, Mac, Network, Origin, Prefix, Route, RouteKind, Rule,
 };
@@ -109,11 +109,29 @@ fn addresses(plan: &NetworkPlan, before: &Link, now: &Network, findings: &mut Ve
         format!("{} (was {})", link.name, before.name)
     };
     for address in wanted {
-        findings.push(if address.origin == Origin::Static {
+        let finding = if address.origin == Origin::Static {
             fixed(address, link, now, &place)
         } else {
             leased(address, before, link, &place)
+        };
+        findings.push(if before.carrier || link.carrier {
+            finding
+        } else {
+            without_cable(finding)
         });
+    }
+}
+
+/// Without a cable, as it was before, nothing that is not there falls short: some systems set
+/// addresses and routes up only once there is one.
+fn without_cable(finding: Finding) -> Finding {
+    match finding.found {
+        Some(found) if finding.verdict == Verdict::Short => Finding::note(
+            finding.code,
+            finding.question,
+            format!("{found}; it has no cable, and had none"),
+        ),
+        found => Finding { found, ..finding },
     }
 }
 
@@ -186,7 +204,12 @@ fn leased(address: &Address, before: &Link, link: &Link, place: &str) -> Finding
 fn routes(plan: &NetworkPlan, now: &Network, findings: &mut Vec<Finding>) {
     let planned = &plan.network.routes;
     for route in planned.iter().filter(|r| r.origin == Origin::Static) {
-        findings.push(fixed_route(plan, route, now));
+        let finding = fixed_route(plan, route, now);
+        findings.push(if idle(plan, route, now) {
+            without_cable(finding)
+        } else {
+            finding
+        });
     }
     // A default route that DHCP or a router brings is asked for by its being there.
     for ipv4 in [true, false] {
@@ -208,6 +231,16 @@ fn routes(plan: &NetworkPlan, now: &Network, findings: &mut Vec<Finding>) {
             (!there).then(|| "there is none".to_owned()),
         ));
     }
+}
+
+/// Its link has no cable now and had none in the old OS.
+fn idle(plan: &NetworkPlan, route: &Route, now: &Network) -> bool {
+    let Some(old) = route.link.as_deref() else {
+        return false;
+    };
+    let before = plan.network.links.iter().find(|l| l.name == old);
+    let here = link_now(plan, now, old);
+    before.is_some_and(|l| !l.carrier) && here.is_some_and(|l| !l.carrier)
 }
 
 fn is_default(route: &Route) -> bool {

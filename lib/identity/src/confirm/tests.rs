@@ -334,6 +334,35 @@ fn routes_that_lead_nowhere_are_on_no_link_of_the_plan() {
 }
 
 #[test]
+fn a_link_without_a_cable_before_and_now_makes_nothing_fall_short() {
+    for (before, now, expected) in [
+        (false, false, Verdict::Note),
+        (true, false, SHORT),
+        (false, true, SHORT),
+    ] {
+        let mut plan = plan();
+        let mut live = live();
+        let bond = plan.network.network.links.iter_mut();
+        let bond = bond.filter(|l| l.name == "bond0");
+        bond.for_each(|l| l.carrier = before);
+        let here = links(&mut live).iter_mut().find(|l| l.name == "bond0");
+        let here = here.unwrap();
+        here.carrier = now;
+        here.addresses.clear();
+        routes(&mut live).retain(|r| r.link.as_deref() != Some("bond0"));
+        let findings = compare(&plan, &baseline(), &live);
+        let found = not_passed(&findings);
+        let verdicts: Vec<Verdict> = found.iter().map(|f| f.0).collect();
+        assert_eq!(verdicts, [expected; 2], "{before} {now} {found:?}");
+        assert_eq!(
+            found[0].3.ends_with("it has no cable, and had none"),
+            expected == Verdict::Note,
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn hardware_is_found_by_its_own_address() {
     let plan = plan().network;
     let mac = |last| Some(Mac([0x52, 0x54, 0, 0, 0, last]));

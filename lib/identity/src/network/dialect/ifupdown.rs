@@ -5,10 +5,12 @@
 
 use std::fmt::Write as _;
 
+use super::client::{self, Identifier};
 use super::draft::{Draft, HEADER};
 use super::resolver;
 use super::view::{self, LinkView, View};
-use formats::network::{Address, Bond, LinkKind, Resolver, Route, Rule};
+use formats::dhcp::Octets;
+use formats::network::{Address, Bond, Link, LinkKind, Resolver, Route, Rule};
 
 const INTERFACES: &str = "/etc/network/interfaces";
 
@@ -28,7 +30,10 @@ pub(super) fn write(view: &View<'_>, draft: &mut Draft) {
             ));
             continue;
         };
-        if link.link.up {
+        // Whoever waits for what is `auto` would wait for a cable.
+        if link.is_unplugged() && link.is_physical() {
+            let _ = write!(text, "\nallow-hotplug {name}\n");
+        } else if link.link.up {
             let _ = write!(text, "\nauto {name}\n");
         } else {
             draft.note(format!(
@@ -168,6 +173,10 @@ fn static_address(link: &LinkView<'_>, address: &Address, stanza: &mut Stanza) {
         stanza.say(format!("accept_ra {accept}"));
         stanza.say(format!("autoconf {accept}"));
     }
+    if address.ip.is_ipv6() && link.is_unplugged() {
+        // Whether somebody else has it nobody can tell without a cable.
+        stanza.say("dad-attempts 0");
+    }
     if let Some(broadcast) = view::odd_broadcast(address) {
         stanza.say(format!("broadcast {broadcast}"));
     }
@@ -278,6 +287,9 @@ fn router_advertisements(link: &LinkView<'_>, name: &str, stanza: &mut Stanza) {
     set("autoconf", accept);
     if link.privacy() {
         set("use_tempaddr", 2);
+    }
+    if let Some(token) = link.link.token.filter(|_| accept == 1) {
+        stanza.say(format!("pre-up ip token set {token} dev {name}"));
     }
 }
 
@@ -392,18 +404,33 @@ fn dhcp(
             ));
             return;
         };
-        let mut stanza = Stanza::new(name, "inet dhcp");
+        let asked = asked(link.link, client, draft);
+        let method = if matches!(asked, Asked::Command(_)) {
+            "inet manual"
+        } else {
+            "inet dhcp"
+        };
+        let mut stanza = Stanza::new(name, method);
         if stanzas.is_empty() {
             begin(view, link, name, &mut stanza);
         }
-        // The server knows the machine by its MAC address, as it did.
-        match (client, link.link.mac) {
-            ("dhclient", _) => stanza.say("client no"),
-            ("dhcpcd", Some(mac)) => stanza.say(format!("client 01:{mac}")),
-            _ => {}
+        match &asked {
+            Asked::Plain => {}
+            Asked::Nameless => stanza.say("client no"),
+            Asked::Duid(duid) => {
+                let leases = format!("/var/lib/dhcp/dhclient.{name}.leases");
+                draft.file(leases, 0o644, client::dhclient_leases(duid));
+            }
+            Asked::Command(id) if client == "dhclient" => {
+                own_dhclient(link, name, id, &mut stanza, draft);
+            }
+            Asked::Command(id) if client == "dhcpcd" => own_dhcpcd(link, name, id, &mut stanza),
+            Asked::Command(id) => own_udhcpc(link, name, id, &mut stanza),
         }
         if let Some(metric) = link.link.dhcp_metric {
-            stanza.say(format!("metric {metric}"));
+            if !matches!(asked, Asked::Command(_)) {
+                stanza.say(format!("metric {metric}"));
+            }
         }
         if stanzas.is_empty() && is_made(link) {
             stanza.say(unmake(name));
@@ -416,12 +443,116 @@ fn dhcp(
                 "{name}: DHCPv6, for which ifupdown runs dhclient alone"
             ));
         }
+        dhclient6(link.link, name, draft);
         let mut stanza = Stanza::new(name, "inet6 dhcp");
         stanza.say(format!(
             "accept_ra {}",
             u8::from(link.link.router.is_some())
         ));
         stanzas.push(stanza);
+    }
+}
+
+/// How a client of IPv4 is told what to call itself.
+enum Asked {
+    /// It does so by itself.
+    Plain,
+    /// dhclient, not to send a name.
+    Nameless,
+    /// dhclient, by the DUID among its leases; it puts the end of the MAC address before that.
+    Duid(Octets),
+    /// By a command of one's own, with these bytes: ifupdown has no words for it.
+    Command(Octets),
+}
+
+fn asked(link: &Link, client: &str, draft: &mut Draft) -> Asked {
+    let by_mac = link.mac.map(Octets::of_mac);
+    match (client, client::identifier(link)) {
+        // Asked by the MAC address alone, dhclient sends no identifier.
+        ("dhclient", Identifier::Unknown | Identifier::Nothing) => Asked::Nameless,
+        ("dhclient", Identifier::Duid(iaid, duid)) if Some(iaid) == client::mac_end(link) => {
+            Asked::Duid(duid)
+        }
+        ("udhcpc", Identifier::Nothing) => Asked::Command(Octets::default()),
+        ("udhcpc", Identifier::Unknown | Identifier::Mac) => Asked::Plain,
+        ("dhcpcd", Identifier::Unknown | Identifier::Nothing) => {
+            if link.dhcp_client.identifier.is_some() {
+                client::cannot(link, "dhcpcd", draft);
+            }
+            Asked::Command(by_mac.unwrap_or_default())
+        }
+        (_, id) => {
+            let id = match id {
+                Identifier::Duid(iaid, duid) => Octets::of_duid(iaid, &duid),
+                Identifier::Other(id) => id,
+                _ => by_mac.unwrap_or_default(),
+            };
+            Asked::Command(id)
+        }
+    }
+}
+
+/// dhclient with settings of its own, which begin with those of the payload.
+fn own_dhclient(
+    link: &LinkView<'_>,
+    name: &str,
+    id: &Octets,
+    stanza: &mut Stanza,
+    draft: &mut Draft,
+) {
+    let settings = format!("/etc/dhcp/reroot-{name}.conf");
+    let metric = link.link.dhcp_metric;
+    let metric = metric.map_or(String::new(), |m| format!(" -e IF_METRIC={m}"));
+    let files = format!(
+        "-cf {settings} -pf /run/dhclient.{name}.pid -lf /var/lib/dhcp/dhclient.{name}.leases {name}"
+    );
+    stanza.say(format!("up dhclient -4 -v{metric} {files}"));
+    stanza.say(format!("down dhclient -4 -v -r {files}"));
+    draft.file(
+        settings,
+        0o644,
+        format!(
+            "{HEADER}include \"/etc/dhcp/dhclient.conf\";\ninterface \"{name}\" {{\n    send \
+             dhcp-client-identifier {id};\n}}\n"
+        ),
+    );
+}
+
+/// dhcpcd for IPv4 alone: left to itself it answers routers in the kernel's stead, gives the machine
+/// other addresses of their prefixes, and asks for IPv6 by DHCP although the old OS did not.
+fn own_dhcpcd(link: &LinkView<'_>, name: &str, id: &Octets, stanza: &mut Stanza) {
+    let metric = link.link.dhcp_metric;
+    let metric = metric.map_or(String::new(), |m| format!(" -m {m}"));
+    stanza.say(format!("up dhcpcd -4{metric} -I {id} {name}"));
+    stanza.say(format!("down dhcpcd -4 -k {name}"));
+}
+
+fn own_udhcpc(link: &LinkView<'_>, name: &str, id: &Octets, stanza: &mut Stanza) {
+    let own = if id.0.is_empty() {
+        "-C".to_owned()
+    } else {
+        format!("-x 0x3d:{}", id.hex())
+    };
+    let metric = link.link.dhcp_metric;
+    let metric = metric.map_or(String::new(), |m| format!("IF_METRIC={m} "));
+    let pid = format!("/run/udhcpc.{name}.pid");
+    stanza.say(format!("up {metric}udhcpc -n -p {pid} -i {name} {own}"));
+    stanza.say(format!("down [ ! -e {pid} ] || kill $(cat {pid})"));
+}
+
+/// dhclient's DUID for IPv6, among its leases.
+fn dhclient6(link: &Link, name: &str, draft: &mut Draft) {
+    let Some(duid) = &link.dhcp_client.duid else {
+        return;
+    };
+    let leases = format!("/var/lib/dhcp/dhclient6.{name}.leases");
+    draft.file(leases, 0o644, client::dhclient_leases(duid));
+    let iaid = link.dhcp_client.iaid;
+    if iaid.is_some() && iaid != client::mac_end(link) {
+        draft.note(format!(
+            "{name}: dhclient takes the end of the MAC address for its IAID: a server of DHCPv6 \
+             that goes by the IAID gives another address"
+        ));
     }
 }
 

@@ -8,6 +8,7 @@
 //! written: their patterns would match those too.
 
 mod checks;
+mod client;
 mod draft;
 mod ifupdown;
 mod names;
@@ -45,6 +46,7 @@ pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
     resolver::place(&mut view.links, network, anchor, stack, &mut draft);
     for link in &view.links {
         checks::check(link, network, &mut draft);
+        client::note(link.link, &mut draft);
     }
     if !draft.refusals.is_empty() {
         return Err(draft.refusals);

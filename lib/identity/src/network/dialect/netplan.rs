@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 
 use super::checks;
+use super::client;
 use super::draft::{Draft, HEADER};
 use super::view::{self, LinkView, View};
 use super::{names, resolver};
-use formats::network::{Address, Bond, LinkKind, Route, Rule};
+use formats::network::{Address, Bond, Link, LinkKind, Route, Rule};
 
 const FILE: &str = "/etc/netplan/90-reroot.yaml";
 
@@ -19,6 +20,12 @@ mod since {
     pub(super) const ROUTE_MTU: u32 = 246;
     pub(super) const LABEL: u32 = 246;
     pub(super) const ACTIVATION: u32 = 248;
+    /// netplan 0.100: the end of addresses of routers' prefixes.
+    pub(super) const TOKEN: u32 = 246;
+    /// netplan 0.104: addresses without a cable.
+    pub(super) const IGNORE_CARRIER: u32 = 249;
+    /// systemd's own: the section's name.
+    pub(super) const DHCPV4: u32 = 243;
     /// systemd's own: a route waits for the one that leads to its gateway.
     pub(super) const ORDERED: u32 = 243;
 }
@@ -102,8 +109,15 @@ fn definition(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut
         }
     }
     let carries = link.link.master.is_some() || !link.vlans.is_empty();
-    if link.is_bare() && !carries {
+    if link.is_bare() && !carries || link.is_unplugged() {
         yaml.line(3, "optional: true");
+    }
+    if link.is_unplugged()
+        && !link.addresses.is_empty()
+        && view.stack.systemd >= since::IGNORE_CARRIER
+    {
+        // The old OS had its addresses all the same.
+        yaml.line(3, "ignore-carrier: true");
     }
     dynamic(view, link, yaml, draft);
     if !link.addresses.is_empty() {
@@ -162,13 +176,29 @@ fn dynamic(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut Dr
     if own.master.is_some() {
         yaml.line(3, "link-local: []");
     }
+    if let Some(token) = own.token.filter(|_| own.router.is_some()) {
+        if view.stack.systemd < since::TOKEN {
+            draft.refuse(format!(
+                "{}: its addresses of routers' prefixes end in {token}; netplan of this age has no \
+                 words for that",
+                own.name
+            ));
+        }
+        yaml.line(3, format!("ipv6-address-token: \"{token}\""));
+    }
     if link.privacy() {
         yaml.line(3, "ipv6-privacy: true");
     }
     let static_servers = resolver::is_static(view.network);
+    let mut names = client::networkd(own, view.stack.systemd, draft);
     if own.dhcp4.is_some() {
-        yaml.line(3, "dhcp-identifier: mac");
+        // netplan has no more words for it than these; its own file of networkd's is added to.
+        if names.v4.iter().any(|(_, value)| value == "mac") {
+            yaml.line(3, "dhcp-identifier: mac");
+        }
+        names.v4.remove(0);
     }
+    added(&names, view.stack.systemd, own, draft);
     let metric = own.dhcp_metric.filter(|_| own.dhcp4.is_some());
     if own.dhcp4.is_some() && (static_servers || metric.is_some()) {
         yaml.line(3, "dhcp4-overrides:");
@@ -182,6 +212,28 @@ fn dynamic(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut Dr
     if own.dhcp6.is_some() && static_servers {
         yaml.line(3, "dhcp6-overrides:");
         yaml.line(4, "use-dns: false");
+    }
+}
+
+/// What netplan's file for networkd gets beside itself.
+fn added(names: &client::Keys, systemd: u32, link: &Link, draft: &mut Draft) {
+    let v4 = if systemd >= since::DHCPV4 {
+        "DHCPv4"
+    } else {
+        "DHCP"
+    };
+    let sections = [(v4, &names.v4), ("DHCPv6", &names.v6)];
+    let mut text = HEADER.to_owned();
+    for (section, keys) in sections.iter().filter(|(_, keys)| !keys.is_empty()) {
+        let gap = if text == HEADER { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}[{section}]");
+        for (key, value) in *keys {
+            let _ = writeln!(text, "{key}={value}");
+        }
+    }
+    if text != HEADER {
+        let directory = format!("/etc/systemd/network/10-netplan-{}.network.d", link.name);
+        draft.file(format!("{directory}/90-reroot.conf"), 0o644, text);
     }
 }
 

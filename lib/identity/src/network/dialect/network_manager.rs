@@ -7,9 +7,11 @@ use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
 use super::checks;
+use super::client::{self, Identifier};
 use super::draft::{Draft, HEADER};
 use super::resolver;
 use super::view::{self, LinkView, View};
+use formats::dhcp::Octets;
 use formats::network::{Address, Bond, LinkKind, Origin, Route, Rule};
 
 /// The systemd that came with the `NetworkManager` that first had something.
@@ -18,6 +20,8 @@ mod since {
     pub(super) const ANY: u32 = 245;
     /// 1.36: routes that drop packets.
     pub(super) const ROUTE_TYPE: u32 = 249;
+    /// 1.52, tried: no client identifier.
+    pub(super) const NO_IDENTIFIER: u32 = 257;
 }
 
 /// Seconds that the ports of a new bridge learn for.
@@ -169,7 +173,17 @@ fn keyfile(view: &View<'_>, link: &LinkView<'_>, global: bool, draft: &mut Draft
     file.section("ipv4");
     file.key("method", method4(link));
     if own.dhcp4.is_some() {
-        file.key("dhcp-client-id", "mac");
+        let id = match client::identifier(own) {
+            Identifier::Unknown | Identifier::Mac => "mac".to_owned(),
+            Identifier::Nothing if view.stack.systemd >= since::NO_IDENTIFIER => "none".to_owned(),
+            Identifier::Nothing => {
+                client::cannot(own, "NetworkManager", draft);
+                "mac".to_owned()
+            }
+            Identifier::Duid(iaid, duid) => Octets::of_duid(iaid, &duid).to_string(),
+            Identifier::Other(id) => id.to_string(),
+        };
+        file.key("dhcp-client-id", id);
         file.optional("route-metric", own.dhcp_metric);
     }
     family(view, link, false, global, &mut file, draft);
@@ -177,7 +191,12 @@ fn keyfile(view: &View<'_>, link: &LinkView<'_>, global: bool, draft: &mut Draft
     let method = method6(link);
     file.key("method", method);
     file.key("addr-gen-mode", "eui64");
+    file.optional("token", own.token.filter(|_| own.router.is_some()));
     file.key("ip6-privacy", if link.privacy() { 2 } else { 0 });
+    if own.dhcp6.is_some() {
+        file.optional("dhcp-duid", own.dhcp_client.duid.as_ref());
+        file.optional("dhcp-iaid", own.dhcp_client.iaid);
+    }
     family(view, link, true, global, &mut file, draft);
     file.text
 }

@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::client;
 use super::draft::{Draft, HEADER};
 use super::resolver;
 use super::view::{self, LinkView, View};
@@ -32,6 +33,8 @@ mod since {
     pub(super) const PREFIX_ROUTE: u32 = 245;
     pub(super) const WITHOUT_RA: u32 = 246;
     pub(super) const ACTIVATION: u32 = 248;
+    /// `Token=` of `[IPv6AcceptRA]`; `IPv6Token=` of `[Network]` before.
+    pub(super) const TOKEN: u32 = 250;
 }
 
 pub(super) fn write(view: &View<'_>, draft: &mut Draft) {
@@ -138,7 +141,7 @@ impl Writer<'_> {
         for rule in &self.link.rules {
             self.rule(rule, draft).end(&mut text);
         }
-        self.dhcp(&mut text);
+        self.dhcp(&mut text, draft);
         Some(text)
     }
 
@@ -189,8 +192,9 @@ impl Writer<'_> {
             section.key("ActivationPolicy", "manual");
         }
         let carries = self.link.link.master.is_some() || !self.link.vlans.is_empty();
-        // Nothing waits for a link that is merely up.
-        if self.link.is_bare() && !carries && self.version >= since::REQUIRED {
+        // Nothing waits for a link that is merely up, or has no cable.
+        let idle = self.link.is_bare() && !carries || self.link.is_unplugged();
+        if idle && self.version >= since::REQUIRED {
             section.key("RequiredForOnline", "no");
         }
         section
@@ -232,6 +236,9 @@ impl Writer<'_> {
             } else {
                 section.key(accept_ra, yes_no(link.router.is_some()));
             }
+            if let Some(token) = link.token.filter(|_| self.version < since::TOKEN) {
+                section.key("IPv6Token", token);
+            }
             if self.link.privacy() {
                 section.key("IPv6PrivacyExtensions", "yes");
             }
@@ -243,6 +250,12 @@ impl Writer<'_> {
         if portless && !self.link.is_bare() {
             // It never has a carrier.
             self.since(since::WITHOUT_CARRIER, "a bridge without ports", draft);
+            section.key("ConfigureWithoutCarrier", "yes");
+        } else if self.link.is_unplugged()
+            && !self.link.addresses.is_empty()
+            && self.version >= since::WITHOUT_CARRIER
+        {
+            // The old OS had its addresses all the same.
             section.key("ConfigureWithoutCarrier", "yes");
         }
         for server in &self.link.servers {
@@ -353,21 +366,26 @@ impl Writer<'_> {
         section
     }
 
-    fn dhcp(&self, text: &mut String) {
+    fn dhcp(&self, text: &mut String, draft: &mut Draft) {
         let link = self.link.link;
+        let names = client::networkd(link, self.version, draft);
         let split = self.version >= since::DHCPV4;
         let own_servers = resolver::is_static(self.view.network);
-        if link.dhcp4.is_some() {
+        if link.dhcp4.is_some() || !names.v4.is_empty() {
             let mut section = Section::new(if split { "DHCPv4" } else { "DHCP" });
-            section.key("ClientIdentifier", "mac");
+            section.keys(&names.v4);
             section.optional("RouteMetric", link.dhcp_metric);
-            if own_servers {
+            if link.dhcp_client.gives_mtu {
+                section.key("UseMTU", "yes");
+            }
+            if own_servers && link.dhcp4.is_some() {
                 section.key("UseDNS", "no");
             }
             section.end(text);
         }
         if link.dhcp6.is_some() && split {
             let mut section = Section::new("DHCPv6");
+            section.keys(&names.v6);
             if link.router.is_none() && self.version >= since::WITHOUT_RA {
                 section.key("WithoutRA", "solicit");
             }
@@ -376,9 +394,14 @@ impl Writer<'_> {
             }
             section.end(text);
         }
-        if link.router.is_some() && self.version >= since::ACCEPT_RA && own_servers {
+        if link.router.is_some() && self.version >= since::ACCEPT_RA {
             let mut section = Section::new("IPv6AcceptRA");
-            section.key("UseDNS", "no");
+            if let Some(token) = link.token.filter(|_| self.version >= since::TOKEN) {
+                section.key("Token", format!("static:{token}"));
+            }
+            if own_servers {
+                section.key("UseDNS", "no");
+            }
             section.end(text);
         }
     }
@@ -432,6 +455,12 @@ impl Section {
 
     fn optional(&mut self, key: &str, value: Option<impl Display>) {
         if let Some(value) = value {
+            self.key(key, value);
+        }
+    }
+
+    fn keys(&mut self, keys: &[(&str, String)]) {
+        for (key, value) in keys {
             self.key(key, value);
         }
     }

@@ -1,6 +1,8 @@
 //! Whole files, compared with those in `expected/`; then what is refused, and where keys depend on
 //! the version.
 
+mod client;
+mod links;
 mod networks;
 mod refusals;
 
@@ -53,6 +55,11 @@ table! {
     ifupdown_onlink: onlink, networks::debian(Dialect::Ifupdown);
     netplan_onlink: onlink, networks::debian(Dialect::Netplan);
     network_manager_onlink: onlink, networks::debian(Dialect::NetworkManager);
+    networkd_ipv6_only: ipv6_only, networks::debian(Dialect::Networkd);
+    ifupdown_ipv6_only: ipv6_only, networks::debian(Dialect::Ifupdown);
+    netplan_ipv6_only: ipv6_only, networks::debian(Dialect::Netplan);
+    network_manager_ipv6_only: ipv6_only, networks::debian(Dialect::NetworkManager);
+    xenial_ipv6_only: ipv6_only, networks::xenial();
     networkd_dhcp: dhcp, networks::debian(Dialect::Networkd);
     ifupdown_dhcp: dhcp, networks::debian(Dialect::Ifupdown);
     netplan_dhcp: dhcp, networks::debian(Dialect::Netplan);
@@ -60,6 +67,10 @@ table! {
     networkd_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::Networkd);
     netplan_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::Netplan);
     network_manager_dhcp_and_static: dhcp_and_static, networks::debian(Dialect::NetworkManager);
+    networkd_known: known, networks::debian(Dialect::Networkd);
+    ifupdown_known: known, networks::with(&["ip", "dhclient"]);
+    netplan_known: known, networks::debian(Dialect::Netplan);
+    network_manager_known: known, networks::debian(Dialect::NetworkManager);
     networkd_layered: layered, networks::debian(Dialect::Networkd);
     ifupdown_layered: layered, networks::debian(Dialect::Ifupdown);
     netplan_layered: layered, networks::debian(Dialect::Netplan);

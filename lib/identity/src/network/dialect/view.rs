@@ -179,7 +179,13 @@ impl<'a> LinkView<'a> {
     pub(super) fn mtu(&self) -> Option<u32> {
         let said = self.link.mtu != 1500
             || matches!(self.link.kind, LinkKind::Bond(_) | LinkKind::Vlan { .. });
-        (said && self.link.mtu > 0).then_some(self.link.mtu)
+        // What a DHCP server gave it gives again, and may change.
+        (said && self.link.mtu > 0 && !self.link.dhcp_client.gives_mtu).then_some(self.link.mtu)
+    }
+
+    /// It is set up and has no cable: nobody must wait for it.
+    pub(super) fn is_unplugged(&self) -> bool {
+        self.link.up && !self.link.carrier && self.link.master.is_none()
     }
 
     pub(super) fn has_v4(&self) -> bool {

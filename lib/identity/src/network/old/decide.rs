@@ -4,11 +4,12 @@
 
 use std::net::IpAddr;
 
+use super::dhcp_client;
 use super::evidence::Evidence;
 use super::hint::{Hint, Tool};
 use super::leases::Lease;
 use super::name_servers;
-use formats::network::{Address, Link, Network, Origin, Route, RouteKind};
+use formats::network::{Address, Link, Mac, Network, Origin, Route, RouteKind};
 
 /// `RTPROT_*` of routes that tell by themselves where they come from.
 const RTPROT_KERNEL: u8 = 2;
@@ -23,6 +24,15 @@ pub fn decide(network: &mut Network, evidence: &Evidence) {
         decide_link(link, &routes, evidence);
     }
     network.routes = routes;
+    for link in &network.links {
+        let said = dhcp_client::delegation(link, evidence);
+        network.unsaid.extend(said.map(|file| {
+            format!(
+                "link {}: a prefix that DHCPv6 delegates, to be handed on ({file})",
+                link.name
+            )
+        }));
+    }
     for route in &mut network.routes {
         let link = network
             .links
@@ -38,6 +48,28 @@ pub fn decide(network: &mut Network, evidence: &Evidence) {
         link.dhcp_metric = dhcp_metric(link, &network.routes, evidence);
     }
     network.dns = name_servers::decide(network, evidence);
+}
+
+/// What files give to links that have no cable, and that the kernel does not have: some systems set
+/// addresses up only once there is one. They are told, for nothing of them comes along.
+pub fn unplugged(network: &Network, evidence: &Evidence) -> Vec<String> {
+    let idle = network.links.iter().filter(|l| l.up && !l.carrier);
+    idle.flat_map(|link| {
+        let hints = evidence.hints_for(link).into_iter();
+        let given = hints.filter(|h| in_force(h, evidence)).flat_map(|h| {
+            let missing = h.addresses.iter();
+            let missing = missing.filter(|a| !link.addresses.iter().any(|l| l.ip == a.ip));
+            missing.map(move |a| {
+                format!(
+                    "{}: {a} of {}, which has no cable and so not this address: plug it in and \
+                     make the plan again, or configure it in the new OS",
+                    h.file, link.name
+                )
+            })
+        });
+        given.collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 /// What is known about a link before its addresses are looked at.
@@ -74,8 +106,13 @@ fn decide_link(link: &mut Link, routes: &[Route], evidence: &Evidence) {
         address.origin = origin;
         address.evidence = why;
     }
+    settle_made(link);
     link.dhcp4 = dhcp(link, &about, evidence, false);
     link.dhcp6 = dhcp(link, &about, evidence, true);
+    link.dhcp_client = dhcp_client::decide(link, evidence);
+    link.dhcp_client.gives_mtu = evidence
+        .leases_for(&link.name)
+        .any(|l| l.mtu == Some(link.mtu) && l.addresses.iter().any(|ip| is_of_dhcp(link, *ip)));
     let advertised = link
         .addresses
         .iter()
@@ -83,6 +120,55 @@ fn decide_link(link: &mut Link, routes: &[Route], evidence: &Evidence) {
         .map(|a| format!("{}: {}", a.ip, a.evidence));
     // What the reader of the kernel saw, such as accept_ra, is not taken back.
     link.router = advertised.or(about.router).or_else(|| link.router.take());
+}
+
+fn is_of_dhcp(link: &Link, ip: IpAddr) -> bool {
+    let mut own = link.addresses.iter();
+    own.any(|a| a.ip == ip && a.origin == Origin::Dhcp)
+}
+
+/// Addresses of routers' prefixes whose ends are not made from the MAC address (RFC 7217, tokens). How
+/// an old OS made them no new one has to know: with one end, whatever the prefix, that is a token.
+/// Where every prefix has its own, each is written as it is, beside what routers give.
+fn settle_made(link: &mut Link) {
+    let end = |a: &Address| match a.ip {
+        IpAddr::V6(ip) if a.origin == Origin::Router && a.prefix == 64 && !a.temporary => {
+            Some(u128::from(ip) as u64)
+        }
+        _ => None,
+    };
+    let by_mac: Vec<u64> = [link.mac, link.permanent_mac]
+        .iter()
+        .flatten()
+        .map(|mac| eui64(*mac))
+        .collect();
+    let mut ends: Vec<u64> = link.addresses.iter().filter_map(end).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    if ends.iter().all(|e| by_mac.contains(e)) {
+        return;
+    }
+    if let [only] = ends[..] {
+        link.token = Some(u128::from(only).into());
+        return;
+    }
+    for address in &mut link.addresses {
+        if end(address).is_some_and(|e| !by_mac.contains(&e)) {
+            address.origin = Origin::Static;
+            address.evidence = format!(
+                "{}; its end is not made from the MAC address, and no new system would make it",
+                address.evidence
+            );
+        }
+    }
+}
+
+/// The end that the kernel makes from a MAC address (RFC 4291, appendix A).
+fn eui64(mac: Mac) -> u64 {
+    let (maker, number) = mac.0.split_at(3);
+    let bytes = maker.iter().chain(&[0xff, 0xfe]).chain(number);
+    let end = bytes.fold(0, |end, byte| end << 8 | u64::from(*byte));
+    end ^ 2 << 56
 }
 
 /// IPv4. A lifetime proves DHCP. An address that lives for ever is DHCP's only if no stanza gives

@@ -6,6 +6,7 @@ use formats::network::Link;
 use super::hint::{Hint, Tool};
 use super::leases::Lease;
 use super::resolv;
+use super::said::Said;
 
 /// A program that speaks DHCP and runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct RunningClient {
     pub name: String,
     /// The link that it looks after, where its command line names one; `None` is any.
     pub interface: Option<String>,
+    /// The words of its command line behind its name.
+    pub arguments: Vec<String>,
 }
 
 /// Everything that the old OS's files and programs say about where its network came from.
@@ -23,6 +26,10 @@ pub struct Evidence {
     pub(super) leases: Vec<Lease>,
     pub(super) clients: Vec<RunningClient>,
     pub(super) resolvers: Vec<resolv::ResolverFile>,
+    /// What settings and leases say about the names that clients of DHCP go by.
+    pub(super) said: Vec<Said>,
+    /// The machine id's bytes.
+    pub(super) machine_id: Option<[u8; 16]>,
     /// Names of links by the kernel's number, from /sys/class/net/*/ifindex.
     pub(super) numbers: Vec<(u32, String)>,
     /// What was found and does not come along or could not be made use of, one line each:
@@ -53,7 +60,10 @@ impl Evidence {
             .any(|h| h.matches(link) || h.mentions.contains(&link.name))
     }
 
-    pub(super) fn leases_for<'a>(&'a self, link: &'a str) -> impl Iterator<Item = &'a Lease> + 'a {
+    pub(super) fn leases_for<'a: 'n, 'n>(
+        &'a self,
+        link: &'n str,
+    ) -> impl Iterator<Item = &'a Lease> + 'n {
         self.leases
             .iter()
             .filter(move |l| l.interface.as_deref() == Some(link))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use formats::network::{Link, LinkKind, Mac, Prefix};
 
 use super::glob;
+use super::said::What;
 
 /// The family of tools that a hint was written for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(super) struct Hint {
     pub search: Vec<String>,
     /// The metric that routes by DHCP get.
     pub metric: Option<u32>,
+    /// What the client of DHCP calls itself here.
+    pub said: Vec<What>,
     /// Other links that it names: slaves, ports, the parent.
     pub mentions: Vec<String>,
 }

@@ -3,6 +3,7 @@
 use super::addresses::{address, boolean, prefix, unquoted, words};
 use super::hint::{Hint, Tool};
 use super::old_file::OldFile;
+use super::said::What;
 
 const DIRECTORIES: [&str; 2] = ["/etc/sysconfig/network-scripts/", "/etc/sysconfig/network/"];
 
@@ -76,6 +77,9 @@ fn hint(file: &OldFile, device: &str) -> Hint {
         hint.dhcp6 = Some(true);
     }
     hint.router = last("IPV6_AUTOCONF").and_then(boolean);
+    if last("DHCPV6C_OPTIONS").is_some_and(|o| o.split_whitespace().any(|w| w == "-P")) {
+        hint.said.push(What::Delegation);
+    }
     for (key, value) in &values {
         if let Some(number) = number(key, "IPADDR") {
             let mask = ["PREFIX", "NETMASK", "PREFIXLEN"]

@@ -4,6 +4,8 @@ use super::addresses::{address, boolean, prefix, unquoted, words};
 use super::glob;
 use super::hint::{Hint, Tool};
 use super::old_file::OldFile;
+use super::said::{identifier, What};
+use formats::dhcp::Octets;
 
 /// Where it begins.
 pub const MAIN: &str = "/etc/network/interfaces";
@@ -174,6 +176,15 @@ fn hint(file: &str, stanza: &Stanza, notes: &mut Vec<String>) -> Hint {
             }
             "dns-search" | "dns-domain" => hint.search.extend(words(value_).map(str::to_owned)),
             "metric" => hint.metric = unquoted(value_).parse().ok(),
+            // Of dhclient it says whether its own DUID is sent.
+            "client" | "clientid" if unquoted(value_) == "no" => {
+                hint.said.push(What::Identifier(Octets::default()));
+            }
+            "client" | "clientid" => {
+                hint.said
+                    .extend(identifier(unquoted(value_)).map(What::Identifier));
+            }
+            "request_prefix" if boolean(value_) == Some(true) => hint.said.push(What::Delegation),
             "bond-slaves" | "bond_slaves" | "slaves" | "bond-master" | "bond_master"
             | "bond-primary" | "bond_primary" | "bridge_ports" | "bridge-ports"
             | "vlan-raw-device" | "vlan_raw_device" | "ovs_ports" | "ovs_bridge" => {

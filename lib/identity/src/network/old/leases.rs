@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::addresses::{address, prefix, unquoted, words};
 use super::ifcfg::assignments;
 use super::old_file::OldFile;
+use formats::dhcp::Octets;
 use formats::network::Prefix;
 
 /// What a DHCP server gave.
@@ -27,6 +28,16 @@ pub struct Lease {
     pub dns: Vec<IpAddr>,
     /// The domain, and domains to search.
     pub domains: Vec<String>,
+    /// The MTU in bytes.
+    pub mtu: Option<u32>,
+    /// IPv4's client identifier, where the file has it.
+    pub identifier: Option<Octets>,
+    /// IPv6's DUID, where the file has it.
+    pub duid: Option<Octets>,
+    /// IPv6's IAID, where the file has it.
+    pub iaid: Option<u32>,
+    /// It has a prefix to be handed on to others.
+    pub delegated: bool,
     /// When it ends, in seconds since 1970; `None` where the file does not say.
     pub expires: Option<u64>,
 }
@@ -52,7 +63,7 @@ enum Form {
 /// Names of lease files with who writes them, how, and in which directories. The first that fits
 /// counts.
 #[rustfmt::skip]
-const FILES: [(&str, &str, Form, &[&str]); 8] = [
+const FILES: [(&str, &str, Form, &[&str]); 9] = [
     ("dhclient*.lease*", "dhclient", Form::Blocks, &["/var/lib/dhcp/", "/var/lib/dhcp3/", "/run/"]),
     ("*.lease*", "dhclient", Form::Blocks, &["/var/lib/dhclient/"]),
     ("dhclient*.lease", "dhclient", Form::Blocks, &["/var/lib/NetworkManager/"]),
@@ -60,6 +71,7 @@ const FILES: [(&str, &str, Form, &[&str]); 8] = [
     ("dhcpcd-*.lease", "dhcpcd", Form::Lines("dhcpcd-", ".lease"), &["/var/lib/dhcpcd5/", "/var/lib/dhcpcd/"]),
     ("dhcpcd-*.info", "dhcpcd", Form::Lines("dhcpcd-", ".info"), &["/var/lib/dhcpcd/"]),
     ("*.lease", "dhcpcd", Form::Lines("", ".lease"), &["/var/lib/dhcpcd5/", "/var/lib/dhcpcd/", "/var/db/dhcpcd/"]),
+    ("*.lease6", "dhcpcd", Form::Lines("", ".lease6"), &["/var/lib/dhcpcd5/", "/var/lib/dhcpcd/", "/var/db/dhcpcd/"]),
     ("*", "systemd-networkd", Form::Numbered, &["/run/systemd/netif/leases/"]),
 ];
 
@@ -124,6 +136,11 @@ fn lines(file: &OldFile, program: &'static str, interface: Option<String>) -> Op
             "ADDRESS" | "IPADDR" => lease.addresses.extend(addresses()),
             "ROUTER" | "GATEWAY" | "GATEWAYS" => lease.routers.extend(addresses()),
             "DNS" | "DNSSERVERS" => lease.dns.extend(addresses()),
+            "MTU" | "INTERFACE_MTU" => lease.mtu = value.parse().ok(),
+            "CLIENTID" => lease.identifier = Octets::from_hex(value),
+            "DUID" => lease.duid = Octets::from_hex(value),
+            "IAID" => lease.iaid = value.parse().ok(),
+            "DELEGATED" => lease.delegated = true,
             "DOMAINNAME" | "DOMAIN" | "DOMAIN_SEARCH_LIST" | "DNSSEARCH" | "DNSDOMAIN" => {
                 lease.domains.extend(words(value).map(domain));
             }
@@ -135,7 +152,7 @@ fn lines(file: &OldFile, program: &'static str, interface: Option<String>) -> Op
             _ => {}
         }
     }
-    (!lease.addresses.is_empty()).then_some(lease)
+    (!lease.addresses.is_empty() || lease.duid.is_some()).then_some(lease)
 }
 
 fn domain(text: &str) -> String {
@@ -242,6 +259,7 @@ fn line(lease: &mut Lease, words: &[&str]) {
         ["option", "domain-name-servers" | "dhcp6.name-servers", ..] => {
             lease.dns.extend(addresses(2));
         }
+        ["option", "interface-mtu", mtu, ..] => lease.mtu = mtu.parse().ok(),
         ["option", "domain-name" | "domain-search" | "dhcp6.domain-search", names @ ..] => {
             let names = names.iter().flat_map(|n| n.split_whitespace());
             lease.domains.extend(names.map(domain));

@@ -6,6 +6,10 @@
 
 mod addresses;
 mod decide;
+mod derived;
+mod dhclient;
+mod dhcp_client;
+mod dhcpcd;
 mod evidence;
 pub mod glob;
 mod hint;
@@ -20,14 +24,17 @@ mod networkd;
 mod old_file;
 mod packet;
 mod resolv;
+mod said;
 mod yaml;
 
 #[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
+mod dhcp_client_tests;
+#[cfg(test)]
 mod name_server_tests;
 
-pub use decide::decide;
+pub use decide::{decide, unplugged};
 pub use evidence::{Evidence, RunningClient};
 pub use leases::Lease;
 pub use old_file::OldFile;
@@ -55,6 +62,13 @@ impl Evidence {
         evidence.hints.extend(network_manager::hints(files));
         evidence.hints.extend(ifcfg::hints(files));
         evidence.leases = leases::current(files, &evidence.numbers);
+        evidence.said = dhclient::said(files);
+        evidence.said.extend(dhcpcd::said(files));
+        evidence
+            .said
+            .extend(networkd::said(files, &evidence.numbers));
+        let id = files.iter().find(|f| f.path == "/etc/machine-id");
+        evidence.machine_id = id.and_then(|f| derived::machine_id(&f.text));
         evidence.resolvers = resolv::files(files);
         for file in &evidence.resolvers {
             let lines = file.says.unreadable.iter();

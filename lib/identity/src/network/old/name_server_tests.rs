@@ -27,6 +27,7 @@ fn decided(files: &[File], clients: &[&str]) -> (Vec<String>, Dns, Vec<String>) 
         .map(|name| RunningClient {
             name: (*name).to_owned(),
             interface: None,
+            arguments: Vec::new(),
         })
         .collect();
     let evidence = Evidence::from_files(&files, &clients);

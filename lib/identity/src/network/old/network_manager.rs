@@ -4,6 +4,8 @@ use super::addresses::{address, prefix, words};
 use super::hint::{Hint, Tool};
 use super::ini::{sections, Section};
 use super::old_file::OldFile;
+use super::said::{identifier, What};
+use formats::dhcp::Octets;
 
 const DIRECTORIES: [&str; 3] = [
     "/etc/NetworkManager/system-connections/",
@@ -50,11 +52,15 @@ fn hint(file: &OldFile) -> Option<Hint> {
     for section in &all {
         match section.name.as_str() {
             "ipv4" => {
+                hint.said
+                    .extend(section.last("dhcp-client-id").and_then(client_id));
                 hint.dhcp4 = section.last("method").map(|m| m == "auto");
                 hint.metric = section.last("route-metric").and_then(|m| m.parse().ok());
                 family(&mut hint, section);
             }
             "ipv6" => {
+                hint.said.extend(section.last("dhcp-duid").and_then(duid));
+                hint.said.extend(section.last("dhcp-iaid").and_then(iaid));
                 let method = section.last("method");
                 hint.dhcp6 = (method == Some("dhcp")).then_some(true);
                 hint.router = method.map(|m| m == "auto");
@@ -64,6 +70,33 @@ fn hint(file: &OldFile) -> Option<Hint> {
         }
     }
     Some(hint)
+}
+
+/// `dhcp-client-id` of nm-settings(5). `stable` and what else it makes up is not known here.
+fn client_id(text: &str) -> Option<What> {
+    match text {
+        "mac" | "perm-mac" => Some(What::ByMac),
+        "none" => Some(What::Identifier(Octets::default())),
+        "duid" | "ipv6-duid" => Some(What::ByDuid),
+        "stable" => None,
+        text => identifier(text).map(What::Identifier),
+    }
+}
+
+/// `dhcp-duid`; what it makes up in other ways than by itself is not known here.
+fn duid(text: &str) -> Option<What> {
+    (text != "lease").then(|| What::Duid(text.parse().unwrap_or_default()))
+}
+
+/// `dhcp-iaid`, likewise.
+fn iaid(text: &str) -> Option<What> {
+    let hex = text.strip_prefix("0x");
+    let number = hex.map_or_else(|| text.parse().ok(), |h| u32::from_str_radix(h, 16).ok());
+    match number {
+        Some(number) => Some(What::Iaid(number)),
+        None if text == "ifname" => None,
+        None => Some(What::Duid(Octets::default())),
+    }
 }
 
 /// `52:54:00:12:34:56`, or the list of bytes that old versions wrote.

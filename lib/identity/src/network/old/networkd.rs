@@ -3,8 +3,11 @@
 use super::addresses::{address, boolean, prefix, words};
 use super::glob;
 use super::hint::{Hint, Tool};
+use super::ifcfg::assignments;
 use super::ini::{sections, Section};
 use super::old_file::OldFile;
+use super::said::{Said, What};
+use formats::dhcp::Octets;
 
 /// Where files are, the strongest first: of files of one name only the first counts.
 const DIRECTORIES: [&str; 5] = [
@@ -119,6 +122,7 @@ fn hint(file: &str, all: &[Section]) -> Hint {
     hint.metric = ["DHCPv4", "DHCP", "DHCPv6"]
         .iter()
         .find_map(|s| last(s, "RouteMetric")?.parse().ok());
+    hint.said = whats(&last);
     for key in ["Bond", "Bridge", "VLAN", "ActiveSlave", "PrimarySlave"] {
         let found = values("Network", key);
         hint.mentions.extend(
@@ -129,6 +133,115 @@ fn hint(file: &str, all: &[Section]) -> Hint {
         );
     }
     hint
+}
+
+/// What a file says about the client's names. Sections have changed theirs over the years.
+fn whats(last: &impl Fn(&str, &str) -> Option<String>) -> Vec<What> {
+    let of = |sections: &[&str], key: &str| sections.iter().find_map(|s| last(s, key));
+    let (v4, any) = (["DHCPv4", "DHCP"], ["DHCPv6", "DHCPv4", "DHCP"]);
+    let mut found = Vec::new();
+    match of(&v4, "ClientIdentifier").as_deref() {
+        Some("mac") => found.push(What::ByMac),
+        Some("duid") => found.push(What::ByDuid),
+        _ => {}
+    }
+    let kind = of(&any, "DUIDType").unwrap_or_else(|| VENDOR.to_owned());
+    match of(&any, "DUIDRawData") {
+        Some(raw) => found.extend(duid(&kind, &raw.replace(':', "")).map(What::Duid)),
+        None if kind == VENDOR => {}
+        None => found.push(What::Duid(Octets::default())),
+    }
+    let iaid = of(&any, "IAID").and_then(|n| n.parse().ok());
+    found.extend(iaid.map(What::Iaid));
+    let on = |section: &str, key: &str| {
+        let value = last(section, key);
+        value.is_some_and(|v| boolean(&v) == Some(true) || v == "dhcpv6")
+    };
+    let keys = [
+        "IPv6PrefixDelegation",
+        "DHCPv6PrefixDelegation",
+        "DHCPPrefixDelegation",
+    ];
+    let asks = of(&["DHCPv6"], "PrefixDelegationHint").is_some();
+    if asks || keys.iter().any(|key| on("Network", key)) {
+        found.push(What::Delegation);
+    }
+    found
+}
+
+/// The type that it takes by itself.
+const VENDOR: &str = "vendor";
+
+/// Types of DUIDs (RFC 8415) by the words of networkd.conf(5) and of the state that it keeps.
+const DUID_TYPES: [(&[&str], u16); 4] = [
+    (&["link-layer-time", "DUID-LLT"], 1),
+    (&[VENDOR, "DUID-EN/Vendor"], 2),
+    (&["link-layer", "DUID-LL"], 3),
+    (&["uuid", "DUID-UUID", "UUID"], 4),
+];
+
+fn duid(kind: &str, hex: &str) -> Option<Octets> {
+    let word = DUID_TYPES.iter().find(|(words, _)| words.contains(&kind));
+    let number = word.map_or_else(|| kind.parse().ok(), |(_, number)| Some(*number))?;
+    let data = Octets::from_hex(hex)?;
+    Some(Octets([&number.to_be_bytes()[..], &data.0].concat()))
+}
+
+/// The name that leases have for it.
+pub(super) const PROGRAM: &str = "systemd-networkd";
+
+/// What it keeps about links whose client of IPv6 runs, and what networkd.conf(5) sets for all.
+pub(super) fn said(files: &[OldFile], numbers: &[(u32, String)]) -> Vec<Said> {
+    const STATE: &str = "/run/systemd/netif/links/";
+    const SETTINGS: [&str; 2] = [
+        "/etc/systemd/networkd.conf",
+        "/etc/systemd/networkd.conf.d/*.conf",
+    ];
+    let mut found = Vec::new();
+    for file in files {
+        let mut say = |interface: Option<&String>, leased, what| {
+            found.push(Said {
+                file: file.path.clone(),
+                program: PROGRAM,
+                interface: interface.cloned(),
+                leased,
+                what,
+            });
+        };
+        if let Some(number) = file.path.strip_prefix(STATE) {
+            let of_number = numbers.iter().find(|(n, _)| Ok(*n) == number.parse());
+            let Some((_, name)) = of_number else { continue };
+            for (key, value) in assignments(&file.text) {
+                let what = match key {
+                    "DHCP6_CLIENT_IAID" => {
+                        let hex = value.strip_prefix("0x").unwrap_or(value);
+                        u32::from_str_radix(hex, 16).ok().map(What::Iaid)
+                    }
+                    "DHCP6_CLIENT_DUID" => {
+                        let parts = value.rsplit_once(':');
+                        parts.and_then(|(k, hex)| duid(k, hex)).map(What::Duid)
+                    }
+                    _ => None,
+                };
+                if let Some(what) = what {
+                    say(Some(name), true, what);
+                }
+            }
+        } else if SETTINGS.iter().any(|p| glob::matches_path(p, &file.path)) {
+            let all = sections(&file.text);
+            let last = |section: &str, key: &str| {
+                let named = all.iter().filter(|s| s.name == section);
+                named
+                    .filter_map(|s| s.last(key))
+                    .next_back()
+                    .map(str::to_owned)
+            };
+            for what in whats(&last) {
+                say(None, false, what);
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 pub(super) use fixtures::network::rule;
+use formats::dhcp::{DhcpClient, Octets};
 use formats::network::{
     Address, Bond, Dialect, Dns, DnsServer, Link, LinkKind, Network, Origin, Prefix, Resolver,
     Route, RouteKind, Stack,
@@ -118,6 +119,41 @@ pub(super) fn onlink() -> Network {
     }
 }
 
+/// IPv6 alone: two prefixes, a router by its link-local address for one and outside the other.
+pub(super) fn ipv6_only() -> Network {
+    let single = |link, gateway: &str| Route {
+        metric: 1024,
+        ..route(gateway, "", link)
+    };
+    Network {
+        links: vec![Link {
+            addresses: vec![
+                address("2001:db8:1::7/64"),
+                address("2001:db8:2::7/128"),
+                given("fe80::5054:ff:fe12:3456/64", Origin::Kernel),
+            ],
+            ..link("ens3", "52:54:00:12:34:56")
+        }],
+        routes: vec![
+            single("ens3", "2001:db8:ffff::1/128"),
+            Route {
+                metric: 1024,
+                ..route("::/0", "fe80::1", "ens3")
+            },
+            Route {
+                metric: 1024,
+                source: Some(ip("2001:db8:2::7")),
+                ..route("2001:db8:3::/48", "2001:db8:ffff::1", "ens3")
+            },
+        ],
+        dns: Dns {
+            servers: vec![server("2001:db8::53")],
+            ..Dns::default()
+        },
+        ..Network::default()
+    }
+}
+
 pub(super) fn dhcp() -> Network {
     Network {
         links: vec![Link {
@@ -155,6 +191,23 @@ pub(super) fn dhcp_and_static() -> Network {
         .routes
         .push(route("198.51.100.0/24", "203.0.113.14", "eth0"));
     network.dns = dns();
+    network
+}
+
+/// A machine that servers know by what systemd-networkd makes up.
+pub(super) fn known() -> Network {
+    let mut network = dhcp();
+    let eth0 = &mut network.links[0];
+    eth0.dhcp6 = Some("a lease file".to_owned());
+    let duid: Octets = "00:02:00:00:ab:11:de:de:0f:ab:f5:e9:fc:a3".parse().unwrap();
+    eth0.dhcp_client = DhcpClient {
+        identifier: Some(Octets::of_duid(0x5f6d_aaa8, &duid)),
+        identifier_by: "a lease has it".to_owned(),
+        duid: Some(duid),
+        iaid: Some(0x5f6d_aaa8),
+        duid_by: "networkd keeps it".to_owned(),
+        gives_mtu: false,
+    };
     network
 }
 
@@ -322,6 +375,14 @@ pub(super) fn debian(dialect: Dialect) -> Stack {
         kernel_names: false,
         resolver,
         programs: vec!["ip".to_owned(), "dhcpcd".to_owned()],
+    }
+}
+
+/// Debian 13 with ifupdown and these programs.
+pub(super) fn with(programs: &[&str]) -> Stack {
+    Stack {
+        programs: programs.iter().map(|p| (*p).to_owned()).collect(),
+        ..debian(Dialect::Ifupdown)
     }
 }
 
