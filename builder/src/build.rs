@@ -226,12 +226,21 @@ fn make_initramfs(
     let progress = step("making the RAM environment");
     let base = initramfs::make(tree, os, &recipe.drivers, init, &recipe.rescue, loader)
         .context("make the RAM environment")?;
+    let ssh = match (&base.ssh, &base.ssh_lacks) {
+        (Some(ssh), _) => format!(
+            "of which ssh {} and {}",
+            mib(ssh.packed_bytes),
+            mib(ssh.unpacked_bytes)
+        ),
+        (None, Some(why)) => format!("no ssh server: {why}"),
+        (None, None) => "no ssh server: the payload has none".to_owned(),
+    };
     progress.done(&format!(
-        "{} of {}, {} packed, {} in memory",
+        "{} of {}, {} packed, {} in memory, {ssh}",
         counted(base.modules as u64, "module", "modules"),
         os.kernel,
         mib(base.archive.len() as u64),
-        mib(base.unpacked_bytes)
+        mib(base.unpacked_bytes + base.ssh.map_or(0, |ssh| ssh.unpacked_bytes))
     ));
     Ok(base)
 }
@@ -312,6 +321,7 @@ fn describe(
         },
         initramfs: Initramfs {
             unpacked_bytes: base.unpacked_bytes,
+            ssh: base.ssh,
         },
         boot: Boot {
             loader: recipe.boot.loader,

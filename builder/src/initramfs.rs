@@ -13,6 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use cpio::newc;
 use flate2::{Compression, GzBuilder};
+use formats::manifest::SshArchive;
 use machine::modinfo;
 use machine::modules::Alias;
 
@@ -24,6 +25,7 @@ use crate::payload_drivers::{firmware_path, read_module};
 use crate::requirements::NewOs;
 use crate::root_tree::RootTree;
 use crate::source::decompressor;
+use crate::ssh_server;
 use crate::stage_loader::LoaderFile;
 
 const DIRECTORY: u32 = 0o040_000;
@@ -50,10 +52,14 @@ enum Node {
 
 /// A finished base.
 pub struct Base {
-    /// The archive, compressed.
+    /// The archive, compressed; behind it the ssh server's, where there is one.
     pub archive: Vec<u8>,
-    /// What it takes in memory once unpacked.
+    /// What it takes in memory once unpacked, without the ssh server.
     pub unpacked_bytes: u64,
+    /// The ssh server.
+    pub ssh: Option<SshArchive>,
+    /// Why there is none although the payload has one.
+    pub ssh_lacks: Option<String>,
     /// Modules that are loaded whatever the hardware is.
     pub load: Vec<String>,
     /// The drivers in it and those that are part of the kernel.
@@ -99,22 +105,51 @@ pub fn make(
     nodes.insert("bin/sh".to_owned(), Node::Link("busybox".to_owned()));
     add_modules(&mut nodes, tree, os, &lists, &selection)?;
     for (path, bytes) in checker::files(tree)? {
-        add_file(&mut nodes, &path, bytes);
-        if let Some(Node::File { mode, .. }) = nodes.get_mut(&path) {
-            *mode = 0o755;
-        }
+        add_program(&mut nodes, &path, bytes);
     }
     for (path, bytes) in loader {
         add_file(&mut nodes, &path, bytes);
     }
     let unpacked_bytes = nodes.values().map(in_memory).sum();
+    let mut archive = compress(&nodes).context("write the initramfs")?;
+    let (ssh, ssh_lacks) = match ssh_server::files(tree) {
+        Ok(files) => (ssh_nodes(&nodes, files), None),
+        Err(why) => (BTreeMap::new(), Some(why)),
+    };
+    // The kernel unpacks archives that follow each other, and a plan leaves the last one out.
+    let ssh = if ssh.is_empty() {
+        None
+    } else {
+        let packed = compress(&ssh).context("write the ssh server's archive")?;
+        archive.extend_from_slice(&packed);
+        Some(SshArchive {
+            packed_bytes: packed.len() as u64,
+            unpacked_bytes: ssh.values().map(in_memory).sum(),
+        })
+    };
     Ok(Base {
-        archive: compress(&nodes).context("write the initramfs")?,
+        archive,
         unpacked_bytes,
+        ssh,
+        ssh_lacks,
         modules: selection.modules.len(),
         load: selection.load,
         drivers: selection.drivers.into_iter().collect(),
     })
+}
+
+/// The ssh server's archive: what the base does not have already.
+fn ssh_nodes(
+    base: &BTreeMap<String, Node>,
+    files: BTreeMap<String, Vec<u8>>,
+) -> BTreeMap<String, Node> {
+    let mut nodes = BTreeMap::new();
+    for (path, bytes) in files {
+        if !base.contains_key(&path) {
+            add_program(&mut nodes, &path, bytes);
+        }
+    }
+    nodes
 }
 
 fn read_lists(tree: &RootTree, os: &NewOs) -> Result<Lists> {
@@ -241,6 +276,14 @@ fn add_file(nodes: &mut BTreeMap<String, Node>, path: &str, bytes: Vec<u8>) {
     nodes.insert(path.to_owned(), Node::File { mode: 0o644, bytes });
 }
 
+/// The same with a file that is run.
+fn add_program(nodes: &mut BTreeMap<String, Node>, path: &str, bytes: Vec<u8>) {
+    add_file(nodes, path, bytes);
+    if let Some(Node::File { mode, .. }) = nodes.get_mut(path) {
+        *mode = 0o755;
+    }
+}
+
 fn in_memory(node: &Node) -> u64 {
     let bytes = match node {
         Node::File { bytes, .. } => bytes.len() as u64,
@@ -353,6 +396,21 @@ mod tests {
         .collect();
         assert_eq!(found, expected);
         assert_eq!(compress(&nodes()).unwrap(), archive);
+    }
+
+    #[test]
+    fn the_ssh_server_brings_what_the_base_does_not_have() {
+        let mut base = nodes();
+        add_program(&mut base, "lib/libc.so.6", b"c".to_vec());
+        let files = ["lib/libc.so.6", "usr/sbin/sshd"].map(|path| (path.to_owned(), vec![1]));
+        let ssh = ssh_nodes(&base, files.into());
+        let paths: Vec<_> = ssh.keys().map(String::as_str).collect();
+        assert_eq!(paths, ["usr", "usr/sbin", "usr/sbin/sshd"]);
+        assert!(matches!(
+            ssh["usr/sbin/sshd"],
+            Node::File { mode: 0o755, .. }
+        ));
+        assert!(ssh_nodes(&base, BTreeMap::new()).is_empty());
     }
 
     #[test]

@@ -146,6 +146,16 @@ fn text(image: &ImageFile, manifest: &Manifest, word: bool) -> String {
         "in memory",
         &format!("{} of initramfs", mib(manifest.initramfs.unpacked_bytes)),
     );
+    line(
+        "ssh in RAM",
+        &manifest.initramfs.ssh.map_or("none".to_owned(), |ssh| {
+            format!(
+                "{} of initramfs more, {} packed",
+                mib(ssh.unpacked_bytes),
+                mib(ssh.packed_bytes)
+            )
+        }),
+    );
     line("size", &mib(image.length));
     for kind in PartKind::ALL {
         let part = image.trailer.part(kind);

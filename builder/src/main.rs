@@ -26,11 +26,13 @@ mod requirements;
 mod root_tree;
 mod settle;
 mod source;
+mod ssh_server;
 mod stage_loader;
 mod suite;
 mod tools;
 mod verify;
 mod watch;
+mod with_libraries;
 
 use std::process::ExitCode;
 

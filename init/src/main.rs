@@ -6,6 +6,8 @@
 //! booting the old OS again, booting the new one, and holding the machine with a rescue shell. Nothing
 //! here is ever run by the old OS.
 //!
+//! Meanwhile people get in by ssh, and are told how it stands ([`reach`]).
+//!
 //! A copy stays in the new OS until its first boot is confirmed ([`confirm`]), and one among the records,
 //! which tells of the run ([`status`]).
 //!
@@ -15,6 +17,7 @@
 mod confirm;
 mod first;
 mod ram;
+mod reach;
 mod root;
 mod run;
 mod status;
@@ -22,6 +25,7 @@ mod status;
 use std::process::ExitCode;
 
 use first::{early, supervisor, takeover};
+use reach::{greet, server};
 use run::behind::chroot;
 use run::{back, worker};
 
@@ -43,6 +47,8 @@ fn main() -> ExitCode {
         _ if std::process::id() == 1 => supervisor::supervise(|| Ok(early::prepare())),
         ["run"] => worker::main(),
         ["leave", why] => back::main(why),
+        ["reach", network, moment] => server::main(network, moment),
+        ["greet"] => greet::main(),
         ["confirm", "kept", directory] => confirm::kept(directory),
         ["confirm", directory] => confirm::main(directory),
         ["status", rest @ ..] => status::status(rest),

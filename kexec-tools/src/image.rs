@@ -112,10 +112,16 @@ impl Image {
 
     /// Copies a part, comparing its digest on the way: what is used is what was verified.
     pub fn copy_to(&self, kind: PartKind, to: &mut dyn Write) -> Result<()> {
+        self.copy_beginning_to(kind, self.part(kind).length, to)
+    }
+
+    /// Copies the first bytes of a part. The digest is the whole part's, so all of it is read.
+    pub fn copy_beginning_to(&self, kind: PartKind, bytes: u64, to: &mut dyn Write) -> Result<()> {
         let what = || format!("copy the image's {}", kind.name());
         let mut copied = Tee {
             from: self.reader(kind)?,
             to,
+            left: bytes,
         };
         let found = Digest::of_reader(&mut copied, &|_| ()).with_context(what)?;
         if found != self.part(kind).digest {
@@ -139,12 +145,16 @@ impl Image {
 struct Tee<'a, R> {
     from: R,
     to: &'a mut dyn Write,
+    /// How many bytes are still to be copied; what follows is read only.
+    left: u64,
 }
 
 impl<R: Read> Read for Tee<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.from.read(buffer)?;
-        self.to.write_all(&buffer[..n])?;
+        let copied = n.min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.to.write_all(&buffer[..copied])?;
+        self.left -= copied as u64;
         Ok(n)
     }
 }

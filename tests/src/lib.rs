@@ -32,6 +32,7 @@ pub mod power;
 pub mod prober;
 pub mod qmp;
 pub mod ram_machine;
+pub mod ram_ssh;
 mod recorder;
 pub mod reinstall;
 pub mod several;

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
+use identity::access::ram_files::GREETING;
 
 use crate::command::{explain, shown};
 use crate::old_server;
@@ -22,6 +23,17 @@ const LOGIN_SECONDS: &str = "90";
 
 /// This machine as a machine sees it: QEMU's user network leads from there to the loopback interface.
 pub(crate) const HOST: &str = "10.0.2.2";
+
+/// The first line of whichever ssh server answers, within `limit`.
+pub fn greeting(port: u16, limit: Duration) -> Option<String> {
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let mut stream = TcpStream::connect_timeout(&address.into(), limit).ok()?;
+    stream.set_read_timeout(Some(limit)).ok()?;
+    let mut text = [0; 255];
+    let read = stream.read(&mut text).ok()?;
+    let line = String::from_utf8_lossy(&text[..read]).trim_end().to_owned();
+    line.starts_with("SSH-2.0-").then_some(line)
+}
 
 /// What a command on the machine said, and its exit status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,13 +123,8 @@ impl Ssh {
     /// The banner of whatever answers, within `limit`. QEMU accepts connections for a machine that
     /// is down, so only the banner shows that somebody is there.
     pub fn banner(port: u16, limit: Duration) -> Option<String> {
-        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-        let mut stream = TcpStream::connect_timeout(&address.into(), limit).ok()?;
-        stream.set_read_timeout(Some(limit)).ok()?;
-        let mut text = [0; 255];
-        let read = stream.read(&mut text).ok()?;
-        let line = String::from_utf8_lossy(&text[..read]).trim_end().to_owned();
-        line.starts_with("SSH-2.0-").then_some(line)
+        // The RAM environment lets people in, and is not the OS that whoever asks has in mind.
+        greeting(port, limit).filter(|line| !line.contains(GREETING))
     }
 
     /// Opens the connection that later commands share; false where nobody lets us in yet.

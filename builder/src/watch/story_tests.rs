@@ -76,6 +76,7 @@ fn run(steps: &[(&str, StepResult)]) -> RunStatus {
             .map(|&(name, result)| outcome(name, result))
             .collect(),
         planned: planned.to_vec(),
+        progress: None,
     }
 }
 

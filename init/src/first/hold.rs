@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use machine::consoles;
 use rustix::fs::{fcntl_setfl, OFlags};
 
+use crate::first::ssh::{Moment, SshServer};
 use crate::first::watch::Guard;
 use crate::ram::{console, standing};
 
@@ -23,8 +24,8 @@ pub enum Hang {
     InKernel,
 }
 
-/// Announces the hold and keeps shells running on the consoles, for ever.
-pub fn hold(why: &str, hang: Hang, guard: &mut Guard) -> ! {
+/// Announces the hold, keeps shells running on the consoles and lets people in by ssh, for ever.
+pub fn hold(why: &str, hang: Hang, guard: &mut Guard, ssh: &mut SshServer) -> ! {
     let mut shells: Vec<(std::path::PathBuf, Option<Child>)> = shell_consoles()
         .into_iter()
         .map(|path| (path, None))
@@ -40,6 +41,7 @@ pub fn hold(why: &str, hang: Hang, guard: &mut Guard) -> ! {
                 *shell = start_shell(path);
             }
         }
+        ssh.look_after(Moment::Hold);
         reap();
         // One that could not be stopped must not reset a machine that somebody works at.
         guard.keep_alive();

@@ -6,6 +6,7 @@
 
 pub mod early;
 mod hold;
+mod ssh;
 pub mod supervisor;
 pub mod takeover;
 mod watch;

@@ -9,15 +9,17 @@ use machine::patience::Patience;
 use machine::sysrq;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use plan::run_state::{self, RunExit};
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 
 use crate::first::hold::{self, Hang};
+use crate::first::ssh::{Moment, SshServer};
 use crate::first::takeover;
 use crate::first::watch::Guard;
 use crate::ram::console;
 use crate::ram::current_step::Current;
-use crate::ram::{commit_point, current_step, exit_status};
+use crate::ram::{commit_point, current_step, ended, exit_status};
 use crate::root::target::TARGET;
 
 /// What becomes of the machine.
@@ -81,22 +83,53 @@ pub fn supervise(prepare: impl FnOnce() -> anyhow::Result<Vec<String>>) -> ExitC
             log::error!("{e:#}");
         }
     }
-    let (verdict, hang) = attempt(&mut guard);
+    let mut ssh = SshServer::new();
+    let (verdict, hang) = attempt(&mut guard, &mut ssh);
+    let words = said(&verdict);
     match verdict {
-        Verdict::BootNew => log::info!("rebooting into the new OS"),
-        Verdict::BootOld => log::error!("nothing was changed; rebooting into the old OS"),
-        Verdict::Rehearsed => log::info!("the rehearsal is over; rebooting into the old OS"),
-        Verdict::TakeUp => log::error!("rebooting, to take the run up again"),
+        Verdict::BootNew | Verdict::Rehearsed => log::info!("{words}"),
+        Verdict::BootOld | Verdict::TakeUp => log::error!("{words}"),
         Verdict::Hold(why) => {
             guard.disarm();
+            ended::tell(ended::HELD, &why);
+            // Those who follow are told before they are ended.
+            std::thread::sleep(FAREWELL);
             end_others();
-            hold::hold(&why, hang, &mut guard)
+            ssh.begin_anew();
+            hold::hold(&why, hang, &mut guard, &mut ssh)
         }
     }
     if hang == Hang::InKernel {
         reboot_at_once();
     }
     reboot(&mut guard)
+}
+
+/// How long whoever follows the run has for its last words.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What becomes of the machine, in words; those who follow are told as well.
+fn said(verdict: &Verdict) -> &'static str {
+    let (status, words) = match verdict {
+        // Its first boot has the last word, and the run goes on until then.
+        Verdict::BootNew => (run_state::TIME_IS_OVER, "rebooting into the new OS"),
+        Verdict::TakeUp => (
+            run_state::TIME_IS_OVER,
+            "rebooting, to take the run up again",
+        ),
+        Verdict::BootOld => (
+            RunExit::Reverted as u8,
+            "nothing was changed; rebooting into the old OS",
+        ),
+        Verdict::Rehearsed => (
+            RunExit::Done as u8,
+            "the rehearsal is over; rebooting into the old OS",
+        ),
+        // With its reason, and later.
+        Verdict::Hold(_) => return "",
+    };
+    ended::tell(status, words);
+    words
 }
 
 /// Ends what a worker that was killed has left: a program of the new OS must not write beside a
@@ -110,10 +143,10 @@ fn end_others() {
     }
 }
 
-fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
+fn attempt(guard: &mut Guard, ssh: &mut SshServer) -> (Verdict, Hang) {
     current_step::forget();
     let worker = Command::new("/proc/self/exe").arg("run").spawn();
-    let ended = worker.and_then(|worker| wait(worker, guard));
+    let ended = worker.and_then(|worker| wait(worker, guard, ssh));
     match ended {
         Ok(Ended::Status(status)) => {
             if let Some(signal) = status.signal() {
@@ -146,7 +179,7 @@ fn attempt(guard: &mut Guard) -> (Verdict, Hang) {
 }
 
 /// Waits for the worker, as long as its current step may take.
-fn wait(mut worker: Child, guard: &mut Guard) -> std::io::Result<Ended> {
+fn wait(mut worker: Child, guard: &mut Guard, ssh: &mut SshServer) -> std::io::Result<Ended> {
     let start = Instant::now();
     loop {
         if let Some(status) = worker.try_wait()? {
@@ -165,6 +198,7 @@ fn wait(mut worker: Child, guard: &mut Guard) -> std::io::Result<Ended> {
             return Ok(Ended::Late { why, gone });
         }
         guard.all_is_well();
+        ssh.look_after(Moment::Run);
         std::thread::sleep(TICK);
     }
 }

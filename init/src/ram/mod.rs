@@ -7,8 +7,12 @@
 pub mod commit_point;
 pub mod console;
 pub mod current_step;
+pub mod ended;
 pub mod exit_status;
 pub mod kernel_filesystems;
+pub mod old_records;
 pub mod parts;
+pub mod percent;
+pub mod reachable;
 pub mod standing;
 pub mod state;

@@ -6,7 +6,7 @@
 //! [`crate::ram`], [`crate::root`], and of [`crate::confirm`] the units that it leaves in the new OS.
 
 pub mod back;
-mod before;
+pub mod before;
 pub mod behind;
 mod boot_path;
 mod boot_paths;
@@ -16,7 +16,7 @@ mod data;
 mod efi_file;
 mod journal_file;
 mod kept;
-mod order;
+pub mod order;
 mod payload;
 mod progress;
 mod recorder;

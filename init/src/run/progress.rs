@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::ram::current_step;
+use crate::ram::{current_step, percent};
 
 /// Counts units and tells the log about every tenth of the expected total.
 pub struct Progress {
@@ -11,6 +11,7 @@ pub struct Progress {
     total: u64,
     done: AtomicU64,
     told: AtomicU64,
+    percent: AtomicU64,
 }
 
 impl Progress {
@@ -21,6 +22,7 @@ impl Progress {
             total: total.max(1),
             done: AtomicU64::new(0),
             told: AtomicU64::new(0),
+            percent: AtomicU64::new(0),
         }
     }
 
@@ -28,6 +30,10 @@ impl Progress {
     pub fn add(&self, units: u64) {
         current_step::progressed();
         let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
+        let hundredth = (done * 100 / self.total).min(99);
+        if self.percent.fetch_max(hundredth, Ordering::Relaxed) < hundredth {
+            percent::tell(self.what, hundredth);
+        }
         // 100 % is said by the line that ends the step.
         let tenth = (done * 10 / self.total).min(9);
         if self.told.fetch_max(tenth, Ordering::Relaxed) < tenth {

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use formats::steps::{Mode, Retry};
 use machine::outside;
 
-use crate::ram::{self, commit_point, console, exit_status, state};
+use crate::ram::reachable::{self, Network};
+use crate::ram::{self, commit_point, console, exit_status, old_records, state};
 use crate::run::before::take_up::{self, Next};
 use crate::run::before::{drivers, find, network, rehearse, verify};
 use crate::run::behind::finish;
@@ -161,6 +162,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     }
     recorder.repeating("find", once, || find::mount_root(&root))?;
     let next = recorder.repeating("find", once, || take_up::look(&order.plan, &root))?;
+    old_records::copy(&order.plan);
     let start = match next {
         Next::Begin(start) => start,
         Next::Switch => {
@@ -185,6 +187,11 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     // What was proved before the commit point is no reason to stop behind it.
     if start == Start::Fresh {
         recorder.once("network", || network::prove(verified.plan(), &drivers))?;
+    }
+    let plan = verified.plan();
+    if plan.ram_ssh.server.is_some() {
+        let up = start == Start::Fresh && plan.network.proved;
+        reachable::want(if up { Network::Up } else { Network::Down });
     }
     Ok(Some(verified.with_recorder(std::mem::take(recorder))))
 }

@@ -8,7 +8,7 @@ use anyhow::{bail, Context, Result};
 use formats::facts::Facts;
 use formats::plan::Plan;
 use formats::Document;
-use plan::choices::Choices;
+use plan::choices::{Choices, SshWish};
 
 use crate::image::Image;
 use crate::run_directory;
@@ -37,6 +37,10 @@ pub fn ask(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
                 payload_at: Some(plan.payload_at),
                 entry: Some(plan.entry.entry),
                 kexec_call: plan.entry.call.as_ref().map(|c| c.call),
+                ram_ssh: match plan.ram_ssh.server {
+                    Some(_) => SshWish::Auto,
+                    None => SshWish::No,
+                },
                 report_to: None,
                 mode: plan.mode,
             },

@@ -203,6 +203,7 @@ pub(super) fn image() -> Manifest {
         },
         initramfs: Initramfs {
             unpacked_bytes: 25 * MIB,
+            ssh: None,
         },
         boot: Boot {
             loader: Loader::GrubPc,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::plan::choices::Choices;
+use ::plan::choices::{Choices, SshWish};
 use ::plan::consent::Consent;
 use ::plan::plan_document::PlanDocument;
 use ::plan::svg;
@@ -156,6 +156,9 @@ struct WishArguments {
     /// The system call that loads the RAM environment's kernel
     #[arg(long, value_enum, default_value_t = CallWish::Auto)]
     kexec_call: CallWish,
+    /// Whether an ssh server runs in the RAM environment, for those who become root here and log in by key
+    #[arg(long, value_enum, default_value_t = RamSshWish::Auto)]
+    ram_ssh: RamSshWish,
     /// Ask the operator's own checks in this directory too, beside those in /etc/reroot/checks.d
     #[arg(long, value_name = "DIR")]
     checks: Vec<std::path::PathBuf>,
@@ -227,6 +230,10 @@ impl WishArguments {
                     CallWish::Load => Some(KexecCall::KexecLoad),
                     CallWish::FileLoad => Some(KexecCall::KexecFileLoad),
                 },
+                ram_ssh: match self.ram_ssh {
+                    RamSshWish::Auto => SshWish::Auto,
+                    RamSshWish::No => SshWish::No,
+                },
                 report_to: None,
                 mode,
             },
@@ -272,6 +279,14 @@ enum CallWish {
     Load,
     /// `kexec_file_load(2)`
     FileLoad,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RamSshWish {
+    /// Where the image has one, memory suffices and somebody has a key
+    Auto,
+    /// None
+    No,
 }
 
 impl Cli {

@@ -1,5 +1,6 @@
 //! A plan as people read it: plain text, meaning without colour.
 
+use formats::access::RamSsh;
 use formats::accounts::{AccountRow, AccountRule};
 use formats::counted::counted;
 use formats::identity::IdentityPlan;
@@ -52,6 +53,7 @@ pub fn text(plan: &Plan) -> String {
         PayloadAt::Disk => "in the run's directory on the root filesystem",
     };
     writeln!(t, "  payload   {place}: {}", plan.payload_reason);
+    writeln!(t, "  ssh       {}", ram_ssh(&plan.ram_ssh));
     writeln!(t, "  kernel    {}", plan.cmdline);
     if let Some(to) = &plan.report_to {
         writeln!(
@@ -150,6 +152,25 @@ pub fn text(plan: &Plan) -> String {
         }
     }
     t.into_text()
+}
+
+/// The ssh server of the RAM environment, in a line.
+fn ram_ssh(ssh: &RamSsh) -> String {
+    let Some(server) = &ssh.server else {
+        return format!("none in the RAM environment: {}", ssh.reason);
+    };
+    let people: Vec<&str> = server.people.iter().map(|p| p.user.as_str()).collect();
+    let ports: Vec<String> = server.ports.iter().map(u16::to_string).collect();
+    let at = if server.addresses.is_empty() {
+        format!("on port {}", ports.join(", "))
+    } else {
+        format!("on {}", server.addresses.join(", "))
+    };
+    format!(
+        "in the RAM environment {at}, by the keys of {}: {}",
+        people.join(", "),
+        ssh.reason
+    )
 }
 
 /// The network as it is, and the files that say so in the new OS.

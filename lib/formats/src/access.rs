@@ -51,6 +51,44 @@ pub struct Keys {
     pub forced: usize,
     /// The new OS will have the files, kept or copied.
     pub stay: bool,
+    /// The lines of those that lead to a shell, with their options; none where somebody else may write
+    /// the file.
+    #[serde(default)]
+    pub lines: Vec<String>,
+}
+
+/// The ssh server of the RAM environment, or why there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RamSsh {
+    /// What it is told; `None` where there is none.
+    pub server: Option<RamServer>,
+    /// Why it is so, in words.
+    pub reason: String,
+}
+
+/// What the ssh server of the RAM environment is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RamServer {
+    /// Ports that it listens on, where no addresses are named.
+    pub ports: Vec<u16>,
+    /// Addresses that it listens on, each with its port; all of the machine's where none is named.
+    pub addresses: Vec<String>,
+    /// Files of the old OS with the private host keys that it shows.
+    pub host_keys: Vec<String>,
+    /// Patterns of users and of where they come from, as `AllowUsers` has them; nothing is asked of
+    /// that kind where none is named.
+    pub allowed: Vec<String>,
+    /// Whom it lets in.
+    pub people: Vec<RamLogin>,
+}
+
+/// Somebody whom it lets in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RamLogin {
+    /// The name, as in the old OS.
+    pub user: String,
+    /// The lines of their keys, with their options.
+    pub keys: Vec<String>,
 }
 
 /// The connection by which the operator is here.

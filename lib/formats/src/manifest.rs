@@ -71,6 +71,19 @@ fn usual_init_size() -> u64 {
 /// The initramfs base.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Initramfs {
+    /// Bytes once unpacked, which is what it takes in memory; without the ssh server.
+    pub unpacked_bytes: u64,
+    /// The ssh server, an archive of its own at the end of the part; `None` where the payload has none
+    /// that can be taken, or the image is older than the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshArchive>,
+}
+
+/// The ssh server of the RAM environment, behind the base in the same part of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshArchive {
+    /// Bytes that it takes at the end of the part.
+    pub packed_bytes: u64,
     /// Bytes once unpacked, which is what it takes in memory.
     pub unpacked_bytes: u64,
 }

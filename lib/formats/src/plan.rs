@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::RamSsh;
 use crate::accounts::AccountPlan;
 use crate::boot_path::BootPath;
 use crate::entry::EntryPlan;
@@ -48,6 +49,9 @@ pub struct Plan {
     pub payload_at: PayloadAt,
     /// Why it waits there.
     pub payload_reason: String,
+    /// The ssh server of the RAM environment.
+    #[serde(default)]
+    pub ram_ssh: RamSsh,
     /// The root filesystem.
     pub root: RootIdentity,
     /// The root's device in the old OS, for people only.

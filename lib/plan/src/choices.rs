@@ -16,10 +16,22 @@ pub struct Choices {
     pub entry: Option<Entry>,
     /// How a kernel shall be loaded; decided by evidence when absent.
     pub kexec_call: Option<KexecCall>,
+    /// Whether there shall be an ssh server in the RAM environment.
+    pub ram_ssh: SshWish,
     /// Who shall be told of each step.
     pub report_to: Option<ReportTo>,
     /// What the run is for.
     pub mode: Mode,
+}
+
+/// Whether there shall be an ssh server in the RAM environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SshWish {
+    /// Where it can be.
+    #[default]
+    Auto,
+    /// None.
+    No,
 }
 
 /// The entry, and for kexec the call, by evidence or as wished.

@@ -154,6 +154,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         // By the free memory of a moment.
         payload_at: _,
         payload_reason: _,
+        // By that too; who it lets in is root in the old OS already.
+        ram_ssh: _,
         root,
         root_device: _,
         disk: _,

@@ -20,6 +20,7 @@ pub mod kexec_call;
 pub mod needs;
 pub mod plan_document;
 mod ram_cmdline;
+pub mod ram_ssh;
 pub mod rehearsal;
 pub mod resolve;
 pub mod root_place;

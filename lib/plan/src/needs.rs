@@ -14,6 +14,8 @@ const MIB: u64 = 1 << 20;
 const KERNEL_BYTES: u64 = 56 * MIB;
 /// What wiping and unpacking take: a window and a buffer for each thread, dirty pages.
 pub const WORK_BYTES: u64 = 48 * MIB;
+/// What the ssh server takes that waits for people, and two of them being told of the run.
+const SSH_BYTES: u64 = 24 * MIB;
 /// Memory that the old OS keeps to itself while the image is loaded.
 const OLD_OS_SPARE: u64 = 32 * MIB;
 /// Bytes that stay free on the root filesystem, at the least.
@@ -42,6 +44,29 @@ pub fn staged_bytes(sizes: PartSizes) -> u64 {
     sizes.kernel + sizes.initramfs + sizes.payload + STAGED_SPARE
 }
 
+/// Whether the ssh server is a part of the RAM environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SshPart {
+    /// It is.
+    In,
+    /// It is left out.
+    Out,
+}
+
+/// Bytes of the image's initramfs that go into the RAM environment: the ssh server is at its end.
+pub fn initramfs_bytes(manifest: &Manifest, whole: u64, ssh: SshPart) -> u64 {
+    match (&manifest.initramfs.ssh, ssh) {
+        (Some(archive), SshPart::Out) => whole.saturating_sub(archive.packed_bytes),
+        _ => whole,
+    }
+}
+
+/// Bytes that those take once unpacked.
+pub fn unpacked_bytes(manifest: &Manifest, ssh: SshPart) -> u64 {
+    let archive = manifest.initramfs.ssh.filter(|_| ssh == SshPart::In);
+    manifest.initramfs.unpacked_bytes + archive.map_or(0, |archive| archive.unpacked_bytes)
+}
+
 /// How much memory a way of entering takes at its worst moment, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPeak {
@@ -63,17 +88,19 @@ pub fn memory_peak(
     sizes: PartSizes,
     at: PayloadAt,
     entry: &EntryPlan,
+    ssh: SshPart,
 ) -> MemoryPeak {
     let payload = match at {
         PayloadAt::Ram => sizes.payload,
         PayloadAt::Disk => 0,
     };
     let kernel = manifest.kernel.init_size.max(sizes.kernel);
-    let packed = sizes.initramfs + payload;
-    let unpacked = manifest.initramfs.unpacked_bytes + payload;
+    let initramfs = initramfs_bytes(manifest, sizes.initramfs, ssh);
+    let packed = initramfs + payload;
+    let unpacked = unpacked_bytes(manifest, ssh) + payload;
     let load = match (entry.entry, &entry.call) {
         (Entry::Boot, _) => 0,
-        (Entry::Takeover, _) => sizes.initramfs + unpacked,
+        (Entry::Takeover, _) => initramfs + unpacked,
         (Entry::Kexec, Some(plan)) if plan.call == KexecCall::KexecLoad => kernel + packed,
         (Entry::Kexec, _) => sizes.kernel + packed + kernel + packed,
     };
@@ -81,9 +108,13 @@ pub fn memory_peak(
         Entry::Takeover => 0,
         Entry::Kexec | Entry::Boot => packed,
     };
+    let served = match ssh {
+        SshPart::In => SSH_BYTES,
+        SshPart::Out => 0,
+    };
     MemoryPeak {
         load: load + OLD_OS_SPARE,
-        ram: KERNEL_BYTES + WORK_BYTES + packed_beside + unpacked,
+        ram: KERNEL_BYTES + WORK_BYTES + served + packed_beside + unpacked,
     }
 }
 
@@ -99,6 +130,7 @@ pub fn payload_at(
     sizes: PartSizes,
     facts: &Facts,
     choices: &Choices,
+    ssh: SshPart,
 ) -> (PayloadAt, String) {
     let entry = entry_plan(facts, choices);
     if entry.entry == Entry::Boot {
@@ -108,7 +140,7 @@ pub fn payload_at(
     if let Some(at) = choices.payload_at {
         return (at, "asked for on the command line".to_owned());
     }
-    let peak = memory_peak(manifest, sizes, PayloadAt::Ram, &entry);
+    let peak = memory_peak(manifest, sizes, PayloadAt::Ram, &entry, ssh);
     let memory = facts.memory;
     if memory_suffices(peak, memory) {
         (

@@ -8,8 +8,9 @@ use crate::choices::{entry_plan, Choices};
 use crate::drivers::missing_network_drivers;
 use crate::firmware;
 use crate::gone;
-use crate::needs::{self, memory_peak, PartSizes};
+use crate::needs::{self, memory_peak, PartSizes, SshPart};
 use crate::ram_cmdline::{hardware_parameters, named_consoles, ram_cmdline};
+use crate::ram_ssh;
 use crate::steps::{steps, Circumstances};
 use formats::entry::Entry;
 use formats::facts::{Facts, Firmware, InitSystem, Mount, UnkeptWay};
@@ -67,8 +68,10 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         .as_ref()
         .ok_or_else(|| NoPlan::Root(facts.root_unknown.clone().unwrap_or_default()))?;
     let keep = keep(facts)?;
+    let ram_ssh = ram_ssh::decide(manifest, inputs.sizes, facts, inputs.choices);
+    let ssh = SshPart::from(&ram_ssh);
     let (payload_at, payload_reason) =
-        needs::payload_at(manifest, inputs.sizes, facts, inputs.choices);
+        needs::payload_at(manifest, inputs.sizes, facts, inputs.choices, ssh);
     let stays = needs::kept_occupies(facts) + facts.condition.spared;
     let used_bytes = root.bytes.saturating_sub(root.bytes_free);
     let mut warnings = Vec::new();
@@ -101,7 +104,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         entries: manifest.payload.entries,
         bytes: manifest.payload.disk_bytes,
     };
-    let peak = memory_peak(manifest, inputs.sizes, payload_at, &entry);
+    let peak = memory_peak(manifest, inputs.sizes, payload_at, &entry, ssh);
     let steps = steps(Circumstances {
         mode: inputs.choices.mode,
         entry: entry.entry,
@@ -128,6 +131,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         loader_apart: boot_paths::loader_apart(facts, root, &manifest.tools),
         payload_at,
         payload_reason,
+        ram_ssh,
         root: root.identity.clone(),
         root_device: root.device.clone(),
         disk: root.disk.clone(),

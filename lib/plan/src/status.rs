@@ -45,6 +45,30 @@ pub struct Evidence {
     pub boot: String,
     /// What is known of the comparison at the first boot beside the report.
     pub comparison: Comparison,
+    /// What the RAM environment knows of itself, where it is the one that answers.
+    pub in_ram: Option<InRam>,
+}
+
+/// A run that goes on in the RAM environment, as that sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InRam {
+    /// The commit point is passed.
+    pub committed: bool,
+    /// Why the run holds, if it does.
+    pub held: Option<String>,
+    /// What can be done about that.
+    pub next: Option<String>,
+    /// How far the step is that runs.
+    pub progress: Option<Progress>,
+}
+
+/// How far a step is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The step.
+    pub step: String,
+    /// Of a hundred, by an estimate of the whole.
+    pub percent: u64,
 }
 
 /// Whether the new OS will compare itself with the plan.
@@ -158,6 +182,9 @@ pub struct RunStatus {
     /// Every step of its plan, in order; empty where the plan cannot be read.
     #[serde(default)]
     pub planned: Vec<PlannedStep>,
+    /// How far the step is that runs, where the RAM environment answers and the step tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// What a plan says of a step, for whoever watches.
@@ -251,7 +278,8 @@ pub fn judge(evidence: &Evidence) -> RunStatus {
         to: e.plan.as_ref().map(|p| p.new_os.pretty_name.clone()),
         state,
         exit: run_state::exit(state, confirmation).map(|exit| exit as u8),
-        behind_commit_point: matches!(state, State::Done | State::Committed),
+        behind_commit_point: matches!(state, State::Done | State::Committed)
+            || e.in_ram.as_ref().is_some_and(|ram| ram.committed),
         stopping: state == State::InProgress && begun_to_stop(e),
         confirmation,
         fell_short: fell_short(e),
@@ -263,6 +291,7 @@ pub fn judge(evidence: &Evidence) -> RunStatus {
         next,
         leftovers: e.leftovers.clone(),
         steps,
+        progress: e.in_ram.as_ref().and_then(|ram| ram.progress.clone()),
         planned: e
             .plan
             .iter()
@@ -307,6 +336,11 @@ fn outcomes(e: &Evidence) -> Vec<StepOutcome> {
 }
 
 fn state(e: &Evidence, failure: Option<&Failure>) -> State {
+    match &e.in_ram {
+        Some(ram) if ram.held.is_some() => return State::Committed,
+        Some(_) => return State::InProgress,
+        None => {}
+    }
     if e.in_progress {
         return State::InProgress;
     }
@@ -369,6 +403,9 @@ fn reached(e: &Evidence) -> Option<Reached> {
 
 fn words(e: &Evidence, state: State) -> (String, String) {
     let untouched = "everything: the old OS and its data are as they were";
+    if let Some(ram) = &e.in_ram {
+        return words_in_ram(ram, untouched);
+    }
     let command = e.plan.as_ref().map_or("go", |p| p.mode.command());
     let (intact, next) = match state {
         State::InProgress if begun_to_stop(e) => (
@@ -432,6 +469,22 @@ fn words(e: &Evidence, state: State) -> (String, String) {
         format!("{next}; `abort` removes what is left of it")
     };
     (intact, next)
+}
+
+fn words_in_ram(ram: &InRam, untouched: &str) -> (String, String) {
+    let intact = if ram.committed {
+        "what was kept; the old OS is not whole any more"
+    } else {
+        untouched
+    };
+    let next = match (&ram.held, &ram.next) {
+        (None, _) => "wait; `log --follow` shows the run".to_owned(),
+        (Some(why), next) => format!(
+            "it holds: {why}; log in without a command for a shell, read /run/reroot/log, mend the cause; {}",
+            next.as_deref().unwrap_or("`/init run` tries again")
+        ),
+    };
+    (intact.to_owned(), next)
 }
 
 /// Whether services were being stopped when the last word was written.

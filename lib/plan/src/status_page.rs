@@ -53,6 +53,12 @@ fn one(t: &mut Page, run: &RunStatus, evidence: &Evidence) {
             ),
         );
     }
+    if let Some(progress) = &run.progress {
+        line(
+            "progress",
+            &format!("{} {} %", progress.step, progress.percent),
+        );
+    }
     if let Some(phase) = run.journal {
         line("journal", phase.name());
     }

@@ -219,3 +219,34 @@ fn a_run_whose_worker_never_said_a_word_has_changed_nothing() {
     assert_eq!((status.state, status.exit), (State::Interrupted, Some(3)));
     assert!(!status.behind_commit_point);
 }
+
+#[test]
+fn the_ram_environment_tells_of_a_run_that_goes_on_and_of_one_that_holds() {
+    let evidence = |in_ram: InRam| Evidence {
+        in_progress: in_ram.held.is_none(),
+        in_ram: Some(in_ram),
+        ..Evidence::default()
+    };
+    let before = judge(&evidence(InRam::default()));
+    assert_eq!((before.state, before.exit), (State::InProgress, None));
+    assert!(!before.behind_commit_point);
+    let behind = judge(&evidence(InRam {
+        committed: true,
+        progress: Some(Progress {
+            step: "wipe".into(),
+            percent: 43,
+        }),
+        ..InRam::default()
+    }));
+    assert_eq!((behind.state, behind.exit), (State::InProgress, None));
+    assert!(behind.behind_commit_point);
+    assert!(behind.intact.contains("not whole"), "{}", behind.intact);
+    assert_eq!(behind.progress.unwrap().percent, 43);
+    let held = judge(&evidence(InRam {
+        committed: true,
+        held: Some("the run failed".into()),
+        ..InRam::default()
+    }));
+    assert_eq!((held.state, held.exit), (State::Committed, Some(4)));
+    assert!(held.next.contains("the run failed"), "{}", held.next);
+}

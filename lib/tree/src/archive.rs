@@ -230,6 +230,24 @@ pub fn unpack_tar(root: BorrowedFd<'_>, archive: &[u8], keep: &KeepSet) -> Resul
     Ok(written)
 }
 
+/// The content of one file of such an archive, by its path in it; nothing where it is not there.
+///
+/// # Errors
+/// The archive is damaged.
+pub fn file_of_tar(archive: &[u8], path: &str) -> Result<Option<Vec<u8>>, TreeError> {
+    let mut found = None;
+    each_entry(archive, "the archive of carried files", |entry, body| {
+        if entry.path == path.as_bytes() && matches!(entry.kind, Kind::File { .. }) {
+            let mut bytes = Vec::new();
+            body.read_to_end(&mut bytes)
+                .map_err(|e| TreeError::io("read", &entry.path, e))?;
+            found = Some(bytes);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// Makes a directory unless there is one, or it is kept, and says whether it did.
 fn make_missing(
     lookup: Lookup,

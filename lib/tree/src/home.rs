@@ -44,6 +44,10 @@ pub struct FromHome {
     pub(super) entries: Vec<Entry>,
     /// The file's content.
     pub(super) bytes: Vec<u8>,
+    /// How many of the entries lead to the home.
+    above: usize,
+    /// Whose home it is.
+    owner: u32,
 }
 
 impl FromHome {
@@ -51,6 +55,15 @@ impl FromHome {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether nobody but root and the owner may write the file, or put another in its place: from the
+    /// home down each belongs to one of them and is writable for no group and not for everybody. An ssh
+    /// server asks the same of keys (`StrictModes`).
+    #[must_use]
+    pub fn is_its_owners(&self) -> bool {
+        let own = |entry: &Entry| [0, self.owner].contains(&entry.uid) && entry.mode & 0o022 == 0;
+        self.entries.iter().skip(self.above).all(own)
     }
 }
 
@@ -108,6 +121,8 @@ fn read(root: &Path, wanted: HomeFile, links: Links) -> Result<Option<FromHome>,
         directory = found;
         entries.push(directory_entry(&at, &stat(&directory)?));
     }
+    // The home itself counts.
+    let at_home = entries.len().saturating_sub(1);
     let (above, name) = wanted.name.rsplit_once('/').unwrap_or(("", wanted.name));
     for name in above.split('/').filter(|name| !name.is_empty()) {
         at = join(&at, name);
@@ -160,7 +175,12 @@ fn read(root: &Path, wanted: HomeFile, links: Links) -> Result<Option<FromHome>,
     }
     let size = bytes.len() as u64;
     entries.push(entry(&at, Kind::File { size }, &stat));
-    Ok(Some(FromHome { entries, bytes }))
+    Ok(Some(FromHome {
+        entries,
+        bytes,
+        above: at_home,
+        owner: wanted.uid,
+    }))
 }
 
 fn join(at: &str, name: &str) -> String {
@@ -221,5 +241,47 @@ fn entry(path: &str, kind: Kind, stat: &Stat) -> Entry {
             nanoseconds: stat.st_mtime_nsec as u32,
         },
         attributes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    /// A server asks the same of keys, from the home down and not above.
+    #[test]
+    fn a_file_that_others_may_write_is_not_its_owners() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::create_dir_all(at("home/ann/.ssh")).unwrap();
+        fs::write(at("home/ann/.ssh/keys"), "k").unwrap();
+        let uid = fs::metadata(root.path()).unwrap().uid();
+        let gid = fs::metadata(root.path()).unwrap().gid();
+        let own = || {
+            let file = HomeFile {
+                home: "/home/ann",
+                name: ".ssh/keys",
+                uid,
+                gid,
+            };
+            let read = read(root.path(), file, Links::Refused).unwrap().unwrap();
+            read.is_its_owners()
+        };
+        for (path, mode, expected) in [
+            ("home/ann/.ssh/keys", 0o644, true),
+            ("home/ann/.ssh/keys", 0o664, false),
+            ("home/ann/.ssh/keys", 0o600, true),
+            ("home/ann/.ssh", 0o777, false),
+            ("home/ann/.ssh", 0o700, true),
+            ("home/ann", 0o775, false),
+            ("home/ann", 0o755, true),
+            ("home", 0o777, true),
+        ] {
+            fs::set_permissions(at(path), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(own(), expected, "{path} {mode:o}");
+        }
     }
 }

@@ -41,7 +41,7 @@ mod validate;
 mod weigh;
 mod wipe;
 
-pub use archive::{pack_items, pack_paths, unpack_tar, Treatment};
+pub use archive::{file_of_tar, pack_items, pack_paths, unpack_tar, Treatment};
 pub use cleared::{restore_cleared, Cleared};
 pub use error::{printable, TreeError};
 pub use gate::{Access, Directory, Gate};

@@ -4,10 +4,14 @@
 
 use std::time::Duration;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
+use formats::steps::Place;
+use formats::Document;
+use plan::status::{State, Status};
 use reroot_tests::crafted::with_manifest;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
+use reroot_tests::ram_ssh::Caller;
 use reroot_tests::reinstall::{start, wait, Outcome, LEFT_WHEN_UNDONE, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny;
@@ -43,13 +47,20 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
         }
     })?;
     let before = evidence::gather(&machine, &KEPT)?;
+    let caller = Caller::of(&machine)?;
 
     // Here as well as anywhere: the kernel's own loader, and the payload in one file with the
     // initramfs. The others go by kexec_load.
     let started = start(&machine, &crafted, "--kexec-call file-load --payload ram")?;
     let limit = machine.patience(LIMIT);
-    let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+    let outcome = std::thread::scope(|scope| {
+        let looks_on = scope.spawn(|| looks_on(&caller, limit));
+        let outcome = wait(&mut machine, started, limit, |line| println!("{line}"))?;
+        looks_on.join().expect("a thread that does not panic")?;
+        anyhow::Ok(outcome)
+    })?;
     ensure!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
+    is_let_in(&machine, &caller, limit)?;
     // The rescue shell answers: it is asked for a sum, for an echo would show the question.
     let limit = machine.patience(Duration::from_secs(20));
     machine.wait_for_line("reroot rescue #", limit)?;
@@ -61,6 +72,73 @@ fn a_payload_that_does_not_unpack_makes_the_machine_hold_with_the_data_whole() -
     let off = machine.cut_power()?;
     let disk = off.disk.look_into()?;
     assert_eq!(evidence::gather_from(&disk, &KEPT)?, before);
+    Ok(())
+}
+
+/// Somebody who becomes root in the old OS by key, in the RAM environment while the run goes on, under the
+/// machine's own host key: told of the run, and of nothing else, to its end.
+fn looks_on(caller: &Caller, limit: Duration) -> Result<()> {
+    caller.wait(limit)?;
+    let said = caller.ask("root", &[], "/root/x.reroot status --json", "")?;
+    let status = Status::from_json(said.expect_success()?.as_bytes())?;
+    let run = &status.runs[0];
+    ensure!(
+        run.state == State::InProgress && run.exit.is_none(),
+        "{run:?}"
+    );
+    let reached = run.reached.as_ref().context("a step was begun")?;
+    ensure!(reached.place == Place::Ram, "{reached:?}");
+    let refused = caller.ask("root", &[], "reboot", "")?;
+    ensure!(refused.status == 2, "{refused:?}");
+    let followed = caller.ask("root", &[], "log --follow", "")?;
+    ensure!(followed.status == 4, "{followed:?}");
+    ensure!(followed.stdout.contains("network: done"), "{followed:?}");
+    Ok(())
+}
+
+/// And by ssh once it holds: a root shell by the right key, and by nothing else.
+fn is_let_in(machine: &Machine, caller: &Caller, limit: Duration) -> Result<()> {
+    caller.wait(limit)?;
+    let shell = |input: &str| -> Result<String> {
+        let said = caller.ask("root", &[], "", input)?;
+        println!("{}{}", said.stdout, said.stderr);
+        Ok(said.stdout)
+    };
+    let said = shell("echo answer $((6 * 7)); ls -d /target/srv; id -u\n")?;
+    ensure!(said.contains("answer 42\n/target/srv\n0\n"), "{said}");
+    let said = caller.ask("root", &[], "status --json", "")?;
+    let status = Status::from_json(said.expect_success()?.as_bytes())?;
+    let run = &status.runs[0];
+    ensure!(
+        run.state == State::Committed && run.exit == Some(4),
+        "{run:?}"
+    );
+    let denied = "Permission denied (publickey)";
+    let said = caller.foreign(machine)?.ask("root", &[], "status", "")?;
+    ensure!(
+        said.status == 255 && said.stderr.contains(denied),
+        "{said:?}"
+    );
+    let password = [
+        "PubkeyAuthentication=no",
+        "PreferredAuthentications=password,keyboard-interactive",
+    ];
+    // alice has a password in the old OS, and no key.
+    for user in ["root", "alice"] {
+        let said = caller.ask(user, &password, "status", "")?;
+        ensure!(
+            said.status == 255 && said.stderr.contains(denied),
+            "{said:?}"
+        );
+    }
+    // What it costs, for whoever reads; and it comes back when it is ended.
+    let cost =
+        "grep -H -e Name: -e VmRSS -e RssAnon /proc/[0-9]*/status | grep -A2 -e sshd -e init; free";
+    shell(&format!("{cost}; cat /run/reroot/log\n"))?;
+    shell("killall -9 sshd\n")?;
+    caller.wait(limit)?;
+    let said = shell("echo again $((6 * 7))\n")?;
+    ensure!(said.contains("again 42"), "{said}");
     Ok(())
 }
 

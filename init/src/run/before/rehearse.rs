@@ -12,7 +12,7 @@ use formats::plan::Plan;
 use formats::rehearsal::Rehearsal;
 use formats::Document;
 use machine::{meminfo, os_release};
-use plan::choices::Choices;
+use plan::choices::{Choices, SshWish};
 use plan::needs::PartSizes;
 use plan::rehearsal::differences;
 use plan::resolve;
@@ -66,6 +66,7 @@ fn compare(run: &Run) -> Result<Rehearsal> {
         payload_at: Some(planned.payload_at),
         entry: Some(planned.entry.entry),
         kexec_call: planned.entry.call.as_ref().map(|c| c.call),
+        ram_ssh: SshWish::No,
         mode: planned.mode,
         report_to: planned.report_to.clone(),
     };

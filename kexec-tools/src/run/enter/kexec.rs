@@ -16,7 +16,7 @@ use kexec_loader::load::LoadError;
 use kexec_loader::running;
 use machine::bus_masters::{self, Stopped};
 use machine::meminfo;
-use plan::needs::memory_peak;
+use plan::needs::{memory_peak, SshPart};
 use plan::version::Version;
 use rustix::system::RebootCommand;
 
@@ -51,7 +51,14 @@ fn room_for(call: KexecCall, plan: &Plan, image: &Image) -> Result<()> {
         call: Some(CallPlan::wished(call)),
         ..plan.entry.clone()
     };
-    let peak = memory_peak(&image.manifest()?, image.sizes(), plan.payload_at, &entry);
+    let ssh = SshPart::from(&plan.ram_ssh);
+    let peak = memory_peak(
+        &image.manifest()?,
+        image.sizes(),
+        plan.payload_at,
+        &entry,
+        ssh,
+    );
     let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     let memory = meminfo::parse(&text).context("understand /proc/meminfo")?;
     ensure!(

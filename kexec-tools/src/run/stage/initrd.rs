@@ -18,6 +18,7 @@ use formats::trailer::PartKind;
 use formats::{Digest, Document};
 use kexec_loader::initrd::{member, trailer};
 use kexec_loader::load::Part;
+use plan::needs::{self, SshPart};
 use storage::block;
 
 use crate::image::Image;
@@ -41,11 +42,11 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         &place,
         &|out| image.copy_to(PartKind::Kernel, out),
     )?;
-    let base = image.part(PartKind::Initramfs).length;
+    let base = base_bytes(plan, image)?;
     let initramfs = directory.join(INITRAMFS);
     let length = base.next_multiple_of(ALIGNMENT) + order.len() as u64;
     on_disk::write_in_one_run(&initramfs, length, &place, &|out| {
-        image.copy_to(PartKind::Initramfs, out)?;
+        image.copy_beginning_to(PartKind::Initramfs, base, out)?;
         pad(out, base).context("write the padding")?;
         out.write_all(&order).context("write plan and manifest")
     })?;
@@ -63,6 +64,14 @@ pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         loader: loader.as_deref(),
     };
     on_disk::record(plan, &files, digests)
+}
+
+/// Bytes of the image's initramfs that the plan takes: without the ssh server at its end where there is to
+/// be none.
+pub fn base_bytes(plan: &Plan, image: &Image) -> Result<u64> {
+    let whole = image.part(PartKind::Initramfs).length;
+    let ssh = SshPart::from(&plan.ram_ssh);
+    Ok(needs::initramfs_bytes(&image.manifest()?, whole, ssh))
 }
 
 /// The initrd in parts that stay where they are: the staged initramfs, and for a payload in memory

@@ -1,6 +1,6 @@
 //! Room: bytes and inodes on the root filesystem, and memory.
 
-use plan::{choices, needs};
+use plan::{choices, needs, ram_ssh};
 
 use super::check::Check;
 use super::check::Force::Never;
@@ -52,9 +52,12 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Ram],
         remedy: "stop services that take memory, use --payload disk, or add memory",
         against: |c| {
-            let (at, _) = needs::payload_at(c.manifest, c.sizes, c.facts, c.choices);
+            // It is left out rather than refuse.
+            let ssh = ram_ssh::decide(c.manifest, c.sizes, c.facts, c.choices);
+            let ssh = needs::SshPart::from(&ssh);
+            let (at, _) = needs::payload_at(c.manifest, c.sizes, c.facts, c.choices, ssh);
             let entry = choices::entry_plan(c.facts, c.choices);
-            let peak = needs::memory_peak(c.manifest, c.sizes, at, &entry);
+            let peak = needs::memory_peak(c.manifest, c.sizes, at, &entry, ssh);
             (!needs::memory_suffices(peak, c.facts.memory)).then(|| {
                 format!(
                     "loading takes {} MiB of {} MiB available, the RAM environment {} MiB of {} MiB",

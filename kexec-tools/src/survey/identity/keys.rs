@@ -1,5 +1,7 @@
 //! Everybody's keys: those that let somebody in by ssh, read as their owner would.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use formats::access::Keys;
@@ -30,7 +32,7 @@ pub fn login_keys(accounts: &Accounts, old: &OldIdentity) -> Vec<Keys> {
 }
 
 fn read(root: &Path, tree: &Tree, user: &User, place: &str, old: &OldIdentity) -> Option<Keys> {
-    let (path, text) = if let Some(name) = server::in_home(place) {
+    let (path, text, own) = if let Some(name) = server::in_home(place) {
         let file = InHome {
             home: Home {
                 path: user.home.trim_end_matches('/').to_owned(),
@@ -42,17 +44,19 @@ fn read(root: &Path, tree: &Tree, user: &User, place: &str, old: &OldIdentity) -
         if !plain(&file.home.path) {
             return None;
         }
-        let bytes = in_home(root, &file).ok()??;
+        let read = in_home(root, &file).ok()??;
         (
             file.path(),
-            String::from_utf8_lossy(bytes.bytes()).into_owned(),
+            String::from_utf8_lossy(read.bytes()).into_owned(),
+            read.is_its_owners(),
         )
     } else {
         let path = place.replace("%u", &user.name);
         let text = tree
             .text(&path)
             .filter(|_| path.starts_with('/') && !path.contains('%'))?;
-        (path, text)
+        let own = tree.at(&path).is_some_and(|at| is_roots_or(&at, user.uid));
+        (path, text, own)
     };
     let found = keys::parse(&text);
     let copied = old.copied.iter().any(|copied| is_below(&path, copied));
@@ -60,6 +64,15 @@ fn read(root: &Path, tree: &Tree, user: &User, place: &str, old: &OldIdentity) -
         user: user.name.clone(),
         kinds: found.kinds,
         forced: found.forced,
+        lines: if own { found.lines } else { Vec::new() },
         stay: copied || old.keeps(&path),
+    })
+}
+
+/// Whether nobody but root and this user may write a file or put another in its place: the server asks the
+/// same (`StrictModes`).
+fn is_roots_or(path: &Path, uid: u32) -> bool {
+    path.ancestors().all(|part| {
+        fs::metadata(part).is_ok_and(|m| [0, uid].contains(&m.uid()) && m.mode() & 0o022 == 0)
     })
 }

@@ -8,6 +8,8 @@ const KINDS: [&str; 4] = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"];
 pub struct Found {
     /// Types: `ssh-ed25519`…
     pub kinds: Vec<String>,
+    /// The lines of those.
+    pub lines: Vec<String>,
     /// Keys with a command of their own, and lines that are for authorities.
     pub forced: usize,
 }
@@ -35,6 +37,7 @@ pub fn parse(text: &str) -> Found {
             found.forced += 1;
         } else {
             found.kinds.push(kind.to_owned());
+            found.lines.push(line.to_owned());
         }
     }
     found
@@ -91,6 +94,13 @@ mod tests {
                     "ssh-ed25519",
                     "ecdsa-sha2-nistp256",
                     "sk-ssh-ed25519@openssh.com"
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+                lines: [
+                    "ssh-ed25519 AAAA ann@desk",
+                    "from=\"192.0.2.0/24\",no-pty ecdsa-sha2-nistp256 AAAA",
+                    "environment=\"A=b, command=c\" sk-ssh-ed25519@openssh.com AAAA"
                 ]
                 .map(str::to_owned)
                 .to_vec(),

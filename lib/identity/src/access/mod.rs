@@ -7,6 +7,8 @@
 pub mod decided;
 pub mod keys;
 pub mod other_gates;
+pub mod ram;
+pub mod ram_files;
 pub mod server;
 pub mod sudoers;
 pub mod ways;

@@ -16,6 +16,7 @@ fn keys(user: &str, kinds: &[&str]) -> Keys {
     Keys {
         user: user.to_owned(),
         kinds: kinds.iter().map(|k| (*k).to_owned()).collect(),
+        lines: Vec::new(),
         forced: 0,
         stay: true,
     }

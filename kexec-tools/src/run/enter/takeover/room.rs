@@ -16,6 +16,7 @@ use formats::plan::{PayloadAt, Plan};
 use formats::staged;
 use formats::trailer::PartKind;
 use formats::Digest;
+use plan::needs::{self, SshPart};
 use rustix::fs::{makedev, mknodat, FileType, Mode, CWD};
 use rustix::mount::{
     mount, mount_change, unmount, MountFlags, MountPropagationFlags, UnmountFlags,
@@ -89,12 +90,13 @@ fn size(plan: &Plan, image: &Image, directory: &Path) -> Result<u64> {
     let order = fs::metadata(&staged)
         .with_context(|| format!("look at {}", staged.display()))?
         .len()
-        .saturating_sub(image.part(PartKind::Initramfs).length);
+        .saturating_sub(initrd::base_bytes(plan, image)?);
     let payload = match plan.payload_at {
         PayloadAt::Ram => image.part(PartKind::Payload).length,
         PayloadAt::Disk => 0,
     };
-    Ok(image.manifest()?.initramfs.unpacked_bytes + order + payload + SPARE)
+    let base = needs::unpacked_bytes(&image.manifest()?, SshPart::from(&plan.ram_ssh));
+    Ok(base + order + payload + SPARE)
 }
 
 fn fill(plan: &Plan, image: &Image, directory: &Path, room: &Path) -> Result<()> {
@@ -102,19 +104,23 @@ fn fill(plan: &Plan, image: &Image, directory: &Path, room: &Path) -> Result<()>
     mount_change(room, MountPropagationFlags::PRIVATE)
         .with_context(|| format!("make the mount at {} private", room.display()))?;
     let part = image.part(PartKind::Initramfs);
-    let base = image.bytes(PartKind::Initramfs)?;
+    let whole = image.bytes(PartKind::Initramfs)?;
     ensure!(
-        Digest::of(&base) == part.digest,
+        Digest::of(&whole) == part.digest,
         "the image's initramfs changed while it was being read"
     );
-    unpack(&mut MultiGzDecoder::new(&base[..]), room).context("unpack the image's initramfs")?;
-    drop(base);
+    let without = needs::initramfs_bytes(&image.manifest()?, part.length, SshPart::Out);
+    let taken = initrd::base_bytes(plan, image)?;
+    let (base, ssh) = whole.split_at(whole.len().min(without as usize));
+    unpack(&mut MultiGzDecoder::new(base), room).context("unpack the image's initramfs")?;
+    if taken > without {
+        unpack(&mut MultiGzDecoder::new(ssh), room).context("unpack the ssh server")?;
+    }
+    drop(whole);
     let staged = directory.join(staged::INITRAMFS);
     let mut order = File::open(&staged).with_context(|| format!("open {}", staged.display()))?;
     order
-        .seek(SeekFrom::Start(
-            part.length.next_multiple_of(initrd::ALIGNMENT),
-        ))
+        .seek(SeekFrom::Start(taken.next_multiple_of(initrd::ALIGNMENT)))
         .with_context(|| format!("read {}", staged.display()))?;
     unpack(&mut order, room).context("unpack plan and carried files")?;
     fs::write(room.join(MARK), "").context("mark the RAM environment")?;

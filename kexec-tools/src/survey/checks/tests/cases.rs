@@ -201,6 +201,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.identity.login_keys = vec![Keys {
             user: "root".into(),
             kinds: vec!["ssh-ed25519".into()],
+            lines: Vec::new(),
             forced: 0,
             stay: true,
         }];

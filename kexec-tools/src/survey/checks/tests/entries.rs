@@ -131,7 +131,7 @@ fn the_payload_is_in_memory_where_the_call_leaves_room_for_it() {
             kexec_call,
             ..Choices::default()
         };
-        needs::payload_at(&image(), SIZES, facts, &choices).0
+        needs::payload_at(&image(), SIZES, facts, &choices, needs::SshPart::Out).0
     };
     let once = SIZES.kernel + SIZES.initramfs + SIZES.payload;
     facts.memory.available = once + once / 2;

@@ -2,6 +2,7 @@
 
 mod cases;
 mod entries;
+mod ram_ssh;
 
 use formats::facts::{Facts, Firmware, Memory, UnkeptWay};
 use formats::keep::KeepPath;

@@ -1,0 +1,176 @@
+use super::*;
+use formats::access::Sudoer;
+use formats::accounts::{Group, User};
+use formats::identity::HostKey;
+
+/// An old OS with these lines in the server's configuration, in which root and ann have keys, bob has a
+/// key and no rights, and cem becomes root by root's password alone.
+fn old(text: &str) -> (OldIdentity, Accounts) {
+    let mut condition = None;
+    let mut settings = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let Some(keyword) = words.next() else {
+            continue;
+        };
+        let values: Vec<String> = words.collect();
+        if keyword == "Match" {
+            condition = Some(values.join(" "));
+        } else {
+            settings.push(Setting {
+                path: "/etc/ssh/sshd_config".to_owned(),
+                condition: condition.clone(),
+                keyword,
+                values,
+            });
+        }
+    }
+    let keys = |user: &str| Keys {
+        user: user.to_owned(),
+        kinds: vec!["ssh-ed25519".to_owned()],
+        lines: vec![format!("from=\"192.0.2.0/24\" ssh-ed25519 AAAA {user}")],
+        forced: 0,
+        stay: true,
+    };
+    let user = |name: &str, uid, password| User {
+        name: name.to_owned(),
+        uid,
+        gid: uid,
+        home: format!("/home/{name}"),
+        shell: "/bin/sh".to_owned(),
+        password,
+    };
+    let old = OldIdentity {
+        doors: Doors {
+            server: true,
+            release: Some((9, 2)),
+            settings,
+            sudo: true,
+            sudoers: vec![Sudoer {
+                who: "%sudo".to_owned(),
+                without_password: false,
+            }],
+        },
+        login_keys: ["root", "ann", "cem"].map(keys).to_vec(),
+        host_keys: vec![
+            HostKey {
+                path: "/etc/ssh/ssh_host_ed25519_key".to_owned(),
+                kind: "ssh-ed25519".to_owned(),
+                fingerprint: String::new(),
+            },
+            HostKey {
+                path: "/etc/ssh/ssh_host_dsa_key".to_owned(),
+                kind: "ssh-dss".to_owned(),
+                fingerprint: String::new(),
+            },
+        ],
+        ..OldIdentity::default()
+    };
+    let accounts = Accounts {
+        users: vec![
+            user("root", 0, true),
+            user("ann", 1000, true),
+            user("cem", 1001, true),
+        ],
+        groups: vec![Group {
+            name: "sudo".to_owned(),
+            gid: 27,
+            members: vec!["ann".to_owned()],
+        }],
+        ..Accounts::default()
+    };
+    (old, accounts)
+}
+
+fn told(text: &str, also: &[u16]) -> Result<RamServer, String> {
+    let (old, accounts) = old(text);
+    server(&old, &accounts, &|kind| kind == "ssh-ed25519", also)
+}
+
+fn names(text: &str) -> Vec<String> {
+    let people = told(text, &[])
+        .map(|server| server.people)
+        .unwrap_or_default();
+    people.into_iter().map(|login| login.user).collect()
+}
+
+#[test]
+fn whoever_becomes_root_by_key_gets_in_with_the_keys_they_have() {
+    let server = told("", &[]).unwrap();
+    assert_eq!(names(""), ["root", "ann"], "cem needs root's password");
+    assert_eq!(
+        server.people[1].keys,
+        ["from=\"192.0.2.0/24\" ssh-ed25519 AAAA ann"],
+        "with what the line says of where they come from"
+    );
+    assert_eq!(server.host_keys, ["/etc/ssh/ssh_host_ed25519_key"]);
+    assert_eq!(server.ports, [22]);
+}
+
+#[test]
+fn whoever_the_old_server_keeps_from_a_shell_stays_out() {
+    for (text, expected) in [
+        ("PermitRootLogin no", &["ann"][..]),
+        ("AllowUsers root", &["root"]),
+        ("DenyGroups sudo", &["root"]),
+        ("ForceCommand /bin/report", &[]),
+        ("ForceCommand none", &["root", "ann"]),
+        ("AuthenticationMethods publickey,password", &[]),
+        (
+            "AuthenticationMethods publickey,password publickey",
+            &["root", "ann"],
+        ),
+        ("PubkeyAuthentication no", &[]),
+        ("Match User ann\nForceCommand internal-sftp", &["root"]),
+        (
+            "Match Group sudo Address 192.0.2.0/24\nPubkeyAuthentication no",
+            &["root"],
+        ),
+        ("Match User !ann,*\nChrootDirectory /srv", &["ann"]),
+        ("Match Address !192.0.2.0/24\nPermitRootLogin no", &["ann"]),
+        ("Match Address 192.0.2.0/24\nDenyUsers x", &[]),
+        ("Match User ann\nX11Forwarding no", &["root", "ann"]),
+    ] {
+        assert_eq!(names(text), expected, "{text}");
+    }
+    assert!(told("RevokedKeys /etc/ssh/revoked", &[]).is_err());
+}
+
+#[test]
+fn it_listens_where_the_old_server_did() {
+    for (text, also, ports, addresses) in [
+        ("", &[2222][..], &[22, 2222][..], &[][..]),
+        ("Port 2222\nPort 22", &[], &[22, 2222], &[]),
+        (
+            "ListenAddress 192.0.2.7\nPort 22\nPort 23",
+            &[99],
+            &[],
+            &["192.0.2.7:22", "192.0.2.7:23"],
+        ),
+        (
+            "ListenAddress 192.0.2.7:2200\nListenAddress ::1",
+            &[],
+            &[],
+            &["192.0.2.7:2200", "[::1]:22"],
+        ),
+        (
+            "ListenAddress [2001:db8::1]:2200",
+            &[],
+            &[],
+            &["[2001:db8::1]:2200"],
+        ),
+        ("AddressFamily inet", &[], &[], &["0.0.0.0:22"]),
+    ] {
+        let server = told(text, also).unwrap();
+        assert_eq!(server.ports, ports, "{text}");
+        assert_eq!(server.addresses, addresses, "{text}");
+    }
+    assert!(told("ListenAddress shop1.example.net", &[]).is_err());
+}
+
+#[test]
+fn where_people_come_from_holds_on() {
+    assert_eq!(told("AllowUsers ann root", &[]).unwrap().allowed, [""; 0]);
+    let server = told("AllowUsers ann@192.0.2.* root", &[]).unwrap();
+    assert_eq!(server.allowed, ["ann@192.0.2.*", "root"]);
+}
