@@ -1,5 +1,5 @@
-//! The new OS's own checker of the root filesystem, for the RAM environment: the program, the
-//! libraries that it is linked with, and their loader, each at the place where that loader looks.
+//! The new OS's own checkers of root filesystems, for the RAM environment: the programs, the
+//! libraries that they are linked with, and their loader, each at the place where that loader looks.
 //!
 //! ld.so(8): what a program names as needed is looked for in directories that the loader was built
 //! with. Which of them hold a library, the tree says.
@@ -12,8 +12,10 @@ use crate::elf::{self, Linked};
 use crate::failure::refusal;
 use crate::root_tree::RootTree;
 
-/// The program: where it is in the new OS, and in the RAM environment.
+/// The program for ext4: where it is in the new OS, and in the RAM environment.
 pub const PROGRAM: &str = "sbin/e2fsck";
+/// The one for XFS, as far as the new OS has it: only a person calls it.
+pub const FOR_XFS: &str = "sbin/xfs_repair";
 
 /// Where libraries are, in the order in which loaders of Debian and its kin look.
 const FOLDERS: [&str; 6] = [
@@ -30,6 +32,7 @@ pub fn files(tree: &RootTree) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut pending = vec![PROGRAM.to_owned()];
+    pending.extend(Some(FOR_XFS.to_owned()).filter(|path| tree.has(path)));
     while let Some(path) = pending.pop() {
         if !seen.insert(path.clone()) {
             continue;
@@ -63,7 +66,7 @@ fn find(tree: &RootTree, name: &str, by: &str) -> Result<String> {
         .ok_or_else(|| {
             refusal(
                 format!("the new root has no {name}, which /{by} is linked with"),
-                "have the folder install the package that brings it; e2fsprogs depends on it",
+                "have the folder install the package that brings it; e2fsprogs or xfsprogs depends on it",
             )
         })
 }

@@ -25,6 +25,8 @@ const PACKAGES: &[&str] = &[
     "kmod",
     "linux-image-cloud-amd64",
     "openssh-server",
+    // In the new OS, for the RAM environment.
+    "xfsprogs",
 ];
 
 const SCRIPT: &str = include_str!("tree.sh");
