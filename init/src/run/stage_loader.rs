@@ -117,3 +117,29 @@ fn compare(root: &MountedRoot, file: &StagedFile) -> Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use formats::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_staged_file_that_was_moved_is_not_taken_for_itself() {
+        // A filesystem with places, which the one of the temporary directory need not be.
+        let directory = tempfile::tempdir_in(".").unwrap();
+        let path = directory.path().join("kernel");
+        std::fs::write(&path, vec![1; 1 << 14]).unwrap();
+        let opened = File::open(&path).unwrap();
+        opened.sync_all().unwrap();
+        let offset = extents::place(&opened).unwrap();
+        let staged = |offset| StagedFile {
+            offset,
+            length: 1 << 14,
+            digest: Digest::of(b""),
+        };
+        lies_there(&path, &staged(offset)).unwrap();
+        let error = lies_there(&path, &staged(offset + 4096)).unwrap_err();
+        assert!(error.to_string().contains("it was moved"), "{error}");
+    }
+}

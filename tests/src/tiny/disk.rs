@@ -159,10 +159,10 @@ fn fill(
     Ok(())
 }
 
-/// Copies a tree onto the filesystem in a file, mounted where nobody else sees it.
+/// Copies a tree onto the XFS in a file, mounted where nobody else sees it; every disk has the same UUID.
 fn copy_into(tree: &Path, file: &Path) -> Result<()> {
     let at = tempfile::tempdir().context("make a mount point")?;
-    let script = "mount -o loop \"$2\" \"$3\" && cp -a \"$1\"/. \"$3\" && umount \"$3\"";
+    let script = "mount -o loop,nouuid \"$2\" \"$3\" && cp -a \"$1\"/. \"$3\" && umount \"$3\"";
     run(Command::new("unshare")
         .args(["--mount", "sh", "-ec", script, "sh"])
         .args([tree, file, at.path()]))

@@ -507,6 +507,10 @@ pub(super) const CASES: &[(&str, Change)] = &[
         xfs(f);
         i.kernel.drivers.retain(|d| d != "xfs");
     }),
+    ("root-type", |f, i| {
+        xfs(f);
+        i.tools.xfs = None;
+    }),
     ("root-repair", |f, i| {
         xfs(f);
         i.tools.xfs.as_mut().unwrap().repair = false;
