@@ -84,10 +84,12 @@ pub enum Code {
     Kept,
     /// A port that is open to the outside.
     Port,
+    /// A program of the operator's own.
+    Own,
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
-const CODES: [(Code, &str, bool); 19] = [
+const CODES: [(Code, &str, bool); 20] = [
     (Code::Link, "link", true),
     (Code::Address, "address", true),
     (Code::Lease, "lease", true),
@@ -107,6 +109,7 @@ const CODES: [(Code, &str, bool); 19] = [
     (Code::Swap, "swap", true),
     (Code::Kept, "kept", false),
     (Code::Port, "port", false),
+    (Code::Own, "own", true),
 ];
 
 impl Code {
