@@ -23,7 +23,7 @@ use tree::{validate_keep, wipe};
 use tree_fixture::payloads::{pack_tree, unpack_tree};
 use tree_fixture::{assert_same, keep, measure, quiet, run, snapshot, Disk};
 
-/// The words of xfs_io(8) for a file.
+/// What `xfs_io` says of a file.
 fn ask(command: &str, path: &Path) -> String {
     run("xfs_io", &["-r", "-c", command, path.to_str().unwrap()])
 }
