@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use formats::counted::counted;
+use formats::facts::RootType;
 use formats::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
 use formats::payload::Payload;
 use formats::payload_drivers::PayloadDrivers;
@@ -67,7 +68,11 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
         .context("look at what the new OS can drive")?;
     let kernel = read_kernel(&tree, &os)?;
     let loader = stage_loader::make(work.root())?;
-    tools.grub_core_sectors = Some(loader.new_core_sectors);
+    let sectors = |filesystem: RootType| loader.new_core_sectors.get(filesystem.name()).copied();
+    tools.grub_core_sectors = sectors(RootType::Ext4);
+    if let Some(xfs) = &mut tools.xfs {
+        xfs.grub_core_sectors = sectors(RootType::Xfs);
+    }
     let base = make_initramfs(&tree, &os, &recipe, init, loader.files)?;
     image.part(|out| Ok(out.write_all(&launcher)?))?;
     image.part(|out| Ok(out.write_all(&kernel)?))?;

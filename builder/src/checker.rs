@@ -1,4 +1,4 @@
-//! The new OS's own checker of the root filesystem, for the RAM environment.
+//! The new OS's own checkers of root filesystems, for the RAM environment.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,16 @@ use anyhow::Result;
 use crate::root_tree::RootTree;
 use crate::with_libraries;
 
-/// The program: where it is in the new OS, and in the RAM environment.
+/// The program for ext4: where it is in the new OS, and in the RAM environment.
 pub const PROGRAM: &str = "sbin/e2fsck";
+/// The one for XFS, as far as the new OS has it: only a person calls it.
+pub const FOR_XFS: &str = "sbin/xfs_repair";
 
 /// Paths and bytes of everything that it takes.
 pub fn files(tree: &RootTree) -> Result<BTreeMap<String, Vec<u8>>> {
-    with_libraries::files(tree, &[PROGRAM.to_owned()])
+    let mut programs = vec![PROGRAM.to_owned()];
+    programs.extend(Some(FOR_XFS.to_owned()).filter(|path| tree.has(path)));
+    with_libraries::files(tree, &programs)
 }
 
 #[cfg(test)]

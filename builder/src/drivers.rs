@@ -99,6 +99,8 @@ pub const CLASSES: [Class; 13] = [
 
 /// Filesystems that the RAM environment mounts, whatever the hardware is: by module.
 pub const FILESYSTEMS: [&str; 1] = ["ext4"];
+/// Those that it mounts where a machine's root is on one: they are loaded then, for each takes memory.
+const BY_ROOT: [&str; 1] = ["xfs"];
 
 /// The class of that name.
 pub fn class(name: &str) -> Option<&'static Class> {
@@ -165,6 +167,7 @@ pub fn select(lists: &Lists, classes: &[String]) -> Result<Selection> {
     };
     let load = close(FILESYSTEMS.map(str::to_owned).into())?;
     let mut wanted: BTreeSet<String> = load.iter().cloned().collect();
+    wanted.extend(BY_ROOT.map(str::to_owned));
     for class in classes.iter().filter_map(|name| class(name)) {
         let members = dependencies
             .iter()

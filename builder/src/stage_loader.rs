@@ -5,6 +5,7 @@
 //! any more. What differs from machine to machine are its commands, and those are put into it there
 //! (`bootpath::grub::core_image`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::path::Path;
 use anyhow::{ensure, Context, Result};
 use bootpath::grub::{core_image, embed, new_core, staged};
 use bootpath::uefi::beside;
+use formats::facts::RootType;
 use formats::tools::GRUB_EFI;
 use storage::mbr::MBR_SIZE;
 
@@ -35,18 +37,22 @@ pub type LoaderFile = (String, Vec<u8>);
 const CORE: &str = "stage.img";
 const CORE_EFI: &str = "stage.efi";
 const COMMANDS: &str = "stage.cfg";
-/// The new OS's own, made to see how large it is.
-const NEW_CORE: &str = "new.img";
 const NEW_COMMANDS: &str = "new.cfg";
 /// Every machine's is as long.
 const ANY_UUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The new OS's own for a root on such a filesystem, made to see how large it is.
+fn new_core_of(filesystem: RootType) -> String {
+    format!("new-{}.img", filesystem.name())
+}
 
 /// What was made.
 pub struct Made {
     /// For the initramfs.
     pub files: Vec<LoaderFile>,
-    /// Sectors that the new OS's own core image will take.
-    pub new_core_sectors: u64,
+    /// Sectors that the new OS's own core image will take, by the root's filesystem, as far as its GRUB has
+    /// a module for that.
+    pub new_core_sectors: BTreeMap<&'static str, u64>,
 }
 
 /// Makes `loader/boot.img` and `loader/stage.img` with the GRUB of the new root, and `loader/stage.efi`
@@ -54,6 +60,11 @@ pub struct Made {
 pub fn make(root: &Path) -> Result<Made> {
     let progress = step("making the boot loader for the staged image");
     let for_uefi = root.join(GRUB_FOR_UEFI).join("moddep.lst").exists();
+    let has = |filesystem: &RootType| {
+        let module = format!("{}.mod", filesystem.grub_module());
+        root.join(GRUB).join(module).exists()
+    };
+    let filesystems: Vec<RootType> = RootType::ALL.into_iter().filter(has).collect();
     let work = tempfile::tempdir().context("make a directory for GRUB's images")?;
     let shown = work.path().join("made");
     fs::create_dir(&shown).context("make a directory for GRUB's images")?;
@@ -61,7 +72,7 @@ pub fn make(root: &Path) -> Result<Made> {
     fs::write(shown.join(NEW_COMMANDS), new_core::commands(ANY_UUID))
         .context("write GRUB's commands")?;
     let script = work.path().join("script");
-    fs::write(&script, script_for(&shown, for_uefi))
+    fs::write(&script, script_for(&shown, for_uefi, &filesystems))
         .context("write the script that makes GRUB's images")?;
     run_inside(root, &script, &[&shown], &progress)
         .context("make GRUB's images with the new root's grub-mkimage")?;
@@ -81,15 +92,21 @@ pub fn make(root: &Path) -> Result<Made> {
         files.push((format!("loader/{CORE_EFI}"), core));
     }
     progress.done(&done);
-    let new_core =
-        fs::metadata(shown.join(NEW_CORE)).with_context(|| format!("look at {NEW_CORE}"))?;
+    let sectors = |filesystem: &RootType| -> Result<u64> {
+        let name = new_core_of(*filesystem);
+        let made = fs::metadata(shown.join(&name)).with_context(|| format!("look at {name}"))?;
+        Ok(made.len().div_ceil(MBR_SIZE as u64))
+    };
     Ok(Made {
         files,
-        new_core_sectors: new_core.len().div_ceil(MBR_SIZE as u64),
+        new_core_sectors: filesystems
+            .iter()
+            .map(|filesystem| Ok((filesystem.name(), sectors(filesystem)?)))
+            .collect::<Result<_>>()?,
     })
 }
 
-fn script_for(shown: &Path, for_uefi: bool) -> String {
+fn script_for(shown: &Path, for_uefi: bool, filesystems: &[RootType]) -> String {
     let mut script = format!(
         "#!/bin/sh\nset -eu\ncd '/run/reroot-shown{}'\n",
         shown.display()
@@ -105,11 +122,15 @@ fn script_for(shown: &Path, for_uefi: bool) -> String {
     if for_uefi {
         make(GRUB_EFI, GRUB_FOR_UEFI, CORE_EFI, MODULES_EFI);
     }
-    let _ = writeln!(
-        script,
-        "grub-mkimage -O i386-pc -d /{GRUB} -p /boot/grub -c {NEW_COMMANDS} -o {NEW_CORE} {}",
-        new_core::MODULES.join(" ")
-    );
+    for filesystem in filesystems {
+        let _ = writeln!(
+            script,
+            "grub-mkimage -O i386-pc -d /{GRUB} -p /boot/grub -c {NEW_COMMANDS} -o {} {} {}",
+            new_core_of(*filesystem),
+            new_core::MODULES.join(" "),
+            filesystem.grub_module()
+        );
+    }
     script
 }
 

@@ -4,8 +4,9 @@
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
-use formats::tools::{Tools, GRUB_EFI, PROGRAMS};
+use formats::tools::{Tools, XfsTools, GRUB_EFI, PROGRAMS};
 
+use crate::checker;
 use crate::new_identity::has_program;
 use crate::root_tree::RootTree;
 
@@ -15,6 +16,8 @@ const GRUB_PACKAGES: [&str; 2] = ["grub-common", "grub-pc-bin"];
 const GRUB_PLATFORMS: [&str; 2] = ["i386-pc", GRUB_EFI];
 /// GRUB's module for ext2 to ext4.
 const EXT2_MODULE: &str = "usr/lib/grub/i386-pc/ext2.mod";
+/// GRUB's module for XFS.
+const XFS_MODULE: &str = "usr/lib/grub/i386-pc/xfs.mod";
 
 /// Looks at a finished tree whose kernel is of this release.
 pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
@@ -34,6 +37,11 @@ pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
         grub_refuses: tree.read(EXT2_MODULE).ok().and_then(|code| refused(&code)),
         // Only making it tells.
         grub_core_sectors: None,
+        xfs: tree.read(XFS_MODULE).ok().map(|code| XfsTools {
+            grub_refuses: refused_of_xfs(&code),
+            grub_core_sectors: None,
+            repair: tree.has(checker::FOR_XFS),
+        }),
         grub_platforms: GRUB_PLATFORMS
             .iter()
             .filter(|platform| tree.has(&format!("usr/lib/grub/{platform}/moddep.lst")))
@@ -96,9 +104,58 @@ fn refused(code: &[u8]) -> Option<u32> {
     }
 }
 
+/// The same of XFS, of which it tests the word as it is on the disk, highest byte first: a constant that
+/// leaves file types alone and has every bit that nobody has given a meaning.
+fn refused_of_xfs(code: &[u8]) -> Option<u32> {
+    const BY_ALL: u32 = 0xffff_f000;
+    const BY_NONE: u32 = 0x1;
+    let number = |at: usize| {
+        let bytes = code.get(at..at + 4)?;
+        Some(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    };
+    let mut found: Vec<u32> = code
+        .windows(2)
+        .enumerate()
+        .filter_map(|(at, op)| match op {
+            [0xa9 | 0x25, _] => number(at + 1),
+            // A register, and a field behind one with a short and with a long offset.
+            [0xf7, 0xc0..=0xc7] | [0x81, 0xe0..=0xe7] => number(at + 2),
+            [0xf7, 0x40..=0x43 | 0x45..=0x47] => number(at + 3),
+            [0xf7, 0x80..=0x83 | 0x85..=0x87] => number(at + 6),
+            _ => None,
+        })
+        .filter(|mask| mask & BY_ALL == BY_ALL && mask & BY_NONE == 0)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    match found[..] {
+        [mask] => Some(mask),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As [`grubs_own_module_says_what_it_refuses`], of XFS; and Debian 11's and 13's own instruction.
+    #[test]
+    fn grubs_module_for_xfs_says_what_it_refuses() {
+        let path = "/usr/lib/grub/i386-pc/xfs.mod";
+        let code = std::fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}: grub-pc-bin"));
+        let mask = refused_of_xfs(&code).unwrap();
+        assert_eq!(
+            mask & 0xb,
+            0,
+            "file types, sparse inodes, large times: {mask:#x}"
+        );
+        assert_ne!(mask & 0x100, 0, "metadata directories: {mask:#x}");
+        let bullseye = b"\xf7\x83\xd8\x00\x00\x00\xff\xff\xff\xe0";
+        let trixie = b"\x90\xf7\x83\xdc\x00\x00\x00\xff\xff\xff\xc0\x83\xe0\xf8";
+        assert_eq!(refused_of_xfs(bullseye), Some(!0x1f));
+        assert_eq!(refused_of_xfs(trixie), Some(!0x3f));
+        assert_eq!(refused_of_xfs(b"\x81\xe1\xff\xff\x1f\x00"), None);
+    }
 
     #[test]
     fn versions_are_those_of_installed_packages() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
+use formats::facts::RootType;
 
 use crate::command::{explain, run};
 
@@ -70,7 +71,12 @@ const EFI_MODULES: [&str; 2] = ["/usr/lib/grub/x86_64-efi", "boot/grub/x86_64-ef
 
 /// Makes GRUB for UEFI, which reads its configuration from the filesystem with this UUID on a GUID partition
 /// table, in the tree that will be there, and gives its file. `boot` is where that filesystem has `/boot`.
-pub(crate) fn grub_for_uefi(tree: &Path, uuid: &str, boot: &str) -> Result<PathBuf> {
+pub(crate) fn grub_for_uefi(
+    tree: &Path,
+    uuid: &str,
+    boot: &str,
+    filesystem: RootType,
+) -> Result<PathBuf> {
     let [here, there] = EFI_MODULES;
     let modules = tree.join(there);
     run(Command::new("cp").arg("-r").arg(here).arg(&modules))?;
@@ -83,7 +89,7 @@ pub(crate) fn grub_for_uefi(tree: &Path, uuid: &str, boot: &str) -> Result<PathB
         .arg(&config)
         .arg("-o")
         .arg(&core)
-        .args(["part_gpt", "ext2", "search_fs_uuid"]))?;
+        .args(["part_gpt", filesystem.grub_module(), "search_fs_uuid"]))?;
     Ok(core)
 }
 

@@ -160,6 +160,7 @@ pub const MOUNTS: &[Need] = &[
     // An option of the build; the floor's servers have udev, which demands it since version 176.
     need("devtmpfs: mode", (2, 6), Needed),
     need("ext4", OLD, Needed),
+    need("xfs", OLD, Optional("a root on it was not there before either")),
     need("MS_NOATIME, MS_RDONLY, MS_REMOUNT, MS_PRIVATE, MNT_DETACH", OLD, Needed),
 ];
 

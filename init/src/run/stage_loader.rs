@@ -4,14 +4,16 @@
 //! The loader has in it where kernel and initramfs are. It is put beside the one in use, and is of no
 //! effect until that is switched.
 
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use bootpath::grub::{core_image, staged as configuration};
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile};
-use storage::direct;
+use storage::{direct, extents};
 
+use crate::root::run_directory;
 use crate::run::boot_path::{self, Loader};
 use crate::run::boot_paths::{self, AllBeside};
 use crate::run::data::{MountedRoot, Run};
@@ -81,9 +83,25 @@ pub fn is_in_use(plan: &Plan, root: &MountedRoot) -> Result<bool> {
 pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<Staged> {
     let staged = staged_file::read(plan)?;
     for (name, file) in [("kernel", &staged.kernel), ("initramfs", &staged.initramfs)] {
-        compare(root, file).with_context(|| format!("check the staged {name}"))?;
+        lies_there(&run_directory::at(plan, name), file)
+            .and_then(|()| compare(root, file))
+            .with_context(|| format!("check the staged {name}"))?;
     }
     Ok(staged)
+}
+
+/// The bytes alone do not say that they are the file's still: a program that puts files together elsewhere
+/// (`xfs_fsr`, `e4defrag`) leaves them, and the wipe would give their place to somebody else.
+fn lies_there(path: &Path, file: &StagedFile) -> Result<()> {
+    let opened = File::open(path).with_context(|| format!("open {}", path.display()))?;
+    let found = extents::place(&opened).with_context(|| format!("place {}", path.display()))?;
+    ensure!(
+        found == file.offset,
+        "{} lies at {found} of the filesystem, and was staged at {}: it was moved",
+        path.display(),
+        file.offset
+    );
+    Ok(())
 }
 
 fn compare(root: &MountedRoot, file: &StagedFile) -> Result<()> {
@@ -98,4 +116,30 @@ fn compare(root: &MountedRoot, file: &StagedFile) -> Result<()> {
         file.digest
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use formats::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_staged_file_that_was_moved_is_not_taken_for_itself() {
+        // A filesystem with places, which the one of the temporary directory need not be.
+        let directory = tempfile::tempdir_in(".").unwrap();
+        let path = directory.path().join("kernel");
+        std::fs::write(&path, vec![1; 1 << 14]).unwrap();
+        let opened = File::open(&path).unwrap();
+        opened.sync_all().unwrap();
+        let offset = extents::place(&opened).unwrap();
+        let staged = |offset| StagedFile {
+            offset,
+            length: 1 << 14,
+            digest: Digest::of(b""),
+        };
+        lies_there(&path, &staged(offset)).unwrap();
+        let error = lies_there(&path, &staged(offset + 4096)).unwrap_err();
+        assert!(error.to_string().contains("it was moved"), "{error}");
+    }
 }

@@ -154,13 +154,18 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     );
     *recorder = Recorder::new(&order.plan);
     let (once, long) = patience(commit_point::is_passed());
-    let drivers =
-        recorder.repeating("drivers", once, || drivers::Drivers::load(&order.manifest))?;
+    let drivers = recorder.repeating("drivers", once, || {
+        drivers::Drivers::load(&order.manifest, order.plan.root.filesystem)
+    })?;
     let root = recorder.repeating("find", long, || find::find(&order.plan.root, &drivers))?;
     if commit_point::is_passed() {
-        recorder.repeating("repair", AGAIN, || find::repair_taken_up(&root))?;
+        recorder.repeating("repair", AGAIN, || {
+            find::repair_taken_up(&root, order.plan.root.filesystem)
+        })?;
     }
-    recorder.repeating("find", once, || find::mount_root(&root))?;
+    recorder.repeating("find", once, || {
+        find::mount_root(&root, order.plan.root.filesystem)
+    })?;
     let next = recorder.repeating("find", once, || take_up::look(&order.plan, &root))?;
     old_records::copy(&order.plan);
     let start = match next {

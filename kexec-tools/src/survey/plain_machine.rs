@@ -5,7 +5,7 @@ use formats::boot_path::EfiFacts;
 use formats::facts::Ext4Features;
 use formats::facts::{
     Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
-    Root, RootIdentity, Started, Written,
+    Root, RootIdentity, RootType, Started, Written,
 };
 use formats::identity::{NewIdentity, OldIdentity};
 use formats::keep::KeepPath;
@@ -14,7 +14,7 @@ use formats::measure::Measure;
 use formats::network::{Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Resolver, Stack};
 use formats::payload::{DirectoryLink, Frame, Payload};
 use formats::payload_drivers::PayloadDrivers;
-use formats::tools::Tools;
+use formats::tools::{Tools, XfsTools};
 use formats::Digest;
 use plan::needs::PartSizes;
 
@@ -117,6 +117,7 @@ pub(crate) fn machine() -> Facts {
         ptrace: Ptrace::default(),
         root: Some(Root {
             identity: RootIdentity {
+                filesystem: RootType::Ext4,
                 fs_uuid: "u".into(),
                 disk_signature: 1,
                 partition: 1,
@@ -197,7 +198,7 @@ pub(super) fn image() -> Manifest {
             release: "6.12".into(),
             init_size: 56 * MIB,
             load: vec![],
-            drivers: ["virtio_blk", "virtio_pci", "virtio_net"]
+            drivers: ["virtio_blk", "virtio_pci", "virtio_net", "xfs"]
                 .map(Into::into)
                 .to_vec(),
         },
@@ -228,7 +229,7 @@ pub(super) fn image() -> Manifest {
             modules: ["virtio_blk", "virtio_pci", "virtio_net", "cciss"]
                 .map(Into::into)
                 .to_vec(),
-            initrd: ["virtio_blk", "virtio_pci"].map(Into::into).to_vec(),
+            initrd: ["virtio_blk", "virtio_pci", "xfs"].map(Into::into).to_vec(),
             firmware: vec![],
         }),
         tools: Tools {
@@ -237,6 +238,11 @@ pub(super) fn image() -> Manifest {
             grub: Some("2.12-9".into()),
             grub_refuses: None,
             grub_core_sectors: Some(60),
+            xfs: Some(XfsTools {
+                grub_refuses: None,
+                grub_core_sectors: Some(62),
+                repair: true,
+            }),
             grub_platforms: vec!["i386-pc".into(), "x86_64-efi".into()],
             programs: vec!["lvm".into()],
         },

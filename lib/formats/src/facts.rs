@@ -14,12 +14,14 @@ use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 
 mod condition;
+mod root_type;
 mod volume;
 mod written;
 pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
-    WipedTargets,
+    WipedTargets, XfsFeatures,
 };
+pub use root_type::RootType;
 pub use volume::{RootPlace, Volume, VolumeKind};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
@@ -226,6 +228,9 @@ pub struct Root {
 /// has to match, on exactly one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootIdentity {
+    /// Which filesystem it is.
+    #[serde(default)]
+    pub filesystem: RootType,
     /// UUID of the filesystem, as `blkid` prints it.
     pub fs_uuid: String,
     /// Signature of the disk's master boot record; as a rule 0 where that only guards a GUID partition

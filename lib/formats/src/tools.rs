@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::RootType;
+
 /// What the builder found in the payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -18,8 +20,22 @@ pub struct Tools {
     pub grub_platforms: Vec<String>,
     /// Sectors (512 bytes) that GRUB's core image of the new OS takes where a BIOS starts it.
     pub grub_core_sectors: Option<u64>,
+    /// What is there for a root on XFS; `None` where its GRUB does not read one, or the builder did not look.
+    pub xfs: Option<XfsTools>,
     /// Those of [`PROGRAMS`] that are there.
     pub programs: Vec<String>,
+}
+
+/// What a payload has for a root on XFS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct XfsTools {
+    /// The incompatible features that GRUB refuses, by the code of its `xfs.mod`.
+    pub grub_refuses: Option<u32>,
+    /// As [`Tools::grub_core_sectors`], with this filesystem in the core image.
+    pub grub_core_sectors: Option<u64>,
+    /// `xfs_repair` is there, and in the RAM environment.
+    pub repair: bool,
 }
 
 /// Programs without which the new OS cannot put a device of some kind together at boot: the kind,
@@ -42,6 +58,14 @@ impl Tools {
             .any(|platform| platform == GRUB_EFI)
     }
 
+    /// Sectors that GRUB's core image of the new OS takes for a root of this type.
+    pub fn core_sectors(&self, filesystem: RootType) -> Option<u64> {
+        match filesystem {
+            RootType::Ext4 => self.grub_core_sectors,
+            RootType::Xfs => self.xfs.as_ref()?.grub_core_sectors,
+        }
+    }
+
     /// What reads the root in the new OS.
     pub fn readers<'a>(&'a self, kernel: &'a str) -> Readers<'a> {
         Readers {
@@ -49,6 +73,7 @@ impl Tools {
             e2fsprogs: self.e2fsprogs.as_deref(),
             grub: self.grub.as_deref(),
             grub_refuses: self.grub_refuses,
+            grub_refuses_xfs: self.xfs.as_ref().and_then(|xfs| xfs.grub_refuses),
         }
     }
 
@@ -80,6 +105,8 @@ pub struct Readers<'a> {
     /// The incompatible features that this very GRUB refuses, read from its code. Distributions
     /// give older releases newer knowledge, so this goes before the version.
     pub grub_refuses: Option<u32>,
+    /// The same of XFS.
+    pub grub_refuses_xfs: Option<u32>,
 }
 
 #[cfg(test)]

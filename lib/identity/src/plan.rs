@@ -3,6 +3,7 @@
 use super::names::{self, link, text};
 use super::root_options::root_options;
 use super::{cloud, kept, mounts};
+use formats::facts::RootType;
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::network::NewFile;
 
@@ -17,6 +18,7 @@ pub fn plan(
     old: &OldIdentity,
     new: &NewIdentity,
     root_uuid: &str,
+    filesystem: RootType,
 ) -> Result<IdentityPlan, Vec<String>> {
     let mut refused = Vec::new();
     let mut plan = IdentityPlan {
@@ -45,7 +47,7 @@ pub fn plan(
     plan.files.extend(locale.files);
     plan.notes.extend(locale.notes);
 
-    let root = root_options(&old.fstab);
+    let root = root_options(&old.fstab, filesystem);
     plan.root_options = root.options;
     plan.notes.extend(root.notes);
     let mounts = mounts::mounts(old, new, root_uuid);

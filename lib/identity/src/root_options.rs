@@ -3,13 +3,22 @@
 //!
 //! The root is mounted by the initrd, without them; systemd-remount-fs(8) then applies them by a
 //! remount. One that a remount refuses would leave the root read-only, so what ext4(5) and the
-//! kernel's fs/ext4/super.c (`ext4_remount`) refuse there is told and left out.
+//! kernel's fs/ext4/super.c (`ext4_remount`) refuse there is told and left out. XFS takes every option
+//! that it knows and, but for two, does nothing about it (`xfs_fs_reconfigure` of the kernel).
+
+use formats::facts::RootType;
 
 use super::fstab;
 use super::mount_options::{translate, Translated};
 
-/// What the new OS does when the filesystem has errors, where the old one did not say.
+/// What the new OS does when an ext4 has errors, where the old one did not say. XFS stops by itself.
 const ON_ERRORS: &str = "errors=remount-ro";
+
+/// What a line in fstab has where there is no option.
+const NONE: &str = "defaults";
+
+/// What of XFS's own a remount does.
+const XFS_AT_ONCE: [&str; 2] = ["inode32", "inode64"];
 
 /// Options, by their name, that are no matter of a root's: they say what is so anyway, or when and by
 /// whom something else is mounted.
@@ -52,6 +61,13 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The same of XFS alone.
+#[rustfmt::skip]
+const REFUSED_BY_XFS: &[(&str, &[&str])] = &[
+    ("a root that is written to cannot have it", &["norecovery"]),
+    ("the devices of the root are its partition and no other", &["logdev", "rtdev"]),
+];
+
 /// Options that are carried, and something has to be known of them.
 const TO_KNOW: &[(&[&str], &str)] = &[
     (
@@ -84,18 +100,28 @@ pub(super) struct RootOptions {
     pub(super) notes: Vec<String>,
 }
 
-/// Decides about the options of `/` in an fstab.
-pub(super) fn root_options(text: &str) -> RootOptions {
+/// Decides about the options of `/` in an fstab, on a root of this type.
+pub(super) fn root_options(text: &str, filesystem: RootType) -> RootOptions {
+    let fstype = filesystem.name();
+    let refused_besides = match filesystem {
+        RootType::Ext4 => &[][..],
+        RootType::Xfs => REFUSED_BY_XFS,
+    };
+    let mut unheard = Vec::new();
     let mut out = RootOptions::default();
     for option in old_options(text) {
         let name = name(&option);
         if NO_MATTER.contains(&name) || name.starts_with("x-") || name.starts_with("X-") {
             continue;
         }
-        let refused = REFUSED.iter().find(|(_, names)| names.contains(&name));
-        let why = match (refused, translate("ext4", &option)) {
-            (Some((why, _)), _) => *why,
+        let mut refused = REFUSED.iter().chain(refused_besides);
+        let refused = refused.find(|(_, names)| names.contains(&name));
+        let why = match (refused, translate(fstype, &option)) {
+            (Some((why, _)), _) => (*why).to_owned(),
             (None, Translated::As(text)) if is_plain(&text) => {
+                if filesystem == RootType::Xfs && is_xfs_own(&option) {
+                    unheard.push(text.clone());
+                }
                 if !out.options.contains(&text) {
                     out.options.push(text);
                 }
@@ -103,7 +129,7 @@ pub(super) fn root_options(text: &str) -> RootOptions {
             }
             (None, Translated::Dropped) => continue,
             (None, Translated::As(_) | Translated::Unknown) => {
-                "ext4 has no such option in the new OS"
+                format!("{fstype} has no such option in the new OS")
             }
         };
         out.notes.push(format!(
@@ -123,8 +149,19 @@ pub(super) fn root_options(text: &str) -> RootOptions {
             ));
         }
     }
-    if !out.options.iter().any(|o| name(o) == "errors") {
-        out.options.push(ON_ERRORS.to_owned());
+    if !unheard.is_empty() {
+        let unheard = unheard.join(",");
+        out.notes.push(format!(
+            "the root's {unheard} comes along and has no effect there: XFS takes it when it is mounted first, by \
+             `rootflags={unheard}` in the new OS's kernel parameters"
+        ));
+    }
+    match filesystem {
+        RootType::Ext4 if !out.options.iter().any(|o| name(o) == "errors") => {
+            out.options.push(ON_ERRORS.to_owned());
+        }
+        RootType::Xfs if out.options.is_empty() => out.options.push(NONE.to_owned()),
+        RootType::Ext4 | RootType::Xfs => {}
     }
     out
 }
@@ -159,6 +196,12 @@ fn old_options(text: &str) -> Vec<String> {
     roots.next().map(|f| f.options).unwrap_or_default()
 }
 
+/// Whether an option is one that XFS alone knows, and that a remount does nothing about.
+fn is_xfs_own(option: &str) -> bool {
+    let elsewhere = translate("none", option) != Translated::Unknown;
+    !elsewhere && !XFS_AT_ONCE.contains(&name(option))
+}
+
 fn name(option: &str) -> &str {
     option.split('=').next().unwrap_or_default()
 }
@@ -174,9 +217,8 @@ mod tests {
     use super::*;
 
     fn of(options: &str) -> RootOptions {
-        root_options(&format!(
-            "# x\nproc /proc proc defaults 0 0\nUUID=1 / ext4 {options} 0 1\n"
-        ))
+        let text = format!("# x\nproc /proc proc defaults 0 0\nUUID=1 / ext4 {options} 0 1\n");
+        root_options(&text, RootType::Ext4)
     }
 
     #[test]
@@ -206,7 +248,35 @@ mod tests {
                 assert!(note.contains(option), "{note}");
             }
         }
-        assert_eq!(root_options("").options, [ON_ERRORS]);
+        assert_eq!(root_options("", RootType::Ext4).options, [ON_ERRORS]);
+    }
+
+    #[test]
+    fn what_xfs_does_nothing_about_at_a_remount_is_told() {
+        for (old, new, told) in [
+            ("defaults", "defaults", ""),
+            ("noatime", "noatime", ""),
+            ("inode64,noatime", "inode64,noatime", ""),
+            (
+                "defaults,uquota,pquota",
+                "uquota,pquota",
+                "`rootflags=uquota,pquota`",
+            ),
+            (
+                "norecovery,logdev=/dev/sdb1,errors=panic",
+                "defaults",
+                "\"norecovery\"",
+            ),
+        ] {
+            let text = format!("UUID=1 / xfs {old} 0 0\n");
+            let found = root_options(&text, RootType::Xfs);
+            assert_eq!(found.options.join(","), new, "{old}");
+            let notes = found.notes.join("\n");
+            assert!(
+                notes.contains(told) && notes.is_empty() == told.is_empty(),
+                "{notes}"
+            );
+        }
     }
 
     #[test]

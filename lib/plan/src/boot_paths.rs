@@ -30,7 +30,7 @@ pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
 /// boot loaders hold one loader and no two.
 pub fn loader_apart(facts: &Facts, root: &Root, tools: &Tools) -> bool {
     let holds_one = tools
-        .grub_core_sectors
+        .core_sectors(root.identity.filesystem)
         .is_some_and(|needed| needed <= root.room_alone);
     facts.firmware == Firmware::Bios && !root.has_room && holds_one
 }
@@ -72,7 +72,7 @@ pub(crate) fn leaves_bios(facts: &Facts, root: &Root) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use formats::boot_path::{EfiFile, EfiPartition};
-    use formats::facts::{Guids, RootIdentity};
+    use formats::facts::{Guids, RootIdentity, RootType};
     use formats::tools::GRUB_EFI;
 
     use super::*;
@@ -93,6 +93,7 @@ mod tests {
     fn root() -> Root {
         Root {
             identity: RootIdentity {
+                filesystem: RootType::Ext4,
                 fs_uuid: "u".into(),
                 disk_signature: 0,
                 partition: 1,

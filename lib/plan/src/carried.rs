@@ -1,7 +1,7 @@
 //! What a machine is known by as its new OS gets it: network, accounts, names, keys and mounts.
 
 use formats::accounts::{AccountPlan, Owners};
-use formats::facts::Facts;
+use formats::facts::{Facts, RootType};
 use formats::identity::IdentityPlan;
 use formats::manifest::Manifest;
 use formats::plan::NetworkPlan;
@@ -55,11 +55,13 @@ pub fn accounts(facts: &Facts, manifest: &Manifest) -> Result<AccountPlan, Vec<S
 
 /// Names, keys and mounts of the new OS, or why they cannot be carried.
 pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<String>> {
-    let root = facts
-        .root
-        .as_ref()
-        .map_or("", |r| r.identity.fs_uuid.as_str());
-    let mut plan = identity::plan::plan(&facts.identity, &manifest.identity, root)?;
+    let root = facts.root.as_ref().map(|r| &r.identity);
+    let mut plan = identity::plan::plan(
+        &facts.identity,
+        &manifest.identity,
+        root.map_or("", |r| r.fs_uuid.as_str()),
+        root.map_or(RootType::default(), |r| r.filesystem),
+    )?;
     // Accounts that cannot be read or merged refuse by a check of their own.
     if let (Ok(old), Ok(merged)) = (&facts.accounts, accounts(facts, manifest)) {
         let sides = (&facts.identity, &manifest.identity);

@@ -163,12 +163,14 @@ mod tests {
         e2fsprogs: Some("1.42.13-1ubuntu1.2"),
         grub: Some("2.02~beta2-36ubuntu3.32"),
         grub_refuses: None,
+        grub_refuses_xfs: None,
     };
     const NEW: Readers = Readers {
         kernel: "6.12.57+deb13-amd64",
         e2fsprogs: Some("1.47.2-3+b3"),
         grub: Some("2.12-9+deb13u1"),
         grub_refuses: None,
+        grub_refuses_xfs: None,
     };
 
     /// As `dumpe2fs -h` names them, of a root that Debian 11's installer made.
@@ -276,6 +278,7 @@ mod tests {
         let patched = Readers {
             grub: Some("2.06-13+deb12u1"),
             grub_refuses: Some(0xfffe_9c29),
+            grub_refuses_xfs: None,
             ..NEW
         };
         let features = |incompat| Ext4Features {

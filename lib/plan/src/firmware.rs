@@ -27,12 +27,15 @@ pub(crate) fn beyond_reach(reach: Option<u64>, root: &RootIdentity) -> Option<St
 
 #[cfg(test)]
 mod tests {
+    use formats::facts::RootType;
+
     use super::*;
 
     #[test]
     fn a_plan_says_where_the_firmware_may_not_read_the_new_kernel() {
         const GIB: u64 = 1 << 21;
         let root = |end: u64| RootIdentity {
+            filesystem: RootType::Ext4,
             fs_uuid: String::new(),
             disk_signature: 1,
             partition: 1,

@@ -165,7 +165,7 @@ fn contents(fstype: &str, uuid: Option<String>, label: Option<&[u8]>) -> Option<
     })
 }
 
-fn uuid(bytes: Option<&[u8]>) -> Option<String> {
+pub(crate) fn uuid(bytes: Option<&[u8]>) -> Option<String> {
     let bytes = bytes.filter(|bytes| bytes.iter().any(|b| *b != 0))?;
     let hex: String = bytes
         .iter()

@@ -20,4 +20,6 @@ pub mod mbr;
 pub mod mounts;
 pub mod replace;
 pub mod root;
+pub mod superblock;
 pub mod swaps;
+pub mod xfs;

@@ -4,11 +4,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use formats::counted::counted;
 use formats::facts::{Guids, Root, RootIdentity, Volume, VolumeKind};
 
 use crate::block::{self, BlockDevice};
-use crate::{ext4, gpt, layers, mbr, mounts};
+use crate::superblock::{self, Superblock};
+use crate::{gpt, layers, mbr, mounts};
 
 /// Why the root is not one that this program can find again without a doubt.
 #[derive(Debug, thiserror::Error)]
@@ -79,14 +79,6 @@ impl RootWithoutLoaders {
     }
 }
 
-/// How many errors a superblock tells of.
-fn errors_recorded(count: u32) -> String {
-    format!(
-        "the superblock records {}",
-        counted(count, "error", "errors")
-    )
-}
-
 /// Describes the filesystem that is mounted at `/`. What boot loaders are on disks it does not ask:
 /// they lie on what this crate knows, and `bootpath` knows them.
 pub fn describe() -> Result<RootWithoutLoaders, RootError> {
@@ -114,15 +106,16 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
     let (disk, place) = plain_partition(&device)?;
     let Some(fs) = superblock(&device)? else {
         return unsupported(format!(
-            "{} holds {}, not ext4",
+            "{} holds {}, neither ext4 nor XFS",
             device.node().display(),
             mount.fstype
         ));
     };
-    let identity = identity(fs.uuid.clone(), &device, &disk, &place)?;
+    let identity = identity(&fs, &device, &disk, &place)?;
     let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
-    let doubles = same_uuid(&fs.uuid)?
+    let doubles = same_uuid(fs.uuid())?
         .into_iter()
+        .map(|(device, _)| device)
         .filter(|d| d.name != device.name)
         .map(|d| d.node().display().to_string())
         .collect();
@@ -138,11 +131,13 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         disk: disk.node().display().to_string(),
         disk_by_id: stable_name(&disk),
         fstype: mount.fstype.clone(),
-        bytes: space.f_blocks * space.f_frsize,
+        bytes: fs.bytes_for_files(space.f_blocks * space.f_frsize),
         bytes_free: space.f_bfree * space.f_frsize,
-        inodes: space.f_files,
-        inodes_free: space.f_ffree,
-        errors: fs.has_errors.then(|| errors_recorded(fs.error_count)),
+        inodes: fs.inodes(space.f_files),
+        inodes_free: fs
+            .inodes(space.f_files)
+            .saturating_sub(space.f_files - space.f_ffree),
+        errors: fs.errors(),
         doubles,
         room_sectors: 0,
         has_room: false,
@@ -167,13 +162,13 @@ pub struct FoundRoot {
 /// new OS's boot loader and kernel go by the UUID alone.
 pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
     let same = same_uuid(&identity.fs_uuid)?;
-    let [device] = &same[..] else {
+    let [(device, fs)] = &same[..] else {
         if same.is_empty() {
             return Ok(None);
         }
         let names: Vec<_> = same
             .iter()
-            .map(|d| d.node().display().to_string())
+            .map(|(d, _)| d.node().display().to_string())
             .collect();
         return unsupported(format!(
             "{} all hold a filesystem with UUID {}; only one may",
@@ -182,7 +177,7 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
         ));
     };
     let (disk, place) = plain_partition(device)?;
-    let found = self::identity(identity.fs_uuid.clone(), device, &disk, &place)?;
+    let found = self::identity(fs, device, &disk, &place)?;
     if found != *identity {
         return unsupported(format!(
             "{} has the UUID of the root filesystem but is another partition: expected {identity:?}, found {found:?}",
@@ -197,7 +192,7 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
 
 /// What the disk's table says of the partition.
 fn identity(
-    fs_uuid: String,
+    fs: &Superblock,
     device: &BlockDevice,
     disk: &BlockDevice,
     place: &block::PartitionPlace,
@@ -227,7 +222,8 @@ fn identity(
         None
     };
     Ok(RootIdentity {
-        fs_uuid,
+        filesystem: fs.filesystem(),
+        fs_uuid: fs.uuid().to_owned(),
         disk_signature: table.signature,
         partition: place.number,
         start: place.start,
@@ -275,27 +271,26 @@ fn plain_partition(
     Ok((disk, place))
 }
 
-/// Every block device that holds an ext filesystem with this UUID. A disk and its first partition
+/// Every block device that holds a filesystem with this UUID. A disk and its first partition
 /// never share a superblock, so each filesystem counts once.
-fn same_uuid(uuid: &str) -> Result<Vec<BlockDevice>, RootError> {
+fn same_uuid(uuid: &str) -> Result<Vec<(BlockDevice, Superblock)>, RootError> {
     let mut same = Vec::new();
     for device in reading("list /sys/class/block", block::all())? {
         // Drives without a medium, and the like, cannot be read, and hold no root.
         if let Ok(Some(fs)) = superblock(&device) {
-            if fs.uuid == uuid {
-                same.push(device);
+            if fs.uuid() == uuid {
+                same.push((device, fs));
             }
         }
     }
     Ok(same)
 }
 
-fn superblock(device: &BlockDevice) -> Result<Option<ext4::Superblock>, RootError> {
-    let bytes = reading(
+fn superblock(device: &BlockDevice) -> Result<Option<Superblock>, RootError> {
+    reading(
         format!("read the superblock of {}", device.node().display()),
-        device.read(ext4::SUPERBLOCK_AT, ext4::SUPERBLOCK_SIZE),
-    )?;
-    Ok(ext4::parse(&bytes))
+        superblock::read(&device.node()),
+    )
 }
 
 /// A name of the disk that stays the same in every OS, if udev made one.

@@ -48,12 +48,14 @@ const XENIAL: Readers = Readers {
     e2fsprogs: Some("1.42.13-1ubuntu1.2"),
     grub: Some("2.02~beta2-36ubuntu3.32"),
     grub_refuses: None,
+    grub_refuses_xfs: None,
 };
 const TRIXIE: Readers = Readers {
     kernel: "6.12.57+deb13-amd64",
     e2fsprogs: Some("1.47.2-3+b3"),
     grub: Some("2.12-9+deb13u1"),
     grub_refuses: None,
+    grub_refuses_xfs: None,
 };
 
 #[test]

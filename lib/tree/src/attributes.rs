@@ -8,6 +8,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
+/// Names under which XFS shows root an ACL a second time, as it has it on the disk. Who sets one sets the ACL,
+/// with the numbers of owners that were meant for another machine.
+const SECOND_NAMES: [&CStr; 2] = [c"trusted.SGI_ACL_DEFAULT", c"trusted.SGI_ACL_FILE"];
+
 /// An extended attribute's name and value.
 pub(super) type Attribute = (CString, Vec<u8>);
 
@@ -57,13 +61,16 @@ fn collect(
     let mut attributes = Vec::new();
     let mut rest = names;
     while let Ok(name) = CStr::from_bytes_until_nul(rest) {
+        rest = &rest[name.to_bytes_with_nul().len()..];
+        if SECOND_NAMES.contains(&name) {
+            continue;
+        }
         match grow(|buffer: &mut [u8]| get(name, buffer)) {
             Ok(value) => attributes.push((name.to_owned(), value)),
             // Removed meanwhile.
             Err(Errno::NODATA) => {}
             Err(errno) => return Err(errno),
         }
-        rest = &rest[name.to_bytes_with_nul().len()..];
     }
     attributes.sort_unstable();
     Ok(attributes)

@@ -13,6 +13,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use formats::facts::RootType;
+
 use super::layouts::{Kind, Layout, Partition, Table, DISK_SECTORS};
 use crate::by_hand;
 use crate::command::run;
@@ -44,14 +46,14 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
     };
     let efi = layout.of_kind(Kind::Esp).next();
     let efi = efi
-        .map(|_| by_hand::grub_for_uefi(tree, uuid, boot))
+        .map(|_| by_hand::grub_for_uefi(tree, uuid, boot, layout.root))
         .transpose()?;
     let (at, room) = layout.room_for_loaders();
     by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
     let parts = |kinds: &[Kind]| -> Result<()> {
         let parts = layout.partitions.iter();
         for part in parts.filter(|part| kinds.contains(&part.kind)) {
-            fill(&raw, &disk, part, tree, efi.as_deref())
+            fill(&raw, &disk, part, layout, tree, efi.as_deref())
                 .with_context(|| format!("make partition {} of {}", part.number, layout.name))?;
         }
         Ok(())
@@ -97,9 +99,29 @@ fn partition(raw: &Path, layout: &Layout) -> Result<()> {
 }
 
 /// `efi` is GRUB's file for UEFI, where there is a partition for it.
-fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path, efi: Option<&Path>) -> Result<()> {
+fn fill(
+    raw: &Path,
+    disk: &File,
+    part: &Partition,
+    layout: &Layout,
+    tree: &Path,
+    efi: Option<&Path>,
+) -> Result<()> {
     let offset = part.start * SECTOR;
     match part.kind {
+        Kind::Root if layout.root == RootType::Xfs => {
+            // The GUID partition tables of today's images have the newer features, the records those of RHEL 7.
+            let features = match layout.table {
+                Table::Gpt => "bigtime=1,inobtcount=1,reflink=1",
+                Table::Mbr => "bigtime=0,inobtcount=0,reflink=0",
+            };
+            made_apart(disk, part, |file| {
+                run(Command::new("mkfs.xfs")
+                    .args(["-q", "-m", &format!("uuid={ROOT_UUID},{features}")])
+                    .arg(file))?;
+                copy_into(tree, file)
+            })?;
+        }
         Kind::Root | Kind::Boot => {
             let (uuid, from) = match part.kind {
                 Kind::Boot => (BOOT_UUID, tree.join("boot")),
@@ -135,6 +157,16 @@ fn fill(raw: &Path, disk: &File, part: &Partition, tree: &Path, efi: Option<&Pat
         Kind::BiosBoot | Kind::Extended => {}
     }
     Ok(())
+}
+
+/// Copies a tree onto the XFS in a file, mounted where nobody else sees it; every disk has the same UUID.
+fn copy_into(tree: &Path, file: &Path) -> Result<()> {
+    let at = tempfile::tempdir().context("make a mount point")?;
+    let script = "mount -o loop,nouuid \"$2\" \"$3\" && cp -a \"$1\"/. \"$3\" && umount \"$3\"";
+    run(Command::new("unshare")
+        .args(["--mount", "sh", "-ec", script, "sh"])
+        .args([tree, file, at.path()]))
+    .map(drop)
 }
 
 /// For programs that know no offset: makes a file of the partition's size and copies it to its place.

@@ -3,6 +3,8 @@
 //!
 //! Sectors are of 512 bytes. A partition reaches up to the next one unless it says how long it is.
 
+use formats::facts::RootType;
+
 /// What a disk has before and between its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
@@ -15,7 +17,7 @@ pub enum Table {
 /// What a partition is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The root, ext4, with everything that is kept.
+    /// The root, with everything that is kept.
     Root,
     /// ext4, mounted at /boot.
     Boot,
@@ -51,6 +53,8 @@ pub struct Layout {
     pub made_by: &'static str,
     /// Its partition table.
     pub table: Table,
+    /// The filesystem of its root.
+    pub root: RootType,
     /// Its partitions, in the order of their numbers.
     pub partitions: &'static [Partition],
 }
@@ -77,6 +81,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "mbr-primary",
         made_by: "Debian's installer",
         table: Table::Mbr,
+        root: RootType::Ext4,
         partitions: &[
             part(1, MIB, 960 * MIB, Kind::Root),
             part(2, 960 * MIB, END, Kind::Swap),
@@ -86,6 +91,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "mbr-logical",
         made_by: "Debian's installer, told to put everything into logical partitions",
         table: Table::Mbr,
+        root: RootType::Ext4,
         partitions: &[
             part(1, 64 * MIB, END, Kind::Extended),
             part(5, 65 * MIB, 100 * MIB, Kind::Swap),
@@ -96,6 +102,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "mbr-sector-63",
         made_by: "installers up to about 2010, by cylinders",
         table: Table::Mbr,
+        root: RootType::Ext4,
         partitions: &[part(1, 63, END, Kind::Root)],
         // 62 sectors behind the record, and GRUB of the old OS takes most of them: one loader, and not two.
     },
@@ -103,6 +110,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "gpt-bios-boot",
         made_by: "Debian's and Ubuntu's installers on a disk with a GUID partition table",
         table: Table::Gpt,
+        root: RootType::Ext4,
         partitions: &[
             part(1, MIB, 2 * MIB, Kind::BiosBoot),
             part(2, 2 * MIB, 960 * MIB, Kind::Root),
@@ -113,6 +121,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "gpt-cloud",
         made_by: "Debian's and Ubuntu's images for clouds: the root is number 1 and comes last",
         table: Table::Gpt,
+        root: RootType::Ext4,
         partitions: &[
             part(1, 128 * MIB, END, Kind::Root),
             part(14, MIB, 4 * MIB, Kind::BiosBoot),
@@ -123,11 +132,33 @@ pub const LAYOUTS: &[Layout] = &[
         name: "gpt-boot-apart",
         made_by: "Ubuntu's images for clouds from 23.10 on: /boot on a partition of its own",
         table: Table::Gpt,
+        root: RootType::Ext4,
         partitions: &[
             part(1, 256 * MIB, END, Kind::Root),
             part(14, MIB, 4 * MIB, Kind::BiosBoot),
             part(15, 4 * MIB, 128 * MIB, Kind::Esp),
             part(16, 128 * MIB, 256 * MIB, Kind::Boot),
+        ],
+    },
+    Layout {
+        name: "xfs-mbr",
+        made_by: "images of RHEL 7 and 8 and of CentOS for clouds",
+        table: Table::Mbr,
+        root: RootType::Xfs,
+        partitions: &[
+            part(1, MIB, 960 * MIB, Kind::Root),
+            part(2, 960 * MIB, END, Kind::Swap),
+        ],
+    },
+    Layout {
+        name: "xfs-cloud",
+        made_by: "images of RHEL 9 and Amazon Linux 2023 for clouds, with the latter's numbers",
+        table: Table::Gpt,
+        root: RootType::Xfs,
+        partitions: &[
+            part(1, 128 * MIB, END, Kind::Root),
+            part(127, MIB, 2 * MIB, Kind::BiosBoot),
+            part(128, 2 * MIB, 128 * MIB, Kind::Esp),
         ],
     },
 ];

@@ -93,6 +93,8 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
         .arg(&tree)
         .args(["/bin/sh", "-c", OLD_SCRIPT])
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("ROOT_TYPE", layout.root.name())
+        .env("GRUB_MODULE", layout.root.grub_module())
         .env("ROOT_UUID", disk::ROOT_UUID)
         .env("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID))
         .env("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID))

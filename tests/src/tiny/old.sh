@@ -7,7 +7,10 @@ cat >/etc/hosts <<HOSTS
 127.0.1.1 shop1.example.net shop1
 HOSTS
 echo 6f1d2b4c8e9a4d0fb7c35a1e90d28f64 >/etc/machine-id
-echo "UUID=$ROOT_UUID / ext4 errors=remount-ro 0 1" >/etc/fstab
+case $ROOT_TYPE in
+xfs) echo "UUID=$ROOT_UUID / xfs defaults 0 0" >/etc/fstab ;;
+*) echo "UUID=$ROOT_UUID / $ROOT_TYPE errors=remount-ro 0 1" >/etc/fstab ;;
+esac
 [ -z "$SWAP_UUID" ] || echo "UUID=$SWAP_UUID none swap sw 0 0" >>/etc/fstab
 [ -z "$BOOT_UUID" ] || echo "UUID=$BOOT_UUID /boot ext4 defaults 0 2" >>/etc/fstab
 if [ -n "$ESP_UUID" ]; then
@@ -53,7 +56,7 @@ cat >/boot/grub/grub.cfg <<GRUB
 set timeout=0
 insmod part_msdos
 insmod part_gpt
-insmod ext2
+insmod $GRUB_MODULE
 search --no-floppy --fs-uuid --set=root $boot_uuid
 menuentry 'Debian GNU/Linux' {
     linux $boot/$kernel root=UUID=$ROOT_UUID ro net.ifnames=0 console=ttyS0,115200n8 no_timer_check
@@ -62,4 +65,4 @@ menuentry 'Debian GNU/Linux' {
 GRUB
 printf 'search.fs_uuid %s root\nset prefix=($root)%s/grub\n' "$boot_uuid" "$boot" >/boot/grub/i386-pc/load.cfg
 grub-mkimage -O i386-pc -o /boot/grub/i386-pc/core.img -p /boot/grub -c /boot/grub/i386-pc/load.cfg \
-    biosdisk part_msdos part_gpt ext2 search_fs_uuid
+    biosdisk part_msdos part_gpt $GRUB_MODULE search_fs_uuid

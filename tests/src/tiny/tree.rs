@@ -26,6 +26,8 @@ const PACKAGES: &[&str] = &[
     "linux-image-cloud-amd64",
     "openssh-server",
 ];
+/// Those that the new OS has besides: `xfs_repair` is for the RAM environment.
+const NEW_PACKAGES: &[&str] = &["xfsprogs"];
 
 const SCRIPT: &str = include_str!("tree.sh");
 /// Programs of a tiny OS that are no package's: where each goes, and its text.
@@ -35,10 +37,16 @@ const OWN: [(&str, &str); 3] = [
     ("etc/udhcpc/default.script", include_str!("udhcpc")),
 ];
 
+fn packages(suite: &str) -> Vec<&'static str> {
+    let more = if suite == NEW { NEW_PACKAGES } else { &[] };
+    [PACKAGES, more].concat()
+}
+
 /// The tree of a tiny OS of this suite, as a tarball.
 pub fn tree(suite: &str) -> Result<PathBuf> {
     let mut parts = vec![suite, SCRIPT];
-    let packages = debian::key(suite, PACKAGES);
+    let of_suite = packages(suite);
+    let packages = debian::key(suite, &of_suite);
     parts.push(&packages);
     parts.extend(OWN.iter().map(|(_, text)| *text));
     let prefix = format!("tiny-{suite}-");
@@ -48,7 +56,7 @@ pub fn tree(suite: &str) -> Result<PathBuf> {
     if tarball.exists() {
         return Ok(tarball);
     }
-    let whole = debian::tarball(suite, PACKAGES, &format!("tiny-packages-{suite}-"))?;
+    let whole = debian::tarball(suite, &of_suite, &format!("tiny-packages-{suite}-"))?;
     say(&format!("picking a tiny OS out of {suite}"));
     let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
     let root = scratch.path().join("root");

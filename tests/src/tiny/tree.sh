@@ -8,7 +8,7 @@ kernel=$(basename /boot/vmlinuz-*)
 release=${kernel#vmlinuz-}
 
 # What is run, each with the libraries that it is linked with.
-programs='dash sshd ssh-keygen e2fsck find xargs sort sha256sum getfattr losetup mount umount swapon swapoff
+programs='dash sshd ssh-keygen e2fsck xfs_repair find xargs sort sha256sum getfattr losetup mount umount swapon swapoff
     grub-mkimage grub-editenv grub-mkconfig grub-probe grub-script-check grub-mkrelpath
     grub-install grub-bios-setup update-grub'
 helpers='/usr/lib/openssh/sshd-session /usr/lib/openssh/sshd-auth'
@@ -20,7 +20,7 @@ plain='/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/login.defs /etc/os-r
     /etc/grub.d/00_header /etc/grub.d/10_linux /usr/share/grub/grub-mkconfig_lib /usr/lib/grub/grub-sort-version
     /usr/lib/grub/i386-pc /usr/lib/grub/x86_64-efi /var/lib/dpkg/status'
 # The drivers of the virtual machines' disk, network card, random numbers and watchdog, and filesystems.
-drivers='virtio_pci virtio_blk virtio_net virtio_rng ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 loop i6300esb
+drivers='virtio_pci virtio_blk virtio_net virtio_rng ext4 xfs vfat nls_cp437 nls_ascii nls_iso8859-1 loop i6300esb
     crc32c-intel crc32c_generic efivarfs'
 
 mkdir -p $out
@@ -116,15 +116,17 @@ for word in $(busybox cat /proc/cmdline); do
     root=UUID=*) wanted=$(echo "${word#root=UUID=}" | busybox tr -d -) ;;
     esac
 done
-# The superblock of ext4 begins at 1024 and has the UUID at 0x68.
+# The superblock of ext4 begins at 1024 and has the UUID at 0x68, that of XFS at the start and at 32.
 for try in 1 2 3 4 5 6 7 8 9 10; do
     for device in $(cd /sys/class/block && echo *); do
-        found=$(busybox hexdump -s 1128 -n 16 -e '16/1 "%02x"' "/dev/$device" 2>/dev/null)
-        [ "$found" = "$wanted" ] && break 2
+        for kind in ext4:1128 xfs:32; do
+            found=$(busybox hexdump -s ${kind#*:} -n 16 -e '16/1 "%02x"' "/dev/$device" 2>/dev/null)
+            [ "$found" = "$wanted" ] && break 3
+        done
     done
     busybox sleep 1
 done
-busybox mount -t ext4 -o ro "/dev/$device" /root || exec busybox sh
+busybox mount -t ${kind%:*} -o ro "/dev/$device" /root || exec busybox sh
 busybox umount /proc /sys
 busybox mount -o move /dev /root/dev
 exec busybox switch_root /root /sbin/init

@@ -78,6 +78,24 @@ fn a_disk_as_clouds_have_it_with_boot_apart_that_uefi_starts() -> Result<()> {
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_root_on_xfs_on_a_primary_partition_of_a_master_boot_record() -> Result<()> {
+    cut_at_the_commit(row("xfs-mbr")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_root_on_xfs_as_clouds_have_it() -> Result<()> {
+    cut_everywhere(row("xfs-cloud")?)
+}
+
+#[test]
+#[ignore = "as by UEFI: make prove"]
+fn a_root_on_xfs_as_clouds_have_it_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("xfs-cloud")?)
+}
+
+#[test]
 fn every_row_of_the_table_has_a_test() {
     for layout in LAYOUTS {
         let call = format!("(row(\"{}\")?", layout.name);
@@ -101,8 +119,9 @@ fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
         .context("a row without root")?;
     machine.expect(&format!(
         "set -e
-         grep -q '^/dev/vda{number} / ext4 rw' /proc/mounts
+         grep -q '^/dev/vda{number} / {fstype} rw' /proc/mounts
          test $(cat /sys/class/block/vda{number}/start) = {start}",
+        fstype = layout.root.name(),
         number = root.number,
         start = root.start,
     ))?;

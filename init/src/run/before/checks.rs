@@ -2,9 +2,7 @@
 //! old OS went on after `check` had looked. Only reads. `plan::checks_in_ram` has the list
 //! that both sides are compared with.
 
-use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -14,9 +12,10 @@ use formats::measure::{Measure, Occupied};
 use formats::plan::Plan;
 use formats::Manifest;
 use machine::meminfo;
-use plan::ext4_features;
 use plan::needs;
-use storage::{block, ext4, mounts, root};
+use plan::{ext4_features, xfs_features};
+use storage::superblock::{self, Superblock};
+use storage::{block, mounts, root};
 
 use crate::ram::commit_point;
 use crate::root::target::{self, TARGET};
@@ -45,7 +44,7 @@ type Check = fn(&Subject) -> Result<()>;
 /// Code and check, in the order of the launcher's table.
 const CHECKS: [(&str, Check); 12] = [
     ("root", the_root_is_the_only_one),
-    ("root-type", the_root_is_ext4),
+    ("root-type", the_root_is_of_its_type),
     ("root-double", the_root_is_the_only_one),
     ("root-errors", no_errors_are_recorded),
     ("root-features", the_features_are_known),
@@ -57,7 +56,9 @@ const CHECKS: [(&str, Check); 12] = [
     ("root-driver", the_root_is_the_only_one),
     ("keep-mounts", |a| ensure_plain_mount(a.root)),
     ("keep", the_kept_paths_are_there),
-    ("space", |a| ensure_space(a.plan, a.manifest, a.kept)),
+    ("space", |a| {
+        ensure_space(a.plan, a.manifest, a.root, a.kept)
+    }),
     ("memory", |_| ensure_memory()),
 ];
 
@@ -86,40 +87,36 @@ fn the_root_is_the_only_one(subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-fn the_root_is_ext4(_: &Subject) -> Result<()> {
+fn the_root_is_of_its_type(subject: &Subject) -> Result<()> {
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let mount = mounts::at(&mounts, Path::new(TARGET)).context("the root is not mounted")?;
-    ensure!(mount.fstype == "ext4", "it is mounted as {}", mount.fstype);
+    let expected = subject.plan.root.filesystem.name();
+    ensure!(
+        mount.fstype == expected,
+        "it is mounted as {}, expected {expected}",
+        mount.fstype
+    );
     Ok(())
 }
 
-fn superblock(subject: &Subject) -> Result<ext4::Superblock> {
-    let node = &subject.root.device;
-    let what = || format!("read the superblock of {}", node.display());
-    let mut bytes = vec![0; ext4::SUPERBLOCK_SIZE];
-    let device = File::open(node).with_context(what)?;
-    device
-        .read_exact_at(&mut bytes, ext4::SUPERBLOCK_AT)
-        .with_context(what)?;
-    ext4::parse(&bytes).with_context(|| format!("{} has no superblock of ext4", node.display()))
+fn superblock(root: &MountedRoot) -> Result<Superblock> {
+    let node = &root.device;
+    superblock::read(node)
+        .with_context(|| format!("read the superblock of {}", node.display()))?
+        .with_context(|| format!("{} has no superblock that is known", node.display()))
 }
 
 /// After the commit point there is no old OS to go back to: a person who tries a held run again
 /// has been told, and decides.
 fn no_errors_are_recorded(subject: &Subject) -> Result<()> {
-    let found = superblock(subject)?;
-    if !found.has_errors {
+    let Some(said) = superblock(subject.root)?.errors() else {
         return Ok(());
-    }
-    let said = format!(
-        "the superblock records {}",
-        counted(found.error_count, "error", "errors")
-    );
+    };
     if commit_point::is_passed() {
         log::warn!("check root-errors: {said}; going on, past the commit point");
         return Ok(());
     }
-    bail!("{said}; run e2fsck from a rescue system")
+    bail!("{said}; run e2fsck, for XFS xfs_repair, from a rescue system")
 }
 
 fn the_features_are_known(subject: &Subject) -> Result<()> {
@@ -127,16 +124,21 @@ fn the_features_are_known(subject: &Subject) -> Result<()> {
         .manifest
         .tools
         .readers(&subject.manifest.kernel.release);
-    let unknown = ext4_features::unknown(superblock(subject)?.features, &readers);
+    let unknown = match superblock(subject.root)? {
+        Superblock::Ext(found) => ext4_features::unknown(found.features, &readers),
+        Superblock::Xfs(found) => xfs_features::unknown(found.features, &readers),
+    };
     ensure!(unknown.is_empty(), "{}", unknown.join("; "));
     Ok(())
 }
 
 /// Nothing repairs what a power cut does to a filesystem without one.
 fn there_is_a_journal(subject: &Subject) -> Result<()> {
-    let found = superblock(subject)?;
-    ensure!(ext4_features::has_journal(found.features), "it has none");
-    ensure!(!found.journal_elsewhere, "it is on another device");
+    let found = superblock(subject.root)?;
+    if let Superblock::Ext(found) = &found {
+        ensure!(ext4_features::has_journal(found.features), "it has none");
+    }
+    ensure!(!found.journal_elsewhere(), "it is on another device");
     Ok(())
 }
 
@@ -196,13 +198,19 @@ pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
 }
 
 /// Bytes and inodes that there will be once the old OS is gone.
-pub fn ensure_space(plan: &Plan, manifest: &Manifest, kept: &[Measure]) -> Result<()> {
+pub fn ensure_space(
+    plan: &Plan,
+    manifest: &Manifest,
+    root: &MountedRoot,
+    kept: &[Measure],
+) -> Result<()> {
     let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
+    let superblock = superblock(root)?;
     let space = needs::space(
         manifest,
         needs::Filesystem {
-            bytes: fs.f_blocks * fs.f_frsize,
-            inodes: fs.f_files,
+            bytes: superblock.bytes_for_files(fs.f_blocks * fs.f_frsize),
+            inodes: superblock.inodes(fs.f_files),
         },
         Occupied::by_kept(plan.keep.iter().map(|k| &k.path).zip(kept)) + kept::spared()?,
     );

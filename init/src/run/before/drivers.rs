@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use formats::facts::RootType;
 use formats::Manifest;
 use machine::modules::{self, Alias, Dependencies};
 use machine::watchdog;
@@ -21,8 +22,9 @@ pub struct Drivers {
 }
 
 impl Drivers {
-    /// Loads what the manifest names and what the hardware that is visible now asks for.
-    pub fn load(manifest: &Manifest) -> Result<Drivers> {
+    /// Loads what the manifest names, the root's filesystem, and what the hardware that is visible now asks
+    /// for.
+    pub fn load(manifest: &Manifest, filesystem: RootType) -> Result<Drivers> {
         if parts::came_by_takeover() {
             log::info!("drivers: the running kernel has those it needs");
             return Ok(Drivers::none());
@@ -38,6 +40,7 @@ impl Drivers {
             directory: directory.clone(),
         };
         drivers.insert(manifest.kernel.load.iter().map(String::as_str))?;
+        drivers.load_named(&[filesystem.name()])?;
         drivers.load_for_hardware()?;
         if !watchdog::exists() {
             // The kernel's own is better than none: it sees a PID 1 that hangs.

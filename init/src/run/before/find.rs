@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use formats::facts::RootIdentity;
+use formats::facts::{RootIdentity, RootType};
 use machine::patience::Patience;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
@@ -14,7 +14,7 @@ use storage::{mounts, root};
 use crate::ram::{commit_point, kernel_filesystems};
 use crate::root::target::TARGET;
 use crate::run::before::drivers::Drivers;
-use crate::run::before::repair;
+use crate::run::before::{repair, replay};
 use crate::run::data::MountedRoot;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
@@ -52,18 +52,21 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
 }
 
 /// Mends it, where the run is taken up and an earlier start has left it unclean.
-pub fn repair_taken_up(root: &MountedRoot) -> Result<()> {
+pub fn repair_taken_up(root: &MountedRoot, filesystem: RootType) -> Result<()> {
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     if !commit_point::is_passed() || mounts::at(&mounts, Path::new(TARGET)).is_some() {
         return Ok(());
     }
-    repair::repair(&root.device)
+    match filesystem {
+        RootType::Ext4 => repair::repair(&root.device),
+        RootType::Xfs => replay::replay(&root.device, Path::new(TARGET)),
+    }
 }
 
 /// Mounts it read-only.
-pub fn mount_root(root: &MountedRoot) -> Result<()> {
+pub fn mount_root(root: &MountedRoot, filesystem: RootType) -> Result<()> {
     let flags = MountFlags::RDONLY | MountFlags::NOATIME;
-    match mount(&root.device, TARGET, "ext4", flags, None) {
+    match mount(&root.device, TARGET, filesystem.name(), flags, None) {
         // Already there when the operator tries a held run again.
         Ok(()) => Ok(()),
         Err(Errno::BUSY) => {

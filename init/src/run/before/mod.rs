@@ -11,5 +11,6 @@ pub mod find;
 pub mod network;
 pub mod rehearse;
 mod repair;
+mod replay;
 pub mod take_up;
 pub mod verify;

@@ -1,6 +1,7 @@
 //! Mending the root filesystem of a run that is taken up, before it is mounted: a power cut, or a
 //! disk that failed for a moment, may have left it with its journal unplayed or with errors, and no
-//! old OS is there to do it. The payload's own e2fsck does it, as far as it does by itself (`-p`).
+//! old OS is there to do it. The payload's own e2fsck does it, as far as it does by itself (`-p`). This is
+//! ext4's part; what XFS needs is in `replay`.
 //!
 //! Exit statuses are those of e2fsck(8). It refuses to answer a question that e2fsck would ask a
 //! person: kept data may hang on it.

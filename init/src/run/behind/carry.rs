@@ -126,7 +126,9 @@ fn write_fstab(run: &Run, gate: &Gate) -> Result<()> {
     let plan = &run.plan;
     // An earlier attempt's lines are taken out first: they are not the payload's.
     let payload = fstab::with_carried(&old, &[]);
-    let rooted = fstab::with_root(&payload, &plan.root.fs_uuid, &plan.identity.root_options);
+    let root = &plan.root;
+    let options = &plan.identity.root_options;
+    let rooted = fstab::with_root(&payload, &root.fs_uuid, root.filesystem, options);
     let text = fstab::with_carried(&rooted, &plan.identity.fstab);
     gate.write(FSTAB, text.as_bytes(), 0o644)?;
     let mounts = plan.identity.mounts.iter().map(|m| m.target.as_str());

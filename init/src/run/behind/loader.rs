@@ -5,12 +5,14 @@
 //! That the machine starts it is left to the end of the run, when everything else is on the disk.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use bootpath::grub::{new_core, terminal};
 use formats::boot_path::BootPath;
 use formats::journal::Phase;
+use storage::freeze;
 use tree::Gate;
 
 use crate::ram::kernel_filesystems;
@@ -87,6 +89,7 @@ fn make_files(run: &Run) -> Result<()> {
     write_hardware_parameters(run, &gate)?;
     name_disk_for_updates(run);
     name_root_by_uuid(run)?;
+    settle(run);
     chroot::run(
         root,
         keep,
@@ -95,6 +98,23 @@ fn make_files(run: &Run) -> Result<()> {
         b"",
     )?;
     Ok(())
+}
+
+/// grub-mkconfig has GRUB's own code read the disk, which knows no journal, past the kernel's filesystem. What
+/// XFS has written lately is in its place only behind a freeze, and the kernel may have cached what was there
+/// before. Where this fails GRUB says what it did not find.
+fn settle(run: &Run) {
+    let device = &run.root.device;
+    let settled = freeze::settle(Path::new(TARGET)).and_then(|()| {
+        let device = fs::File::open(device)?;
+        syscalls::block::forget_cached(device.as_fd())
+    });
+    if let Err(e) = settled {
+        log::warn!(
+            "loader: put everything on {} into its place: {e}",
+            device.display()
+        );
+    }
 }
 
 fn has_path(run: &Run, is_it: impl Fn(&BootPath) -> bool) -> bool {
@@ -121,6 +141,7 @@ fn make_core(run: &Run, gate: &Gate, platform: &Platform) -> Result<()> {
         &config,
     ];
     arguments.extend(platform.modules);
+    arguments.push(run.plan.root.filesystem.grub_module());
     let there = |module: &&&str| target::at(&format!("{}/{module}.mod", platform.source)).exists();
     arguments.extend(platform.more.iter().filter(there));
     let (root, keep) = (Path::new(TARGET), &run.plan.keep);

@@ -14,9 +14,6 @@ use storage::block;
 
 use crate::run::data::Run;
 
-/// The root filesystem's own driver.
-const FILESYSTEM: &str = "ext4";
-
 /// Where a bzImage has the offset of its version, less 0x200 (Linux boot protocol 2.00).
 const VERSION_AT: usize = 0x20e;
 /// As much of a kernel as holds the version: the part that runs in real mode.
@@ -41,14 +38,15 @@ pub fn inspect(
     let device = run.root.device.file_name().unwrap_or_default();
     let device = block::by_name(&device.to_string_lossy()).context("look up the root's device")?;
     let drivers = block::driver_modules(&device);
-    let lacks = lacks(&contents, &release, &directory, &drivers)?;
+    let filesystem = run.plan.root.filesystem.name();
+    let lacks = lacks(&contents, &release, &directory, filesystem, &drivers)?;
     ensure!(
         lacks.is_empty(),
         "the new OS's initrd lacks what its kernel {release} needs to find the root: {}",
         lacks.join(", ")
     );
     log::info!(
-        "check: its initrd has {FILESYSTEM} and the root's drivers: {}",
+        "check: its initrd has {filesystem} and the root's drivers: {}",
         drivers.join(", ")
     );
     Ok(())
@@ -83,6 +81,7 @@ fn lacks(
     contents: &Contents,
     release: &str,
     directory: &Path,
+    filesystem: &str,
     drivers: &[String],
 ) -> Result<Vec<String>> {
     let read = |name: &str| {
@@ -93,8 +92,8 @@ fn lacks(
     // Kernels before 2.6.33 have no such list.
     let builtin = modules::parse_builtin(&read("modules.builtin").unwrap_or_default());
     let known = |name: &str| dependencies.get(name).is_some() || builtin.contains(name);
-    if !known(FILESYSTEM) {
-        bail!("kernel {release} of the new OS has no {FILESYSTEM}");
+    if !known(filesystem) {
+        bail!("kernel {release} of the new OS has no {filesystem}");
     }
     // After a takeover they are those of another kernel, which may call them by other names.
     let strange: BTreeSet<&str> = drivers
@@ -109,7 +108,7 @@ fn lacks(
             strange.into_iter().collect::<Vec<_>>().join(", ")
         );
     }
-    let wanted = drivers.iter().map(String::as_str).chain([FILESYSTEM]);
+    let wanted = drivers.iter().map(String::as_str).chain([filesystem]);
     contents
         .lacks(release, &dependencies, wanted)
         .context("follow modules.dep")
@@ -157,7 +156,7 @@ mod tests {
         let here = contents(&["ext4", "jbd2", "virtio_blk"]);
         let lacks_of = |contents: &Contents, drivers: &[&str]| {
             let drivers: Vec<_> = drivers.iter().map(ToString::to_string).collect();
-            lacks(contents, "6.12", directory.path(), &drivers).unwrap()
+            lacks(contents, "6.12", directory.path(), "ext4", &drivers).unwrap()
         };
         assert_eq!(lacks_of(&here, &["virtio_blk"]), [""; 0]);
         assert_eq!(lacks_of(&here, &["ahci", "sd_mod"]), ["libahci", "ahci"]);

@@ -17,7 +17,8 @@ pub(super) struct Platform {
     pub(super) installed: &'static str,
     /// The core image, in there.
     pub(super) core: &'static str,
-    /// What the core image must have before it can read anything from the filesystem.
+    /// What the core image must have before it can read anything from the filesystem, beside the
+    /// filesystem's own module.
     pub(super) modules: &'static [&'static str],
     /// What it has besides, where this GRUB knows it.
     pub(super) more: &'static [&'static str],
@@ -38,7 +39,7 @@ pub(super) const UEFI: Platform = Platform {
     installed: "/boot/grub/x86_64-efi",
     core: "core.efi",
     // The firmware has the disks.
-    modules: &["part_msdos", "part_gpt", "ext2", "search_fs_uuid"],
+    modules: &["part_msdos", "part_gpt", "search_fs_uuid"],
     // All that a configuration of Debian's asks for: whoever installs another GRUB later, under a name of its
     // own, puts other modules into the directory, and this one, still started by its old name, could not load
     // them.

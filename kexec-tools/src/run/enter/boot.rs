@@ -23,8 +23,14 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub fn load(plan: &Plan, directory: &Path) -> Result<()> {
     // What an earlier run left would otherwise count as the old OS's own.
     one_shot::remove(Path::new(ROOT)).context("clear what an earlier run left")?;
-    let (run, uuid) = (&plan.run, &plan.root.fs_uuid);
-    let block = once::block(run, uuid, &plan.run_directory(), &plan.cmdline)?;
+    let root = &plan.root;
+    let block = once::block(
+        &plan.run,
+        root.filesystem,
+        &root.fs_uuid,
+        &plan.run_directory(),
+        &plan.cmdline,
+    )?;
     one_shot::install(Path::new(ROOT), directory, &block)
         .context("put the RAM environment into GRUB's configuration")?;
     log::info!("load: GRUB can start the RAM environment");

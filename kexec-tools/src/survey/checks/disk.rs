@@ -1,10 +1,10 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
 use formats::counted::counted;
-use formats::facts::{DiskHealth, Facts, Firmware, Health, Root};
+use formats::facts::{DiskHealth, Facts, Firmware, Health, Root, RootType};
 use plan::boot_paths::loader_apart;
 use plan::started;
-use plan::{ext4_features, firmware, root_place};
+use plan::{ext4_features, firmware, root_place, root_type, xfs_features};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/self/mountinfo, sysfs, the first sector of the root's disk",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes an ext4 root on a partition of a plain disk",
+        remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk",
         against: |c| {
             // Checks of their own say more about some places.
             let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
@@ -96,15 +96,13 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-type",
-        question: "Is the root filesystem ext4?",
-        reads: "/proc/self/mountinfo",
+        question: "Is the root filesystem ext4, or XFS and the image can start from one?",
+        reads: "/proc/self/mountinfo, the image's manifest",
         force: Never,
         again: &[Ram],
-        remedy: "convert the root to ext4, or wait for a release that knows this filesystem",
-        against: |c| {
-            let fstype = &c.facts.root.as_ref()?.fstype;
-            (fstype != "ext4").then(|| format!("it is {fstype}"))
-        },
+        remedy: "for XFS, use an image that this release has built, of a folder whose kernel and GRUB know it; any other \
+                 root waits for a release that knows its filesystem",
+        against: |c| root_type::against(&c.facts.root.as_ref()?.fstype, c.manifest),
     },
     Check {
         code: "root-read-only",
@@ -124,8 +122,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the superblock of every block device",
         force: Never,
         again: &[Ram],
-        remedy: "find out what it is: a copy is detached, or gets a new UUID by `tune2fs -U random` on the copy, never on \
-                 the root; a second path to the same disk or a member of an array is left as it is",
+        remedy: "find out what it is: a copy is detached, or gets a new UUID by `tune2fs -U random`, for XFS `xfs_admin -U generate`, on the copy, \
+                 never on the root; a second path to the same disk or a member of an array is left as it is",
         against: |c| {
             let root = c.facts.root.as_ref()?;
             (!root.doubles.is_empty())
@@ -138,7 +136,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the root's superblock",
         force: Never,
         again: &[Stop, Ram],
-        remedy: "make a backup, then run e2fsck on it from a rescue system",
+        remedy: "make a backup, then run e2fsck, for XFS xfs_repair, on it from a rescue system",
         against: |c| c.facts.root.as_ref()?.errors.clone(),
     },
     Check {
@@ -147,11 +145,14 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the root's superblock, the image's manifest",
         force: Never,
         again: &[Ram],
-        remedy: "use an image with newer programs, or take the feature off with `tune2fs -O ^FEATURE` from a rescue system",
+        remedy: "use an image with newer programs, or take the feature off with `tune2fs -O ^FEATURE` from a rescue system; \
+                 XFS keeps what it was made with",
         against: |c| {
-            let features = c.facts.condition.root_features?;
             let readers = c.manifest.tools.readers(&c.manifest.kernel.release);
-            joined(&ext4_features::unknown(features, &readers))
+            if let Some(features) = c.facts.condition.root_xfs {
+                return joined(&xfs_features::unknown(features, &readers));
+            }
+            joined(&ext4_features::unknown(c.facts.condition.root_features?, &readers))
         },
     },
     Check {
@@ -162,13 +163,27 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Ram],
         remedy: "give it one from a rescue system: `tune2fs -O has_journal DEVICE`; without one a power cut \
                  behind the commit point may damage what is kept; one on another device is taken back first, with \
-                 `tune2fs -O ^has_journal DEVICE`",
+                 `tune2fs -O ^has_journal DEVICE`; XFS keeps its log where it was made",
         against: |c| {
-            let features = c.facts.condition.root_features?;
             if c.facts.condition.root_journal_elsewhere {
                 return Some("it is on another device, which nothing in the RAM environment looks for".to_owned());
             }
+            let features = c.facts.condition.root_features?;
             (!ext4_features::has_journal(features)).then(|| "it has none".to_owned())
+        },
+    },
+    Check {
+        code: "root-repair",
+        question: "Does the image have what mends the root filesystem?",
+        reads: "the image's manifest",
+        force: NotNeeded,
+        again: &[],
+        remedy: "add the package xfsprogs to the image's folder; the kernel replays the log of XFS by itself, and \
+                 xfs_repair is for a person, where a disk has damaged it",
+        against: |c| {
+            let by_xfs = c.facts.root.as_ref()?.identity.filesystem == RootType::Xfs;
+            let lacks = by_xfs && !c.manifest.tools.xfs.as_ref()?.repair;
+            lacks.then(|| "it has no xfs_repair".to_owned())
         },
     },
     Check {
@@ -238,7 +253,7 @@ pub(super) const CHECKS: &[Check] = &[
             (!has_room).then(|| {
                 let place = room(root);
                 let sectors = counted(root.room_sectors, "sector", "sectors");
-                let needed = c.manifest.tools.grub_core_sectors;
+                let needed = c.manifest.tools.core_sectors(root.identity.filesystem);
                 let needed = needed.map_or("a number that the image does not say".to_owned(), |n| n.to_string());
                 format!("of the {sectors} {place} the new OS's loader takes {needed}, and not all of them are free for it")
             })

@@ -5,6 +5,8 @@
 //! the configuration behind it, which is the old OS's own. So it depends on nothing that a
 //! distribution may have in its grub.cfg, or not. Understood by GRUB 1.99 and later.
 
+use formats::facts::RootType;
+
 use super::staged::{plain, ConfigError};
 
 /// The variable of the environment block that names the run to start.
@@ -13,9 +15,16 @@ pub const VARIABLE: &str = "reroot_once";
 const BEGIN: &str = "# reroot-once ";
 const END: &str = "# reroot-once ends here\n";
 
-/// The block for a run: `uuid` is the root filesystem's, `directory` the run's on it.
-pub fn block(run: &str, uuid: &str, directory: &str, cmdline: &str) -> Result<String, ConfigError> {
+/// The block for a run: `filesystem` and `uuid` are the root's, `directory` is the run's on it.
+pub fn block(
+    run: &str,
+    filesystem: RootType,
+    uuid: &str,
+    directory: &str,
+    cmdline: &str,
+) -> Result<String, ConfigError> {
     let (run, uuid) = (plain(run)?, plain(uuid)?);
+    let module = filesystem.grub_module();
     let (directory, cmdline) = (plain(directory)?, plain(cmdline)?);
     Ok(format!(
         "{BEGIN}{run}
@@ -26,7 +35,7 @@ if [ \"${{{VARIABLE}}}\" = \"{run}\" ]; then
   set {VARIABLE}=
   if save_env {VARIABLE}; then
     insmod part_msdos
-    insmod ext2
+    insmod {module}
     insmod linux
     if search --no-floppy --fs-uuid --set=reroot_root {uuid}; then
       if linux (${{reroot_root}}){directory}/kernel {cmdline}; then
@@ -68,6 +77,7 @@ mod tests {
     fn the_block_comes_off_as_it_was_put_on() {
         let block = block(
             "2026-0a1b",
+            RootType::Ext4,
             "1234-ab",
             "/.reroot/2026-0a1b",
             "panic=30 quiet",
@@ -84,7 +94,8 @@ mod tests {
 
     #[test]
     fn nothing_is_started_before_the_name_is_taken_out_for_good() {
-        let text = block("r", "u", "/.reroot/r", "quiet").unwrap();
+        let text = block("r", RootType::Xfs, "u", "/.reroot/r", "quiet").unwrap();
+        assert!(text.contains("insmod xfs\n"), "{text}");
         let at = |what: &str| {
             text.find(what)
                 .unwrap_or_else(|| panic!("{what} in {text}"))
@@ -97,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_grub_would_read_otherwise_is_refused() {
-        assert!(block("r", "u", "/.reroot/r", "a; reboot").is_err());
-        assert!(block("r;", "u", "/.reroot/r", "").is_err());
+        assert!(block("r", RootType::Ext4, "u", "/.reroot/r", "a; reboot").is_err());
+        assert!(block("r;", RootType::Ext4, "u", "/.reroot/r", "").is_err());
     }
 }

@@ -236,6 +236,8 @@ fn save_and_prepare(path: &Path, run_directory: &Path, bytes: &[u8]) -> io::Resu
 
 #[cfg(test)]
 mod tests {
+    use formats::facts::RootType;
+
     use super::*;
 
     const OLD: &str = "set default=0\n";
@@ -251,7 +253,7 @@ mod tests {
 
     /// As [`install`], without what needs a filesystem of one's own.
     fn put_in(root: &Path, run: &Path) {
-        let block = once::block("r", "u", "/.reroot/r", "quiet").unwrap();
+        let block = once::block("r", RootType::Ext4, "u", "/.reroot/r", "quiet").unwrap();
         let text = once::with_block(OLD.as_bytes(), &block);
         save_and_prepare(&root.join("boot/grub/grub.cfg"), run, &text)
             .and_then(Prepared::put)

@@ -28,6 +28,8 @@ pub struct Condition {
     pub root_read_only: bool,
     /// Features of the root filesystem, where it is ext4.
     pub root_features: Option<Ext4Features>,
+    /// Features of the root filesystem, where it is XFS.
+    pub root_xfs: Option<XfsFeatures>,
     /// The root's journal is on another device.
     pub root_journal_elsewhere: bool,
     /// The health of every disk, as it tells itself; the root's comes first.
@@ -187,6 +189,21 @@ pub struct Layer {
     pub source: String,
     /// Kinds of the layers, top first: `LVM`, `LUKS`, `multipath`, `md`, `bcache`.
     pub kinds: Vec<String>,
+}
+
+/// The words of features in a superblock of XFS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XfsFeatures {
+    /// `sb_versionnum`: in the low four bits the version of the format, above them features of version 4.
+    pub version: u16,
+    /// A kernel that does not know one of these may mount the filesystem for reading alone.
+    pub ro_compat: u32,
+    /// A kernel that does not know one of these must not mount it.
+    pub incompat: u32,
+    /// A kernel that does not know one of these must not replay its log.
+    pub log_incompat: u32,
+    /// It has a section on another device, whose files have no place on this one.
+    pub realtime: bool,
 }
 
 /// The three words of features in a superblock.

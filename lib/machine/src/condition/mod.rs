@@ -23,7 +23,8 @@ use crate::answers;
 use crate::processes::Process;
 use bootpath::{other_loader, other_systems, secure_boot, started};
 use storage::mounts::Mount;
-use storage::{block, edd, ext4, gpt, mbr, mounts};
+use storage::superblock::{self, Superblock};
+use storage::{block, edd, gpt, mbr, mounts};
 use storage::{disk_health, layers, swaps};
 
 /// Reads it. `probe` makes the command that probes one mount, [`answers::probe`].
@@ -42,7 +43,7 @@ pub fn read(
     let crash = fs::read_to_string("/sys/kernel/kexec_crash_loaded").unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let head = root.and_then(|root| head(&root.disk));
-    let superblock = root.and_then(|root| superblock(&root.device));
+    let superblock = root.and_then(|root| superblock::read(Path::new(&root.device)).ok()?);
     let secure_boot = secure_boot::read();
     Condition {
         xen: xen::read(),
@@ -52,8 +53,15 @@ pub fn read(
         crash_kernel: crash.trim() == "1",
         clock: now.map_or(0, |d| d.as_secs()),
         root_read_only: mounts::at(mounts, Path::new("/")).is_some_and(|m| !m.writable),
-        root_features: superblock.as_ref().map(|s| s.features),
-        root_journal_elsewhere: superblock.is_some_and(|s| s.journal_elsewhere),
+        root_features: match &superblock {
+            Some(Superblock::Ext(found)) => Some(found.features),
+            _ => None,
+        },
+        root_xfs: match &superblock {
+            Some(Superblock::Xfs(found)) => Some(found.features),
+            _ => None,
+        },
+        root_journal_elsewhere: superblock.is_some_and(|s| s.journal_elsewhere()),
         disks: disk_health::read(root.map(|r| r.disk.as_str())),
         started: started::read(root.and_then(|root| boot_on(&root.disk, mounts))),
         other_loader: head
@@ -103,13 +111,6 @@ fn active_sector(root: Option<&Root>, head: &[u8]) -> Option<Vec<u8>> {
     disk.read_exact_at(&mut sector, start * block::SECTOR)
         .ok()?;
     Some(sector)
-}
-
-fn superblock(node: &str) -> Option<ext4::Superblock> {
-    let mut bytes = vec![0; ext4::SUPERBLOCK_SIZE];
-    let device = File::open(node).ok()?;
-    device.read_exact_at(&mut bytes, ext4::SUPERBLOCK_AT).ok()?;
-    ext4::parse(&bytes)
 }
 
 /// Places where a part of the root filesystem is shown a second time.

@@ -1,4 +1,4 @@
-//! A real ext4 filesystem for a test, and what a kept tree looks like to someone else.
+//! A real filesystem for a test, ext4 or XFS, and what a kept tree looks like to someone else.
 //!
 //! The filesystem lies in a sparse file, is mounted through a loop device in a mount namespace of
 //! the test's own thread, and goes away with it, whatever becomes of the test.
@@ -41,7 +41,12 @@ pub fn measure_by(
         .measure(path)
 }
 
-/// A mounted ext4 filesystem of its own.
+/// Whether the test program is the one for XFS, by its name.
+fn is_on_xfs() -> bool {
+    module_path!().starts_with("tree_on_xfs")
+}
+
+/// A mounted filesystem of its own.
 pub struct Disk {
     directory: tempfile::TempDir,
     root: File,
@@ -66,16 +71,24 @@ impl Disk {
         run("mount", &["--make-rprivate", "/"]);
         let directory = tempfile::tempdir().unwrap();
         let image = directory.path().join("image");
+        // XFS is not made smaller.
+        let least = if is_on_xfs() { 320 } else { 0 };
         File::create(&image)
             .unwrap()
-            .set_len(mebibytes << 20)
+            .set_len(mebibytes.max(least) << 20)
             .unwrap();
         let root = directory.path().join("root");
         fs::create_dir(&root).unwrap();
         let (image, at) = (image.to_str().unwrap(), root.to_str().unwrap());
-        run("mkfs.ext4", &["-q", "-F", "-N", "65536", image]);
+        if is_on_xfs() {
+            run("mkfs.xfs", &["-q", image]);
+        } else {
+            run("mkfs.ext4", &["-q", "-F", "-N", "65536", image]);
+        }
         run("mount", &["-o", "loop", image, at]);
-        fs::remove_dir(root.join("lost+found")).unwrap();
+        if !is_on_xfs() {
+            fs::remove_dir(root.join("lost+found")).unwrap();
+        }
         let root = File::open(root).unwrap();
         Self { directory, root }
     }

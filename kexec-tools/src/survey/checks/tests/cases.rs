@@ -4,8 +4,8 @@ use formats::access::{Doors, Keys};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, OpenDirectory,
-    OutsideLinks, Place, Root, RootPlace, Started, Swap, Unkept, UnkeptWay, Volume, VolumeKind,
-    Weight, WipedTargets,
+    OutsideLinks, Place, Root, RootPlace, RootType, Started, Swap, Unkept, UnkeptWay, Volume,
+    VolumeKind, Weight, WipedTargets, XfsFeatures,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -69,6 +69,20 @@ pub(super) fn disk(facts: &mut Facts, root: bool, health: Health) {
         root,
         health,
     });
+}
+
+/// A root on XFS as RHEL 9 makes it.
+fn xfs(facts: &mut Facts) -> &mut XfsFeatures {
+    let root = root(facts);
+    root.fstype = "xfs".into();
+    root.identity.filesystem = RootType::Xfs;
+    facts.condition.root_features = None;
+    facts.condition.root_xfs.insert(XfsFeatures {
+        version: 0xb4a5,
+        ro_compat: 0xd,
+        incompat: 0xb,
+        ..XfsFeatures::default()
+    })
 }
 
 pub(super) fn swap(facts: &mut Facts, file: bool, used: u64) {
@@ -472,6 +486,35 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("root-journal", |f, _| {
         f.condition.root_journal_elsewhere = true;
+    }),
+    ("root-journal", |f, _| {
+        xfs(f);
+        f.condition.root_journal_elsewhere = true;
+    }),
+    ("root-features", |f, _| {
+        xfs(f).incompat |= 0x40;
+    }),
+    ("root-features", |f, _| xfs(f).realtime = true),
+    ("root-features", |f, _| xfs(f).version = 0xb4a4),
+    ("root-type", |f, i| {
+        xfs(f);
+        i.payload_drivers
+            .as_mut()
+            .unwrap()
+            .initrd
+            .retain(|d| d != "xfs");
+    }),
+    ("root-type", |f, i| {
+        xfs(f);
+        i.kernel.drivers.retain(|d| d != "xfs");
+    }),
+    ("root-type", |f, i| {
+        xfs(f);
+        i.tools.xfs = None;
+    }),
+    ("root-repair", |f, i| {
+        xfs(f);
+        i.tools.xfs.as_mut().unwrap().repair = false;
     }),
     ("root-journal", |f, _| {
         f.condition.root_features.as_mut().unwrap().compat &= !4;
