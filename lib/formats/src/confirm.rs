@@ -70,6 +70,8 @@ pub enum Code {
     Ssh,
     /// A file that decides who gets in.
     Access,
+    /// Somebody who gets in.
+    Login,
     /// A user's number.
     User,
     /// A group's number.
@@ -87,7 +89,7 @@ pub enum Code {
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
-const CODES: [(Code, &str, bool); 19] = [
+const CODES: [(Code, &str, bool); 20] = [
     (Code::Link, "link", true),
     (Code::Address, "address", true),
     (Code::Lease, "lease", true),
@@ -100,6 +102,7 @@ const CODES: [(Code, &str, bool); 19] = [
     (Code::HostKey, "host-key", true),
     (Code::Ssh, "ssh", true),
     (Code::Access, "access", false),
+    (Code::Login, "login", false),
     (Code::User, "user", false),
     (Code::Group, "group", false),
     (Code::Owner, "owner", false),

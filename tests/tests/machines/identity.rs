@@ -241,6 +241,7 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
 
     // And by the machine itself. The cards have other names now, and each has what was its own.
     confirmed::assert_passed(&machine)?;
+    confirmed::assert_asked_about(&machine, "root", &[22, 2222])?;
     assert_eq!(static_addresses(&machine)?, asserted_addresses());
     let links = ip(&machine, "-d link show")?;
     assert_eq!(card(&links, CARDS[0].mac)?["ifname"], "ens6");

@@ -58,7 +58,7 @@ fn read(root: &Path, tree: &Tree, user: &User, place: &str, old: &OldIdentity) -
     let copied = old.copied.iter().any(|copied| is_below(&path, copied));
     Some(Keys {
         user: user.name.clone(),
-        kinds: found.kinds,
+        keys: found.keys,
         forced: found.forced,
         stay: copied || old.keeps(&path),
     })
