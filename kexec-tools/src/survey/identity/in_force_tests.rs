@@ -66,7 +66,8 @@ fn people() -> Accounts {
         groups: vec![Group {
             name: "daemon".to_owned(),
             gid: 1,
-            members: vec!["root".to_owned()],
+            // As it is on the machine that the server runs on.
+            members: Vec::new(),
         }],
         ..Accounts::default()
     }
