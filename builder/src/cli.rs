@@ -1,12 +1,14 @@
 //! The command line of `reroot`. Help, man pages and shell completions come from here.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use formats::run_id::RunId;
 
-/// Build and examine images that reinstall a running Linux server in place
+/// Build and examine images that reinstall a running Linux server in place; watch their runs
 #[derive(Debug, Parser)]
 #[command(
     name = "reroot",
@@ -35,6 +37,8 @@ pub enum Command {
     Verify(Verify),
     /// Write the parts of an image into a new directory
     Unpack(Unpack),
+    /// Show a run on a machine to its end, by ssh, and end with its exit status
+    Watch(Watch),
     /// Print the completions for a shell
     Completions {
         /// Write them for this shell
@@ -109,6 +113,35 @@ pub struct Unpack {
     pub file: PathBuf,
     /// Write them into this directory; it must be absent or empty
     pub dir: PathBuf,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Asks the machine every few seconds how the run stands, and nothing else: it may be ended and begun again \
+at any moment, and any number of them may watch. ssh has to get in by a key, without a question, as root \
+or as somebody whom sudo lets become root without one.
+
+Exit status: 0 done, and the first boot is as planned, or rehearsed; 1 rehearsed, and something differs, or \
+there is no such run; 3 reverted: the old OS is as it was; 4 needs a person; 7 the time of --timeout is over \
+and the run goes on. Those of COMMAND, if it fails.
+
+  reroot watch root@shop1
+  reroot watch root@shop1 -- /root/trixie.reroot go")]
+pub struct Watch {
+    /// Ask this machine: HOST, USER@HOST, or a name of ssh's configuration
+    pub host: String,
+    /// Watch this run [default: the one in progress, else the newest]
+    pub run: Option<RunId>,
+    /// Give this option to ssh, as its -o; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub option: Vec<String>,
+    /// Watch for so many seconds at most, and then end with 7; without, to the end
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Run this on the machine first, with this terminal: a `go`, for instance
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 fn mirror(text: &str) -> Result<String, String> {

@@ -1,4 +1,4 @@
-//! The `reroot` command: builds an image from an image folder, and looks into images.
+//! The `reroot` command: builds an image from an image folder, looks into images, and watches runs.
 //!
 //! It changes no machine, and may import every crate of lib/, but none of the other programs. Exit
 //! codes: 0 done, 1 refused or failed with nothing changed, 2 usage.
@@ -30,6 +30,7 @@ mod stage_loader;
 mod suite;
 mod tools;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -41,7 +42,7 @@ use failure::Refusal;
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     match run(&command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => ExitCode::from(exit),
         Err(error) => {
             eprint!("{}", report(&command, &error));
             ExitCode::FAILURE
@@ -49,8 +50,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<()> {
+fn run(command: &Command) -> Result<u8> {
     match command {
+        Command::Watch(arguments) => return watch::watch(arguments),
         Command::Build(arguments) => {
             interrupt::listen()?;
             build::build(arguments)
@@ -72,7 +74,8 @@ fn run(command: &Command) -> Result<()> {
             clap_mangen::generate_to(Cli::command(), dir)
                 .with_context(|| format!("write man pages into {}", dir.display()))
         }
-    }
+    }?;
+    Ok(0)
 }
 
 /// The whole chain once, then what is still as it was, then the way on.
@@ -94,6 +97,7 @@ fn report(command: &Command, error: &Error) -> String {
                 dir.display()
             )
         }
+        Command::Watch(arguments) => format!("{} was only asked", arguments.host),
         Command::Completions { .. } | Command::Man { .. } => "no image was touched".to_owned(),
     };
     format!(

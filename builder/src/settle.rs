@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use bootpath::grub::terminal;
 
 use crate::recipe::{Boot, Source};
 use crate::root_tree::{set_modified, RootTree};
@@ -156,25 +157,7 @@ fn grub(boot: &Boot) -> String {
         boot.cmdline,
         consoles.join(" ")
     );
-    let serial = boot
-        .consoles
-        .iter()
-        .filter_map(|c| c.strip_prefix("ttyS"))
-        .next_back();
-    match serial {
-        Some(serial) => {
-            let (unit, options) = serial.split_once(',').unwrap_or((serial, ""));
-            let speed: String = options.chars().take_while(char::is_ascii_digit).collect();
-            let speed = if speed.is_empty() { "9600" } else { &speed };
-            text.push_str("GRUB_TERMINAL=\"console serial\"\n");
-            text.push_str("GRUB_SERIAL_COMMAND=\"serial --unit=");
-            text.push_str(unit);
-            text.push_str(" --speed=");
-            text.push_str(speed);
-            text.push_str("\"\n");
-        }
-        None => text.push_str("GRUB_TERMINAL=\"console\"\n"),
-    }
+    text.push_str(&terminal::settings(&boot.consoles));
     text
 }
 
@@ -196,44 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn grub_speaks_where_the_kernel_does() {
-        for (consoles, terminal, serial) in [
-            (&["tty0"][..], "GRUB_TERMINAL=\"console\"", None),
-            (
-                &["tty0", "ttyS0,115200"],
-                "\"console serial\"",
-                Some("--unit=0 --speed=115200\""),
-            ),
-            (
-                &["ttyS1,57600n8"],
-                "\"console serial\"",
-                Some("--unit=1 --speed=57600\""),
-            ),
-            (
-                &["ttyS2"],
-                "\"console serial\"",
-                Some("--unit=2 --speed=9600\""),
-            ),
-            (&[], "GRUB_TERMINAL=\"console\"", None),
+    fn grub_and_kernel_are_told_of_the_consoles() {
+        let text = grub(&boot("a=b", &["tty0", "ttyS0"]));
+        for line in [
+            "GRUB_CMDLINE_LINUX_DEFAULT=\"a=b\"",
+            "GRUB_CMDLINE_LINUX=\"console=tty0 console=ttyS0\"",
+            "GRUB_SERIAL_COMMAND=\"serial --unit=0 --speed=9600\"",
         ] {
-            let text = grub(&boot("a=b", consoles));
-            assert!(
-                text.contains("GRUB_CMDLINE_LINUX_DEFAULT=\"a=b\""),
-                "{text}"
-            );
-            assert!(text.contains(terminal), "{text}");
-            assert_eq!(
-                text.contains("GRUB_SERIAL_COMMAND"),
-                serial.is_some(),
-                "{text}"
-            );
-            assert!(text.contains(serial.unwrap_or_default()), "{text}");
+            assert!(text.lines().any(|l| l == line), "{text}");
         }
-        let text = grub(&boot("", &["tty0", "ttyS0"]));
-        assert!(
-            text.contains("GRUB_CMDLINE_LINUX=\"console=tty0 console=ttyS0\""),
-            "{text}"
-        );
     }
 
     #[test]

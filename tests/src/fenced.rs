@@ -3,14 +3,21 @@
 
 use std::path::Path;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
+use formats::steps::{OnFailure, Place};
+use formats::told::{Event, What};
 use formats::Document;
 use plan::plan_document::PlanDocument;
 use plan::status::{Confirmation, RunStatus, State, Status};
 
-use crate::reinstall::{start_copied, wait, Outcome, IMAGE_ON_MACHINE, KEEP, LIMIT};
+use crate::listener::Listener;
+use crate::reinstall::{IMAGE_ON_MACHINE, KEEP, LIMIT};
 use crate::vm::Machine;
+use crate::watching::watch;
 
+/// What the run signs with, and where it is told so.
+const KEY: &str = "a key that only the tests have";
+const KEY_ON_MACHINE: &str = "/root/report-key";
 /// The run's name, and one that it may not have.
 const RUN: &str = "20200101T000000Z-program1";
 const OTHER: &str = "20200101T000000Z-program2";
@@ -27,20 +34,50 @@ pub fn reinstall(machine: &mut Machine, image: &Path, arguments: &str) -> Result
         "{IMAGE_ON_MACHINE} go --yes --after {OTHER} --run {RUN}"
     ))?;
     ensure!(closed.status == 5, "{closed:?}");
-    let fence = format!("--after none --run {RUN} --consent {}", plan.consent);
-    let started = start_copied(machine, &format!("{arguments} {fence}"))?;
+    let listener = Listener::start(KEY)?;
+    machine.expect(&format!("(umask 077; echo {KEY} >{KEY_ON_MACHINE})"))?;
+    let command = format!(
+        "{IMAGE_ON_MACHINE} go --yes {KEEP} {arguments} --after none --run {RUN} --consent {} \
+         --report-to {} --report-key {KEY_ON_MACHINE}",
+        plan.consent, listener.url
+    );
     let limit = machine.patience(LIMIT);
-    match wait(machine, started, limit, |line| println!("{line}"))? {
-        Outcome::Booted => {}
-        other => bail!(
-            "the machine was not reinstalled: {other:?}\n{}",
-            machine.console_tail()
-        ),
-    }
+    let watched = watch(machine, &command, limit, |line| println!("{line}"))?;
+    ensure!(
+        watched.status == 0 && watched.said.contains("done: the first boot is as planned"),
+        "the machine was not reinstalled: {watched:?}\n{}",
+        machine.console_tail()
+    );
+    machine.wait_for_ssh()?;
+    assert_told(&listener.heard()?, &plan)?;
     let status = ended(machine)?;
     ensure!(status.newest.as_deref() == Some(RUN) && status.in_progress.is_none());
     let run = status.runs.first().context("no run")?;
     assert_done(run, &status, &plan)
+}
+
+/// Each step of the plan was told, from every place. What lies between the end of services and the RAM
+/// environment's network may be lost: nothing could be told then.
+fn assert_told(heard: &[Event], plan: &PlanDocument) -> Result<()> {
+    ensure!(
+        heard
+            .iter()
+            .all(|e| e.run == RUN && e.hostname == plan.plan.hostname),
+        "{heard:#?}"
+    );
+    for step in &plan.plan.steps {
+        let told = |what| {
+            let is = |e: &&Event| e.step == step.name && e.place == step.place && e.what == what;
+            heard.iter().any(|e| is(&e))
+        };
+        let lost = step.place == Place::OldOs && step.on_failure != OnFailure::Revert;
+        ensure!(
+            lost || (told(What::Begun) && (told(What::Done) || step.name == "reboot")),
+            "{} was not told: {heard:#?}",
+            step.name
+        );
+    }
+    Ok(())
 }
 
 /// Waits for the run's end where the image is gone.

@@ -98,6 +98,14 @@ fn compose(name: &str, packages: &[&str], to: &Path) -> Result<()> {
         recipe.insert_str(packages_at, &format!("\n    {package:?},"));
     }
     let first = fs::read_to_string(additions.join("image.toml"))?;
+    if first.contains("\ncarry = ") {
+        // A key stands once; theirs names what the shipped one does.
+        let start = recipe
+            .find("\ncarry = ")
+            .context("images/trixie carries nothing")?;
+        let end = line_end(&recipe, "carry = ")?;
+        recipe.replace_range(start..end, "");
+    }
     fs::write(to.join("image.toml"), format!("{first}\n{recipe}"))?;
     Ok(())
 }
@@ -219,7 +227,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         compose("identity", &["one", "two"], folder.path()).unwrap();
         let recipe = fs::read_to_string(folder.path().join("image.toml")).unwrap();
-        assert!(recipe.contains("\ncarry = [\"/etc/shop\"]\n"), "{recipe}");
+        assert!(
+            recipe.contains("\ncarry = [\"/etc/reroot\", \"/etc/shop\"]\n"),
+            "{recipe}"
+        );
+        assert_eq!(recipe.matches("\ncarry = ").count(), 1, "{recipe}");
         assert!(
             recipe.find("carry") < recipe.find("[source]"),
             "a key behind a table is the table's: {recipe}"

@@ -117,6 +117,7 @@ pub const FILES: &[Need] = &[
     need("/sys/dev/block/*", OLD, Needed),
     need("/sys/dev/block/*/loop/backing_file", (2, 6), Optional("there are no loop devices")),
     need("/sys/devices", OLD, Needed),
+    need("/sys/class/dmi/id/*", OLD, Optional("CONFIG_DMIID: no hypervisor is known but Xen")),
     need("/sys/firmware/edd", OLD, Optional("CONFIG_EDD: how far the firmware reads is not known, and the plan says so")),
     need("/sys/firmware/efi/*", OLD, Optional("the machine was started by a BIOS")),
     need("/sys/firmware/efi/efivars/*", (3, 10), Optional("/sys/firmware/efi/vars")),

@@ -25,13 +25,14 @@ const UNANSWERED: u32 = 5;
 
 /// What is in the directory of a run that was undone after services had stopped: all of it tells of
 /// the run.
-pub const LEFT_WHEN_UNDONE: [&str; 7] = [
+pub const LEFT_WHEN_UNDONE: [&str; 8] = [
     "asked.json",
     "begun.json",
     "facts.json",
     "handed-over",
     "launch.log",
     "plan.json",
+    "reroot",
     outcomes::OLD_OS,
 ];
 

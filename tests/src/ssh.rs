@@ -21,7 +21,7 @@ use crate::old_server;
 const LOGIN_SECONDS: &str = "90";
 
 /// This machine as a machine sees it: QEMU's user network leads from there to the loopback interface.
-const HOST: &str = "10.0.2.2";
+pub(crate) const HOST: &str = "10.0.2.2";
 
 /// What a command on the machine said, and its exit status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,23 +281,34 @@ impl Ssh {
 
     fn options(&self) -> Command {
         let mut command = Command::new("ssh");
-        command
-            .args(["-F", "/dev/null", "-p", &self.port.to_string(), "-i"])
-            .arg(&self.key);
-        for option in [
+        command.args(["-F", "/dev/null"]);
+        let of_a_test = [
             "BatchMode=yes",
             "ConnectTimeout=60",
             "LogLevel=ERROR",
             "ServerAliveInterval=10",
             "ServerAliveCountMax=6",
+        ];
+        for option in of_a_test.map(str::to_owned).iter().chain(&self.way_in()) {
+            command.args(["-o", option]);
+        }
+        command
+    }
+
+    /// The options by which ssh comes to this machine, and trusts it.
+    pub fn way_in(&self) -> Vec<String> {
+        let port = format!("Port={}", self.port);
+        let key = format!("IdentityFile={}", self.key.display());
+        let others = [
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
             // The cheapest for an emulated processor; images are compressed already.
             "Ciphers=aes128-gcm@openssh.com",
             "Compression=no",
-        ] {
-            command.args(["-o", option]);
-        }
-        command
+        ];
+        [port, key]
+            .into_iter()
+            .chain(others.map(str::to_owned))
+            .collect()
     }
 }

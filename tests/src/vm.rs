@@ -392,6 +392,11 @@ impl Machine {
             .copy_to(from, to, self.patience(Duration::from_mins(1)))
     }
 
+    /// The options by which ssh comes to the machine, as root@127.0.0.1.
+    pub fn ssh_options(&self) -> Vec<String> {
+        self.ssh.way_in()
+    }
+
     /// The port of 127.0.0.1 that leads to the machine's ssh.
     pub fn ssh_port(&self) -> u16 {
         self.ssh.port()

@@ -181,6 +181,19 @@ def test_a_machine_that_may_not_go_is_refused_and_never_told_go(memory: Memory, 
     assert (job.state, play.model.gos, play.model.hooks) == (JobState.REFUSED, 0, [])
 
 
+def test_who_is_not_let_into_the_ram_environment_waits(memory: Memory) -> None:
+    play = Play(memory, Fate())
+    desk = play.claim()
+    assert desk is not None
+    while not play.told(What.GO_ACCEPTED):
+        assert drive(desk).left is Left.WAITING
+        assert desk.wait is not None
+        play.clock.at += timedelta(seconds=20)
+    play.direct.fails["look"] = [Fault.LOGIN] * 5
+    assert play.to_the_end(hand_over=True).state is JobState.DONE
+    assert not play.told(What.STEP_FAILED), "it is no failure of the step"
+
+
 def test_a_load_balancer_that_stays_away_reverts_before_go(memory: Memory) -> None:
     play = Play(memory, Fate())
     play.direct.hooks_fail = {"drain": 1000}

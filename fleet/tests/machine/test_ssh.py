@@ -172,6 +172,21 @@ def test_a_connection_that_is_half_open_ends_in_the_time_that_was_given(
             assert time.monotonic() - begun < 60
 
 
+IN_RAM = """
+VersionAddendum reroot-ram
+ForceCommand echo 'reroot: this is the RAM environment: wipe 43 %' >&2; exit 2
+"""
+
+
+def test_the_ram_environment_is_no_os_that_answers() -> None:
+    with Sshd(IN_RAM) as server:
+        machine = SshMachine(server.host())
+        for ask in (machine.greet, lambda: machine.look("0")):
+            with pytest.raises(MachineFault, match="RAM environment") as fault:
+                ask()
+            assert fault.value.kind is Fault.SILENT
+
+
 @pytest.mark.parametrize(
     ("said", "fault"),
     [

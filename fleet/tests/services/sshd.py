@@ -30,14 +30,14 @@ Subsystem sftp internal-sftp
 class Sshd:
     """A server that lets this very user in."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "") -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="reroot-fleet-sshd-"))
         self.port = free_port()
         for name in ("host", "user", "other"):
             self._key(name)
         shutil.copy(self.directory / "user.pub", self.directory / "authorized")
         self.know("host")
-        text = CONFIG.format(port=self.port, directory=self.directory)
+        text = CONFIG.format(port=self.port, directory=self.directory) + more
         (self.directory / "config").write_text(text)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)

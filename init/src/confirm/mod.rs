@@ -12,6 +12,7 @@ mod documents;
 mod kept;
 mod live;
 mod logins;
+mod own;
 mod say;
 mod started;
 #[cfg(test)]
@@ -27,8 +28,11 @@ use anyhow::{Context, Result};
 use formats::confirm::{Baseline, Code, Confirm, Finding, KeptFound, Verdict};
 use formats::plan::Plan;
 use formats::report::Report;
+use formats::steps::Place;
+use formats::told::What;
 use formats::Document;
 use identity::confirm;
+use machine::outside;
 use machine::patience::Patience;
 
 use self::documents::{read_document, read_plan};
@@ -48,6 +52,10 @@ const PATIENCE_UNKNOWN: Duration = Duration::from_secs(10);
 /// The longest on a machine however busy: the unit of the comparison has fifteen minutes, and the server is
 /// asked behind this.
 const LONGEST: Duration = Duration::from_mins(8);
+/// How long the end waits for what is yet to be told.
+const TOLD: Duration = Duration::from_secs(30);
+/// The step of the plan that this is.
+const STEP: &str = "confirm";
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -79,23 +87,46 @@ pub fn main(directory: &str) -> ExitCode {
 fn compare_and_record(directory: &Path) -> Result<bool> {
     let root = Path::new("/");
     let plan = read_plan(directory)?;
+    outside::begin(&plan);
+    outside::tell(Place::NewOs, STEP, What::Begun, 1, None, None);
+    let compared = compare_by(root, directory, &plan);
+    let (what, error) = match &compared {
+        Ok((true, _)) => (What::Done, None),
+        Ok((false, short)) => (What::GivenUp, Some(short.clone())),
+        Err(e) => (What::GivenUp, Some(format!("{e:#}"))),
+    };
+    outside::tell(Place::NewOs, STEP, what, 1, None, error.as_deref());
+    outside::flush(TOLD);
+    Ok(compared?.0)
+}
+
+/// Whether nothing falls short, and what does.
+fn compare_by(root: &Path, directory: &Path, plan: &Plan) -> Result<(bool, String)> {
     // A baseline that cannot be read makes the kept paths fall short; the rest is compared.
     let baseline = read_document::<Baseline>(&directory.join("kept.json")).unwrap_or_else(|e| {
         say(&format!("reroot: {e:#}"));
         Baseline::default()
     });
     let kept = kept::outcome(directory).map_err(|e| format!("{e:#}"));
-    let (mut findings, waited) = patiently(&plan, &baseline, &kept);
+    let (mut findings, waited) = patiently(plan, &baseline, &kept);
     // Once, when everything else has come: a server that is asked too often keeps who asks out.
     let logins = &plan.identity.logins;
-    findings.extend(confirm::compare_logins(logins, &logins::ask(&plan)));
+    findings.extend(confirm::compare_logins(logins, &logins::ask(plan)));
     let confirm = Confirm::new(findings, waited);
-    let summary = confirm::summary(&plan, &confirm);
+    let summary = confirm::summary(plan, &confirm);
     let passed = confirm.passed;
-    let recorded = record(root, &plan, confirm, &summary);
+    let short = confirm
+        .findings
+        .iter()
+        .filter(|f| f.verdict == Verdict::Short);
+    let short = short
+        .map(|f| f.question.as_str())
+        .collect::<Vec<_>>()
+        .join("; ");
+    let recorded = record(root, plan, confirm, &summary);
     say(&summary);
     to_console(&summary);
-    if let Err(e) = traces::write_motd(root, &plan) {
+    if let Err(e) = traces::write_motd(root, plan) {
         say(&format!("reroot: write the message of the day: {e:#}"));
     }
     recorded?;
@@ -104,14 +135,14 @@ fn compare_and_record(directory: &Path) -> Result<bool> {
         say(&format!(
             "reroot: what the run staged stays until the machine was started by {path} and looks again"
         ));
-        return Ok(passed);
+        return Ok((passed, short));
     }
-    traces::remove_staged(root, &plan).context("remove what was staged")?;
+    traces::remove_staged(root, plan).context("remove what was staged")?;
     if passed {
-        traces::remove(root, &plan).context("remove the run's traces")?;
+        traces::remove(root, plan).context("remove the run's traces")?;
         say(&format!("reroot: confirmed run {}", plan.run));
     }
-    Ok(passed)
+    Ok((passed, short))
 }
 
 /// Looks again while something that may still come falls short; gives what was found last, and how long it took.
@@ -128,7 +159,8 @@ fn patiently(
     let (mut may_come, mut unknown) = (Patience::new(patience), Patience::new(PATIENCE_UNKNOWN));
     loop {
         let live = live::read(plan, kept);
-        let findings = confirm::compare(plan, baseline, &live);
+        let mut findings = confirm::compare(plan, baseline, &live);
+        findings.extend(own::ask(Path::new(own::DIRECTORY), plan));
         let waits = |verdict| {
             let code = |c: Code| c.may_come();
             findings

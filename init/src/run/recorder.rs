@@ -13,6 +13,7 @@ use formats::outcomes;
 use formats::plan::Plan;
 use formats::report::PhaseTime;
 use formats::steps::{Place, Retry, Step};
+use machine::outside;
 use machine::step_record::StepRecord;
 
 use crate::ram::{current_step, state};
@@ -28,6 +29,8 @@ pub const AGAIN: Retry = Retry {
     attempts: 3,
     pause_s: 5,
 };
+/// How long the end of a run waits for what is yet to be told.
+const TOLD: Duration = Duration::from_secs(5);
 /// Its deadline.
 const DEADLINE_S: u64 = 600;
 
@@ -134,6 +137,7 @@ pub fn path() -> PathBuf {
 /// Records that a run ended in its current step by what nobody in the worker could record: a
 /// deadline, a signal.
 pub fn note_end(plan: &Plan, error: &str) {
+    outside::begin(plan);
     let mut record = StepRecord::open(&path(), &plan.run, Place::Ram);
     let step = record
         .outcomes()
@@ -141,6 +145,7 @@ pub fn note_end(plan: &Plan, error: &str) {
         .map_or("drivers".to_owned(), |s| s.name.clone());
     record.failed(&step, error);
     record.note_failure(&step, error);
+    outside::flush(TOLD);
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 
 use std::fs;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use formats::steps::{Mode, Retry};
+use machine::outside;
 
 use crate::ram::{self, commit_point, console, exit_status, state};
 use crate::run::before::take_up::{self, Next};
@@ -26,6 +28,9 @@ const FIND_LONG: Retry = Retry {
     pause_s: 5,
 };
 
+/// How long the end of the worker waits for what is yet to be told.
+const TOLD: Duration = Duration::from_secs(5);
+
 /// Does the run. The exit status tells the supervisor how it ended.
 pub fn main() -> ExitCode {
     console::start();
@@ -38,6 +43,7 @@ pub fn main() -> ExitCode {
         }
     };
     let ended = attempt();
+    outside::flush(TOLD);
     drop(lock);
     ended
 }
@@ -137,6 +143,7 @@ fn patience(behind: bool) -> (Retry, Retry) {
 /// come to its end before.
 fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage>> {
     let order = Order::read()?;
+    outside::begin(&order.plan);
     log::info!(
         "run {}: {} becomes {} on {}",
         order.plan.run,

@@ -37,6 +37,7 @@ pub fn ask(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
                 payload_at: Some(plan.payload_at),
                 entry: Some(plan.entry.entry),
                 kexec_call: plan.entry.call.as_ref().map(|c| c.call),
+                report_to: None,
                 mode: plan.mode,
             },
             forced: &wishes.forced,

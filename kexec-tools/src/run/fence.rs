@@ -13,7 +13,8 @@ use anyhow::{bail, Context, Result};
 use formats::begun::{self, Begun};
 use formats::run_id::{NotARunId, RunId};
 use formats::Document;
-use machine::runs::directory::Places;
+use machine::moment;
+use machine::runs::directory::{Places, PROGRAM};
 use machine::runs::evidence::{self, number};
 use machine::runs::lock;
 use machine::step_record::boot_id;
@@ -121,6 +122,8 @@ pub struct Beginning<'a> {
     pub forced: Vec<String>,
     /// Files of its directory, with their texts.
     pub documents: Vec<(&'a str, String)>,
+    /// The program that tells of the run: the image may lie anywhere, and be removed.
+    pub program: Vec<u8>,
 }
 
 /// Begins the run, if the fence is open: makes its directory, and has `start` start its worker with
@@ -184,7 +187,7 @@ fn make(places: &Places, beginning: &Beginning) -> Result<PathBuf> {
         run: beginning.run.to_owned(),
         number: 1 + runs.iter().map(number).max().unwrap_or(0),
         after: runs.last().map(|e| e.run.clone()),
-        at: evidence::now(),
+        at: moment::now(),
         boot_id: boot_id(),
         consent: beginning.consent.clone(),
         forced: beginning.forced.clone(),
@@ -199,10 +202,11 @@ fn make(places: &Places, beginning: &Beginning) -> Result<PathBuf> {
     let directory = places.base.join(beginning.run);
     let make = || -> io::Result<()> {
         fs::DirBuilder::new().mode(0o700).create(&new)?;
-        write(&new.join(begun::NAME), &begun.to_json())?;
+        write(&new.join(begun::NAME), begun.to_json().as_bytes(), 0o600)?;
         for (name, text) in &beginning.documents {
-            write(&new.join(name), text)?;
+            write(&new.join(name), text.as_bytes(), 0o600)?;
         }
+        write(&new.join(PROGRAM), &beginning.program, 0o700)?;
         // On the disk before the worker starts, the name last.
         File::open(&new)?.sync_all()?;
         fs::rename(&new, &directory)?;
@@ -212,14 +216,10 @@ fn make(places: &Places, beginning: &Beginning) -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
+    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
     file.sync_all()
 }
 

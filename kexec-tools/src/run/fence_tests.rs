@@ -32,6 +32,7 @@ fn beginning(run: &str) -> Beginning<'_> {
         consent: "c".to_owned(),
         forced: Vec::new(),
         documents: vec![("plan.json", "{}".to_owned())],
+        program: b"#!/bin/sh\n".to_vec(),
     }
 }
 

@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use formats::plan::Plan;
+use formats::trailer::PartKind;
 use formats::Document;
 use machine::runs::directory::Places;
 
+use crate::image::Image;
 use crate::run::fence::{self, Beginning, Closed, Fence};
 use crate::survey::take::Survey;
 use crate::{log_file, run_directory};
@@ -31,6 +33,7 @@ pub fn start(
             (run_directory::CHECK_WISHES, survey.check_wishes.to_json()),
             (log_file::NAME, String::new()),
         ],
+        program: Image::open_running()?.bytes(PartKind::Launcher)?,
     };
     fence::begin(&Places::here(), fence, &beginning, worker)
 }

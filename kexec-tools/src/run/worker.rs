@@ -13,6 +13,7 @@ use formats::outcomes;
 use formats::plan::Plan;
 use formats::steps::{Mode, OnFailure, Place};
 use formats::Document;
+use machine::outside;
 use machine::runs::directory::Places;
 use machine::runs::lock::{self, RunLock};
 use machine::step_record::StepRecord;
@@ -91,8 +92,12 @@ fn prove(job: &Job) -> Result<()> {
 }
 
 fn enter(job: &Job) -> Result<()> {
+    outside::flush(TOLD);
     Err(enter::enter(&job.plan, &job.directory, HELD.take()))
 }
+
+/// How long what ends this process or this kernel waits for what is yet to be told.
+const TOLD: Duration = Duration::from_secs(3);
 
 /// Does the run. Returns only if it failed, and the old OS goes on.
 pub fn main(directory: &Path) -> Exit {
@@ -111,6 +116,7 @@ pub fn main(directory: &Path) -> Exit {
                     Mode::Rehearse => ", as a rehearsal: it comes back",
                 }
             );
+            outside::begin(&job.plan);
             let engine = Engine::new(job, DEEDS, record, end);
             break_off_on_sigterm(&engine);
             engine.walk();
@@ -150,6 +156,7 @@ fn begin(directory: &Path) -> Result<(Job, RunLock)> {
 /// The run was undone: the old OS goes on, or boots again.
 fn end(job: &Job, on_failure: OnFailure, ended: Ended) {
     say_what_is_intact(&job.directory, on_failure);
+    outside::flush(TOLD);
     match (on_failure, ended) {
         // The other threads may hang in the kernel.
         (OnFailure::Revert, _) => std::process::exit(Exit::Reverted as i32),

@@ -16,6 +16,7 @@ mod network;
 pub mod own_checks;
 #[cfg(test)]
 pub mod plain_machine;
+pub mod report_to;
 pub mod take;
 pub mod wishes;
 mod written;

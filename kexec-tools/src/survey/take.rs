@@ -5,6 +5,7 @@ use formats::facts::Facts;
 use formats::keep::KeepPath;
 use formats::plan::Plan;
 use formats::trailer::PartKind;
+use plan::choices::Choices;
 use plan::consent::Consent;
 use plan::resolve;
 use plan::resolve::Inputs;
@@ -14,7 +15,7 @@ use crate::run_directory;
 use crate::survey::checks::{self, check};
 use crate::survey::finding::Finding;
 use crate::survey::wishes::{CheckWishes, Wishes};
-use crate::survey::{facts, own_checks};
+use crate::survey::{facts, own_checks, report_to};
 
 /// Everything that was looked at, with what the checks and the plan make of it.
 pub struct Survey {
@@ -62,6 +63,10 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
     if let Some(code) = unknown {
         bail!("--force {code}: there is no check with this code that may be forced");
     }
+    let choices = Choices {
+        report_to: wishes.report_to.as_ref().map(report_to::find).transpose()?,
+        ..wishes.choices.clone()
+    };
     let image = Image::open_running()?;
     image.verify(verifying)?;
     let manifest = image.manifest().context("read the image's manifest")?;
@@ -76,7 +81,7 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
         facts: &facts,
         manifest: &manifest,
         sizes,
-        choices: &wishes.choices,
+        choices: &choices,
         forced: &wishes.forced,
     });
     findings.extend(own_checks::ask_all(
@@ -91,7 +96,7 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
             manifest: &manifest,
             manifest_digest: image.part(PartKind::Manifest).digest,
             sizes,
-            choices: &wishes.choices,
+            choices: &choices,
             run: match &wishes.run {
                 Some(run) => run.to_string(),
                 None => run_directory::new_id()?,

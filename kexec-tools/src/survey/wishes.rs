@@ -9,6 +9,8 @@ use formats::Document;
 use plan::choices::Choices;
 use serde::{Deserialize, Serialize};
 
+use crate::survey::report_to;
+
 /// Everything that the operator may decide.
 pub struct Wishes {
     /// Paths to keep beside the image's keep list.
@@ -21,6 +23,8 @@ pub struct Wishes {
     pub forced: Vec<String>,
     /// What the plan leaves to the operator.
     pub choices: Choices,
+    /// Who shall be told of each step.
+    pub report_to: Option<report_to::Wish>,
     /// The run's name; a new one where the operator gives none.
     pub run: Option<RunId>,
 }

@@ -15,6 +15,7 @@ use formats::plan::PayloadAt;
 use formats::printable;
 use formats::run_id::RunId;
 use formats::steps::Mode;
+use formats::told::{host_and_port, NotAnUrl};
 use formats::Document;
 use machine::runs::told::Form;
 
@@ -23,7 +24,7 @@ use crate::run::fence::{After, Fence};
 use crate::run::worker;
 use crate::survey::take::{take, Survey};
 use crate::survey::wishes::Wishes;
-use crate::survey::{apart, earlier, finding};
+use crate::survey::{apart, earlier, finding, report_to};
 use crate::talk::fenced::Wanted;
 use crate::talk::{abort, fenced, findings, go, plan, progress, status};
 
@@ -158,6 +159,12 @@ struct WishArguments {
     /// Ask the operator's own checks in this directory too, beside those in /etc/reroot/checks.d
     #[arg(long, value_name = "DIR")]
     checks: Vec<std::path::PathBuf>,
+    /// Tell this URL (http://) of each step, from the old OS, the RAM environment and the new OS
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    report_to: Option<String>,
+    /// Sign what is told with the first line of this file [default: a key of the run's own]
+    #[arg(long, value_name = "FILE", requires = "report_to")]
+    report_key: Option<PathBuf>,
     /// Go on although this check refuses, if it is one that may be forced
     #[arg(long, value_name = "CODE")]
     force: Vec<String>,
@@ -199,6 +206,10 @@ impl WishArguments {
             no_keep: self.no_keep,
             check_directories: self.checks,
             forced: self.force,
+            report_to: self.report_to.map(|url| report_to::Wish {
+                url,
+                key: self.report_key,
+            }),
             choices: Choices {
                 payload_at: match self.payload {
                     PayloadWish::Auto => None,
@@ -216,10 +227,15 @@ impl WishArguments {
                     CallWish::Load => Some(KexecCall::KexecLoad),
                     CallWish::FileLoad => Some(KexecCall::KexecFileLoad),
                 },
+                report_to: None,
                 mode,
             },
         }
     }
+}
+
+fn parse_url(text: &str) -> Result<String, NotAnUrl> {
+    host_and_port(text).map(|_| text.to_owned())
 }
 
 fn parse_keep(text: &str) -> Result<KeepPath, KeepPathError> {

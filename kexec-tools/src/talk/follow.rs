@@ -35,7 +35,8 @@ pub fn follow(
         }
         if handed_over {
             eprintln!(
-                "Services stop now, and so does the network. Follow the machine's console.\n{}",
+                "Services stop now, and so does the network. `reroot watch`, on a machine of yours, shows how it \
+                 goes on; so does the machine's console.\n{}",
                 match mode {
                     Mode::Reinstall =>
                         "If the run is undone, the old OS boots again, and `status` says why; if it \

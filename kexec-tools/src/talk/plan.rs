@@ -53,6 +53,14 @@ pub fn text(plan: &Plan) -> String {
     };
     writeln!(t, "  payload   {place}: {}", plan.payload_reason);
     writeln!(t, "  kernel    {}", plan.cmdline);
+    if let Some(to) = &plan.report_to {
+        writeln!(
+            t,
+            "  told      {} ({}), signed",
+            to.url,
+            to.addresses.join(", ")
+        );
+    }
     t.blank();
     writeln!(t, "Kept where it is");
     if plan.keep.is_empty() {

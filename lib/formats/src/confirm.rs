@@ -86,6 +86,8 @@ pub enum Code {
     Kept,
     /// A port that is open to the outside.
     Port,
+    /// A program of the operator's own.
+    Own,
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
@@ -110,6 +112,7 @@ const CODES: [(Code, &str, bool); 20] = [
     (Code::Swap, "swap", true),
     (Code::Kept, "kept", false),
     (Code::Port, "port", false),
+    (Code::Own, "own", true),
 ];
 
 impl Code {

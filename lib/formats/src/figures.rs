@@ -16,9 +16,25 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// Seconds for people.
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{duration, size};
+
+    #[test]
+    fn durations_read_well() {
+        for (seconds, text) in [(0, "0 s"), (119, "119 s"), (121, "3 min"), (7200, "2 h")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
 
     #[test]
     fn sizes_read_well() {

@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::rehearsal::Rehearsal;
 use crate::report::Report;
 use crate::staged::Staged;
+use crate::told::Event;
 use crate::Document;
 
 macro_rules! documents {
@@ -23,6 +24,7 @@ macro_rules! documents {
 documents! {
     Baseline: "reroot-baseline", 1;
     Begun: "reroot-begun", 1;
+    Event: "reroot-event", 1;
     Facts: "reroot-facts", 1;
     KeptFound: "reroot-kept", 1;
     Manifest: "reroot-manifest", 1;

@@ -35,6 +35,7 @@ pub mod report;
 pub mod run_id;
 pub mod staged;
 pub mod steps;
+pub mod told;
 pub mod tools;
 pub mod trailer;
 pub mod utc;

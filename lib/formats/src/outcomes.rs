@@ -93,10 +93,13 @@ impl Outcomes {
         }
     }
 
-    /// A step begins, for the first time or once more.
+    /// A step begins, for the first time or once more; or goes on with another part of it, where the part
+    /// before was done.
     pub fn begin(&mut self, name: &str, now: &str) {
         if let Some(step) = self.get_mut(name) {
-            step.attempts += 1;
+            if step.result != StepResult::Done {
+                step.attempts += 1;
+            }
             step.result = StepResult::Running;
         } else {
             self.steps.push(StepOutcome {
@@ -207,6 +210,17 @@ mod tests {
         assert_eq!(step.result, StepResult::Done);
         assert_eq!(step.error.as_deref(), Some("the disk was reset"));
         assert!(o.first_failure.is_none(), "it was made good");
+    }
+
+    #[test]
+    fn a_further_part_of_a_step_is_no_attempt() {
+        let mut o = outcomes();
+        for _ in 0..3 {
+            o.begin("find", "t");
+            o.done("find", 0.5);
+        }
+        let step = o.get("find").unwrap();
+        assert_eq!((step.attempts, step.seconds), (1, Some(1.5)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
 use crate::steps::{Mode, Step};
+use crate::told::ReportTo;
 use crate::Digest;
 
 /// A resolved plan.
@@ -83,8 +84,15 @@ pub struct Plan {
     /// Kernel parameters of the old OS that are there for the hardware; the RAM environment and the
     /// new OS get them too.
     pub hardware_parameters: Vec<String>,
+    /// Consoles that the old OS's command line names and that are there, in order and with their options;
+    /// the new OS speaks on them too.
+    #[serde(default)]
+    pub consoles: Vec<String>,
     /// Command line of the RAM environment's kernel.
     pub cmdline: String,
+    /// Who is told of each step, beside the machine's own records.
+    #[serde(default)]
+    pub report_to: Option<ReportTo>,
     /// What to know although no check refused it.
     pub warnings: Vec<String>,
     /// The steps, in order.

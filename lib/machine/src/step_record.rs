@@ -4,13 +4,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use formats::outcomes::Outcomes;
 use formats::steps::Place;
-use formats::utc::utc;
+use formats::told::What;
 use formats::Document;
 use storage::replace::{replace, Access};
+
+use crate::moment::now;
+use crate::outside;
 
 /// A record and the file that it is kept in.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl StepRecord {
         self.begun = Instant::now();
         self.outcomes.begin(name, &now());
         self.write();
+        self.tell(name, What::Begun, None);
     }
 
     /// The step that was begun last is done; gives its seconds.
@@ -55,6 +59,7 @@ impl StepRecord {
         let seconds = self.begun.elapsed().as_secs_f64();
         self.outcomes.done(name, seconds);
         self.write();
+        self.tell(name, What::Done, None);
         seconds
     }
 
@@ -63,18 +68,31 @@ impl StepRecord {
         let seconds = self.begun.elapsed().as_secs_f64();
         self.outcomes.failed(name, seconds, error);
         self.write();
+        self.tell(name, What::Failed, Some(error));
     }
 
     /// The step was undone.
     pub fn reverted(&mut self, name: &str) {
         self.outcomes.reverted(name);
         self.write();
+        self.tell(name, What::Reverted, None);
     }
 
     /// The run fails in this step, for good.
     pub fn note_failure(&mut self, step: &str, error: &str) {
         self.outcomes.note_failure(step, error);
         self.write();
+        self.tell(step, What::GivenUp, Some(error));
+    }
+
+    /// What is on the disk first, the outside second.
+    fn tell(&self, step: &str, what: What, error: Option<&str>) {
+        let (attempts, seconds) = self
+            .outcomes
+            .get(step)
+            .map_or((1, None), |s| (s.attempts, s.seconds));
+        let seconds = seconds.filter(|_| what != What::Begun);
+        outside::tell(self.outcomes.place, step, what, attempts, seconds, error);
     }
 
     fn write(&mut self) {
@@ -100,12 +118,6 @@ pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|t| t.trim().to_owned())
         .unwrap_or_default()
-}
-
-/// The time as [`utc`] writes it; the RAM environment's clock is the machine's.
-fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    utc(since.map_or(0, |d| d.as_secs()))
 }
 
 #[cfg(test)]

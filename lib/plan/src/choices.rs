@@ -5,6 +5,7 @@ use formats::entry::{CallPlan, Entry, EntryPlan, KexecCall};
 use formats::facts::Facts;
 use formats::plan::PayloadAt;
 use formats::steps::Mode;
+use formats::told::ReportTo;
 
 /// What the operator wishes of the plan.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Choices {
     pub entry: Option<Entry>,
     /// How a kernel shall be loaded; decided by evidence when absent.
     pub kexec_call: Option<KexecCall>,
+    /// Who shall be told of each step.
+    pub report_to: Option<ReportTo>,
     /// What the run is for.
     pub mode: Mode,
 }

@@ -170,8 +170,11 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         about_kept: _,
         left_alone: _,
         hardware_parameters,
+        consoles,
         // From the image and the next line's.
         cmdline: _,
+        // Who is told changes nothing of what is done.
+        report_to: _,
         warnings: _,
         steps: _,
     } = plan;
@@ -187,6 +190,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             release(old_os),
             release(new_os),
             hardware_parameters,
+            consoles,
         )),
         text(&(root, disk_by_id, boot_paths)),
         text(&keep),

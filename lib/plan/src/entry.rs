@@ -10,7 +10,7 @@ use formats::facts::Facts;
 /// A way in, and what speaks against it: nothing where it can be taken.
 struct Way(Entry, fn(&Facts) -> Option<String>);
 
-/// Every way in; the first that nothing speaks against is taken.
+/// Every way in; the first that nothing speaks against, and that nobody doubts, is taken.
 const WAYS: [Way; 3] = [
     Way(Entry::Kexec, against_kexec),
     Way(Entry::Takeover, against_takeover),
@@ -47,11 +47,29 @@ pub fn choose(facts: &Facts, wished: Option<Entry>) -> EntryPlan {
     }
 }
 
+/// What makes a way that is open one that others are taken before.
+fn doubt(entry: Entry, facts: &Facts) -> Option<String> {
+    if entry != Entry::Kexec {
+        return None;
+    }
+    let xen = facts.condition.xen.as_deref();
+    let hypervisor = match xen {
+        Some("HVM" | "PVH") => Some("Xen"),
+        _ => facts.condition.hypervisor.as_deref(),
+    }?;
+    Some(format!(
+        "on {hypervisor} kernels that were started by another one are known to hang (docs/entries.md)"
+    ))
+}
+
 /// The first way that is open, and why none before it was taken.
 fn evidence(facts: &Facts) -> (Entry, String) {
     let mut passed_over = Vec::new();
+    let undoubted = |way: &&Way| (way.1)(facts).is_none() && doubt(way.0, facts).is_none();
+    let doubts = WAYS.iter().any(|way| undoubted(&way));
     for Way(entry, against) in &WAYS {
-        match against(facts) {
+        let against = against(facts).or_else(|| doubt(*entry, facts).filter(|_| doubts));
+        match against {
             None if passed_over.is_empty() => {
                 return (
                     *entry,

@@ -23,6 +23,28 @@ const CASES: &[(Change, Entry)] = &[
         Entry::Takeover,
     ),
     (|f| f.condition.xen = Some("PV".into()), Entry::Takeover),
+    // Where kexec is known to hang, what else is open comes first, and it comes last.
+    (|f| f.condition.xen = Some("HVM".into()), Entry::Takeover),
+    (
+        |f| f.condition.hypervisor = Some("Hyper-V".into()),
+        Entry::Takeover,
+    ),
+    (
+        |f| {
+            f.condition.hypervisor = Some("Hyper-V".into());
+            f.ptrace.yama_scope = Some(3);
+            f.boot_entry = Ok(());
+        },
+        Entry::Boot,
+    ),
+    (
+        |f| {
+            f.condition.hypervisor = Some("Hyper-V".into());
+            f.ptrace.yama_scope = Some(3);
+            f.boot_entry = Err("there is no GRUB".into());
+        },
+        Entry::Kexec,
+    ),
     (
         |f| {
             f.condition.xen = Some("PV".into());

@@ -27,10 +27,15 @@ impl Document for PlanDocument {
 impl PlanDocument {
     /// The document for a plan.
     pub fn new(plan: &Plan, consent: &Consent) -> PlanDocument {
+        let mut shown = plan.clone();
+        // A plan is printed, kept and sent around; the run that it becomes has a key of its own, or a file's.
+        if let Some(to) = &mut shown.report_to {
+            to.key.clear();
+        }
         PlanDocument {
             consent: consent.to_string(),
             deadlines: deadlines(plan),
-            plan: plan.clone(),
+            plan: shown,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::drivers::missing_network_drivers;
 use crate::firmware;
 use crate::gone;
 use crate::needs::{self, memory_peak, PartSizes};
-use crate::ram_cmdline::{hardware_parameters, ram_cmdline};
+use crate::ram_cmdline::{hardware_parameters, named_consoles, ram_cmdline};
 use crate::steps::{steps, Circumstances};
 use formats::entry::Entry;
 use formats::facts::{Facts, Firmware, InitSystem, Mount, UnkeptWay};
@@ -113,6 +113,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         wiped,
         unpacked,
     });
+    let consoles = named_consoles(&facts.cmdline, &facts.consoles);
     Ok(Plan {
         run: inputs.run.clone(),
         mode: inputs.choices.mode,
@@ -144,10 +145,13 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         identity,
         cmdline: ram_cmdline(
             &facts.consoles,
+            &consoles,
             &manifest.boot.consoles,
             &hardware_parameters(&facts.cmdline),
         ),
         hardware_parameters: hardware_parameters(&facts.cmdline),
+        consoles,
+        report_to: inputs.choices.report_to.clone(),
         warnings,
         steps,
     })

@@ -155,6 +155,30 @@ pub struct RunStatus {
     pub leftovers: Vec<Leftover>,
     /// Every step that was begun.
     pub steps: Vec<StepOutcome>,
+    /// Every step of its plan, in order; empty where the plan cannot be read.
+    #[serde(default)]
+    pub planned: Vec<PlannedStep>,
+}
+
+/// What a plan says of a step, for whoever watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The step.
+    pub name: String,
+    /// Where it is done.
+    pub place: Place,
+    /// How long it may take, in seconds.
+    pub deadline_s: u64,
+}
+
+impl From<&Step> for PlannedStep {
+    fn from(step: &Step) -> PlannedStep {
+        PlannedStep {
+            name: step.name.clone(),
+            place: step.place,
+            deadline_s: step.deadline_s,
+        }
+    }
 }
 
 /// All runs of a machine, and the machine as it is at this moment.
@@ -239,6 +263,12 @@ pub fn judge(evidence: &Evidence) -> RunStatus {
         next,
         leftovers: e.leftovers.clone(),
         steps,
+        planned: e
+            .plan
+            .iter()
+            .flat_map(|p| &p.steps)
+            .map(Into::into)
+            .collect(),
     }
 }
 

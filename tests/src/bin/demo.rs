@@ -1,10 +1,9 @@
 //! `make demo`: a virtual Debian 11 server becomes Debian 13, and keeps its shop.
 //!
-//! Does what an operator does, in order: build the image, copy it, `check`, `plan`, `go`, watch the
-//! console, wait for the new OS; then compares what was kept with what there was. Ends with a
+//! Does what an operator does, in order: build the image, copy it, `check`, `plan`, `go`, and watch the run
+//! to its end from outside; then compares what was kept with what there was. Ends with a
 //! report, and with an exit status other than 0 if anything differs.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
@@ -12,15 +11,15 @@ use formats::confirm::{Confirm, Verdict};
 use formats::plan::Plan;
 use formats::report::Report;
 use formats::Document;
-use indicatif::{ProgressBar, ProgressStyle};
 use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::image;
 use reroot_tests::old_server::old_server;
 use reroot_tests::prober::{Prober, Silence};
-use reroot_tests::reinstall::{self, Outcome, IMAGE_ON_MACHINE, KEEP};
+use reroot_tests::reinstall::{self, IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
+use reroot_tests::watching;
 
 /// What says who the machine is, as a name and what the machine is asked; it too must come out as it
 /// went in.
@@ -113,27 +112,34 @@ fn perform() -> Result<Story> {
     // The prober has to have heard the old server before there is a silence to measure.
     std::thread::sleep(Duration::from_secs(2));
     watch.done("begin to probe its ssh");
-    say(&format!("ssh server ./trixie.reroot go --yes {KEEP}"));
-    let started = reinstall::start_copied(&machine, "")?;
+    say(&format!(
+        "reroot watch root@server -- ./trixie.reroot go --yes {KEEP}"
+    ));
+    let command = format!("{IMAGE_ON_MACHINE} go --yes {KEEP}");
     let limit = machine.patience(reinstall::LIMIT);
-    let console = Console::new();
-    let outcome = reinstall::wait(&mut machine, started, limit, |line| console.show(line))?;
-    console.finish();
+    // The plan was shown already.
+    let mut shown = false;
+    let watched = watching::watch(&machine, &command, limit, |line| {
+        shown |= line.starts_with("The run goes on by itself");
+        if shown {
+            println!("{line}");
+        }
+    })?;
     ensure!(
-        outcome == Outcome::Booted,
-        "{outcome:?}\n{}",
+        watched.status == 0,
+        "exit status {}\n{}",
+        watched.status,
         machine.console_tail()
     );
-    watch.done("go, until the new OS lets root in");
+    machine.wait_for_ssh()?;
+    watch.done("go, until the new OS has compared itself with the plan");
 
     let silence = prober.silence_until_back(machine.patience(Duration::from_secs(20)))?;
     drop(prober);
     say("take the digests again, on the new OS");
     let after = evidence::gather(&machine, &KEPT)?;
     watch.done("digests after");
-    say("wait until the new OS has compared itself with the plan");
     let confirm = confirmed::wait(&machine)?;
-    watch.done("the first boot's own comparison");
     Ok(Story {
         old_os,
         new_os: machine.expect("cat /etc/os-release")?,
@@ -280,54 +286,4 @@ fn pretty_name(os_release: &str) -> &str {
 
 fn say(line: &str) {
     println!("\n>>> {line}");
-}
-
-/// The live view of the machine's console: a bar on a terminal, lines elsewhere.
-struct Console {
-    bar: Option<ProgressBar>,
-    since: Instant,
-}
-
-impl Console {
-    fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(100);
-            // The template is a constant: one that does not parse falls back to the usual bar.
-            if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {bar:30} {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
-        Self {
-            bar,
-            since: Instant::now(),
-        }
-    }
-
-    /// Shows a line; one that ends in a percentage moves the bar.
-    fn show(&self, line: &str) {
-        let percent = percent_of(line);
-        let seconds = self.since.elapsed().as_secs_f64();
-        match (&self.bar, percent) {
-            (Some(bar), Some(percent)) => {
-                bar.set_position(percent);
-                bar.set_message(line.to_owned());
-            }
-            (Some(bar), None) => bar.println(format!("{seconds:>7.1} s  {line}")),
-            // Every tenth percent is enough for a log.
-            (None, Some(percent)) if percent % 10 != 0 => {}
-            (None, _) => eprintln!("{seconds:>7.1} s  {line}"),
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn percent_of(line: &str) -> Option<u64> {
-    line.strip_suffix('%')?.rsplit(' ').next()?.parse().ok()
 }

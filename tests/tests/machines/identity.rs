@@ -210,6 +210,19 @@ fn assert_bond(machine: &Machine) -> Result<String> {
     Ok(text(&vlan["ifname"]))
 }
 
+/// It agrees in the new OS alone.
+const OWN_QUESTION: &str = r#"
+set -e
+mkdir -p /etc/reroot/confirm.d
+cat >/etc/reroot/confirm.d/10-shop <<'END'
+#!/bin/sh
+grep -q 'VERSION_CODENAME=trixie' /etc/os-release || { echo "this is another OS"; exit 1; }
+grep -qx 'currency = EUR' /etc/shop/shop.conf || { echo "the shop has no currency"; exit 1; }
+[ "$REROOT_MOMENT" = confirm ]
+END
+chmod 755 /etc/reroot /etc/reroot/confirm.d /etc/reroot/confirm.d/10-shop
+"#;
+
 #[test]
 fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
     let image = small_trixie_with("identity", &["tzdata", "locales"])?;
@@ -232,6 +245,8 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
         ensure!(dns.contains(line), "{dns}");
     }
 
+    // The operator's own question to the new OS comes along and is asked.
+    machine.script(OWN_QUESTION)?;
     reinstall(&mut machine, &image, "")?;
 
     // After, by those who talk to it.
@@ -242,6 +257,9 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
     // And by the machine itself. The cards have other names now, and each has what was its own.
     confirmed::assert_passed(&machine)?;
     confirmed::assert_asked_about(&machine, "root", &[22, 2222])?;
+    let passed = confirmed::lines(&confirmed::wait(&machine)?, Verdict::Pass);
+    let own = "own: /etc/reroot/confirm.d/10-shop agrees";
+    ensure!(passed.iter().any(|line| line == own), "{passed:#?}");
     assert_eq!(static_addresses(&machine)?, asserted_addresses());
     let links = ip(&machine, "-d link show")?;
     assert_eq!(card(&links, CARDS[0].mac)?["ifname"], "ens6");

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reroot_fleet.flow.outcome import Again, End, Hold, NotYet, Watch
 from reroot_fleet.flow.records import told
-from reroot_fleet.machine.faults import MachineFault
+from reroot_fleet.machine.faults import Fault, MachineFault
 from reroot_fleet.machine.seam import STALE_TICKET, Order, Ticket
 from reroot_fleet.memory import surveys
 from reroot_fleet.policy.before_go import Rehearsed, may_go
@@ -324,7 +324,8 @@ def _look_or_page(desk: Desk) -> Look:
         return desk.machine.look(desk.wishes.image)
     except MachineFault as fault:
         intent = _intent(desk)
-        if intent is None or not fault.passing:
+        # Not everybody whom an OS lets in is let into the RAM environment.
+        if intent is None or not (fault.passing or fault.kind is Fault.LOGIN):
             raise
         judgement = judge(intent, None, desk.now)
         if judgement.action is Action.PAGE:

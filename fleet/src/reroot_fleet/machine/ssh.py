@@ -75,6 +75,10 @@ SAID: tuple[tuple[str, Fault], ...] = (
 """What ssh says when it ends with 255, in the order in which it is looked for."""
 
 
+IN_RAM = "reroot: this is the RAM environment"
+"""What the RAM environment says to what it does not do. Behind a jump host its banner is not seen."""
+
+
 def fault_of(text: str) -> Fault:
     """What ssh's last words mean. What is not known may have happened in the middle."""
     return next((fault for words, fault in SAID if words in text), Fault.BROKEN)
@@ -203,6 +207,8 @@ class SshMachine:
             raise MachineFault(Fault.SILENT, self._attempted(what), why)
         if answer.exit_status == SSH_FAILED:
             raise MachineFault(fault_of(answer.text), self._attempted(what), answer.last_line)
+        if IN_RAM in answer.text:
+            raise MachineFault(Fault.SILENT, self._attempted(what), answer.last_line)
         return answer
 
     def _good(self, what: str, script: str, limit_s: float) -> str:

@@ -67,6 +67,7 @@ fn compare(run: &Run) -> Result<Rehearsal> {
         entry: Some(planned.entry.entry),
         kexec_call: planned.entry.call.as_ref().map(|c| c.call),
         mode: planned.mode,
+        report_to: planned.report_to.clone(),
     };
     let payload = run.manifest.payload.length();
     let mut now = resolve::resolve(

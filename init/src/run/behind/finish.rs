@@ -10,6 +10,7 @@ use formats::outcomes;
 use formats::plan::{KeptPath, Plan};
 use formats::report::{KeptReport, Report};
 use formats::Document;
+use machine::runs::directory::PROGRAM;
 use rustix::mount::{mount_remount, MountFlags};
 use storage::freeze;
 use tree::Gate;
@@ -27,8 +28,6 @@ use crate::run::{journal_file, recorder};
 
 /// Where every run has its directory.
 const RUNS: &str = "/.reroot";
-/// Among the records: the program that answers `status` and `wait`.
-const PROGRAM: &str = "reroot";
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.
 const LEFT_RECORDS: [&str; 5] = [
     begun::NAME,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bootpath::grub::new_core;
+use bootpath::grub::{new_core, terminal};
 use formats::boot_path::BootPath;
 use formats::journal::Phase;
 use tree::Gate;
@@ -127,14 +127,36 @@ fn make_core(run: &Run, gate: &Gate, platform: &Platform) -> Result<()> {
     chroot::run(root, keep, "grub-mkimage", &arguments, b"").map(drop)
 }
 
+/// What `/etc/default/grub` is told beside the image's own. The kernel takes a console's options from its
+/// first mention, and for /dev/console, where an emergency shell is, the last one: so the machine's consoles
+/// are named before and behind the image's.
+fn settings(hardware: &[String], consoles: &[String]) -> String {
+    if hardware.is_empty() && consoles.is_empty() {
+        return String::new();
+    }
+    let console = |c: &String| format!("console={c}");
+    let first = consoles.iter().map(console).map(|word| word + " ");
+    let last = hardware.iter().cloned().chain(consoles.iter().map(console));
+    let last = last.map(|word| format!(" {word}"));
+    let mut text = format!(
+        "GRUB_CMDLINE_LINUX=\"{}$GRUB_CMDLINE_LINUX{}\"\n",
+        first.collect::<String>(),
+        last.collect::<String>()
+    );
+    if !consoles.is_empty() {
+        text.push_str(&terminal::settings(consoles));
+    }
+    text
+}
+
 /// Parameters that the machine has because of its hardware go into the new OS's own settings, so
 /// that its next kernel has them too.
 fn write_hardware_parameters(run: &Run, gate: &Gate) -> Result<()> {
-    let parameters = run.plan.hardware_parameters.join(" ");
-    if parameters.is_empty() {
+    let plan = &run.plan;
+    let text = settings(&plan.hardware_parameters, &plan.consoles);
+    if text.is_empty() {
         return Ok(());
     }
-    let text = format!("GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {parameters}\"\n");
     gate.make_directories(SETTINGS)?;
     let path = format!("{SETTINGS}/zz-reroot-hardware.cfg");
     Ok(gate.write(&path, text.as_bytes(), 0o644)?)
@@ -212,4 +234,25 @@ fn copy_font(gate: &Gate) -> Result<()> {
 fn copy(gate: &Gate, from: &Path, to: &str) -> Result<()> {
     let bytes = fs::read(from).with_context(|| format!("read {}", from.display()))?;
     Ok(gate.write_unsynced(to, &bytes, 0o644)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_consoles_stand_before_and_behind_the_images() {
+        let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        assert_eq!(settings(&[], &[]), "");
+        assert_eq!(
+            settings(&list(&["hpet=disable"]), &[]),
+            "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX hpet=disable\"\n"
+        );
+        assert_eq!(
+            settings(&list(&["irqpoll"]), &list(&["tty0", "ttyS1,57600n8"])),
+            "GRUB_CMDLINE_LINUX=\"console=tty0 console=ttyS1,57600n8 $GRUB_CMDLINE_LINUX irqpoll console=tty0 \
+             console=ttyS1,57600n8\"\nGRUB_TERMINAL=\"console serial\"\n\
+             GRUB_SERIAL_COMMAND=\"serial --unit=1 --speed=57600\"\n"
+        );
+    }
 }

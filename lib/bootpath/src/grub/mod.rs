@@ -15,3 +15,4 @@ pub mod once;
 pub mod one_shot;
 pub mod script;
 pub mod staged;
+pub mod terminal;

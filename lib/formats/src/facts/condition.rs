@@ -13,6 +13,9 @@ use crate::measure::Occupied;
 pub struct Condition {
     /// What the machine is to Xen, if it has to do with it: `PV`, `HVM`, `PVH`, `control domain`.
     pub xen: Option<String>,
+    /// The hypervisor, where it is another one that matters to the choice of an entry.
+    #[serde(default)]
+    pub hypervisor: Option<String>,
     /// Secure Boot is in force; `None` where the firmware does not say.
     pub secure_boot: Option<bool>,
     /// Why it cannot be told whether it is.

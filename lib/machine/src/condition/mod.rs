@@ -3,6 +3,7 @@
 //! for it.
 
 mod exports;
+mod hypervisor;
 mod packages;
 mod stuck;
 mod xen;
@@ -45,6 +46,7 @@ pub fn read(
     let secure_boot = secure_boot::read();
     Condition {
         xen: xen::read(),
+        hypervisor: hypervisor::read(),
         secure_boot: secure_boot.clone().unwrap_or_default(),
         secure_boot_unread: secure_boot.err(),
         crash_kernel: crash.trim() == "1",

@@ -15,6 +15,9 @@ pub const RECORDS: &str = "/var/log/reroot";
 pub const PLAN: &str = "plan.json";
 /// In a run's directory: the session that started the run has nothing more to wait for.
 pub const HANDED_OVER: &str = "handed-over";
+/// In a run's directory, and among its records in the new OS: the program that answers `status` and `wait`
+/// where no image is.
+pub const PROGRAM: &str = "reroot";
 
 /// The places of a machine; those of a test are elsewhere.
 #[derive(Clone, Debug)]

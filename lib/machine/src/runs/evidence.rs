@@ -5,20 +5,19 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use formats::begun::{self, Begun};
 use formats::journal::{self, Phase};
 use formats::outcomes::{self, Outcomes};
 use formats::plan::Plan;
 use formats::rehearsal::{self, Rehearsal};
-use formats::{confirm, utc, Document};
+use formats::{confirm, Document};
 use plan::status::{judge, Comparison, Evidence, Finished, Leftover, Status};
 
 use super::directory::{copies, directories, Places, RunsError, PLAN};
 use super::lock;
-use crate::os_release;
 use crate::step_record::boot_id;
+use crate::{moment, os_release};
 
 /// What every run left, in the order in which they were begun.
 ///
@@ -69,18 +68,12 @@ pub fn status(places: &Places, evidence: &[Evidence]) -> Status {
             .into_owned(),
         os: os_release::parse(&os),
         boot_id: boot_id(),
-        now: now(),
+        now: moment::now(),
         newest: evidence.last().map(|e| e.run.clone()),
         in_progress: in_progress.or_else(|| lock::holder(places).map(|holder| holder.run)),
         kexec_loaded: kexec_loaded(),
         runs: evidence.iter().map(judge).collect(),
     }
-}
-
-/// This moment, as documents have it.
-pub fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    utc::utc(since.map_or(0, |d| d.as_secs()))
 }
 
 /// Whether the next reboot may enter a kernel that somebody loaded.
