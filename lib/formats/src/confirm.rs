@@ -91,7 +91,7 @@ pub enum Code {
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
-const CODES: [(Code, &str, bool); 20] = [
+const CODES: [(Code, &str, bool); 21] = [
     (Code::Link, "link", true),
     (Code::Address, "address", true),
     (Code::Lease, "lease", true),
