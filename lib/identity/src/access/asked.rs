@@ -37,7 +37,7 @@ pub fn parse(text: &str, files: &[String]) -> Answer {
             answer.refused.extend(offered.take());
             answer.means = list.split(',').map(|name| name.trim().to_owned()).collect();
         } else if line == said {
-            answer.last = said.to_owned();
+            said.clone_into(&mut answer.last);
         }
     }
     answer

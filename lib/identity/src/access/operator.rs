@@ -43,20 +43,19 @@ fn means(plan: &IdentityPlan, session: &Session) -> Option<String> {
     // Whoever does not become root there at all is told of it elsewhere.
     after.peek()?;
     let lost = match session.by.as_ref()? {
-        // MD5, as servers before OpenSSH 6.8 tell it, is not compared.
+        // Else it is MD5, as servers before OpenSSH 6.8 tell it, which is not compared.
         LoggedIn::Key(fingerprint) if fingerprint.starts_with("SHA256:") => {
             let logins = plan.logins.iter().filter(|login| login.user == *user);
             let mut keys = logins.flat_map(|login| &login.keys);
             let taken = keys.any(|key| key.fingerprint == *fingerprint);
             (!taken).then(|| format!("the key {fingerprint}"))
         }
-        LoggedIn::Key(_) => None,
         LoggedIn::Password => {
             let by_password = after.any(|way| way.means == Means::Password);
             (!by_password).then(|| "a password".to_owned())
         }
-        // Whether its authority comes along is said where everybody's are.
-        LoggedIn::Certificate => None,
+        // Of a certificate it is said with everybody's whether its authority comes along.
+        LoggedIn::Key(_) | LoggedIn::Certificate => None,
     }?;
     Some(format!(
         "you are here as {user} with {lost}, which lets nobody into the new OS as {user}"

@@ -95,6 +95,10 @@ fn by_key(login: &Login, answer: &Answer, root: Option<&str>) -> Result<Option<S
     )))
 }
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "it judges as the other does, who may not be able to"
+)]
 fn by_password(
     login: &Login,
     answer: &Answer,
