@@ -259,10 +259,10 @@ fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {
     }
     let mut together = 0;
     for home in all.iter().filter(|home| plain(&home.path)) {
-        for name in names.iter().copied() {
+        for name in &names {
             let file = InHome {
                 home: home.clone(),
-                name: name.to_owned(),
+                name: (*name).to_owned(),
             };
             let path = file.path();
             if old.keeps(&path) || old.copied.contains(&path) {
