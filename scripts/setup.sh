@@ -41,9 +41,30 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
     as_root=(sudo)
 fi
+# An ssh server that is installed for the tests serves nobody: its package starts it at once and at each boot,
+# unless this file forbids the one and the service is disabled for the other.
+policy=/usr/sbin/policy-rc.d
+new_server() { [[ " ${missing[*]} " == *" openssh-server "* ]]; }
+forbid_starts() {
+    [ -e "$policy" ] && return 1
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+}
+disable_server() {
+    if command -v systemctl >/dev/null; then
+        "${as_root[@]}" systemctl --quiet disable ssh.service ssh.socket || true
+    elif command -v update-rc.d >/dev/null; then
+        "${as_root[@]}" update-rc.d ssh disable || true
+    fi
+}
 install() {
+    local forbidden='' status=0
+    if new_server && forbid_starts; then forbidden=yes; fi
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y --no-install-recommends "${missing[@]}"
+        apt-get install -y --no-install-recommends "${missing[@]}" || status=$?
+    if [ -n "$forbidden" ]; then "${as_root[@]}" rm -f "$policy"; fi
+    if [ "$status" -eq 0 ] && new_server; then disable_server; fi
+    return "$status"
 }
 
 # Twice, because apt may remove one package of the list to install another: a machine can have one

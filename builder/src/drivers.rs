@@ -222,6 +222,7 @@ kernel/fs/ext4/ext4.ko.xz: kernel/fs/mbcache.ko.xz kernel/fs/jbd2/jbd2.ko.xz
 kernel/fs/jbd2/jbd2.ko.xz:
 kernel/fs/mbcache.ko.xz:
 kernel/fs/xfs/xfs.ko.xz:
+kernel/fs/btrfs/btrfs.ko.xz:
 kernel/arch/x86/crypto/crc32c-intel.ko.xz:
 kernel/crypto/crc32c_generic.ko.xz:
 kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio.ko.xz
@@ -237,7 +238,7 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
         let lists = Lists {
             dep: DEP.into(),
             alias: "alias crypto-crc32c crc32c_intel\nalias crypto-crc32c crc32c_generic\n\
-                    alias virtio:d00000002v* virtio_blk\nalias fs-xfs xfs\n"
+                    alias virtio:d00000002v* virtio_blk\nalias fs-btrfs btrfs\n"
                 .into(),
             softdep: "softdep ext4 pre: crypto-crc32c\n".into(),
             builtin: "kernel/drivers/scsi/sd_mod.ko\nkernel/drivers/ata/ahci-platform.ko\n".into(),
@@ -252,8 +253,16 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
         let names: Vec<_> = selection.modules.iter().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["crc32c_generic", "crc32c_intel", "ext4", "jbd2", "mbcache"]
+            [
+                "crc32c_generic",
+                "crc32c_intel",
+                "ext4",
+                "jbd2",
+                "mbcache",
+                "xfs"
+            ]
         );
+        // XFS is loaded for a root on it alone.
         assert_eq!(selection.load.len(), 5);
         let at = |name: &str| selection.load.iter().position(|n| n == name).unwrap();
         assert!(at("jbd2") < at("ext4") && at("mbcache") < at("ext4"));
@@ -285,11 +294,14 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
         for name in ["sd_mod", "ahci_platform", "virtio_blk", "ext4"] {
             assert!(selection.drivers.contains(name), "{name}");
         }
-        assert!(!selection.drivers.contains("xfs"));
+        assert!(!selection.drivers.contains("btrfs"));
         assert!(selection
             .aliases
             .iter()
             .any(|alias| alias.module == "virtio_blk"));
-        assert!(selection.aliases.iter().all(|alias| alias.module != "xfs"));
+        assert!(selection
+            .aliases
+            .iter()
+            .all(|alias| alias.module != "btrfs"));
     }
 }

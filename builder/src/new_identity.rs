@@ -8,7 +8,7 @@ use formats::access::Doors;
 use formats::accounts::{AccountFiles, Accounts};
 use formats::identity::NewIdentity;
 use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
-use identity::access::sudoers;
+use identity::access::{doas, sudoers};
 use identity::files::Files;
 use identity::{accounts, ssh_access};
 
@@ -47,6 +47,7 @@ pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
             host_key_types: host_key_types(tree)?,
             ssh_includes: ssh_includes(tree)?,
             doors: Some(doors(tree)?),
+            password_schemes: password_schemes(tree),
             filesystems: filesystems(tree, os)?,
             shells: shells(tree)?,
             zones: tree.has("usr/share/zoneinfo/Europe/London"),
@@ -245,6 +246,45 @@ fn ssh_includes(tree: &RootTree) -> Result<Vec<String>> {
     Ok(ssh_access::includes(&optional_text(tree, main)?))
 }
 
+/// Folders of libraries.
+const LIBRARY_FOLDERS: [&str; 6] = [
+    "usr/lib/x86_64-linux-gnu",
+    "lib/x86_64-linux-gnu",
+    "usr/lib64",
+    "lib64",
+    "usr/lib",
+    "lib",
+];
+/// How a password may be hashed, crypt(5).
+const PASSWORD_SCHEMES: [&str; 10] = [
+    "$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$gy$", "$sha1$", "$y$",
+];
+/// What every C library that says so has known since 2007.
+const SURE_SCHEME: &str = "$6$";
+
+/// How passwords may be hashed for the C library to know them: the names are in it. Nothing where it does not say.
+fn password_schemes(tree: &RootTree) -> Vec<String> {
+    let library = |folder: &&str| {
+        let names = tree.names(folder).ok()?.into_iter();
+        let mut names = names.filter(|name| name.strip_prefix("libcrypt.so.").is_some());
+        names.find_map(|name| tree.read(&format!("{folder}/{name}")).ok())
+    };
+    let Some(bytes) = LIBRARY_FOLDERS.iter().find_map(library) else {
+        return Vec::new();
+    };
+    let has = |name: &str| {
+        let text = [name.as_bytes(), b"\0"].concat();
+        bytes.windows(text.len()).any(|window| window == text)
+    };
+    let found = PASSWORD_SCHEMES.iter().filter(|name| has(name));
+    let found: Vec<String> = found.map(|name| (*name).to_owned()).collect();
+    if found.iter().any(|name| name == SURE_SCHEME) {
+        found
+    } else {
+        Vec::new()
+    }
+}
+
 /// Who gets in and becomes root, by the tree's files.
 fn doors(tree: &RootTree) -> Result<Doors> {
     let version = package_version(tree, "openssh-server")?;
@@ -259,6 +299,12 @@ fn doors(tree: &RootTree) -> Result<Doors> {
         } else {
             Vec::new()
         },
+        doas: if has_program(tree, "doas") {
+            doas::read(tree)
+        } else {
+            Vec::new()
+        },
+        ..Doors::default()
     })
 }
 
@@ -391,6 +437,23 @@ mod tests {
         let (_folder, tree) = tree(&[("usr/lib/systemd/libsystemd-shared-252.19-1.fc.so", "")]);
         assert_eq!(systemd_version(&tree).unwrap(), 252);
         assert!(host_key_types(&tree).unwrap().is_empty());
+    }
+
+    #[test]
+    fn how_passwords_may_be_hashed_is_told_by_the_library() {
+        let own = "/lib/x86_64-linux-gnu/libcrypt.so.1";
+        let (folder, found) = tree(&[("usr/lib/x86_64-linux-gnu/libm.so.6", "")]);
+        assert_eq!(password_schemes(&found), [""; 0]);
+        let to = folder.path().join("usr/lib/x86_64-linux-gnu/libcrypt.so.1");
+        fs::copy(own, &to).unwrap();
+        let schemes = password_schemes(&found);
+        for known in ["$6$", "$y$"] {
+            assert!(schemes.iter().any(|scheme| scheme == known), "{schemes:?}");
+        }
+        fs::write(&to, "\0$1$\0$5$\0$6$\0").unwrap();
+        assert_eq!(password_schemes(&found), ["$1$", "$5$", "$6$"]);
+        fs::write(&to, "it does not say").unwrap();
+        assert_eq!(password_schemes(&found), [""; 0]);
     }
 
     #[test]

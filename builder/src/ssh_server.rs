@@ -57,6 +57,8 @@ mod tests {
             let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(&path, executable).unwrap();
         }
+        std::fs::create_dir(root.path().join("dev")).unwrap();
+        std::fs::write(root.path().join("dev/null"), "").unwrap();
         let output = Command::new("chroot")
             .arg(root.path())
             .args(["/usr/sbin/sshd", "-V"])

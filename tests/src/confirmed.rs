@@ -77,3 +77,20 @@ pub fn assert_passed(machine: &Machine) -> Result<()> {
         .context("the motd does not tell of it")?;
     Ok(())
 }
+
+/// The first boot asked the machine's own ssh server about somebody at these ports, and it takes their key.
+pub fn assert_asked_about(machine: &Machine, user: &str, ports: &[u16]) -> Result<()> {
+    let confirm = wait(machine)?;
+    let passed = lines(&confirm, Verdict::Pass);
+    for port in ports {
+        let head = format!("login: {user} gets in by key at ");
+        let tail = format!(":{port}");
+        ensure!(
+            passed
+                .iter()
+                .any(|line| line.starts_with(&head) && line.ends_with(&tail)),
+            "nobody was asked about {user} at port {port}: {confirm:#?}"
+        );
+    }
+    Ok(())
+}

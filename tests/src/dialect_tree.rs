@@ -65,7 +65,7 @@ pub struct Surroundings<'a> {
     /// What that server keeps for clients by their names, as `dnsmasq --dhcp-host` has it. Without any
     /// it keeps 192.0.2.77 for the MAC address, and has IPv4 alone.
     pub hosts: &'a [String],
-    /// It advertises the prefix 2001:db8::/64, of which everybody makes addresses.
+    /// It advertises the prefix `2001:db8::/64`, of which everybody makes addresses.
     pub router: bool,
     /// The client of DHCP that ifupdown finds; dhcpcd without it.
     pub client: Option<&'a str>,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure, Context, Result};
+use formats::figures::hex;
 use formats::told::Event;
 use formats::Document;
 use hmac::{Hmac, Mac};
@@ -91,12 +92,7 @@ fn receive(stream: &TcpStream, key: &str) -> Result<Event> {
     let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes());
     let mut mac = mac.map_err(|e| anyhow!("{e}"))?;
     mac.update(&body);
-    let digits: String = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits = hex(&mac.finalize().into_bytes());
     ensure!(
         signature == format!("sha256={digits}"),
         "signed with {signature}"

@@ -4,6 +4,7 @@
 //! silent, and for how long its plan lets it be.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::time::Duration;
 
 use formats::figures::duration;
@@ -97,10 +98,9 @@ impl Story {
         self.let_in |= !matches!(seen, Seen::Silent(_) | Seen::Refused(_));
         match seen {
             Seen::Answer(status) => self.answer(status),
-            Seen::Silent(why) => self.silent(why, at),
             Seen::Refused(why) if !self.let_in => self.not_let_in(why),
             // In the RAM environment not everybody gets in who does in an OS.
-            Seen::Refused(why) => self.silent(why, at),
+            Seen::Refused(why) | Seen::Silent(why) => self.silent(why, at),
             Seen::NoRuns if self.run.is_none() => self.no_run(),
             Seen::NoRuns => self.odd("it answers, and nothing there tells of the run".to_owned()),
             Seen::Other(words) => {
@@ -138,7 +138,7 @@ impl Story {
             // It has the lock, and its directory is about to appear.
             let begins = status.in_progress.as_deref() == Some(run.as_str());
             if !begins && self.last.is_none() {
-                told.end = Some(self.end_without_a_run(&format!("there is no run {run}")));
+                told.end = Some(end_without_a_run(&format!("there is no run {run}")));
             } else if !begins {
                 told.lines.extend(
                     self.odd("nothing there tells of the run any more".to_owned())
@@ -192,7 +192,7 @@ impl Story {
     fn silent(&mut self, why: &str, at: Duration) -> Told {
         let mut told = Told::default();
         if let Some(silence) = &mut self.silence {
-            silence.why = why.to_owned();
+            why.clone_into(&mut silence.why);
         } else {
             let why = if why.is_empty() {
                 ""
@@ -209,7 +209,7 @@ impl Story {
         }
         let deadline = self.last.as_ref().and_then(|run| run.deadlines);
         if let (Some(silence), Some(deadlines)) = (&mut self.silence, deadline) {
-            let silent = (at - silence.since).as_secs();
+            let silent = at.saturating_sub(silence.since).as_secs();
             if !silence.overdue && silent > deadlines.silent_s {
                 silence.overdue = true;
                 told.lines.push(format!(
@@ -233,7 +233,7 @@ impl Story {
     }
 
     fn not_let_in(&self, why: &str) -> Told {
-        let mut end = self.end_without_a_run(&format!(
+        let mut end = end_without_a_run(&format!(
             "{} does not let this program in: {why}",
             self.host
         ));
@@ -254,14 +254,7 @@ impl Story {
         };
         Told {
             lines: Vec::new(),
-            end: Some(self.end_without_a_run(&format!("{words} on {}", self.host))),
-        }
-    }
-
-    fn end_without_a_run(&self, words: &str) -> End {
-        End {
-            lines: vec![words.to_owned()],
-            exit: RunExit::Refused as u8,
+            end: Some(end_without_a_run(&format!("{words} on {}", self.host))),
         }
     }
 
@@ -289,7 +282,7 @@ impl Story {
         }
         now.text = match (&self.silence, &self.odd, &self.last) {
             (Some(silence), ..) => {
-                let silent = duration((at - silence.since).as_secs());
+                let silent = duration(at.saturating_sub(silence.since).as_secs());
                 let why = if silence.why.is_empty() {
                     String::new()
                 } else {
@@ -305,15 +298,24 @@ impl Story {
     }
 }
 
+fn end_without_a_run(words: &str) -> End {
+    End {
+        lines: vec![words.to_owned()],
+        exit: RunExit::Refused as u8,
+    }
+}
+
 /// The step that goes on, and where.
 fn going_on(run: &RunStatus) -> String {
     if run.confirmation == Confirmation::Pending {
         return "the first boot is being compared with the plan".to_owned();
     }
-    match &run.reached {
-        Some(reached) => format!("{} in the {}", reached.step, place(reached.place)),
-        None => String::new(),
-    }
+    let Some(reached) = &run.reached else {
+        return String::new();
+    };
+    let percent = run.progress.as_ref().filter(|p| p.step == reached.step);
+    let percent = percent.map_or_else(String::new, |p| format!(" {} %", p.percent));
+    format!("{}{percent} in the {}", reached.step, place(reached.place))
 }
 
 fn place(place: Place) -> &'static str {
@@ -331,13 +333,13 @@ fn step_line(run: &RunStatus, step: &StepOutcome) -> String {
     });
     let mut line = format!("{number:>5} {:10} {}", step.name, step.result.name());
     if let Some(seconds) = step.seconds.filter(|_| step.result != StepResult::Running) {
-        line.push_str(&format!(", {seconds:.1} s"));
+        let _ = write!(line, ", {seconds:.1} s");
     }
     if step.attempts > 1 {
-        line.push_str(&format!(", attempt {}", step.attempts));
+        let _ = write!(line, ", attempt {}", step.attempts);
     }
     if let (Some(error), true) = (&step.error, step.result == StepResult::Failed) {
-        line.push_str(&format!(": {error}"));
+        let _ = write!(line, ": {error}");
     }
     line
 }

@@ -4,7 +4,7 @@ use super::*;
 use formats::outcomes::Failure;
 use formats::steps::Mode;
 use plan::deadlines::Deadlines;
-use plan::status::{PlannedStep, Reached};
+use plan::status::{PlannedStep, Progress, Reached};
 
 const RUN: &str = "20261128T220103Z-7f2a";
 
@@ -204,6 +204,38 @@ fn a_failure_is_told_with_what_is_intact_and_what_to_do() {
 }
 
 #[test]
+fn a_run_that_holds_ends_the_watching_with_the_way_in() {
+    let going_on = RunStatus {
+        progress: Some(Progress {
+            step: "wipe".to_owned(),
+            percent: 43,
+        }),
+        ..run(&[("wipe", StepResult::Running)])
+    };
+    let held = RunStatus {
+        state: State::Committed,
+        exit: Some(4),
+        next: "it holds: the disk is gone; log in without a command for a shell".to_owned(),
+        ..run(&[("wipe", StepResult::Failed)])
+    };
+    let mut story = story(Ask::Newest);
+    story.see(
+        &answer("ram", "reroot's RAM environment", vec![going_on]),
+        Duration::ZERO,
+    );
+    let now = story.now(Duration::ZERO).text;
+    assert_eq!(now, "wipe 43 % in the RAM environment");
+    let held = answer("ram", "reroot's RAM environment", vec![held]);
+    let (_, end) = told(&mut story, &[held]);
+    let end = end.unwrap();
+    assert_eq!(end.exit, 4);
+    assert!(
+        end.lines.iter().any(|l| l.contains("for a shell")),
+        "{end:?}"
+    );
+}
+
+#[test]
 fn silence_beyond_the_plan_is_told_once() {
     let mut story = story(Ask::Newest);
     let begun = answer(
@@ -218,7 +250,7 @@ fn silence_beyond_the_plan_is_told_once() {
     }
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].contains("longer than its plan allows"), "{told:?}");
-    let now = story.now(Duration::from_secs(3000));
+    let now = story.now(Duration::from_mins(50));
     assert!(now.text.contains("silent for 50 min"), "{now:?}");
     assert_eq!(now.of, 4);
 }

@@ -144,15 +144,8 @@ const USUAL_PORT: u16 = 22;
 /// What answers at each port that the plan promised, on the machine's own addresses: a server that
 /// listens on some of them alone is not at the loopback interface.
 fn ssh_ports(plan: &Plan, network: &Result<Network, String>) -> Vec<(u16, SshPort)> {
-    let own = network.iter().flat_map(|network| &network.links);
-    let own = own.flat_map(|link| link.addresses.iter().map(|a| a.ip));
-    let is_usable = |address: &IpAddr| match address {
-        IpAddr::V4(_) => true,
-        // A link-local one is nothing without its link.
-        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) != 0xfe80,
-    };
     let addresses: Vec<IpAddr> = std::iter::once(IpAddr::V4(Ipv4Addr::LOCALHOST))
-        .chain(own.filter(is_usable))
+        .chain(outer_addresses(network))
         .collect();
     let promised = &plan.identity.ssh_ports;
     let ports = if promised.is_empty() {
@@ -168,7 +161,20 @@ fn ssh_ports(plan: &Plan, network: &Result<Network, String>) -> Vec<(u16, SshPor
     ports.iter().map(|port| ask(*port)).collect()
 }
 
-fn ssh(at: SocketAddr) -> SshPort {
+/// Addresses by which others reach the machine.
+pub fn outer_addresses(network: &Result<Network, String>) -> Vec<IpAddr> {
+    let links = network.iter().flat_map(|network| &network.links);
+    let own = links.flat_map(|link| link.addresses.iter().map(|a| a.ip));
+    let is_usable = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_loopback(),
+        // A link-local one is nothing without its link.
+        IpAddr::V6(v6) => !v6.is_loopback() && (v6.segments()[0] & 0xffc0) != 0xfe80,
+    };
+    own.filter(is_usable).collect()
+}
+
+/// What is at an address and a port.
+pub fn ssh(at: SocketAddr) -> SshPort {
     let Ok(mut stream) = TcpStream::connect_timeout(&at, stretched(PATIENCE)) else {
         return SshPort::Closed;
     };

@@ -70,7 +70,7 @@ After=network-online.target remote-fs.target ssh.service sshd.service
 [Service]
 Type=oneshot
 ExecStart=/.reroot/@RUN@/confirm confirm /.reroot/@RUN@
-TimeoutStartSec=600
+TimeoutStartSec=900
 
 [Install]
 WantedBy=multi-user.target

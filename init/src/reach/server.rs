@@ -270,11 +270,12 @@ const COMPLAINT_WORDS: [&str; 6] = [
 ];
 
 fn kind(line: &str) -> Kind {
-    // Whoever is not in yet.
-    let knocks = line.contains("[preauth]") || line.contains("kex_exchange");
     if line.starts_with("Accepted ") || line.starts_with("Server listening ") {
         Kind::Login
-    } else if !knocks && COMPLAINT_WORDS.iter().any(|words| line.contains(words)) {
+    } else if line.contains("[preauth]") || line.contains("kex_exchange") {
+        // Whoever is not in yet.
+        Kind::Knock
+    } else if COMPLAINT_WORDS.iter().any(|words| line.contains(words)) {
         Kind::Complaint
     } else {
         Kind::Knock

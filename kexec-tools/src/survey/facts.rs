@@ -46,12 +46,7 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
             .context("look up the root's drivers")?,
         None => Vec::new(),
     };
-    let mut identity = identity::read(keep, new, &homes(&accounts));
-    identity.doors.release = identity::release(&identity.doors);
-    identity.session = identity::session();
-    if let Ok(accounts) = &accounts {
-        identity.login_keys = identity::login_keys(accounts, &identity);
-    }
+    let identity = identity::read(keep, new, accounts.as_ref().ok(), &homes(&accounts));
     let kept_paths = keep.iter().map(KeepPath::as_str);
     // This image itself would be the largest thing in root's home.
     let own = fs::read_link("/proc/self/exe").unwrap_or_default();

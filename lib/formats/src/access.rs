@@ -25,10 +25,18 @@ pub struct Doors {
     pub release: Option<(u32, u32)>,
     /// Its configuration, in the order in which it counts.
     pub settings: Vec<Setting>,
+    /// What the server itself says that holds for some, who may have a `Match` to themselves: by the user's
+    /// name. Goes before [`Doors::settings`].
+    pub in_force: Vec<(String, Vec<Setting>)>,
+    /// By what else people may get in that is not counted, one each: programs that hand out keys, directories
+    /// of accounts.
+    pub elsewhere: Vec<String>,
     /// There is a sudo.
     pub sudo: bool,
     /// Who becomes root by it.
     pub sudoers: Vec<Sudoer>,
+    /// Who becomes root by doas, where there is one.
+    pub doas: Vec<Sudoer>,
 }
 
 /// Who may run anything as root by sudo, sudoers(5).
@@ -45,8 +53,8 @@ pub struct Sudoer {
 pub struct Keys {
     /// Whose.
     pub user: String,
-    /// Types of those that lead to a shell: `ssh-ed25519`, `ssh-rsa`…
-    pub kinds: Vec<String>,
+    /// Those that lead to a shell.
+    pub keys: Vec<PublicKey>,
     /// Others: each has a command of its own and nothing else.
     pub forced: usize,
     /// The new OS will have the files, kept or copied.
@@ -91,8 +99,39 @@ pub struct RamLogin {
     pub keys: Vec<String>,
 }
 
-/// The connection by which the operator is here.
+/// A public key, RFC 4253, section 6.6, as a line of `authorized_keys` has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKey {
+    /// Its type: `ssh-ed25519`, `ssh-rsa`…
+    pub kind: String,
+    /// The key in base64.
+    pub blob: String,
+    /// The fingerprint, as ssh prints it: `SHA256:…`.
+    pub fingerprint: String,
+    /// The length of an RSA key's modulus.
+    pub bits: Option<u32>,
+    /// It holds from some places only, or until some time (`from=`, `expiry-time=`).
+    pub narrowed: bool,
+}
+
+/// Somebody who is promised to get into the new OS: what the first boot asks its server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// Who.
+    pub user: String,
+    /// They are root, about whom the server has a word of its own.
+    pub is_root: bool,
+    /// Keys that are taken; none where they are not promised to get in by one.
+    pub keys: Vec<PublicKey>,
+    /// They are promised to get in with a password.
+    pub password: bool,
+    /// The server's settings or every one of the keys tell where they may come from: what it says to the
+    /// machine itself may not be what it says to them.
+    pub by_origin: bool,
+}
+
+/// The connection by which the operator is here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Who logged in, by `SUDO_USER`, else `USER`.
     pub user: String,
@@ -100,6 +139,27 @@ pub struct Session {
     pub address: String,
     /// Its port.
     pub port: u16,
+    /// The client's address.
+    #[serde(default)]
+    pub client: String,
+    /// The client's port.
+    #[serde(default)]
+    pub client_port: u16,
+    /// How they logged in, by the server's log: with a key of this fingerprint, or with a password.
+    #[serde(default)]
+    pub by: Option<LoggedIn>,
+}
+
+/// How somebody logged in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoggedIn {
+    /// With a key: its fingerprint, `SHA256:…`, or `MD5:…` of servers before OpenSSH 6.8.
+    Key(String),
+    /// With a certificate.
+    Certificate,
+    /// With a password.
+    Password,
 }
 
 /// A way in that ends in a root shell.
@@ -133,6 +193,10 @@ pub enum Becoming {
     Sudo,
     /// By sudo, with their own password.
     SudoWithPassword,
+    /// By doas, without a password.
+    Doas,
+    /// By doas, with their own password.
+    DoasWithPassword,
     /// By su, with root's password.
     Su,
 }
@@ -148,6 +212,8 @@ impl std::fmt::Display for Way {
             Becoming::Is => "",
             Becoming::Sudo => ", root by sudo",
             Becoming::SudoWithPassword => ", root by sudo with a password",
+            Becoming::Doas => ", root by doas",
+            Becoming::DoasWithPassword => ", root by doas with a password",
             Becoming::Su => ", root by su with root's password",
         };
         write!(f, "{} by {means}{root}", self.user)

@@ -171,6 +171,10 @@ pub struct Accounts {
     /// What to know about users' passwords, by name.
     #[serde(default)]
     pub passwords: Vec<(String, String)>,
+    /// How users' passwords are hashed, by name: `$6$`, `$y$`; those that one can log in with and that tell it,
+    /// crypt(5).
+    #[serde(default)]
+    pub schemes: Vec<(String, String)>,
 }
 
 /// A user, from passwd(5).

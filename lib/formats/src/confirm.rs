@@ -70,6 +70,8 @@ pub enum Code {
     Ssh,
     /// A file that decides who gets in.
     Access,
+    /// Somebody who gets in.
+    Login,
     /// A user's number.
     User,
     /// A group's number.
@@ -89,7 +91,7 @@ pub enum Code {
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
-const CODES: [(Code, &str, bool); 20] = [
+const CODES: [(Code, &str, bool); 21] = [
     (Code::Link, "link", true),
     (Code::Address, "address", true),
     (Code::Lease, "lease", true),
@@ -102,6 +104,7 @@ const CODES: [(Code, &str, bool); 20] = [
     (Code::HostKey, "host-key", true),
     (Code::Ssh, "ssh", true),
     (Code::Access, "access", false),
+    (Code::Login, "login", false),
     (Code::User, "user", false),
     (Code::Group, "group", false),
     (Code::Owner, "owner", false),

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Mac, Unreadable};
+use crate::mac::{Mac, Unreadable};
 
 /// The type of a client identifier that is an IAID and a DUID (RFC 4361).
 const NODE_SPECIFIC: u8 = 255;

@@ -1,5 +1,7 @@
 //! Figures as people read them.
 
+use std::fmt::Write;
+
 /// Bytes for people, in binary units.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -16,6 +18,16 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
 /// Seconds for people.
 pub fn duration(seconds: u64) -> String {
     match seconds {
@@ -27,7 +39,12 @@ pub fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, size};
+    use super::{duration, hex, size};
+
+    #[test]
+    fn bytes_are_two_digits_each() {
+        assert_eq!(hex(&[0, 10, 255]), "000aff");
+    }
 
     #[test]
     fn durations_read_well() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Doors, Keys, Session, Way};
+use crate::access::{Doors, Keys, Login, Session, Way};
 use crate::keep::is_below;
 use crate::network::NewFile;
 
@@ -146,6 +146,9 @@ pub struct NewIdentity {
     /// does not know `Include` (before OpenSSH 8.2).
     #[serde(default)]
     pub ssh_includes: Vec<String>,
+    /// How passwords may be hashed for its C library to know them: `$6$`, `$y$`; empty where that is not known.
+    #[serde(default)]
+    pub password_schemes: Vec<String>,
     /// Who gets in and becomes root; `None` where the image is older than the question.
     #[serde(default)]
     pub doors: Option<Doors>,
@@ -188,6 +191,9 @@ pub struct IdentityPlan {
     /// Every way in that ends in a root shell: in the old OS, and in the new one.
     #[serde(default)]
     pub ways: (Vec<Way>, Vec<Way>),
+    /// Who the first boot asks the server about: everybody who has a way in in the new OS.
+    #[serde(default)]
+    pub logins: Vec<Login>,
     /// What of the old OS stays behind, in words, one line a kind.
     pub left: Vec<String>,
     /// What to know: keys of types that are no longer taken, a locale that is not there.

@@ -23,6 +23,7 @@ pub mod journal;
 pub mod keep;
 mod kinds;
 pub mod listening;
+mod mac;
 pub mod manifest;
 pub mod measure;
 pub mod network;

@@ -5,6 +5,7 @@
 
 mod identity;
 mod live;
+mod login;
 mod network;
 mod ports;
 mod summary;
@@ -12,6 +13,7 @@ mod summary;
 mod tests;
 
 pub use live::{Live, Probed, SshPort};
+pub use login::{compare as compare_logins, Asked};
 pub use network::link_now;
 pub use summary::summary;
 

@@ -2,11 +2,9 @@
 //! public half (one line, RFC 4253 section 6.6) or by the private half (openssh-key-v1, whose
 //! public part is not encrypted; the PEM forms of older servers tell the type only).
 
-use sha2::{Digest, Sha256};
-
 use formats::identity::HostKey;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use crate::public_key::{decode, fingerprint, kind_of, string};
 
 /// What OpenSSH's own form begins with.
 const OPENSSH: &[u8] = b"openssh-key-v1\0";
@@ -60,49 +58,6 @@ fn key(path: &str, kind: &str, blob: &[u8]) -> HostKey {
     HostKey {
         path: path.to_owned(),
         kind: kind.to_owned(),
-        fingerprint: format!("SHA256:{}", encode(&Sha256::digest(blob))),
+        fingerprint: fingerprint(blob),
     }
-}
-
-/// The type that a public key names itself.
-fn kind_of(blob: &[u8]) -> Option<&str> {
-    let kind = std::str::from_utf8(string(blob)?.0).ok()?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-@._".contains(&b);
-    (!kind.is_empty() && kind.bytes().all(plain)).then_some(kind)
-}
-
-/// A string with its length before it, and what follows.
-fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut have) = (0u32, 0);
-    for byte in text.bytes() {
-        let digit = ALPHABET.iter().position(|a| *a == byte)?;
-        bits = bits << 6 | digit as u32;
-        have += 6;
-        if have >= 8 {
-            have -= 8;
-            out.push((bits >> have) as u8);
-        }
-    }
-    Some(out)
-}
-
-/// Without padding, as ssh prints it.
-fn encode(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let mut three = [0; 3];
-        three[..chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for at in 0..=chunk.len() {
-            out.push(char::from(ALPHABET[(bits >> (18 - 6 * at) & 63) as usize]));
-        }
-    }
-    out
 }

@@ -18,6 +18,7 @@ mod mount_options;
 mod mounts;
 pub mod names;
 pub mod plan;
+mod public_key;
 pub mod root_options;
 pub mod ssh_access;
 mod zones;

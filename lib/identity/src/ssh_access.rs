@@ -196,12 +196,17 @@ pub fn lost(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<Strin
 
 /// Every setting of an OS's ssh server, in the order in which they count: what is said first holds.
 pub fn settings(files: &dyn Files) -> Vec<Setting> {
+    settings_from(files, MAIN)
+}
+
+/// The same where its main file is another one.
+pub fn settings_from(files: &dyn Files, main: &str) -> Vec<Setting> {
     let mut reader = Reader {
         files,
         condition: None,
         settings: Vec::new(),
     };
-    reader.file(MAIN, 0);
+    reader.file(main, 0);
     reader.settings
 }
 

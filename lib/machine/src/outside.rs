@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use formats::figures::hex;
 use formats::plan::Plan;
 use formats::steps::Place;
 use formats::told::{Event, ReportTo, What, SIGNATURE};
@@ -248,17 +249,12 @@ fn post(agent: &Agent, to: &ReportTo, event: &Event) -> Posted {
 
 /// HMAC-SHA256 of a body, as the header has it.
 fn signature(key: &str, body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = "sha256=".to_owned();
     // Keys of any length are taken.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
-        return text;
+        return String::new();
     };
     mac.update(body);
-    for byte in mac.finalize().into_bytes() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256={}", hex(&mac.finalize().into_bytes()))
 }
 
 #[cfg(test)]

@@ -261,6 +261,8 @@ fn comparable(network: &Network, brought: &[BroughtUp]) -> Network {
         }
         link.dhcp4 = None;
         link.router = None;
+        // It takes its time, a bridge's most of all.
+        link.carrier = true;
         link.addresses.retain(|a| a.origin != Origin::Kernel);
         for address in &mut link.addresses {
             address.valid = None;

@@ -14,10 +14,12 @@ pub(crate) fn ram_cmdline(
 ) -> String {
     let mut consoles: Vec<&str> = image.iter().map(String::as_str).collect();
     for console in active {
-        let is_it = |word: &&str| name(word) == console.as_str();
-        let at = consoles.iter().position(|word| is_it(&word));
+        let at = consoles
+            .iter()
+            .position(|word| name(word) == console.as_str());
         let of_image = at.map(|at| consoles.remove(at));
-        let own = named.iter().map(String::as_str).find(is_it);
+        let mut own = named.iter().map(String::as_str);
+        let own = own.find(|word| name(word) == console.as_str());
         // The old OS's last console is where its operator looks: it stays last.
         consoles.push(own.or(of_image).unwrap_or(console));
     }

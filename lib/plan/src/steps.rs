@@ -206,7 +206,7 @@ const STEPS: &[Spec] = &[
         name: "confirm", place: Place::NewOs, runs: In::Reinstall, needs: &["reboot"],
         does: "compare the machine with the plan at the first boot",
         before: "", after: "the summary is shown at the next login",
-        undo: "", deadline_s: 600, grows: Grows::Not,
+        undo: "", deadline_s: 900, grows: Grows::Not,
     },
 ];
 

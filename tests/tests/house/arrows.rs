@@ -116,12 +116,16 @@ fn child_file(file: &Path, module: &Module, name: &str, attributes: &[Attribute]
     } else {
         folder.join(stem)
     };
-    let plain = below.join(format!("{name}.rs"));
-    if plain.exists() {
-        plain
-    } else {
-        below.join(name).join("mod.rs")
-    }
+    let files = |below: &Path| {
+        [
+            below.join(format!("{name}.rs")),
+            below.join(name).join("mod.rs"),
+        ]
+    };
+    // A file that was named by a path has its modules beside it.
+    let mut places = files(&below).into_iter().chain(files(folder));
+    let found = places.find(|path| path.exists());
+    found.unwrap_or_else(|| below.join(name).join("mod.rs"))
 }
 
 /// The file that defines what a path names; nothing where that is another crate's.

@@ -256,6 +256,7 @@ fn a_machine_is_itself_after_it_was_reinstalled() -> Result<()> {
 
     // And by the machine itself. The cards have other names now, and each has what was its own.
     confirmed::assert_passed(&machine)?;
+    confirmed::assert_asked_about(&machine, "root", &[22, 2222])?;
     let passed = confirmed::lines(&confirmed::wait(&machine)?, Verdict::Pass);
     let own = "own: /etc/reroot/confirm.d/10-shop agrees";
     ensure!(passed.iter().any(|line| line == own), "{passed:#?}");

@@ -1,7 +1,7 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
-use identity::access::decided;
+use identity::access::{decided, operator};
 use identity::network::select;
 use plan::{carried, choices, drivers};
 
@@ -172,14 +172,38 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "login",
         question: "Do those who become root by ssh still become it in the new OS?",
-        reads: "the ssh server's configuration and greeting, authorized_keys, sudoers, SSH_CONNECTION, the image's manifest",
+        reads: "the ssh server's configuration and greeting, `sshd -T`, authorized_keys, sudoers, nsswitch.conf, SSH_CONNECTION, the server's log, the image's manifest",
         force: Allowed,
         again: &[],
         remedy: "give the image what is missing (sudo, an ssh server), or yourself a key or a password that the new OS \
-                 takes, and look again; force it if there is another way in, such as a console",
+                 takes, come in by an address that stays, and look again; force it if there is another way in, such as a console",
         against: |c| {
             let plan = carried::identity(c.facts, c.manifest).ok()?;
-            joined(&decided::lost(&plan, c.facts.identity.session.as_ref()))
+            let session = c.facts.identity.session.as_ref();
+            let mut lost = decided::lost(&plan, session);
+            if c.manifest.identity.doors.is_some() {
+                lost.extend(decided::lost_elsewhere(&plan, &c.facts.identity.doors));
+            }
+            if let (Some(session), Ok(accounts)) = (session, carried::accounts(c.facts, c.manifest)) {
+                let then = carried::network(c.facts, c.manifest).ok();
+                let then = then.as_ref().map(|planned| &planned.network);
+                lost.extend(operator::lost(&plan, &accounts, (&c.facts.network, then), session));
+            }
+            joined(&lost)
+        },
+    },
+    Check {
+        code: "login-elsewhere",
+        question: "Does nobody get in by something that is not known here?",
+        reads: "the ssh server's configuration, /etc/nsswitch.conf, /etc/passwd",
+        force: NotNeeded,
+        again: &[],
+        remedy: "set it up in the image, with its files in `carry` of image.toml, if people get in by it; those who \
+                 get in by keys and passwords of this machine do as before",
+        against: |c| {
+            // Without a server nobody gets in.
+            let served = c.manifest.identity.doors.as_ref().is_some_and(|doors| doors.server);
+            joined(&c.facts.identity.doors.elsewhere).filter(|_| served)
         },
     },
     Check {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use formats::identity::InHome;
 use identity::files::Files;
 use machine::plain_file;
 use storage::mounts;
@@ -135,4 +136,17 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
 pub fn plain(path: &str) -> bool {
     path.strip_prefix('/')
         .is_some_and(|rest| rest.split('/').all(|n| !["", ".", ".."].contains(&n)))
+}
+
+/// Reads a file in a home as its owner would.
+pub fn in_home(root: &Path, file: &InHome) -> Result<Option<tree::FromHome>, String> {
+    tree::read_from_home(
+        root,
+        tree::HomeFile {
+            home: &file.home.path,
+            name: &file.name,
+            uid: file.home.uid,
+            gid: file.home.gid,
+        },
+    )
 }

@@ -10,8 +10,7 @@ use formats::identity::{Home, InHome, OldIdentity};
 use formats::keep::is_below;
 use identity::access::{keys, server};
 
-use super::files::{plain, Tree};
-use super::in_home;
+use super::files::{in_home, plain, Tree};
 
 /// The keys of whoever may log in: people, and those with a password.
 pub fn login_keys(accounts: &Accounts, old: &OldIdentity) -> Vec<Keys> {
@@ -62,7 +61,7 @@ fn read(root: &Path, tree: &Tree, user: &User, place: &str, old: &OldIdentity) -
     let copied = old.copied.iter().any(|copied| is_below(&path, copied));
     Some(Keys {
         user: user.name.clone(),
-        kinds: found.kinds,
+        keys: found.keys,
         forced: found.forced,
         lines: if own { found.lines } else { Vec::new() },
         stay: copied || old.keeps(&path),

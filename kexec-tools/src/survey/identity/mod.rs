@@ -4,6 +4,7 @@
 //! matters is for [`identity::plan`] to say.
 
 mod files;
+mod in_force;
 mod kept;
 mod keys;
 mod left;
@@ -13,21 +14,35 @@ mod zone;
 
 use std::path::Path;
 
+use formats::access::Setting;
+use formats::accounts::Accounts;
 use formats::identity::{Home, InHome, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::keep::KeepPath;
-use identity::access::{decided, other_gates, server, written};
+use identity::access::{decided, elsewhere, other_gates, server, written};
 use identity::{cloud, names, root_options, ssh_access};
 
+pub use files::in_home;
 use files::{plain, Tree};
-
-pub use keys::login_keys;
-pub use session::{release, session};
+use in_force::Running;
 
 /// Reads this machine. `new` has what the image's author wants carried; `homes` are those of the
 /// people who come along.
-pub fn read(keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> OldIdentity {
-    let mut old = gather(Path::new("/"), keep, new, homes);
+pub fn read(
+    keep: &[KeepPath],
+    new: &NewIdentity,
+    accounts: Option<&Accounts>,
+    homes: &[Home],
+) -> OldIdentity {
+    let running = in_force::running(&ssh::SERVERS);
+    let mut old = gather(Path::new("/"), keep, new, homes, &running);
+    old.doors.release = session::release(&old.doors);
+    old.session = session::session();
+    if let Some(accounts) = accounts {
+        old.login_keys = keys::login_keys(accounts, &old);
+        let by = (&*old.login_keys, old.session.as_ref());
+        in_force::ask_about(&running, &mut old.doors, accounts, by, &mut old.notes);
+    }
     match storage::mounts::read() {
         Ok(mounts) => {
             let mounted: Vec<_> = mounts.into_iter().map(|mount| mount.target).collect();
@@ -45,7 +60,13 @@ pub fn read(keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> OldIdentity
 }
 
 /// Reads everything but the devices, from the tree below `root`.
-fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> OldIdentity {
+fn gather(
+    root: &Path,
+    keep: &[KeepPath],
+    new: &NewIdentity,
+    homes: &[Home],
+    running: &Running,
+) -> OldIdentity {
     let tree = Tree::new(root);
     let mut old = OldIdentity {
         hostname: hostname(&tree),
@@ -58,7 +79,7 @@ fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> 
         kept: keep.iter().map(|path| path.as_str().to_owned()).collect(),
         ..OldIdentity::default()
     };
-    old.doors = ssh::doors(&tree);
+    old.doors = ssh::doors(&tree, running);
     let keys = ssh::host_keys(&tree);
     old.host_keys = keys.keys;
     old.copied = keys.public;
@@ -94,10 +115,17 @@ fn gather(root: &Path, keep: &[KeepPath], new: &NewIdentity, homes: &[Home]) -> 
     } else {
         Vec::new()
     };
-    let lost = ssh_access::lost(&old.doors.settings, &|setting| {
+    let stays = |setting: &Setting| {
         written && written::is_written(setting) || is_there(&setting.path) && is_read(&setting.path)
-    });
+    };
+    let lost = ssh_access::lost(&old.doors.settings, &stays);
+    let elsewhere = if old.doors.server {
+        elsewhere::found(&tree, &old.doors.settings, &stays)
+    } else {
+        Vec::new()
+    };
     old.ssh_restrictions = [lost, others].concat();
+    old.doors.elsewhere = elsewhere;
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });
@@ -183,14 +211,28 @@ fn quota_files(tree: &Tree, old: &mut OldIdentity) {
     }
 }
 
-/// Folders with everybody's keys, where the ssh server looks for them outside of homes.
+/// Folders with everybody's keys, or with names for their certificates, where the ssh server looks for them
+/// outside of homes; and files that its settings name.
 fn key_folders(tree: &Tree, old: &mut OldIdentity) {
-    let places = server::key_files(&old.doors);
-    for folder in places.iter().filter_map(|place| server::key_folder(place)) {
-        if plain(folder) && tree.exists(folder) && !old.keeps(folder) {
-            old.copied.push(folder.to_owned());
-        }
-    }
+    let settings = old.doors.settings.iter();
+    let principals = settings
+        .clone()
+        .filter(|s| server::is(s, "AuthorizedPrincipalsFile"));
+    let mut places = server::key_files(&old.doors);
+    places.extend(principals.flat_map(|setting| setting.values.clone()));
+    let folders = places.iter().filter_map(|place| server::key_folder(place));
+    let files = settings
+        .filter_map(server::named_file)
+        .filter(|path| tree.is_file(path));
+    let mut found: Vec<String> = folders
+        .filter(|folder| tree.exists(folder))
+        .chain(files)
+        .filter(|path| plain(path) && !old.keeps(path))
+        .map(str::to_owned)
+        .collect();
+    found.retain(|path| !old.copied.contains(path));
+    found.dedup();
+    old.copied.extend(found);
 }
 
 /// Root's, and those of homes that are not kept.
@@ -207,12 +249,21 @@ fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {
     // Root's come first: where there is too much of others', theirs are still there.
     all[1..].sort();
     all.dedup();
+    let mut names = server::HOME_KEYS.to_vec();
+    let mut principals = old
+        .doors
+        .settings
+        .iter()
+        .filter(|s| server::is(s, "AuthorizedPrincipalsFile"));
+    if principals.any(|setting| setting.values.iter().any(|v| server::principals_in_home(v))) {
+        names.push(server::HOME_PRINCIPALS);
+    }
     let mut together = 0;
     for home in all.iter().filter(|home| plain(&home.path)) {
-        for name in server::HOME_KEYS {
+        for name in &names {
             let file = InHome {
                 home: home.clone(),
-                name: name.to_owned(),
+                name: (*name).to_owned(),
             };
             let path = file.path();
             if old.keeps(&path) || old.copied.contains(&path) {
@@ -234,19 +285,6 @@ fn authorized_keys(root: &Path, homes: &[Home], old: &mut OldIdentity) {
             }
         }
     }
-}
-
-/// Reads a file in a home as its owner would.
-pub fn in_home(root: &Path, file: &InHome) -> Result<Option<tree::FromHome>, String> {
-    tree::read_from_home(
-        root,
-        tree::HomeFile {
-            home: &file.home.path,
-            name: &file.name,
-            uid: file.home.uid,
-            gid: file.home.gid,
-        },
-    )
 }
 
 /// What is told of a file that is not carried.

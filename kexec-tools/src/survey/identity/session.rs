@@ -1,34 +1,88 @@
 //! The connection by which the operator is here, and the ssh server's release by its own greeting.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use formats::access::{Doors, Session};
-use identity::access::server;
+use identity::access::{logged, server};
+use machine::answers::{self, Answer};
 use machine::patience::stretched;
 use plan::version::Version;
 
 /// A server that listens greets at once; on a busy machine it takes its turn.
 const GREETING: Duration = Duration::from_secs(5);
 
-/// By the environment; nothing where the launcher was not called by ssh.
+/// Where the server's log is, with Debian's name and with Red Hat's.
+const LOGS: [&str; 2] = ["/var/log/auth.log", "/var/log/secure"];
+/// How much of a log's end is read: some ten thousand lines.
+const TAIL: u64 = 2 << 20;
+/// Entries of the journal that are read where there is no log.
+const ENTRIES: &str = "5000";
+
+/// By the environment; nothing where the launcher was not called by ssh. Who it is and how they logged in, the
+/// server's log says, where it still does.
 pub fn session() -> Option<Session> {
     let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     let user = variable("SUDO_USER").or_else(|| variable("USER"))?;
-    parse(&variable("SSH_CONNECTION")?, user)
+    let mut session = parse(&variable("SSH_CONNECTION")?, user)?;
+    let find = |log: &str| logged::find(log, &session.client, session.client_port);
+    let logs = LOGS.iter().filter_map(|path| tail(Path::new(path)).ok());
+    if let Some((user, by)) = logs.chain(journal()).find_map(|log| find(&log)) {
+        session.user = user;
+        session.by = Some(by);
+    }
+    Some(session)
+}
+
+/// The end of a file.
+fn tail(path: &Path) -> std::io::Result<String> {
+    let mut file = machine::plain_file::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What the server has in the journal, where there is one.
+fn journal() -> Option<String> {
+    let mut child = Command::new("journalctl");
+    child
+        .args([
+            "-q",
+            "--no-pager",
+            "-o",
+            "cat",
+            "-n",
+            ENTRIES,
+            "-t",
+            "sshd",
+            "-t",
+            "sshd-session",
+        ])
+        .stderr(Stdio::null());
+    match answers::ask(child) {
+        Ok(Answer::Said(bytes)) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        _ => None,
+    }
 }
 
 /// `CLIENT PORT SERVER PORT`, ssh(1).
 fn parse(connection: &str, user: String) -> Option<Session> {
     let words: Vec<&str> = connection.split_whitespace().collect();
-    let [_, _, address, port] = words[..] else {
+    let [client, client_port, address, port] = words[..] else {
         return None;
     };
     Some(Session {
         user,
         address: address.to_owned(),
         port: port.parse().ok()?,
+        client: client.to_owned(),
+        client_port: client_port.parse().ok()?,
+        by: None,
     })
 }
 
@@ -46,7 +100,7 @@ fn greeting(address: SocketAddr) -> Option<String> {
     stream.set_read_timeout(Some(patience)).ok()?;
     let mut line = String::new();
     // A greeting has at most 255 bytes: RFC 4253, section 4.2.
-    let mut limited = BufReader::new(std::io::Read::take(stream, 255));
+    let mut limited = BufReader::new(stream.take(255));
     limited.read_line(&mut line).ok()?;
     Some(line)
 }
@@ -60,6 +114,19 @@ fn of_greeting(line: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_log_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.log");
+        let long = "x".repeat(TAIL as usize);
+        std::fs::write(&path, format!("{long}\nlast\n")).unwrap();
+        let found = tail(&path).unwrap();
+        assert!(found.ends_with("x\nlast\n") && found.len() as u64 == TAIL);
+        std::fs::write(&path, "short").unwrap();
+        assert_eq!(tail(&path).unwrap(), "short");
+        assert!(tail(&folder.path().join("none")).is_err());
+    }
 
     #[test]
     fn a_greeting_tells_the_release() {
@@ -79,6 +146,10 @@ mod tests {
         assert_eq!(
             (session.address.as_str(), session.port),
             ("198.51.100.4", 2222)
+        );
+        assert_eq!(
+            (session.client.as_str(), session.client_port),
+            ("192.0.2.7", 50122)
         );
         assert_eq!(parse("nonsense", "ann".to_owned()), None);
     }

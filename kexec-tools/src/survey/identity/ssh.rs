@@ -1,12 +1,14 @@
 //! Host keys of the ssh server: those with the usual names, and those that `sshd_config` names; and
 //! who gets in by it, and becomes root.
 
-use formats::access::Doors;
+use formats::access::{Doors, Setting};
 use formats::identity::HostKey;
-use identity::access::sudoers;
+use identity::access::in_force::{self, Started};
+use identity::access::{doas, server, sudoers};
 use identity::{host_keys, ssh_access};
 
 use super::files::{lines, plain, Tree};
+use super::in_force::Running;
 
 const FOLDER: &str = "/etc/ssh";
 
@@ -24,24 +26,43 @@ pub struct Keys {
 }
 
 /// Where programs are that make a server, and a sudo.
-const SERVERS: [&str; 2] = ["/usr/sbin/sshd", "/usr/bin/sshd"];
+pub const SERVERS: [&str; 2] = ["/usr/sbin/sshd", "/usr/bin/sshd"];
+const DOAS: [&str; 2] = ["/usr/bin/doas", "/usr/local/bin/doas"];
 const SUDO: [&str; 2] = ["/usr/bin/sudo", "/usr/local/bin/sudo"];
 
-/// Who gets in, by the files.
-pub fn doors(tree: &Tree) -> Doors {
+/// Who gets in, by the files and by how the server runs.
+pub fn doors(tree: &Tree, running: &Running) -> Doors {
     let any = |paths: &[&str]| paths.iter().any(|path| tree.is_file(path));
     let sudo = any(&SUDO);
-    Doors {
+    let mut doors = Doors {
         server: any(&SERVERS),
-        release: None,
-        settings: ssh_access::settings(tree),
+        settings: settings(tree, &running.started),
         sudo,
         sudoers: if sudo {
             sudoers::read(tree)
         } else {
             Vec::new()
         },
+        doas: if any(&DOAS) {
+            doas::read(tree)
+        } else {
+            Vec::new()
+        },
+        ..Doors::default()
+    };
+    in_force::adjust(&mut doors, &running.said);
+    doors
+}
+
+/// Its settings: arguments go before files, and ports in arguments take the place of ports in files.
+fn settings(tree: &Tree, started: &Started) -> Vec<Setting> {
+    let main = started.file.as_deref().unwrap_or(ssh_access::MAIN);
+    let mut files = ssh_access::settings_from(tree, main);
+    let is_port = |setting: &Setting| server::is(setting, "Port");
+    if started.settings.iter().any(is_port) {
+        files.retain(|setting| !is_port(setting));
     }
+    [started.settings.clone(), files].concat()
 }
 
 /// Reads every host key.

@@ -46,7 +46,7 @@ impl Old {
             ssh_includes: own(&["/etc/ssh/sshd_config.d/*.conf"]),
             ..NewIdentity::default()
         };
-        gather(self.0.path(), &keep, &new, &homes)
+        gather(self.0.path(), &keep, &new, &homes, &Running::default())
     }
 }
 
@@ -303,7 +303,13 @@ fn an_empty_tree_has_nothing_to_say() {
     let found = Old::with(&[]).gather(&[], &[], &[]);
     assert_eq!(found, OldIdentity::default());
     assert_eq!(
-        gather(Path::new("/nonexistent"), &[], &NewIdentity::default(), &[]),
+        gather(
+            Path::new("/nonexistent"),
+            &[],
+            &NewIdentity::default(),
+            &[],
+            &Running::default()
+        ),
         OldIdentity::default()
     );
 }
@@ -336,6 +342,35 @@ fn what_the_ssh_server_forbids_counts_unless_it_stays() {
         carry: vec!["/etc/ssh/sshd_config.d".to_owned()],
         ..NewIdentity::default()
     };
-    let found = gather(old.0.path(), &[], &without, &[]);
+    let found = gather(old.0.path(), &[], &without, &[], &Running::default());
     assert_eq!(found.ssh_restrictions, all);
+}
+
+#[test]
+fn authorities_and_what_their_certificates_may_be_for_come_along() {
+    let old = Old::with(&[
+        (
+            "/etc/ssh/sshd_config",
+            "TrustedUserCAKeys /etc/ssh/ca.pub\nRevokedKeys /etc/ssh/revoked\nRevokedKeys /dev/null\n\
+             AuthorizedPrincipalsFile /etc/ssh/principals/%u\nHostCertificate /etc/pki/host-cert.pub\n\
+             Match User ann\nAuthorizedPrincipalsFile %h/.ssh/authorized_principals\n",
+        ),
+        ("/etc/ssh/ca.pub", "ssh-ed25519 A"),
+        ("/etc/ssh/principals/root", "admin"),
+        ("/etc/pki/host-cert.pub", "x"),
+        ("/root/.ssh/authorized_principals", "admin"),
+    ]);
+    assert_eq!(
+        old.gather(&[], &[], &[]).copied,
+        [
+            "/etc/ssh/principals",
+            "/etc/ssh/ca.pub",
+            "/etc/pki/host-cert.pub",
+            "/root/.ssh/authorized_principals"
+        ]
+    );
+    assert_eq!(
+        old.gather(&["/etc/ssh"], &[], &[]).copied[0],
+        "/etc/pki/host-cert.pub"
+    );
 }

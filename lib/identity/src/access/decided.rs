@@ -1,12 +1,12 @@
 //! Who gets into the new OS: what is written for that, and which ways in there were and will be.
 
-use formats::access::{Doors, Keys, Session, Way};
+use formats::access::{Doors, Keys, PublicKey, Session, Way};
 use formats::accounts::{AccountPlan, Accounts};
 use formats::identity::{IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
-use super::{server, ways, written};
+use super::{promised, server, server_keys, ways, written};
 use crate::names::text;
 use crate::ssh_access;
 
@@ -40,18 +40,19 @@ pub fn decide(
                 mode: 0o440,
                 ..text(written::SUDOERS, rules)
             });
-            doors.sudoers.extend(old.doors.sudoers.iter().cloned());
+            let rules = old.doors.sudoers.iter().chain(&old.doors.doas);
+            doors.sudoers.extend(rules.cloned());
         }
     }
-    let all = |_: &str| true;
-    let takes =
-        |kind: &str| kind.starts_with("sk-") || new.host_key_types.iter().any(|k| k == kind);
+    let session = old.session.as_ref();
+    let takes = |key: &PublicKey| server_keys::takes(&doors, key);
     let stay: Vec<Keys> = old.login_keys.iter().filter(|k| k.stay).cloned().collect();
-    let people = ways::new_accounts(accounts, payload, merged);
+    let people = ways::new_accounts(accounts, payload, merged, &new.password_schemes);
     plan.ways = (
-        ways::ways(&old.doors, accounts, &old.login_keys, &all),
-        ways::ways(&doors, &people, &stay, &takes),
+        ways::ways(&old.doors, accounts, &old.login_keys, session),
+        ways::ways(&doors, &people, &stay, session),
     );
+    plan.logins = promised::logins(&plan.ways.1, (&doors, &people), (&stay, session), &takes);
     plan.ssh_ports = if doors.server {
         server::ports(&doors)
     } else {
@@ -65,6 +66,20 @@ pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
     old.doors.server
         && new.doors.as_ref().is_some_and(served)
         && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
+}
+
+/// What would be lost where nobody is known to become root, before or after: they get in by something that is
+/// not read here and does not come along.
+pub fn lost_elsewhere(plan: &IdentityPlan, doors: &Doors) -> Option<String> {
+    let (before, after) = &plan.ways;
+    let alone = before.is_empty() && after.is_empty() && !doors.elsewhere.is_empty();
+    alone.then(|| {
+        format!(
+            "whoever becomes root by ssh gets in by {}, which does not come along, and nobody is known to get in \
+             otherwise",
+            doors.elsewhere.join("; ")
+        )
+    })
 }
 
 /// What would be lost, one line each: every way to a root shell, or the operator's own.
@@ -118,11 +133,31 @@ mod tests {
     }
 
     #[test]
+    fn ways_in_that_are_not_read_here_count_where_there_is_no_other() {
+        let doors = |elsewhere: &[&str]| Doors {
+            elsewhere: elsewhere.iter().map(|text| (*text).to_owned()).collect(),
+            ..Doors::default()
+        };
+        let plan = |ways: &[&str]| IdentityPlan {
+            ways: (Vec::new(), ways.iter().map(|user| way(user)).collect()),
+            ..IdentityPlan::default()
+        };
+        assert_eq!(lost_elsewhere(&plan(&[]), &doors(&[])), None);
+        assert_eq!(
+            lost_elsewhere(&plan(&["root"]), &doors(&["accounts of sss"])),
+            None
+        );
+        let lost = lost_elsewhere(&plan(&[]), &doors(&["accounts of sss"])).unwrap();
+        assert!(lost.contains("gets in by accounts of sss"), "{lost}");
+    }
+
+    #[test]
     fn a_way_in_that_is_lost_is_told_and_so_is_the_operators_own() {
         let session = |user: &str, port| Session {
             user: user.to_owned(),
             address: "192.0.2.1".to_owned(),
             port,
+            ..Session::default()
         };
         let plan = |before: &[&str], after: &[&str]| IdentityPlan {
             ways: (

@@ -4,12 +4,21 @@
 //! configuration decides about that is written for the new one ([`written`]); whether somebody who could
 //! become root still can is compared ([`ways`]).
 
+pub mod asked;
 pub mod decided;
+pub mod doas;
+pub mod elsewhere;
+pub mod in_force;
 pub mod keys;
+pub mod logged;
+pub mod matching;
+pub mod operator;
 pub mod other_gates;
+pub mod promised;
 pub mod ram;
 pub mod ram_files;
 pub mod server;
+pub mod server_keys;
 pub mod sudoers;
 pub mod ways;
 pub mod written;

@@ -11,8 +11,17 @@ const PAM: [&str; 4] = [
     "/etc/pam.d/common-account",
     "/etc/pam.d/password-auth",
 ];
-/// Modules that say of some people that they may not come in.
-const SELECTS: [&str; 5] = [
+/// While it is there, nobody gets in but root, nologin(5).
+const NOLOGIN: &str = "/etc/nologin";
+/// Modules that say of some people that they may not come in, or ask them for something besides.
+const SELECTS: [&str; 12] = [
+    "pam_duo.so",
+    "pam_google_authenticator.so",
+    "pam_oath.so",
+    "pam_pkcs11.so",
+    "pam_radius_auth.so",
+    "pam_u2f.so",
+    "pam_yubico.so",
     "pam_access.so",
     "pam_listfile.so",
     "pam_time.so",
@@ -42,6 +51,9 @@ pub fn lost(files: &dyn Files, stays: &dyn Fn(&str) -> bool) -> Vec<String> {
         look(path, &|line| {
             SELECTS.iter().any(|module| line.contains(module))
         });
+    }
+    if files.text(NOLOGIN).is_some() && !stays(NOLOGIN) {
+        lost.push(format!("{NOLOGIN}: nobody but root"));
     }
     lost
 }
@@ -80,5 +92,19 @@ mod tests {
         assert_eq!(lost(&tree, &|_| false), all);
         assert_eq!(lost(&tree, &|path| path == DENY), all[2..]);
         assert_eq!(lost(&Tree(BTreeMap::new()), &|_| false), [""; 0]);
+        let closed = Tree(BTreeMap::from([
+            (NOLOGIN, ""),
+            (
+                "/etc/pam.d/common-auth",
+                "auth required pam_google_authenticator.so nullok\n",
+            ),
+        ]));
+        assert_eq!(
+            lost(&closed, &|_| false),
+            [
+                "/etc/pam.d/common-auth: auth required pam_google_authenticator.so nullok",
+                "/etc/nologin: nobody but root"
+            ]
+        );
     }
 }

@@ -86,7 +86,8 @@ fn people(
     takes: &dyn Fn(&str) -> bool,
 ) -> Vec<RamLogin> {
     let takes_kind = |kind: &str| kind.starts_with("sk-") || takes(kind);
-    let ways = ways::ways(doors, accounts, keys, &takes_kind);
+    // Where somebody comes from is not asked: what a `Match` may say of anybody keeps them out.
+    let ways = ways::ways(doors, accounts, keys, None);
     let by_key = ways
         .into_iter()
         .filter(|way| way.means == Means::Key && way.root != Becoming::Su);
@@ -96,7 +97,9 @@ fn people(
             keys: keys
                 .iter()
                 .filter(|k| k.user == way.user)
-                .flat_map(|k| k.lines.iter().cloned())
+                .flat_map(|k| k.keys.iter().zip(&k.lines))
+                .filter(|(key, _)| takes_kind(&key.kind))
+                .map(|(_, line)| line.clone())
                 .collect(),
             user: way.user,
         })
@@ -113,7 +116,9 @@ fn is_name(user: &str) -> bool {
 fn held_back(doors: &Doors, user: &str, accounts: &Accounts) -> bool {
     let groups = server::groups_of(user, accounts);
     let root = accounts.users.iter().any(|u| u.name == user && u.uid == 0);
-    doors.settings.iter().any(|setting| {
+    let own = doors.in_force.iter().filter(|(name, _)| name == user);
+    let in_force = own.flat_map(|(_, settings)| settings);
+    doors.settings.iter().chain(in_force).any(|setting| {
         let Some((keyword, harmless)) = HOLD_BACK.iter().find(|(k, _)| server::is(setting, k))
         else {
             return false;

@@ -1,5 +1,5 @@
 use super::*;
-use formats::access::Sudoer;
+use formats::access::{PublicKey, Sudoer};
 use formats::accounts::{Group, User};
 use formats::identity::HostKey;
 
@@ -27,7 +27,13 @@ fn old(text: &str) -> (OldIdentity, Accounts) {
     }
     let keys = |user: &str| Keys {
         user: user.to_owned(),
-        kinds: vec!["ssh-ed25519".to_owned()],
+        keys: vec![PublicKey {
+            kind: "ssh-ed25519".to_owned(),
+            blob: "AAAA".to_owned(),
+            fingerprint: String::new(),
+            bits: None,
+            narrowed: true,
+        }],
         lines: vec![format!("from=\"192.0.2.0/24\" ssh-ed25519 AAAA {user}")],
         forced: 0,
         stay: true,
@@ -45,6 +51,9 @@ fn old(text: &str) -> (OldIdentity, Accounts) {
             server: true,
             release: Some((9, 2)),
             settings,
+            in_force: Vec::new(),
+            elsewhere: Vec::new(),
+            doas: Vec::new(),
             sudo: true,
             sudoers: vec![Sudoer {
                 who: "%sudo".to_owned(),
@@ -173,4 +182,21 @@ fn where_people_come_from_holds_on() {
     assert_eq!(told("AllowUsers ann root", &[]).unwrap().allowed, [""; 0]);
     let server = told("AllowUsers ann@192.0.2.* root", &[]).unwrap();
     assert_eq!(server.allowed, ["ann@192.0.2.*", "root"]);
+}
+
+#[test]
+fn what_the_server_itself_says_of_somebody_holds_them_back_too() {
+    let (mut old, accounts) = old("");
+    let said = |keyword: &str, value: &str| Setting {
+        path: "sshd -T".to_owned(),
+        condition: None,
+        keyword: keyword.to_owned(),
+        values: vec![value.to_owned()],
+    };
+    let free = vec![said("forcecommand", "none"), said("permittty", "yes")];
+    let held = vec![said("forcecommand", "internal-sftp")];
+    old.doors.in_force = vec![("root".to_owned(), free), ("ann".to_owned(), held)];
+    let server = server(&old, &accounts, &|_| true, &[]).unwrap();
+    let people: Vec<_> = server.people.iter().map(|p| p.user.as_str()).collect();
+    assert_eq!(people, ["root"]);
 }

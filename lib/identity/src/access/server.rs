@@ -115,6 +115,36 @@ pub fn key_folder(place: &str) -> Option<&str> {
     (name.contains("%u") && !folder.contains('%') && !other).then_some(folder)
 }
 
+/// Keywords that name one file, which comes along with the setting.
+const ONE_FILE: [&str; 4] = [
+    "TrustedUserCAKeys",
+    "RevokedKeys",
+    "HostCertificate",
+    "AuthorizedPrincipalsFile",
+];
+
+/// Where files are that are made anew at each start.
+const PASSING: [&str; 5] = ["/dev/", "/proc/", "/run/", "/sys/", "/tmp/"];
+
+/// The file that a setting names, which is the same for everybody: an authority's keys, revoked ones, a
+/// certificate of the host's, names that certificates may have.
+pub fn named_file(setting: &Setting) -> Option<&str> {
+    let [path] = &setting.values[..] else {
+        return None;
+    };
+    let names_one = ONE_FILE.iter().any(|keyword| is(setting, keyword));
+    let lasts = path.starts_with('/') && !PASSING.iter().any(|place| path.starts_with(place));
+    (names_one && lasts && !path.contains('%')).then_some(path.as_str())
+}
+
+/// The place where names that somebody's certificates may have are in their home.
+pub const HOME_PRINCIPALS: &str = ".ssh/authorized_principals";
+
+/// Whether a place of such names is in everybody's home, at the usual place.
+pub fn principals_in_home(place: &str) -> bool {
+    place.strip_prefix("%h/").unwrap_or(place) == HOME_PRINCIPALS
+}
+
 /// Whether the lists of users and groups let somebody in, from wherever they come.
 pub fn lets_in(doors: &Doors, user: &str, accounts: &Accounts) -> bool {
     let groups = groups_of(user, accounts);
@@ -248,6 +278,31 @@ mod tests {
         ] {
             assert_eq!(key_folder(place), folder, "{place}");
         }
+    }
+
+    #[test]
+    fn files_that_settings_name_are_those_that_last() {
+        let of = |text: &str| {
+            let doors = doors(text);
+            named_file(&doors.settings[0]).map(str::to_owned)
+        };
+        for (text, expected) in [
+            ("TrustedUserCAKeys /etc/ssh/ca.pub", Some("/etc/ssh/ca.pub")),
+            ("revokedkeys /etc/ssh/revoked", Some("/etc/ssh/revoked")),
+            ("RevokedKeys /dev/null", None),
+            ("TrustedUserCAKeys none", None),
+            (
+                "AuthorizedPrincipalsFile /etc/ssh/principals",
+                Some("/etc/ssh/principals"),
+            ),
+            ("AuthorizedPrincipalsFile /etc/ssh/principals/%u", None),
+            ("AuthorizedPrincipalsFile .ssh/authorized_principals", None),
+            ("Banner /etc/issue", None),
+        ] {
+            assert_eq!(of(text).as_deref(), expected, "{text}");
+        }
+        assert!(principals_in_home("%h/.ssh/authorized_principals"));
+        assert!(!principals_in_home(".ssh/other"));
     }
 
     #[test]

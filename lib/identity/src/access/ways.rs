@@ -4,51 +4,41 @@
 //! that hand out keys, authorities) is not counted on either side, so that nobody's way in is promised
 //! who may have none.
 
-use formats::access::{Becoming, Doors, Keys, Means, Way};
+use formats::access::{Becoming, Doors, Keys, Means, PublicKey, Session, Sudoer, Way};
 use formats::accounts::{AccountPlan, Accounts, Group, User};
 
-use super::server;
+use super::matching::{self, Connection};
+use super::{server, server_keys};
 use crate::accounts::shell;
 
-/// Those of one OS. `takes` says whether its server takes keys of a type.
+/// Those of one OS, as its server lets in everybody who comes the way that the operator came.
 pub fn ways(
     doors: &Doors,
     accounts: &Accounts,
     keys: &[Keys],
-    takes: &dyn Fn(&str) -> bool,
+    session: Option<&Session>,
 ) -> Vec<Way> {
     if !doors.server {
         return Vec::new();
     }
-    let is = |keyword: &str| server::value(doors, keyword).as_deref() == Some("yes");
-    let by_key = server::value(doors, "PubkeyAuthentication").as_deref() == Some("yes");
-    let by_password = is("PasswordAuthentication") || is("KbdInteractiveAuthentication");
-    let root_login = server::value(doors, "PermitRootLogin").unwrap_or_default();
     let su = accounts.users.iter().any(|u| u.uid == 0 && u.password);
     let mut found = Vec::new();
     for user in &accounts.users {
+        let connection = Connection {
+            user: &user.name,
+            groups: server::groups_of(&user.name, accounts),
+            session,
+        };
+        let doors = &matching::resolved(doors, &connection);
         if !shell::lets_in(&user.shell) || !server::lets_in(doors, &user.name, accounts) {
             continue;
         }
-        let root = user.uid == 0;
-        let has_key = keys
-            .iter()
-            .any(|k| k.user == user.name && k.kinds.iter().any(|kind| takes(kind)));
-        let key_counts =
-            !root || ["yes", "prohibit-password", "without-password"].contains(&&*root_login);
-        let means = [
-            (Means::Key, by_key && has_key && key_counts),
-            (
-                Means::Password,
-                by_password && user.password && (!root || root_login == "yes"),
-            ),
-        ];
-        let becoming = if root {
+        let becoming = if user.uid == 0 {
             Some(Becoming::Is)
         } else {
             by_sudo(doors, user, accounts).or(su.then_some(Becoming::Su))
         };
-        for (means, _) in means.into_iter().filter(|(_, open)| *open) {
+        for means in means(doors, user, keys) {
             found.extend(becoming.map(|root| Way {
                 user: user.name.clone(),
                 means,
@@ -59,27 +49,79 @@ pub fn ways(
     found
 }
 
-fn by_sudo(doors: &Doors, user: &User, accounts: &Accounts) -> Option<Becoming> {
-    if !doors.sudo {
-        return None;
+/// By what somebody gets in.
+fn means(doors: &Doors, user: &User, keys: &[Keys]) -> Vec<Means> {
+    let is = |keyword: &str| server::value(doors, keyword).as_deref() == Some("yes");
+    let root_login = server::value(doors, "PermitRootLogin").unwrap_or_default();
+    let lets_in = |values: &[&str]| user.uid != 0 || values.contains(&&*root_login);
+    let takes = |key: &PublicKey| server_keys::takes(doors, key);
+    let mut own = keys.iter().filter(|k| k.user == user.name);
+    let has_key = own.any(|own| own.keys.iter().any(takes));
+    let by_key = is("PubkeyAuthentication") && has_key;
+    let by_password =
+        (is("PasswordAuthentication") || is("KbdInteractiveAuthentication")) && user.password;
+    let mut found = Vec::new();
+    if by_key && lets_in(&["yes", "prohibit-password", "without-password"]) {
+        found.push(Means::Key);
     }
+    if by_password && lets_in(&["yes"]) {
+        found.push(Means::Password);
+    }
+    found
+}
+
+fn by_sudo(doors: &Doors, user: &User, accounts: &Accounts) -> Option<Becoming> {
+    let rules = if doors.sudo { &doors.sudoers[..] } else { &[] };
+    let by_sudo = by_rules(
+        rules,
+        user,
+        accounts,
+        (Becoming::Sudo, Becoming::SudoWithPassword),
+    );
+    let by_doas = || {
+        by_rules(
+            &doors.doas,
+            user,
+            accounts,
+            (Becoming::Doas, Becoming::DoasWithPassword),
+        )
+    };
+    by_sudo.or_else(by_doas)
+}
+
+fn by_rules(
+    rules: &[Sudoer],
+    user: &User,
+    accounts: &Accounts,
+    (free, asked): (Becoming, Becoming),
+) -> Option<Becoming> {
     let groups = server::groups_of(&user.name, accounts);
     let number = format!("#{}", user.uid);
     let fits = |who: &str| match who.strip_prefix('%') {
         Some(group) => groups.contains(&group),
         None => who == user.name || who == number,
     };
-    let mut rules = doors.sudoers.iter().filter(|s| fits(&s.who)).peekable();
+    let mut rules = rules.iter().filter(|s| fits(&s.who)).peekable();
     rules.peek()?;
     if rules.any(|rule| rule.without_password) {
-        Some(Becoming::Sudo)
+        Some(free)
     } else {
-        user.password.then_some(Becoming::SudoWithPassword)
+        user.password.then_some(asked)
     }
 }
 
-/// The accounts of the new OS, as far as they count here.
-pub fn new_accounts(old: &Accounts, payload: &Accounts, plan: &AccountPlan) -> Accounts {
+/// The accounts of the new OS, as far as they count here. A password whose hash is of none of `schemes` lets nobody
+/// in there; where these are not known, each does.
+pub fn new_accounts(
+    old: &Accounts,
+    payload: &Accounts,
+    plan: &AccountPlan,
+    schemes: &[String],
+) -> Accounts {
+    let known = |name: &str| {
+        let mut own = old.schemes.iter().filter(|(user, _)| user == name);
+        schemes.is_empty() || own.all(|(_, scheme)| schemes.contains(scheme))
+    };
     let users = plan.users.iter().filter_map(|row| {
         let in_old = old.users.iter().find(|u| u.name == row.name);
         let in_payload = payload.users.iter().find(|u| u.name == row.name);
@@ -88,7 +130,8 @@ pub fn new_accounts(old: &Accounts, payload: &Accounts, plan: &AccountPlan) -> A
             user = in_old.cloned().unwrap_or(user);
         }
         user.uid = row.number;
-        user.password = [in_old, in_payload].iter().flatten().any(|u| u.password);
+        user.password = in_old.is_some_and(|u| u.password && known(&u.name))
+            || in_payload.is_some_and(|u| u.password);
         if let Some((_, shell)) = plan.shells.iter().find(|(name, _)| *name == row.name) {
             user.shell.clone_from(shell);
         }

@@ -1,5 +1,6 @@
 use super::*;
 use formats::access::{Setting, Sudoer};
+use formats::accounts::{AccountRow, AccountRule};
 
 fn user(name: &str, uid: u32, shell: &str, password: bool) -> User {
     User {
@@ -12,10 +13,20 @@ fn user(name: &str, uid: u32, shell: &str, password: bool) -> User {
     }
 }
 
+fn key(kind: &str, bits: Option<u32>) -> PublicKey {
+    PublicKey {
+        kind: kind.to_owned(),
+        blob: "AAAA".to_owned(),
+        fingerprint: "SHA256:abc".to_owned(),
+        bits,
+        narrowed: false,
+    }
+}
+
 fn keys(user: &str, kinds: &[&str]) -> Keys {
     Keys {
         user: user.to_owned(),
-        kinds: kinds.iter().map(|k| (*k).to_owned()).collect(),
+        keys: kinds.iter().map(|kind| key(kind, None)).collect(),
         lines: Vec::new(),
         forced: 0,
         stay: true,
@@ -39,12 +50,12 @@ fn doors(settings: &[(&str, &str)], sudoers: &[(&str, bool)]) -> Doors {
         settings: settings.collect(),
         sudo: true,
         sudoers: sudoers.collect(),
+        ..Doors::default()
     }
 }
 
 fn told(doors: &Doors, accounts: &Accounts, all: &[Keys]) -> Vec<String> {
-    let takes = |kind: &str| kind != "ssh-dss";
-    let found = ways(doors, accounts, all, &takes);
+    let found = ways(doors, accounts, all, None);
     found.iter().map(ToString::to_string).collect()
 }
 
@@ -133,4 +144,162 @@ fn each_way_to_a_root_shell_is_told_and_no_other() {
         ),
         nobody
     );
+}
+
+#[test]
+fn a_key_that_the_server_takes_no_more_lets_nobody_in() {
+    let accounts = Accounts {
+        users: vec![user("root", 0, "/bin/bash", false)],
+        ..Accounts::default()
+    };
+    let found = |doors: &Doors, kind: &str, bits| {
+        let all = [Keys {
+            keys: vec![key(kind, bits)],
+            ..keys("root", &[])
+        }];
+        !told(doors, &accounts, &all).is_empty()
+    };
+    let of = |release, settings: &[(&str, &str)]| Doors {
+        release,
+        ..doors(settings, &[])
+    };
+    for (release, settings, kind, bits, taken) in [
+        (Some((6, 6)), &[][..], "ssh-dss", None, true),
+        (Some((7, 0)), &[], "ssh-dss", None, false),
+        (
+            Some((7, 0)),
+            &[("PubkeyAcceptedKeyTypes", "+ssh-dss")],
+            "ssh-dss",
+            None,
+            true,
+        ),
+        (None, &[], "ssh-dss", None, false),
+        (Some((7, 5)), &[], "ssh-rsa", Some(768), true),
+        (Some((7, 6)), &[], "ssh-rsa", Some(768), false),
+        (Some((9, 2)), &[], "ssh-rsa", Some(1024), true),
+        (
+            Some((9, 2)),
+            &[("RequiredRSASize", "2048")],
+            "ssh-rsa",
+            Some(1024),
+            false,
+        ),
+        (
+            Some((9, 2)),
+            &[("RequiredRSASize", "2048")],
+            "ssh-rsa",
+            Some(2048),
+            true,
+        ),
+        // A word that this release does not know.
+        (
+            Some((9, 0)),
+            &[("RequiredRSASize", "2048")],
+            "ssh-rsa",
+            Some(1024),
+            true,
+        ),
+        (Some((6, 4)), &[], "ssh-ed25519", None, false),
+        (Some((8, 1)), &[], "sk-ssh-ed25519@openssh.com", None, false),
+        (None, &[], "sk-ssh-ed25519@openssh.com", None, true),
+        (
+            None,
+            &[("PubkeyAcceptedAlgorithms", "ssh-ed25519")],
+            "ssh-rsa",
+            Some(4096),
+            false,
+        ),
+        (
+            None,
+            &[("PubkeyAcceptedAlgorithms", "ssh-ed25519,rsa-sha2-*")],
+            "ssh-rsa",
+            Some(4096),
+            true,
+        ),
+        (
+            None,
+            &[("PubkeyAcceptedAlgorithms", "-ssh-rsa")],
+            "ssh-rsa",
+            Some(4096),
+            true,
+        ),
+        (
+            None,
+            &[("PubkeyAcceptedAlgorithms", "-ecdsa*")],
+            "ecdsa-sha2-nistp256",
+            None,
+            false,
+        ),
+    ] {
+        let doors = of(release, settings);
+        assert_eq!(
+            found(&doors, kind, bits),
+            taken,
+            "{release:?} {settings:?} {kind} {bits:?}"
+        );
+    }
+}
+
+#[test]
+fn doas_makes_root_as_sudo_does() {
+    let accounts = Accounts {
+        users: vec![
+            user("ann", 1000, "/bin/sh", true),
+            user("bob", 1001, "/bin/sh", false),
+        ],
+        ..Accounts::default()
+    };
+    let rule = |who: &str, without_password| Sudoer {
+        who: who.to_owned(),
+        without_password,
+    };
+    let doors = Doors {
+        sudo: false,
+        doas: vec![rule("ann", false), rule("bob", true)],
+        ..doors(
+            &[
+                ("PasswordAuthentication", "no"),
+                ("KbdInteractiveAuthentication", "no"),
+            ],
+            &[],
+        )
+    };
+    let all = [keys("ann", &["ssh-ed25519"]), keys("bob", &["ssh-ed25519"])];
+    assert_eq!(
+        told(&doors, &accounts, &all),
+        [
+            "ann by key, root by doas with a password",
+            "bob by key, root by doas"
+        ]
+    );
+}
+
+#[test]
+fn a_password_whose_hash_the_new_os_does_not_know_lets_nobody_in() {
+    let scheme = |text: &str| ("root".to_owned(), text.to_owned());
+    let with = |text: &str| Accounts {
+        users: vec![user("root", 0, "/bin/sh", true)],
+        schemes: vec![scheme(text)],
+        ..Accounts::default()
+    };
+    let plan = AccountPlan {
+        users: vec![AccountRow {
+            name: "root".to_owned(),
+            old: Some(0),
+            payload: None,
+            number: 0,
+            rule: AccountRule::Person,
+        }],
+        ..AccountPlan::default()
+    };
+    let own = |schemes: &[&str]| schemes.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let doors = doors(&[("PermitRootLogin", "yes")], &[]);
+    for (hash, known, expected) in [
+        ("$y$", own(&["$1$", "$5$", "$6$"]), &[""; 0][..]),
+        ("$6$", own(&["$1$", "$5$", "$6$"]), &["root by password"]),
+        ("$y$", own(&[]), &["root by password"]),
+    ] {
+        let accounts = new_accounts(&with(hash), &Accounts::default(), &plan, &known);
+        assert_eq!(told(&doors, &accounts, &[]), expected, "{hash} {known:?}");
+    }
 }

@@ -87,6 +87,16 @@ pub fn is_written(setting: &Setting) -> bool {
     if server::is(setting, "AuthorizedKeysFile") {
         return setting.condition.is_none() && setting.values.iter().all(place);
     }
+    if server::named_file(setting).is_some() {
+        // The host's own is everybody's.
+        return !(server::is(setting, "HostCertificate") && setting.condition.is_some());
+    }
+    if server::is(setting, "AuthorizedPrincipalsFile") {
+        let place = |value: &String| {
+            server::principals_in_home(value) || server::key_folder(value).is_some()
+        };
+        return setting.values.iter().all(place);
+    }
     known(&CARRIED)
         && setting.values.iter().all(|value| is_plain(value))
         && setting.condition.as_deref().is_none_or(is_plain)
@@ -158,8 +168,8 @@ fn line(
     let _ = writeln!(text, "{indent}{keyword} {}", values.join(" "));
 }
 
-/// Rules of sudo for those who come along, beside those that the payload has; nothing where there are
-/// none.
+/// Rules of sudo for those who come along and became root by it or by doas, beside those that the payload has;
+/// nothing where there are none.
 pub fn sudoers(old: &Doors, new: &Doors, plan: &AccountPlan) -> Option<String> {
     let comes_along = |who: &str| match who.strip_prefix('%') {
         Some(group) => plan.groups.iter().any(|row| row.name == group),
@@ -179,6 +189,7 @@ pub fn sudoers(old: &Doors, new: &Doors, plan: &AccountPlan) -> Option<String> {
     let rules: Vec<String> = old
         .sudoers
         .iter()
+        .chain(&old.doas)
         .filter(missing)
         .filter(|rule| is_name(&rule.who) && comes_along(&rule.who))
         .map(|rule| {
@@ -192,7 +203,7 @@ pub fn sudoers(old: &Doors, new: &Doors, plan: &AccountPlan) -> Option<String> {
         .collect();
     (!rules.is_empty()).then(|| {
         format!(
-            "# Written by reroot: who became root by sudo in the old OS.\n{}",
+            "# Written by reroot: who became root by sudo or doas in the old OS.\n{}",
             rules.concat()
         )
     })
@@ -232,12 +243,20 @@ mod tests {
                 setting(Some("Group sftponly"), "RSAAuthentication", &["no"]),
                 setting(Some("User ann"), "PasswordAuthentication", &["no"]),
                 setting(None, "AllowUsers", &["a\"b"]),
+                setting(None, "TrustedUserCAKeys", &["/etc/ssh/ca.pub"]),
+                setting(
+                    None,
+                    "AuthorizedPrincipalsFile",
+                    &["/etc/ssh/principals/%u"],
+                ),
+                setting(None, "AuthorizedKeysCommand", &["/usr/bin/keys"]),
             ],
             ..Doors::default()
         };
         let head = "# Written by reroot: who gets in, as the old OS's ssh server had it. What is said first holds.\n\
                     PermitRootLogin yes\nPasswordAuthentication yes\n";
         let tail = "PubkeyAuthentication yes\nPort 2222\nAllowGroups \"domain users\" wheel\n\
+                    TrustedUserCAKeys /etc/ssh/ca.pub\nAuthorizedPrincipalsFile /etc/ssh/principals/%u\n\
                     Match Group sftponly\n    ForceCommand internal-sftp -l INFO\n    ChrootDirectory %h\n\
                     Match User ann\n    PasswordAuthentication no\n";
         for (release, kbd) in [
@@ -281,6 +300,15 @@ mod tests {
             rule("ann", false),
         ]);
         let new = doors(vec![rule("%sudo", false), rule("ann", true)]);
+        let by_doas = Doors {
+            doas: vec![rule("ann", false), rule("debian", true)],
+            ..Doors::default()
+        };
+        let text = sudoers(&by_doas, &new, &plan).unwrap();
+        assert!(
+            text.ends_with("debian ALL=(ALL:ALL) NOPASSWD: ALL\n"),
+            "{text}"
+        );
         let text = sudoers(&old, &new, &plan).unwrap();
         let rules: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(rules, ["debian ALL=(ALL:ALL) NOPASSWD: ALL"]);

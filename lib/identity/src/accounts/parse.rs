@@ -31,7 +31,7 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
         .iter()
         .map(|line| (line.name, line.password))
         .collect();
-    let mut passwords = Vec::new();
+    let (mut passwords, mut schemes) = (Vec::new(), Vec::new());
     let users = passwd.entries.iter().map(|line| {
         let field = match line.password {
             b"x" => hashes.get(line.name).copied().unwrap_or(b"*"),
@@ -40,6 +40,7 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
         if let Some(note) = password::note(field) {
             passwords.push((line.name.to_owned(), note.to_owned()));
         }
+        schemes.extend(password::scheme(field).map(|scheme| (line.name.to_owned(), scheme)));
         User {
             name: line.name.to_owned(),
             uid: line.uid,
@@ -63,6 +64,7 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
         skipped,
         ranges,
         passwords,
+        schemes,
     })
 }
 

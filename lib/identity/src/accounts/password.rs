@@ -8,6 +8,16 @@ pub(super) fn is_usable(field: &[u8]) -> bool {
     !matches!(field.first(), Some(b'!' | b'*')) && field != b"x"
 }
 
+/// How a password that one can log in with is hashed, crypt(5): `$6$`; nothing for the older forms, which do not
+/// tell it.
+pub(super) fn scheme(field: &[u8]) -> Option<String> {
+    let rest = field.strip_prefix(b"$")?;
+    let end = rest.iter().position(|byte| *byte == b'$')?;
+    let name = std::str::from_utf8(&rest[..end]).ok()?;
+    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    plain.then(|| format!("${name}$"))
+}
+
 /// What to know about a password field that one can log in with.
 pub(super) fn note(field: &[u8]) -> Option<&'static str> {
     if !is_usable(field) {
@@ -33,6 +43,21 @@ pub(super) fn note(field: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_tells_how_it_was_made() {
+        for (field, expected) in [
+            ("$6$salt$hash", Some("$6$")),
+            ("$y$j9T$salt$hash", Some("$y$")),
+            ("$2b$05$hash", Some("$2b$")),
+            ("!$6$salt$hash", None),
+            ("abJnggxhB/yWI", None),
+            ("$$", None),
+            ("$6", None),
+        ] {
+            assert_eq!(scheme(field.as_bytes()).as_deref(), expected, "{field}");
+        }
+    }
 
     #[test]
     fn password_fields_are_told_apart() {

@@ -1,6 +1,6 @@
 //! For every check a machine or an image that it is there to refuse.
 
-use formats::access::{Doors, Keys};
+use formats::access::{Doors, Keys, PublicKey, Session};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, OpenDirectory,
@@ -23,6 +23,16 @@ pub(super) fn mounted(target: &str, fstype: &str, backing_file: Option<&str>) ->
         bind_of_root: false,
         upper: None,
         backing_file: backing_file.map(str::to_owned),
+    }
+}
+
+pub(super) fn public_key(kind: &str, bits: Option<u32>) -> PublicKey {
+    PublicKey {
+        kind: kind.into(),
+        blob: "AAAA".into(),
+        fingerprint: "SHA256:abc".into(),
+        bits,
+        narrowed: false,
     }
 }
 
@@ -214,12 +224,62 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.identity.doors.server = true;
         f.identity.login_keys = vec![Keys {
             user: "root".into(),
-            kinds: vec!["ssh-ed25519".into()],
+            keys: vec![public_key("ssh-ed25519", None)],
             lines: Vec::new(),
             forced: 0,
             stay: true,
         }];
         i.identity.doors = Some(Doors::default());
+    }),
+    // The operator came through a program on this machine.
+    ("login", |f, i| {
+        f.identity.session = Some(Session {
+            user: "root".into(),
+            address: "127.0.0.1".into(),
+            port: 22,
+            ..Session::default()
+        });
+        i.identity.doors = Some(Doors::default());
+    }),
+    // Everybody is in a directory.
+    ("login", |f, i| {
+        f.identity.doors.elsewhere = vec!["accounts of sss".into()];
+        i.identity.doors = Some(Doors::default());
+    }),
+    ("login-elsewhere", |f, i| {
+        f.identity.doors.server = true;
+        f.identity.doors.elsewhere = vec!["accounts of sss".into()];
+        f.identity.login_keys = vec![Keys {
+            user: "root".into(),
+            keys: vec![public_key("ssh-ed25519", None)],
+            lines: Vec::new(),
+            forced: 0,
+            stay: true,
+        }];
+        i.identity.doors = Some(Doors {
+            server: true,
+            ..Doors::default()
+        });
+    }),
+    // The only key is one that the new server takes no more.
+    ("login", |f, i| {
+        f.identity.doors.server = true;
+        f.identity.doors.release = Some((6, 0));
+        f.identity.login_keys = vec![Keys {
+            user: "root".into(),
+            keys: vec![
+                public_key("ssh-dss", None),
+                public_key("ssh-rsa", Some(768)),
+            ],
+            lines: Vec::new(),
+            forced: 0,
+            stay: true,
+        }];
+        i.identity.doors = Some(Doors {
+            server: true,
+            release: Some((9, 2)),
+            ..Doors::default()
+        });
     }),
     ("root", |f, _| {
         f.root = None;

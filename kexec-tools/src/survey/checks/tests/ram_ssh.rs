@@ -10,6 +10,7 @@ use plan::choices::{Choices, SshWish};
 use plan::needs::{self, SshPart};
 use plan::ram_ssh::decide;
 
+use super::cases::public_key;
 use crate::survey::checks::ask_all;
 use crate::survey::checks::check::Context;
 use crate::survey::plain_machine::{image, machine, MIB, SIZES};
@@ -26,7 +27,7 @@ fn with_keys() -> (Facts, Manifest) {
     }];
     facts.identity.login_keys = vec![Keys {
         user: "root".into(),
-        kinds: vec!["ssh-ed25519".into()],
+        keys: vec![public_key("ssh-ed25519", None)],
         lines: vec!["ssh-ed25519 AAAA".into()],
         forced: 0,
         stay: true,
