@@ -19,9 +19,10 @@ plain='/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/login.defs /etc/os-r
     /etc/debian_version /etc/ssh/sshd_config /etc/nsswitch.conf /etc/shells /etc/protocols /etc/services
     /etc/grub.d/00_header /etc/grub.d/10_linux /usr/share/grub/grub-mkconfig_lib /usr/lib/grub/grub-sort-version
     /usr/lib/grub/i386-pc /usr/lib/grub/x86_64-efi /var/lib/dpkg/status'
-# The drivers of the virtual machines' disk, network card, random numbers and watchdog, and filesystems.
-drivers='virtio_pci virtio_blk virtio_net virtio_rng ext4 xfs vfat nls_cp437 nls_ascii nls_iso8859-1 loop i6300esb
-    crc32c-intel crc32c_generic efivarfs'
+# The drivers of the virtual machines' disk, network card, random numbers and watchdog, and filesystems; before these
+# the checksum without which XFS's library does not start.
+drivers='virtio_pci virtio_blk virtio_net virtio_rng crc32c-intel crc32c_generic ext4 xfs vfat nls_cp437 nls_ascii
+    nls_iso8859-1 loop i6300esb efivarfs'
 
 mkdir -p $out
 cd $out
