@@ -39,7 +39,6 @@ pub fn files(tree: &RootTree) -> Result<BTreeMap<String, Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::process::Command;
 
     use super::*;
 
@@ -49,21 +48,7 @@ mod tests {
         let tree = RootTree::open(Path::new("/")).unwrap();
         let files = files(&tree).unwrap();
         assert!(files.len() > 3, "openssh-server: {:?}", files.keys());
-        let root = tempfile::tempdir().unwrap();
-        for (path, bytes) in &files {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, bytes).unwrap();
-            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(&path, executable).unwrap();
-        }
-        std::fs::create_dir(root.path().join("dev")).unwrap();
-        std::fs::write(root.path().join("dev/null"), "").unwrap();
-        let output = Command::new("chroot")
-            .arg(root.path())
-            .args(["/usr/sbin/sshd", "-V"])
-            .output()
-            .unwrap();
+        let output = with_libraries::run_alone(&files, &["/usr/sbin/sshd", "-V"]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("OpenSSH"), "{output:?}");
     }

@@ -66,3 +66,22 @@ pub fn library(tree: &RootTree, name: &str) -> Option<String> {
     let mut paths = FOLDERS.iter().map(|folder| format!("{folder}/{name}"));
     paths.find(|path| tree.has(path))
 }
+
+/// What a program says and ends with, in a root that has these files and a `/dev/null`, and nothing else.
+#[cfg(test)]
+pub fn run_alone(files: &BTreeMap<String, Vec<u8>>, command: &[&str]) -> std::process::Output {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    let root = tempfile::tempdir().unwrap();
+    for (path, bytes) in files {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::create_dir(root.path().join("dev")).unwrap();
+    fs::write(root.path().join("dev/null"), "").unwrap();
+    let mut chroot = std::process::Command::new("chroot");
+    chroot.arg(root.path()).args(command).output().unwrap()
+}

@@ -6,25 +6,7 @@ use formats::identity::HostKey;
 /// An old OS with these lines in the server's configuration, in which root and ann have keys, bob has a
 /// key and no rights, and cem becomes root by root's password alone.
 fn old(text: &str) -> (OldIdentity, Accounts) {
-    let mut condition = None;
-    let mut settings = Vec::new();
-    for line in text.lines() {
-        let mut words = line.split_whitespace().map(str::to_owned);
-        let Some(keyword) = words.next() else {
-            continue;
-        };
-        let values: Vec<String> = words.collect();
-        if keyword == "Match" {
-            condition = Some(values.join(" "));
-        } else {
-            settings.push(Setting {
-                path: "/etc/ssh/sshd_config".to_owned(),
-                condition: condition.clone(),
-                keyword,
-                values,
-            });
-        }
-    }
+    let settings = super::server::tests::settings(text);
     let keys = |user: &str| Keys {
         user: user.to_owned(),
         keys: vec![PublicKey {

@@ -181,11 +181,12 @@ pub fn groups_of<'a>(user: &str, accounts: &'a Accounts) -> Vec<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use formats::accounts::{Group, User};
 
-    fn doors(text: &str) -> Doors {
+    /// The settings of such a file, by themselves.
+    pub fn settings(text: &str) -> Vec<Setting> {
         let mut condition = None;
         let mut settings = Vec::new();
         for line in text.lines() {
@@ -205,6 +206,11 @@ mod tests {
                 });
             }
         }
+        settings
+    }
+
+    fn doors(text: &str) -> Doors {
+        let settings = settings(text);
         Doors {
             server: true,
             settings,
