@@ -20,6 +20,10 @@ use super::parents::Parents;
 
 /// Zeros are tested for in pieces of this size, at multiples of it; a piece of zeros is a hole.
 const HOLE: usize = 64 * 1024;
+/// Below it nothing has holes: GRUB reads what is there by its blocks. XFS may have given blocks to a hole
+/// before it knew that it is one, and has them marked as not written; GRUB passes over the mark, and takes
+/// for the file's what stood in them before.
+const READ_BY_LOADER: &[u8] = b"boot/";
 /// How much of a file's content is read at once.
 const CHUNK: usize = 4 * HOLE;
 
@@ -249,7 +253,7 @@ fn create(dir: BorrowedFd<'_>, name: &CStr, entry: &Entry) -> Result<Option<Owne
     }
 }
 
-/// Writes a file's content, leaving out what is zero anyway.
+/// Writes a file's content, leaving out what is zero anyway, but for files that a boot loader reads.
 fn write_body(
     file: &OwnedFd,
     entry: &Entry,
@@ -260,6 +264,7 @@ fn write_body(
     let size = entry.body_size();
     let mut done = 0;
     let mut ends_in_hole = false;
+    let whole = path.starts_with(READ_BY_LOADER);
     while done < size {
         let wanted = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
         let chunk = &mut buffer[..wanted];
@@ -269,8 +274,9 @@ fn write_body(
         })?;
         let mut start = 0;
         while start < wanted {
-            let is_zero =
-                |at: usize| chunk[at..wanted].len() >= HOLE && is_zero(&chunk[at..at + HOLE]);
+            let is_zero = |at: usize| {
+                !whole && chunk[at..wanted].len() >= HOLE && is_zero(&chunk[at..at + HOLE])
+            };
             if is_zero(start) {
                 start += HOLE;
                 ends_in_hole = true;

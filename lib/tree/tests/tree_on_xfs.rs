@@ -102,3 +102,36 @@ fn what_only_xfs_has_is_kept_and_hinders_nothing() {
     assert!(ask("lsproj", &kept).contains("42"));
     assert!(ask("extsize", &disk.path("srv/shop/hinted")).contains("1048576"));
 }
+
+/// FIEMAP's mark of blocks that were given and never written.
+const UNWRITTEN: u32 = 0x800;
+
+/// GRUB passes over the mark of blocks that were given and never written, which is what XFS makes of holes.
+#[test]
+fn what_a_boot_loader_reads_has_no_unwritten_blocks() {
+    let disk = Disk::new();
+    let tree = disk.outside("payload");
+    fs::create_dir_all(tree.join("boot")).unwrap();
+    let mut bytes = vec![1; 1 << 20];
+    for _ in 0..3 {
+        bytes.extend(vec![0; 64 << 10]);
+        bytes.extend(vec![2; 256 << 10]);
+    }
+    fs::write(tree.join("boot/initrd.img"), &bytes).unwrap();
+    let (stored, payload) = pack_tree(&tree);
+    unpack_tree(&disk.path(""), &stored, &payload, &keep(&[]));
+    let file = disk.path("boot/initrd.img");
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+    let extents = ask("fiemap -v", &file);
+    let flags: Vec<u32> = extents
+        .lines()
+        .filter_map(|line| line.split_whitespace().last()?.strip_prefix("0x"))
+        .map(|flags| u32::from_str_radix(flags, 16).unwrap())
+        .collect();
+    assert!(!flags.is_empty(), "{extents}");
+    assert!(
+        flags.iter().all(|flags| flags & UNWRITTEN == 0),
+        "{extents}"
+    );
+    assert!(!extents.contains("hole"), "{extents}");
+}
