@@ -108,10 +108,6 @@ fn perform() -> Result<Story> {
     );
     watch.done("plan");
 
-    let prober = Prober::start(machine.ssh_port());
-    // The prober has to have heard the old server before there is a silence to measure.
-    std::thread::sleep(Duration::from_secs(2));
-    watch.done("begin to probe its ssh");
     say(&format!(
         "reroot watch root@server -- ./trixie.reroot go --yes {KEEP}"
     ));
@@ -119,8 +115,14 @@ fn perform() -> Result<Story> {
     let limit = machine.patience(reinstall::LIMIT);
     // The plan was shown already.
     let mut shown = false;
+    let (mut prober, port) = (None, machine.ssh_port());
     let watched = watching::watch(&machine, &command, limit, |line| {
         shown |= line.starts_with("The run goes on by itself");
+        // It has to hear the old server before there is a silence to measure; and not for longer than that,
+        // for each question takes an emulated processor half a second.
+        if line.contains("ask: begins") {
+            prober.get_or_insert_with(|| Prober::start(port));
+        }
         if shown {
             println!("{line}");
         }
@@ -134,6 +136,7 @@ fn perform() -> Result<Story> {
     machine.wait_for_ssh()?;
     watch.done("go, until the new OS has compared itself with the plan");
 
+    let prober = prober.context("`go` did not say that it asks once more")?;
     let silence = prober.silence_until_back(machine.patience(Duration::from_secs(20)))?;
     drop(prober);
     say("take the digests again, on the new OS");
