@@ -1,5 +1,5 @@
-//! How long nobody answered: a connection to the machine's ssh every half second, with the time of
-//! each answer.
+//! How long nobody answered: a connection to the machine's ssh every two seconds, with the time of
+//! each answer: more often, and an emulated processor would do nothing else.
 //!
 //! Only a banner counts as an answer. Each attempt has a thread of its own, so that one which
 //! hangs while the machine is down does not hide the moment at which it is back.
@@ -13,7 +13,7 @@ use anyhow::{ensure, Context, Result};
 
 use crate::ssh::Ssh;
 
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// An answer of whoever listens.
