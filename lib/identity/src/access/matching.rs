@@ -64,12 +64,16 @@ pub fn by_files(doors: &Doors, connection: &Connection) -> Doors {
     }
 }
 
+/// The words of a `Match`: criteria and their patterns in turn.
+pub(super) fn words(condition: &str) -> Vec<&str> {
+    let between = |c: char| c.is_whitespace() || c == '=';
+    let words = condition.split(between);
+    words.filter(|word| !word.is_empty()).collect()
+}
+
 /// Whether a `Match` is about a connection: every one of its criteria is.
 fn fits(condition: &str, connection: &Connection) -> bool {
-    let words: Vec<&str> = condition
-        .split(|c: char| c.is_whitespace() || c == '=')
-        .filter(|w| !w.is_empty())
-        .collect();
+    let words = words(condition);
     if words.len() == 1 {
         return words[0].eq_ignore_ascii_case("all");
     }
@@ -107,7 +111,8 @@ fn any_of(patterns: &str, fits: &dyn Fn(&str) -> bool) -> bool {
     found && !denied
 }
 
-fn listed(patterns: &str, name: &str) -> bool {
+/// One of a list of patterns, and none of those behind a `!`.
+pub(super) fn listed(patterns: &str, name: &str) -> bool {
     any_of(patterns, &|pattern| glob::matches(pattern, name))
 }
 

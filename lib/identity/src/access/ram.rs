@@ -11,8 +11,8 @@ use formats::access::{Becoming, Doors, Keys, Means, RamLogin, RamServer, Setting
 use formats::accounts::Accounts;
 use formats::identity::OldIdentity;
 
+use super::matching::{self, listed};
 use super::{server, ways};
-use crate::network::old::glob;
 
 /// Settings that, wherever they count, leave somebody without a shell of their own or ask for more than
 /// a key. With each the values that take nothing away.
@@ -138,30 +138,13 @@ fn held_back(doors: &Doors, user: &str, accounts: &Accounts) -> bool {
 /// Whether the criteria of a `Match` may be somebody's: those about users and groups are asked, and all
 /// others are taken to fit.
 fn may_fit(condition: &str, user: &str, groups: &[&str]) -> bool {
-    let words: Vec<&str> = condition
-        .split(|c: char| c.is_whitespace() || c == '=')
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.chunks(2).all(|pair| match pair {
+    matching::words(condition).chunks(2).all(|pair| match pair {
         [word, patterns] if word.eq_ignore_ascii_case("User") => listed(patterns, user),
         [word, patterns] if word.eq_ignore_ascii_case("Group") => {
             groups.iter().any(|group| listed(patterns, group))
         }
         _ => true,
     })
-}
-
-/// One of a list of patterns, and none of those behind a `!`.
-fn listed(patterns: &str, name: &str) -> bool {
-    let mut found = false;
-    for pattern in patterns.split(',') {
-        match pattern.strip_prefix('!') {
-            Some(pattern) if glob::matches(pattern, name) => return false,
-            Some(_) => {}
-            None => found |= glob::matches(pattern, name),
-        }
-    }
-    found
 }
 
 /// Patterns of users that also say where they come from.

@@ -87,12 +87,6 @@ pub(super) fn cannot(link: &Link, client: &str, draft: &mut Draft) {
     });
 }
 
-/// The IAID that dhclient and dhcpcd take: the end of the MAC address.
-pub(super) fn mac_end(link: &Link) -> Option<u32> {
-    let [_, _, a, b, c, d] = link.mac?.0;
-    Some(u32::from_be_bytes([a, b, c, d]))
-}
-
 /// Keys of systemd.network(5), by section.
 #[derive(Debug, Default)]
 pub(super) struct Keys {

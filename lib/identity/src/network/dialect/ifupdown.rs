@@ -10,7 +10,7 @@ use super::draft::{Draft, HEADER};
 use super::resolver;
 use super::view::{self, LinkView, View};
 use formats::dhcp::Octets;
-use formats::network::{Address, Bond, Link, LinkKind, Resolver, Route, Rule};
+use formats::network::{Address, Bond, Link, LinkKind, Mac, Resolver, Route, Rule};
 
 const INTERFACES: &str = "/etc/network/interfaces";
 
@@ -470,7 +470,7 @@ fn asked(link: &Link, client: &str, draft: &mut Draft) -> Asked {
     match (client, client::identifier(link)) {
         // Asked by the MAC address alone, dhclient sends no identifier.
         ("dhclient", Identifier::Unknown | Identifier::Nothing) => Asked::Nameless,
-        ("dhclient", Identifier::Duid(iaid, duid)) if Some(iaid) == client::mac_end(link) => {
+        ("dhclient", Identifier::Duid(iaid, duid)) if Some(iaid) == link.mac.map(Mac::end) => {
             Asked::Duid(duid)
         }
         ("udhcpc", Identifier::Nothing) => Asked::Command(Octets::default()),
@@ -548,7 +548,7 @@ fn dhclient6(link: &Link, name: &str, draft: &mut Draft) {
     let leases = format!("/var/lib/dhcp/dhclient6.{name}.leases");
     draft.file(leases, 0o644, client::dhclient_leases(duid));
     let iaid = link.dhcp_client.iaid;
-    if iaid.is_some() && iaid != client::mac_end(link) {
+    if iaid.is_some() && iaid != link.mac.map(Mac::end) {
         draft.note(format!(
             "{name}: dhclient takes the end of the MAC address for its IAID: a server of DHCPv6 \
              that goes by the IAID gives another address"

@@ -4,7 +4,7 @@
 //! Where nothing tells, nothing is said: a wrong name gets another address as surely as none.
 
 use formats::dhcp::{DhcpClient, Octets};
-use formats::network::{Link, Origin};
+use formats::network::{Link, Mac, Origin};
 
 use super::derived;
 use super::evidence::Evidence;
@@ -246,8 +246,7 @@ impl<'a> About<'a> {
 
     /// The last four bytes of the MAC address, as a number.
     fn mac_end(&self) -> Option<u32> {
-        let [_, _, a, b, c, d] = self.link.mac?.0;
-        Some(u32::from_be_bytes([a, b, c, d]))
+        self.link.mac.map(Mac::end)
     }
 }
 
