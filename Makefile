@@ -1,4 +1,4 @@
-# make demo     reinstall a virtual Debian 11 server as Debian 13, and report
+# make demo     reinstall a virtual Debian 11 server as Debian 13, and report; MACHINE=ubuntu-cloud-uefi: another
 # make test     every check and every test; .ci/run calls it
 # make prove    the boot tests again, and those that take hours; by hand, before a release
 # make bench    the numbers of docs/testing.md, measured here
@@ -56,7 +56,7 @@ fleet-tested:
 
 demo: programs
 	$(call heading,demo)
-	cargo run --release --locked -p reroot-tests --bin demo
+	cargo run --release --locked -p reroot-tests --bin demo -- $(MACHINE)
 
 bench: programs
 	$(call heading,benchmarks)

@@ -13,6 +13,7 @@ pub mod command;
 pub mod confirmed;
 pub mod crafted;
 mod debian;
+pub mod demo_machine;
 mod devices;
 pub mod dialect_tree;
 pub mod disk;

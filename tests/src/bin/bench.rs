@@ -1,6 +1,6 @@
 //! `make bench`: every number that docs/testing.md states, measured in one run.
 //!
-//! Times are of this machine's processors and of an ext4 in a file, the least of several rounds,
+//! Times are of this machine's processors and of a filesystem in a file, the least of several rounds,
 //! and only their ratios mean anything elsewhere. The smallest memory is tried in virtual machines.
 
 #[path = "bench/entries.rs"]
@@ -15,6 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
+use formats::facts::RootType;
 use formats::keep::{KeepPath, KeepSet};
 use formats::payload::Payload;
 use formats::trailer::PartKind;
@@ -88,9 +89,15 @@ fn mebibytes(file: &Path) -> Result<f64> {
     Ok(size as f64 / f64::from(1 << 20))
 }
 
-/// Every way begins with a whole tree that is on the disk and ends the same way.
 fn against_others(image: &Path) -> Result<()> {
-    let bench = Bench::new(image)?;
+    RootType::ALL
+        .into_iter()
+        .try_for_each(|filesystem| against_others_on(filesystem, image))
+}
+
+/// Every way begins with a whole tree that is on the disk and ends the same way.
+fn against_others_on(filesystem: RootType, image: &Path) -> Result<()> {
+    let bench = Bench::new(image, filesystem)?;
     bench.unpack()?;
     run(Command::new("mksquashfs")
         .arg(bench.root())
@@ -114,9 +121,10 @@ fn against_others(image: &Path) -> Result<()> {
         })?);
     }
     println!(
-        "\nReplacing a tree of {} entries, {} MiB, by itself, on ext4, sync included",
+        "\nReplacing a tree of {} entries, {} MiB, by itself, on {}, sync included",
         bench.payload.entries,
-        bench.payload.unpacked_bytes >> 20
+        bench.payload.unpacked_bytes >> 20,
+        filesystem.name()
     );
     println!(
         "  reroot's wipe and unpack      {:>6.2} s",
@@ -143,7 +151,10 @@ fn against_others(image: &Path) -> Result<()> {
 
 /// Two filesystems, in turns: what differs is how much is kept, and nothing else.
 fn kept_files(image: &Path) -> Result<()> {
-    let [few, many] = [Bench::new(image)?, Bench::new(image)?];
+    let [few, many] = [
+        Bench::new(image, RootType::Ext4)?,
+        Bench::new(image, RootType::Ext4)?,
+    ];
     few.keep_files(FEW)?;
     many.keep_files(MANY)?;
     let mut least = [Duration::MAX; 2];
@@ -167,14 +178,14 @@ fn kept_files(image: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An ext4 with the payload of an image beside it.
+/// A filesystem with the payload of an image beside it.
 struct Bench {
     scratch: tempfile::TempDir,
     payload: Payload,
 }
 
 impl Bench {
-    fn new(image: &Path) -> Result<Self> {
+    fn new(image: &Path, filesystem: RootType) -> Result<Self> {
         let bytes = fs::read(image).with_context(|| format!("read {}", image.display()))?;
         let scratch =
             tempfile::tempdir_in(paths::target()).context("create a scratch directory")?;
@@ -189,16 +200,17 @@ impl Bench {
         File::create(at("disk"))?
             .set_len(8 << 30)
             .context("size the disk")?;
-        run(Command::new("mkfs.ext4")
-            .args([
-                "-q",
-                "-F",
-                "-N",
-                &INODES.to_string(),
-                "-E",
-                "lazy_itable_init=0",
-            ])
-            .arg(at("disk")))?;
+        let inodes = INODES.to_string();
+        let mut mkfs = Command::new(format!("mkfs.{}", filesystem.name()));
+        match filesystem {
+            RootType::Ext4 => {
+                mkfs.args(["-q", "-F", "-N", &inodes, "-E", "lazy_itable_init=0"]);
+            }
+            RootType::Xfs => {
+                mkfs.arg("-q");
+            }
+        }
+        run(mkfs.arg(at("disk")))?;
         fs::create_dir(at("root"))?;
         let bench = Self {
             payload: manifest.payload,

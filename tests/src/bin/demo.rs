@@ -1,5 +1,7 @@
 //! `make demo`: a virtual Debian 11 server becomes Debian 13, and keeps its shop.
 //!
+//! `demo [NAME]`: another machine, see [`reroot_tests::demo_machine`].
+//!
 //! Does what an operator does, in order: build the image, copy it, `check`, `plan`, `go`, and watch the run
 //! to its end from outside; then compares what was kept with what there was. Ends with a
 //! report, and with an exit status other than 0 if anything differs.
@@ -12,14 +14,16 @@ use formats::plan::Plan;
 use formats::report::Report;
 use formats::Document;
 use reroot_tests::confirmed;
+use reroot_tests::demo_machine::DemoMachine;
 use reroot_tests::evidence::{self, Evidence};
-use reroot_tests::images::image;
-use reroot_tests::old_server::old_server;
 use reroot_tests::prober::{Prober, Silence};
 use reroot_tests::reinstall::{self, IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
+use reroot_tests::vm::Machine;
 use reroot_tests::watching;
+
+/// The machine of the demo where none is named.
+const USUAL: &str = "debian";
 
 /// What says who the machine is, as a name and what the machine is asked; it too must come out as it
 /// went in.
@@ -56,7 +60,9 @@ struct Story {
 }
 
 fn main() -> Result<()> {
-    let story = perform()?;
+    let name = std::env::args().nth(1);
+    let of = DemoMachine::named(name.as_deref().unwrap_or(USUAL))?;
+    let story = perform(of)?;
     print_report(&story);
     ensure!(
         story.before == story.after,
@@ -73,19 +79,22 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn perform() -> Result<Story> {
+fn perform(of: DemoMachine) -> Result<Story> {
     let mut watch = Stopwatch::start();
 
     say("the old server's disk (made once)");
-    let server = old_server()?;
+    let server = of.server()?;
     watch.done("make the old server's disk");
-    say("the image (built once for these programs): reroot build images/trixie -o trixie.reroot");
-    let image = image("trixie")?;
+    say(&format!(
+        "the image (built once for these programs): reroot build {} -o trixie.reroot",
+        of.folder()
+    ));
+    let image = of.image()?;
     watch.done("build the image");
 
     say("boot the old server");
-    let mut machine = Machine::boot(&server, "demo", USUAL_MEMORY_MIB)?;
-    machine.wait_for_ssh()?;
+    let mut machine = Machine::boot(&server, "demo", of.memory_mib())?;
+    machine.wait_for_old_ssh()?;
     let old_os = machine.expect("cat /etc/os-release")?;
     let identity_before = identity(&machine)?;
     watch.done("boot the old server");

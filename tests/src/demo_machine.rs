@@ -1,0 +1,149 @@
+//! The machines that the demo can reinstall, by name: the large ones with all of Debian, and a tiny one on
+//! every kind of disk.
+
+use std::path::PathBuf;
+
+use anyhow::{bail, Context, Result};
+
+use crate::old_server::{cloud_server, old_server, Firmware, OldServer};
+use crate::tiny::layouts::{layout, Kind, LAYOUTS};
+use crate::vm::USUAL_MEMORY_MIB;
+use crate::{images, tiny};
+
+/// How a name ends whose machine is started by UEFI.
+const BY_UEFI: &str = "-uefi";
+
+/// Names of disks as people know them, with the row of the table of tiny machines' disks.
+const KNOWN_AS: [(&str, &str); 4] = [
+    ("debian-sector-63", "mbr-sector-63"),
+    ("rhel-7-cloud", "xfs-mbr"),
+    ("rhel-cloud", "xfs-cloud"),
+    ("ubuntu-cloud", "gpt-boot-apart"),
+];
+
+/// What the machine is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// A Debian 11 server, its disk with a master boot record.
+    Debian,
+    /// The same, its disk as clouds have it.
+    DebianInACloud,
+    /// A tiny machine, with a row of [`LAYOUTS`].
+    Tiny(&'static str),
+}
+
+/// A machine for the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DemoMachine {
+    made: Made,
+    firmware: Firmware,
+}
+
+impl DemoMachine {
+    /// The one of this name.
+    pub fn named(name: &str) -> Result<Self> {
+        let Some((_, machine)) = all().into_iter().find(|(known, _)| known == name) else {
+            let names: Vec<String> = all().into_iter().map(|(name, _)| name).collect();
+            bail!(
+                "no machine is called {name:?}; there are: {}",
+                names.join(", ")
+            );
+        };
+        Ok(machine)
+    }
+
+    /// The server, made if it is not there yet.
+    pub fn server(self) -> Result<OldServer> {
+        let server = match self.made {
+            Made::Debian => old_server()?,
+            Made::DebianInACloud => cloud_server()?,
+            Made::Tiny(row) => tiny::server(layout(row).with_context(|| format!("no row {row}"))?)?,
+        };
+        Ok(OldServer {
+            firmware: self.firmware,
+            ..server
+        })
+    }
+
+    /// The image for it, built if it is not there yet.
+    pub fn image(self) -> Result<PathBuf> {
+        match self.made {
+            Made::Debian | Made::DebianInACloud => images::image("trixie"),
+            Made::Tiny(_) => images::tiny(),
+        }
+    }
+
+    /// The folder that the image is built from, for people.
+    pub fn folder(self) -> &'static str {
+        match self.made {
+            Made::Debian | Made::DebianInACloud => "images/trixie",
+            Made::Tiny(_) => "tests/images/tiny",
+        }
+    }
+
+    /// Its memory, in MiB.
+    pub fn memory_mib(self) -> u32 {
+        match self.made {
+            Made::Debian | Made::DebianInACloud => USUAL_MEMORY_MIB,
+            Made::Tiny(_) => tiny::MEMORY_MIB,
+        }
+    }
+}
+
+/// Every machine, under every name that it has.
+fn all() -> Vec<(String, DemoMachine)> {
+    let rows = LAYOUTS.iter().map(|layout| (layout.name, layout.name));
+    let large = [
+        ("debian", Made::Debian, false),
+        ("debian-cloud", Made::DebianInACloud, true),
+    ];
+    let tiny = KNOWN_AS.into_iter().chain(rows).map(|(name, row)| {
+        let esp = layout(row).is_some_and(|layout| layout.of_kind(Kind::Esp).next().is_some());
+        (name, Made::Tiny(row), esp)
+    });
+    let mut machines = Vec::new();
+    for (name, made, esp) in large.into_iter().chain(tiny) {
+        let mut add =
+            |name: String, firmware| machines.push((name, DemoMachine { made, firmware }));
+        add(name.to_owned(), Firmware::Bios);
+        if esp {
+            add(format!("{name}{BY_UEFI}"), Firmware::Uefi);
+        }
+    }
+    machines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_of_one_machine_and_every_row_has_one() {
+        let machines = all();
+        for (at, (name, _)) in machines.iter().enumerate() {
+            let first = machines.iter().position(|(other, _)| other == name);
+            assert_eq!(first, Some(at), "{name}");
+        }
+        for (name, row) in KNOWN_AS {
+            assert!(layout(row).is_some(), "{name}: {row}");
+        }
+        for layout in LAYOUTS {
+            let machine = DemoMachine::named(layout.name).unwrap();
+            assert_eq!(machine.made, Made::Tiny(layout.name));
+        }
+    }
+
+    #[test]
+    fn the_name_tells_the_firmware() {
+        for (name, firmware) in [
+            ("debian", Firmware::Bios),
+            ("debian-cloud-uefi", Firmware::Uefi),
+            ("ubuntu-cloud", Firmware::Bios),
+            ("ubuntu-cloud-uefi", Firmware::Uefi),
+        ] {
+            assert_eq!(DemoMachine::named(name).unwrap().firmware, firmware);
+        }
+        let error = DemoMachine::named("debian-uefi").unwrap_err().to_string();
+        assert!(error.contains("ubuntu-cloud-uefi"), "{error}");
+    }
+}
