@@ -88,8 +88,9 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     if manifest.payload_drivers.is_none() {
         warnings.push(UNPROVED_BY_IMAGE.to_owned());
     }
-    warnings.extend(boot_paths::leaves_uefi(facts, &manifest.tools));
+    warnings.extend(boot_paths::leaves_uefi(facts, root, &manifest.tools));
     warnings.extend(boot_paths::leaves_bios(facts, root));
+    warnings.extend(boot_paths::leaves_copies(root));
     if facts.firmware == Firmware::Bios {
         warnings.extend(firmware::beyond_reach(
             facts.condition.firmware_reach,
@@ -128,6 +129,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         entry: entry.clone(),
         firmware: facts.firmware,
         boot_paths: boot_paths::boot_paths(facts, root, &manifest.tools),
+        copies: boot_paths::copies(facts, root),
         loader_apart: boot_paths::loader_apart(facts, root, &manifest.tools),
         payload_at,
         payload_reason,

@@ -38,6 +38,15 @@ impl BlockDevice {
         node(&self.name)
     }
 
+    /// Its number: major and minor.
+    pub fn number(&self) -> io::Result<(u32, u32)> {
+        let text = fs::read_to_string(self.sysfs.join("dev"))?;
+        let number = text.trim().split_once(':');
+        let number =
+            number.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("it is {text:?}")))
+    }
+
     /// Block devices that this one is made of (device-mapper, md, bcache…), by name.
     pub(crate) fn made_of(&self) -> Vec<String> {
         names_in(&self.sysfs.join("slaves"))
@@ -97,6 +106,26 @@ pub fn all() -> io::Result<Vec<BlockDevice>> {
 /// `_` for `-`. Drivers that are built into the kernel have no module and are not in it.
 pub fn driver_modules(device: &BlockDevice) -> Vec<String> {
     let mut modules = Vec::new();
+    // It hangs on nothing itself.
+    if device.sysfs.join("md").is_dir() {
+        modules.push(
+            fs::read_to_string(device.sysfs.join("md/level"))
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        );
+    }
+    hardware_modules(device, &mut modules);
+    for below in device.made_of() {
+        // One that has gone has no drivers.
+        if let Ok(below) = by_name(&below) {
+            hardware_modules(&below, &mut modules);
+        }
+    }
+    modules
+}
+
+fn hardware_modules(device: &BlockDevice, modules: &mut Vec<String>) {
     let devices = Path::new("/sys/devices");
     for dir in device
         .sysfs
@@ -112,7 +141,6 @@ pub fn driver_modules(device: &BlockDevice) -> Vec<String> {
             }
         }
     }
-    modules
 }
 
 fn from_sysfs(sysfs: &Path) -> io::Result<BlockDevice> {
