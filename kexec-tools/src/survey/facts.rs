@@ -182,6 +182,9 @@ fn kexec() -> Kexec {
 /// Only the GRUB that is started from the root's own disk is known to read the root's grub.cfg.
 fn boot_entry(root: Option<&Root>, efi: &EfiFacts) -> Result<(), String> {
     let root = root.ok_or("the root is not one that can be reinstalled")?;
+    if root.identity.array.is_some() {
+        return Err("GRUB cannot write to a mirror, so that what it starts once it would start again and again".to_owned());
+    }
     if efi.bits.is_none() && !root.grub_on_disk {
         return Err(format!(
             "{} does not start a GRUB 2 that lies before its first partition or in its BIOS boot partition",

@@ -233,6 +233,7 @@ pub(super) fn image() -> Manifest {
                 .map(Into::into)
                 .to_vec(),
             initrd: ["virtio_blk", "virtio_pci", "xfs"].map(Into::into).to_vec(),
+            initrd_programs: vec![],
             firmware: vec![],
         }),
         tools: Tools {

@@ -57,10 +57,22 @@ impl BlockDevice {
         names_in(&self.sysfs.join("holders"))
     }
 
-    /// Whether it is a partition of the disk with this node.
+    /// Whether other block devices are made of it.
+    pub fn is_held(&self) -> bool {
+        !self.held_by().is_empty()
+    }
+
+    /// Whether it is a partition of the disk with this node, or made of such a one.
     pub fn is_on(&self, disk: &Path) -> bool {
-        let own = self.partition.as_ref();
-        own.is_some_and(|own| node(&own.disk) == disk)
+        let on = |device: &BlockDevice| {
+            let own = device.partition.as_ref();
+            own.is_some_and(|own| node(&own.disk) == disk)
+        };
+        let below = self.made_of();
+        on(self)
+            || below
+                .iter()
+                .any(|name| by_name(name).is_ok_and(|below| on(&below)))
     }
 
     /// Reads `length` bytes at `offset`.
