@@ -15,7 +15,7 @@ use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, listening, meminfo, os_release, processes};
-use storage::{block, devices, mounts};
+use storage::{array, block, devices, mounts};
 
 use crate::run_directory;
 use crate::survey::chain::chain;
@@ -89,6 +89,7 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
         identity,
         written,
         accounts,
+        arrays: array::all().context("list the arrays")?,
         root_drivers,
         watchdogs: watchdogs(),
         image_on: image_on(&mounts)?,

@@ -167,6 +167,7 @@ pub(crate) fn machine() -> Facts {
             hostname: "shop1".into(),
             ..OldIdentity::default()
         },
+        arrays: vec![],
         root_drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
         watchdogs: vec![],
         image_on: None,

@@ -20,7 +20,7 @@ mod root_type;
 mod volume;
 mod written;
 use array::place_words;
-pub use array::{ArrayIdentity, Guids, MemberIdentity};
+pub use array::{Array, ArrayIdentity, Guids, MemberIdentity};
 pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
     WipedTargets, XfsFeatures,
@@ -80,6 +80,9 @@ pub struct Facts {
     pub accounts: Result<Accounts, String>,
     /// Names, keys and mounts.
     pub identity: OldIdentity,
+    /// Every array of the kernel's own RAID that is running.
+    #[serde(default)]
+    pub arrays: Vec<Array>,
     /// Kernel drivers that the root disk hangs on, by module name with `_` for `-`.
     pub root_drivers: Vec<String>,
     /// Hardware watchdogs that are running, by name.

@@ -7,7 +7,7 @@ use crate::access::RamSsh;
 use crate::accounts::AccountPlan;
 use crate::boot_path::BootPath;
 use crate::entry::EntryPlan;
-use crate::facts::{Firmware, OsRelease, RootIdentity, Weight};
+use crate::facts::{Array, Firmware, OsRelease, RootIdentity, Weight};
 use crate::identity::IdentityPlan;
 use crate::keep::{is_below, KeepPath};
 use crate::listening::Listener;
@@ -65,6 +65,9 @@ pub struct Plan {
     pub disk: String,
     /// The disk's name for the new OS's package configuration, where there is a stable one.
     pub disk_by_id: Option<String>,
+    /// The machine's arrays, which the new OS is told the names of.
+    #[serde(default)]
+    pub arrays: Vec<Array>,
     /// What is kept, as measured when the plan was made.
     pub keep: Vec<KeptPath>,
     /// What goes.

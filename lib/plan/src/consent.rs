@@ -162,6 +162,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         root_device: _,
         disk: _,
         disk_by_id,
+        // Names; what is mounted from them counts.
+        arrays: _,
         keep,
         wiped: _,
         unpacked: _,

@@ -138,6 +138,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         root_device: root.device.clone(),
         disk: root.disk.clone(),
         disk_by_id: root.disk_by_id.clone(),
+        arrays: facts.arrays.clone(),
         keep,
         wiped,
         unpacked,

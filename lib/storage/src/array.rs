@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use formats::facts::Array;
 use rustix::fs::{FileType, Mode, CWD};
 use rustix::io::Errno;
 
@@ -65,6 +66,25 @@ pub fn running(device: &BlockDevice) -> io::Result<Running> {
         members: members.into_iter().map(|(_, member)| member).collect(),
         missing: read("degraded")?.parse().unwrap_or(0),
     })
+}
+
+/// Every array that is running and has a superblock of its own.
+pub fn all() -> io::Result<Vec<Array>> {
+    let array = |device: &BlockDevice| -> Option<Array> {
+        let metadata = fs::read_to_string(device.sysfs.join("md/metadata_version")).ok()?;
+        let metadata = metadata.trim().to_owned();
+        let members = device.made_of();
+        let superblock = members.iter().find_map(|name| {
+            let member = block::by_name(name).ok()?;
+            md::read(&member, &metadata).ok()?
+        });
+        Some(Array {
+            node: device.node().display().to_string(),
+            uuid: superblock?.uuid,
+            metadata,
+        })
+    };
+    Ok(block::all()?.iter().filter_map(array).collect())
 }
 
 /// Puts a mirror together and starts it; gives its node. Nothing is written to its members until it is

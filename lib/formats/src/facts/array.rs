@@ -2,6 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+/// An array of the kernel's own RAID, whatever is on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Array {
+    /// Its device node in the old OS.
+    pub node: String,
+    /// Version of its metadata, as sysfs has it: `1.2`, `1.0`, `0.90`.
+    pub metadata: String,
+    /// Its UUID, as `mdadm` prints it.
+    pub uuid: String,
+}
+
 /// A mirror that a root is on. All of it has to match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArrayIdentity {
