@@ -11,6 +11,7 @@
 
 pub mod disk;
 pub mod layouts;
+pub mod maker;
 mod tree;
 
 use std::fs;

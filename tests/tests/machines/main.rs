@@ -12,6 +12,7 @@ mod layouts;
 mod licences;
 mod live_tree;
 mod main_path;
+mod maker;
 mod network_cards;
 mod power_cuts;
 mod refused;
