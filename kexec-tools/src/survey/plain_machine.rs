@@ -234,7 +234,7 @@ pub(super) fn image() -> Manifest {
                 .map(Into::into)
                 .to_vec(),
             initrd: ["virtio_blk", "virtio_pci", "xfs"].map(Into::into).to_vec(),
-            initrd_programs: vec![],
+            initrd_programs: vec!["mdadm".into()],
             firmware: vec![],
         }),
         tools: Tools {

@@ -120,7 +120,7 @@ pub(crate) fn leaves_bios(facts: &Facts, root: &Root) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use formats::boot_path::{EfiFile, EfiPartition};
-    use formats::facts::{Guids, RootIdentity, RootType};
+    use formats::facts::{ArrayIdentity, Guids, MemberIdentity, RootIdentity, RootType};
     use formats::tools::GRUB_EFI;
 
     use super::*;
@@ -169,6 +169,58 @@ mod tests {
             copies: vec![],
             staged_on: vec![],
         }
+    }
+
+    #[test]
+    fn every_disk_of_a_mirror_that_starts_something_has_a_path() {
+        let (facts, mut root) = (fixtures::facts::facts(), root());
+        assert!(copies(&facts, &root).is_empty());
+        let member = MemberIdentity {
+            disk_signature: 0,
+            partition: 1,
+            start: 2048,
+            sectors: 4096,
+            guids: None,
+            data_offset: 2048,
+        };
+        let with_guids = MemberIdentity {
+            guids: Some(Guids {
+                disk: "d".into(),
+                partition: "p".into(),
+            }),
+            start: 4096,
+            ..member.clone()
+        };
+        root.identity.array = Some(ArrayIdentity {
+            uuid: "a:b:c:d".into(),
+            metadata: "1.2".into(),
+            members: vec![member, with_guids.clone(), with_guids],
+        });
+        assert_eq!(root.identity.begins(), [4096, 6144, 6144]);
+        let copy = |grub_on_disk| RootCopy {
+            disk: "/dev/vdb".into(),
+            disk_by_id: None,
+            room_sectors: 2047,
+            has_room: true,
+            grub_on_disk,
+        };
+        root.copies = vec![copy(true), copy(false)];
+        let paths: Vec<_> = copies(&facts, &root)
+            .into_iter()
+            .map(|copy| copy.boot_paths)
+            .collect();
+        assert_eq!(paths, [vec![BootPath::BiosPartition], vec![]]);
+        let told = leaves_copies(&root).unwrap();
+        assert!(told.contains("grub-install"), "{told}");
+        // A file on the mirror would lie on both disks.
+        root.has_room = false;
+        let tools = Tools {
+            grub_core_sectors: Some(60),
+            ..Tools::default()
+        };
+        assert!(!loader_apart(&facts, &root, &tools));
+        root.identity.array = None;
+        assert!(loader_apart(&facts, &root, &tools));
     }
 
     #[test]
