@@ -237,3 +237,43 @@ fn sectors(beside: &Beside) -> Result<(&Embedding, &Room)> {
         Beside::File(_) => bail!("what is beside is no core image"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record that starts a core image of `sectors` sectors at `at`, and that image, in a room.
+    fn put(room: &mut Room, at: u64, sectors: u16) {
+        let core = (at - room.first) as usize * MBR_SIZE;
+        room.bytes[core + 0x1fc..core + 0x1fe].copy_from_slice(&(sectors - 1).to_le_bytes());
+        room.bytes[core + MBR_SIZE..core + 2 * MBR_SIZE].fill(at as u8);
+        room.record[0x180..0x185].copy_from_slice(b"GRUB ");
+        room.record[0x5c..0x64].copy_from_slice(&at.to_le_bytes());
+    }
+
+    #[test]
+    fn going_back_takes_the_code_as_it_was_and_the_table_as_it_is() {
+        let mut room = Room {
+            record: [0; MBR_SIZE],
+            kind: Kind::Gap,
+            first: 1,
+            bytes: vec![0; 100 * MBR_SIZE],
+        };
+        put(&mut room, 1, 10);
+        room.record[SIGNATURE_AT..TABLE_END].fill(7);
+        let image = room.image();
+        put(&mut room, 20, 10);
+        room.record[SIGNATURE_AT..TABLE_END].fill(8);
+        let record = record_before(&room, &image).unwrap();
+        assert_eq!(record[..SIGNATURE_AT], image[..SIGNATURE_AT]);
+        assert!(record[SIGNATURE_AT..TABLE_END]
+            .iter()
+            .all(|&byte| byte == 8));
+        // An update of the old OS has put another one there.
+        room.bytes[MBR_SIZE] ^= 1;
+        assert!(record_before(&room, &image).is_err());
+        assert!(record_before(&room, &image[..100]).is_err());
+        let nothing = vec![0; image.len()];
+        assert!(record_before(&room, &nothing).is_err());
+    }
+}
