@@ -99,8 +99,9 @@ pub const CLASSES: [Class; 13] = [
 
 /// Filesystems that the RAM environment mounts, whatever the hardware is: by module.
 pub const FILESYSTEMS: [&str; 1] = ["ext4"];
-/// Those that it mounts where a machine's root is on one: they are loaded then, for each takes memory.
-const BY_ROOT: [&str; 1] = ["xfs"];
+/// Those that it mounts where a machine's root is on one, and what puts its device together: they are loaded
+/// then, for each takes memory.
+const BY_ROOT: [&str; 2] = ["raid1", "xfs"];
 
 /// The class of that name.
 pub fn class(name: &str) -> Option<&'static Class> {
@@ -222,6 +223,8 @@ kernel/fs/ext4/ext4.ko.xz: kernel/fs/mbcache.ko.xz kernel/fs/jbd2/jbd2.ko.xz
 kernel/fs/jbd2/jbd2.ko.xz:
 kernel/fs/mbcache.ko.xz:
 kernel/fs/xfs/xfs.ko.xz:
+kernel/drivers/md/raid1.ko.xz: kernel/drivers/md/md-mod.ko.xz
+kernel/drivers/md/md-mod.ko.xz:
 kernel/fs/btrfs/btrfs.ko.xz:
 kernel/arch/x86/crypto/crc32c-intel.ko.xz:
 kernel/crypto/crc32c_generic.ko.xz:
@@ -259,10 +262,12 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
                 "ext4",
                 "jbd2",
                 "mbcache",
+                "md_mod",
+                "raid1",
                 "xfs"
             ]
         );
-        // XFS is loaded for a root on it alone.
+        // XFS, and what mirrors take, are loaded for a root on one alone.
         assert_eq!(selection.load.len(), 5);
         let at = |name: &str| selection.load.iter().position(|n| n == name).unwrap();
         assert!(at("jbd2") < at("ext4") && at("mbcache") < at("ext4"));

@@ -116,6 +116,13 @@ impl Disk {
         })
     }
 
+    /// Another disk, of this name in the same directory.
+    pub fn beside(&self, name: &str) -> Disk {
+        Disk {
+            path: self.path.with_file_name(name),
+        }
+    }
+
     /// The qcow2 file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -12,6 +12,7 @@ mod documents;
 mod kept;
 mod live;
 mod logins;
+mod mirror;
 mod own;
 mod say;
 mod started;
@@ -134,6 +135,16 @@ fn compare_by(root: &Path, directory: &Path, plan: &Plan) -> Result<(bool, Strin
         // That one starts the staged image if the power was cut before its last switch.
         say(&format!(
             "reroot: what the run staged stays until the machine was started by {path} and looks again"
+        ));
+        return Ok((passed, short));
+    }
+    let left = mirror::left(root, plan);
+    if !left.is_empty() {
+        // A disk that starts the staged image still, or is not there to be asked.
+        say(&format!(
+            "reroot: what the run staged stays, and the next boot looks again: {}. Where a disk will not come \
+             back, remove /.reroot",
+            left.join("; ")
         ));
         return Ok((passed, short));
     }

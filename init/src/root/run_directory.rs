@@ -16,6 +16,14 @@ pub const BEFORE: &str = "before.json";
 /// a person needs to go back. In the run's directory from the commit point on, a record in the end.
 pub const BOOT_SECTORS: &str = "boot-sectors-before.bin";
 
+/// The same of each disk of a mirror, from 0.
+pub fn boot_sectors(disk: usize) -> String {
+    match disk {
+        0 => BOOT_SECTORS.to_owned(),
+        further => format!("boot-sectors-before-{}.bin", further + 1),
+    }
+}
+
 /// Where the RAM environment sees it.
 pub fn of(plan: &Plan) -> PathBuf {
     target::at(&plan.run_directory())

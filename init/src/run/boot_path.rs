@@ -2,7 +2,7 @@
 //! beside the one in use, and is switched by one atomic write.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bootpath::grub::embed::Embedding;
@@ -12,10 +12,19 @@ use crate::run::data::Start;
 
 /// A loader in the form that each kind of path needs.
 pub trait Loader {
-    /// GRUB's boot sector and core image for a BIOS.
-    fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)>;
-    /// GRUB's program for UEFI.
-    fn uefi(&self) -> Result<Vec<u8>>;
+    /// GRUB's boot sector and core image for a BIOS, for this one of the plan's disks, from 0.
+    fn bios(&self, disk: usize) -> Result<(Vec<u8>, Vec<u8>)>;
+    /// GRUB's program for UEFI, for such a disk.
+    fn uefi(&self, disk: usize) -> Result<Vec<u8>>;
+}
+
+/// A disk that has the whole root filesystem.
+#[derive(Clone, Debug)]
+pub struct OnDisk {
+    /// Which of the plan's, from 0.
+    pub disk: usize,
+    /// Its device node.
+    pub node: PathBuf,
 }
 
 /// What was put beside the loader in use, and is of no effect yet.
@@ -47,6 +56,14 @@ pub trait BootPath {
     fn switch(&self, beside: &Beside) -> Result<()>;
     /// Takes it away again; where it was switched to, switches back before.
     fn take_back(&self, beside: &Beside) -> Result<()>;
+    /// Where it starts this loader: has it start the one again that it did before, which was not touched.
+    fn switch_back(
+        &self,
+        loader: &dyn Loader,
+        before: &dyn Fn(&str) -> Result<Vec<u8>>,
+    ) -> Result<()>;
+    /// What the sectors that it was switched from are called among the run's records.
+    fn record_name(&self) -> Option<String>;
     /// Proves that it would start this loader once it is switched.
     fn inspect(&self, beside: &Beside, loader: &dyn Loader) -> Result<()>;
     /// Behind a switch: takes away what is of no use any more.

@@ -5,20 +5,39 @@ use anyhow::{Context, Result};
 use formats::boot_path::BootPath as Kind;
 use formats::plan::Plan;
 
-use crate::run::boot_path::{Beside, BootPath, Loader};
+use crate::run::boot_path::{Beside, BootPath, Loader, OnDisk};
 use crate::run::boot_sectors::BootSectors;
 use crate::run::data::MountedRoot;
 use crate::run::efi_file::EfiFileOnDisk;
 use crate::run::staged_file;
 
-/// The paths of a plan; the one in use is the first.
+/// The paths of a plan on every disk that is there; the one in use is the first.
 pub fn of(plan: &Plan, root: &MountedRoot) -> Result<Vec<Box<dyn BootPath>>> {
+    let mut paths = Vec::new();
+    for disk in 0..root.disks.len() {
+        paths.extend(on_disk(plan, root, disk)?);
+    }
+    Ok(paths)
+}
+
+/// Those of one of the plan's disks; none where it is not there.
+fn on_disk(plan: &Plan, root: &MountedRoot, disk: usize) -> Result<Vec<Box<dyn BootPath>>> {
     // A plan without any is of a launcher that knew of no others.
     let bios = [Kind::BiosGap];
-    let kinds = if plan.boot_paths.is_empty() {
-        &bios[..]
-    } else {
-        &plan.boot_paths[..]
+    let kinds = match disk {
+        0 if plan.boot_paths.is_empty() => &bios[..],
+        0 => &plan.boot_paths[..],
+        further => plan
+            .copies
+            .get(further - 1)
+            .map_or(&[][..], |copy| &copy.boot_paths[..]),
+    };
+    let Some(node) = root.disks.get(disk).and_then(Option::as_ref) else {
+        return Ok(Vec::new());
+    };
+    let place = OnDisk {
+        disk,
+        node: node.clone(),
     };
     let apart = staged_file::loader_apart(plan)?;
     kinds
@@ -26,18 +45,18 @@ pub fn of(plan: &Plan, root: &MountedRoot) -> Result<Vec<Box<dyn BootPath>>> {
         .map(|kind| -> Result<Box<dyn BootPath>> {
             Ok(match kind {
                 Kind::BiosGap | Kind::BiosPartition => {
-                    Box::new(BootSectors::open(root, apart.clone())?)
+                    Box::new(BootSectors::open(place.clone(), apart.clone())?)
                 }
-                Kind::Uefi(file) => Box::new(EfiFileOnDisk::open(root, file)?),
+                Kind::Uefi(file) => Box::new(EfiFileOnDisk::open(place.clone(), file)?),
             })
         })
         .collect()
 }
 
-/// The one in use.
-pub fn in_use(plan: &Plan, root: &MountedRoot) -> Result<Box<dyn BootPath>> {
-    let first = of(plan, root)?.into_iter().next();
-    first.context("the plan has no boot path")
+/// The one in use, or the one that stands for it: which of a mirror's disks a BIOS has started nothing says, and
+/// the first decides. `None` where that is not there.
+pub fn in_use(plan: &Plan, root: &MountedRoot) -> Result<Option<Box<dyn BootPath>>> {
+    Ok(on_disk(plan, root, 0)?.into_iter().next())
 }
 
 /// Loaders beside those in use, one for each path.
@@ -110,12 +129,15 @@ impl AllBeside {
         })
     }
 
-    /// Record and room of a BIOS's path as they were, for people.
-    pub fn sectors_before(&self) -> Option<Vec<u8>> {
-        self.paths.iter().find_map(|(_, beside)| match beside {
-            Beside::Sectors { own, .. } => Some(own.image()),
-            Beside::File(_) => None,
-        })
+    /// Record and room of each path by a BIOS as they were, by what they are called among the run's records.
+    pub fn sectors_before(&self) -> Vec<(String, Vec<u8>)> {
+        let paths = self.paths.iter();
+        paths
+            .filter_map(|(path, beside)| match beside {
+                Beside::Sectors { own, .. } => Some((path.record_name()?, own.image())),
+                Beside::File(_) => None,
+            })
+            .collect()
     }
 }
 
@@ -137,10 +159,10 @@ mod tests {
     struct Nothing;
 
     impl Loader for Nothing {
-        fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        fn bios(&self, _: usize) -> Result<(Vec<u8>, Vec<u8>)> {
             Ok((vec![], vec![]))
         }
-        fn uefi(&self) -> Result<Vec<u8>> {
+        fn uefi(&self, _: usize) -> Result<Vec<u8>> {
             Ok(vec![])
         }
     }
@@ -180,6 +202,12 @@ mod tests {
         fn take_back(&self, _: &Beside) -> Result<()> {
             self.note("take back");
             Ok(())
+        }
+        fn switch_back(&self, _: &dyn Loader, _: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
+            Ok(())
+        }
+        fn record_name(&self) -> Option<String> {
+            None
         }
         fn inspect(&self, _: &Beside, _: &dyn Loader) -> Result<()> {
             Ok(())

@@ -12,25 +12,30 @@ use bootpath::grub::embed::{EmbedError, Embedding};
 use bootpath::room::{Kind, Room};
 use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
 
-use crate::run::boot_path::{Beside, BootPath, Loader};
-use crate::run::data::{MountedRoot, Start};
+use crate::root::run_directory;
+use crate::run::boot_path::{Beside, BootPath, Loader, OnDisk};
+use crate::run::data::Start;
 
-/// The disk that the root is on, opened for its boot sectors.
+/// End of the partition table in the record.
+const TABLE_END: usize = 0x1fe;
+
+/// A disk that the root is on, opened for its boot sectors.
 pub struct BootSectors {
     file: File,
+    place: OnDisk,
     /// Sectors of a staged file, where the disk's own room holds one loader and no two.
     apart: Option<Range<u64>>,
 }
 
 impl BootSectors {
     /// Opens it. `apart` is a staged file with room for a loader, by the disk's sectors.
-    pub fn open(root: &MountedRoot, apart: Option<Range<u64>>) -> Result<BootSectors> {
+    pub fn open(place: OnDisk, apart: Option<Range<u64>>) -> Result<BootSectors> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .open(&root.disk)
-            .with_context(|| format!("open disk {}", root.disk.display()))?;
-        Ok(BootSectors { file, apart })
+            .open(&place.node)
+            .with_context(|| format!("open disk {}", place.node.display()))?;
+        Ok(BootSectors { file, place, apart })
     }
 
     /// The master boot record and the room for core images, from the disk itself.
@@ -90,11 +95,11 @@ impl BootSectors {
 
 impl BootPath for BootSectors {
     fn name(&self) -> String {
-        "the master boot record".to_owned()
+        format!("the master boot record of {}", self.place.node.display())
     }
 
     fn starts(&self, loader: &dyn Loader) -> Result<bool> {
-        let core = loader.bios()?.1;
+        let core = loader.bios(self.place.disk)?.1;
         let (own, apart) = self.rooms()?;
         let mut rooms = [Some(own), apart].into_iter().flatten();
         Ok(rooms.any(|room| embed::is_in_use(&room, &core)))
@@ -116,7 +121,7 @@ impl BootPath for BootSectors {
     }
 
     fn put_beside(&self, loader: &dyn Loader) -> Result<Beside> {
-        let (boot, core) = loader.bios()?;
+        let (boot, core) = loader.bios(self.place.disk)?;
         let (own, apart) = self.rooms()?;
         let (before, planned) = match (embed::plan(&own, &boot, &core), apart) {
             (Err(EmbedError::NoRoom { .. }), Some(apart)) => {
@@ -159,6 +164,26 @@ impl BootPath for BootSectors {
             .context(what)
     }
 
+    /// The record's code as it was, with the table as it is.
+    fn switch_back(
+        &self,
+        loader: &dyn Loader,
+        before: &dyn Fn(&str) -> Result<Vec<u8>>,
+    ) -> Result<()> {
+        if !self.starts(loader)? {
+            return Ok(());
+        }
+        let image = before(&run_directory::boot_sectors(self.place.disk))?;
+        let now = self.room()?;
+        let record = record_before(&now, &image)?;
+        self.write(0, &record)
+            .context("switch the master boot record back")
+    }
+
+    fn record_name(&self) -> Option<String> {
+        Some(run_directory::boot_sectors(self.place.disk))
+    }
+
     /// From the record, as it will be, to the core image, byte for byte what GRUB's tool made but for
     /// the place it was put at.
     fn inspect(&self, beside: &Beside, loader: &dyn Loader) -> Result<()> {
@@ -171,7 +196,7 @@ impl BootPath for BootSectors {
         );
         room.record = plan.record;
         ensure!(
-            embed::is_in_use(&room, &loader.bios()?.1),
+            embed::is_in_use(&room, &loader.bios(self.place.disk)?.1),
             "the master boot record would not start the core image that was made"
         );
         Ok(())
@@ -182,11 +207,73 @@ impl BootPath for BootSectors {
     }
 }
 
+/// The record that started what is in use no more, by the image of record and room as they were: its core image
+/// has to be there still, byte for byte.
+fn record_before(now: &Room, image: &[u8]) -> Result<[u8; MBR_SIZE]> {
+    let table = SIGNATURE_AT..TABLE_END;
+    let (record, bytes) = image
+        .split_first_chunk::<MBR_SIZE>()
+        .context("the boot sectors as they were have no record")?;
+    let mut record = *record;
+    record[table.clone()].copy_from_slice(&now.record[table]);
+    let before = Room {
+        record,
+        bytes: bytes.to_vec(),
+        ..now.clone()
+    };
+    let used = embed::sectors_in_use(&before);
+    ensure!(
+        !used.is_empty() && before.get(used.clone()) == now.get(used),
+        "the boot loader that was there is not whole any more"
+    );
+    Ok(record)
+}
+
 fn sectors(beside: &Beside) -> Result<(&Embedding, &Room)> {
     match beside {
         Beside::Sectors {
             embedding, before, ..
         } => Ok((embedding, before)),
         Beside::File(_) => bail!("what is beside is no core image"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record that starts a core image of `sectors` sectors at `at`, and that image, in a room.
+    fn put(room: &mut Room, at: u64, sectors: u16) {
+        let core = (at - room.first) as usize * MBR_SIZE;
+        room.bytes[core + 0x1fc..core + 0x1fe].copy_from_slice(&(sectors - 1).to_le_bytes());
+        room.bytes[core + MBR_SIZE..core + 2 * MBR_SIZE].fill(at as u8);
+        room.record[0x180..0x185].copy_from_slice(b"GRUB ");
+        room.record[0x5c..0x64].copy_from_slice(&at.to_le_bytes());
+    }
+
+    #[test]
+    fn going_back_takes_the_code_as_it_was_and_the_table_as_it_is() {
+        let mut room = Room {
+            record: [0; MBR_SIZE],
+            kind: Kind::Gap,
+            first: 1,
+            bytes: vec![0; 100 * MBR_SIZE],
+        };
+        put(&mut room, 1, 10);
+        room.record[SIGNATURE_AT..TABLE_END].fill(7);
+        let image = room.image();
+        put(&mut room, 20, 10);
+        room.record[SIGNATURE_AT..TABLE_END].fill(8);
+        let record = record_before(&room, &image).unwrap();
+        assert_eq!(record[..SIGNATURE_AT], image[..SIGNATURE_AT]);
+        assert!(record[SIGNATURE_AT..TABLE_END]
+            .iter()
+            .all(|&byte| byte == 8));
+        // An update of the old OS has put another one there.
+        room.bytes[MBR_SIZE] ^= 1;
+        assert!(record_before(&room, &image).is_err());
+        assert!(record_before(&room, &image[..100]).is_err());
+        let nothing = vec![0; image.len()];
+        assert!(record_before(&room, &nothing).is_err());
     }
 }

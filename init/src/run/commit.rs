@@ -7,7 +7,7 @@ use formats::journal::Phase;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::ram::commit_point;
-use crate::root::run_directory::{self, BEFORE, BOOT_SECTORS};
+use crate::root::run_directory::{self, BEFORE};
 use crate::root::target::{self, TARGET};
 use crate::run::before::verify::VerifiedImage;
 use crate::run::boot_paths::AllBeside;
@@ -96,14 +96,13 @@ fn make_writable() -> Result<()> {
 }
 
 /// A run that is taken up finds the kept paths' measures here: what it measured itself could
-/// be what an earlier start left. The boot sectors are for people.
+/// be what an earlier start left. The boot sectors are for going back, and for people.
 fn leave_what_taking_up_needs(run: &Run, loader: &AllBeside) -> Result<()> {
     let before = serde_json::to_vec(&run.before).context("note the measures")?;
     let gate = target::gate(&run.plan)?;
-    let sectors = loader.sectors_before();
-    let sectors = sectors.iter().map(|sectors| (BOOT_SECTORS, &sectors[..]));
-    for (name, bytes) in sectors.chain([(BEFORE, &before[..])]) {
-        gate.write(&run_directory::path(&run.plan, name), bytes, 0o600)?;
+    let records = [(BEFORE.to_owned(), before)].into_iter();
+    for (name, bytes) in records.chain(loader.sectors_before()) {
+        gate.write(&run_directory::path(&run.plan, &name), &bytes, 0o600)?;
     }
     target::sync()
 }

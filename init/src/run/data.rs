@@ -6,6 +6,8 @@ use formats::keep::KeepSet;
 use formats::measure::Measure;
 use formats::plan::Plan;
 use formats::Manifest;
+use storage::block::BlockDevice;
+use storage::root::FoundRoot;
 use tree::Source;
 
 use crate::run::payload::PayloadIn;
@@ -36,10 +38,23 @@ pub struct Run {
 /// The machine's root filesystem, mounted at /target: read-only until the commit.
 #[derive(Clone, Debug)]
 pub struct MountedRoot {
-    /// The partition's device node.
+    /// The device node of the partition, or of the mirror.
     pub device: PathBuf,
-    /// The disk's device node.
-    pub disk: PathBuf,
+    /// The device nodes of the disks that have all of it, in the order of the plan's: one, or those of a
+    /// mirror; `None` for one that is not there.
+    pub disks: Vec<Option<PathBuf>>,
+}
+
+impl From<FoundRoot> for MountedRoot {
+    fn from(found: FoundRoot) -> MountedRoot {
+        let disks = found.disks.iter();
+        MountedRoot {
+            device: found.device.node(),
+            disks: disks
+                .map(|disk| disk.as_ref().map(BlockDevice::node))
+                .collect(),
+        }
+    }
 }
 
 /// How this start goes on.

@@ -13,20 +13,21 @@ use storage::block::SECTOR;
 use storage::fat::{FatError, Volume, Write};
 use storage::gpt::{self, BootPartition};
 
-use crate::run::boot_path::{Beside, BootPath, Loader};
-use crate::run::data::{MountedRoot, Start};
+use crate::run::boot_path::{Beside, BootPath, Loader, OnDisk};
+use crate::run::data::Start;
 
 /// The file, on a disk that is open.
 pub struct EfiFileOnDisk {
     disk: File,
+    place: OnDisk,
     file: EfiFile,
 }
 
 impl EfiFileOnDisk {
     /// Opens the disk; the partition must be the one that was planned for.
-    pub fn open(root: &MountedRoot, file: &EfiFile) -> Result<EfiFileOnDisk> {
-        let what = || format!("open disk {}", root.disk.display());
-        let disk = OpenOptions::new().read(true).write(true).open(&root.disk);
+    pub fn open(place: OnDisk, file: &EfiFile) -> Result<EfiFileOnDisk> {
+        let what = || format!("open disk {}", place.node.display());
+        let disk = OpenOptions::new().read(true).write(true).open(&place.node);
         let disk = disk.with_context(what)?;
         let mut head = vec![0; gpt::HEAD];
         disk.read_exact_at(&mut head, 0).with_context(what)?;
@@ -39,12 +40,13 @@ impl EfiFileOnDisk {
         ensure!(
             found,
             "{} has no EFI system partition {} at sector {}",
-            root.disk.display(),
+            place.node.display(),
             planned.guid,
             planned.start
         );
         Ok(EfiFileOnDisk {
             disk,
+            place,
             file: file.clone(),
         })
     }
@@ -102,7 +104,7 @@ impl BootPath for EfiFileOnDisk {
     }
 
     fn starts(&self, loader: &dyn Loader) -> Result<bool> {
-        let loader = loader.uefi()?;
+        let loader = loader.uefi(self.place.disk)?;
         self.look(|volume, path| beside::starts(volume, path, &loader))
     }
 
@@ -111,7 +113,7 @@ impl BootPath for EfiFileOnDisk {
     }
 
     fn put_beside(&self, loader: &dyn Loader) -> Result<Beside> {
-        let loader = loader.uefi()?;
+        let loader = loader.uefi(self.place.disk)?;
         self.remove_beside()?;
         let edit = self.look(|volume, path| beside::put(volume, path, &loader))?;
         for group in &edit {
@@ -152,8 +154,17 @@ impl BootPath for EfiFileOnDisk {
         self.remove_beside()
     }
 
+    /// The file that was in use is beside it, under the other name.
+    fn switch_back(&self, loader: &dyn Loader, _: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
+        self.take_back(&Beside::File(loader.uefi(self.place.disk)?))
+    }
+
+    fn record_name(&self) -> Option<String> {
+        None
+    }
+
     fn inspect(&self, beside: &Beside, loader: &dyn Loader) -> Result<()> {
-        let loader = loader.uefi()?;
+        let loader = loader.uefi(self.place.disk)?;
         ensure!(
             bytes(beside)? == loader
                 && self.look(|volume, path| beside::is_beside(volume, path, &loader))?,

@@ -9,8 +9,10 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use bootpath::grub::{core_image, staged as configuration};
+use formats::facts::RootIdentity;
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile};
+use storage::block::SECTOR;
 use storage::{direct, extents};
 
 use crate::root::run_directory;
@@ -24,26 +26,41 @@ const LOADER: &str = "/loader";
 
 /// The loader that loads what is staged for a plan: the same bytes each time.
 struct StageLoader {
-    commands: String,
+    staged: Staged,
+    root: RootIdentity,
+    cmdline: String,
 }
 
 impl StageLoader {
     fn of(plan: &Plan) -> Result<StageLoader> {
-        let commands =
-            configuration::commands(&staged_file::read(plan)?, plan.root.start, &plan.cmdline)?;
-        Ok(StageLoader { commands })
+        Ok(StageLoader {
+            staged: staged_file::read(plan)?,
+            root: plan.root.clone(),
+            cmdline: plan.cmdline.clone(),
+        })
+    }
+
+    /// Where what is staged lies on one of the plan's disks.
+    fn commands(&self, disk: usize) -> Result<String> {
+        let begins = self.root.begins().get(disk).copied();
+        let begins = begins.context("the plan does not say where the root begins on a disk")?;
+        Ok(configuration::commands(
+            &self.staged,
+            begins,
+            &self.cmdline,
+        )?)
     }
 }
 
 impl Loader for StageLoader {
-    fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        let core = core_image::with_commands(&part("stage.img")?, &self.commands)
+    fn bios(&self, disk: usize) -> Result<(Vec<u8>, Vec<u8>)> {
+        let core = core_image::with_commands(&part("stage.img")?, &self.commands(disk)?)
             .context("tell the staged image's loader where it is")?;
         Ok((part("boot.img")?, core))
     }
 
-    fn uefi(&self) -> Result<Vec<u8>> {
-        core_image::with_commands_efi(&part("stage.efi")?, &self.commands)
+    fn uefi(&self, disk: usize) -> Result<Vec<u8>> {
+        core_image::with_commands_efi(&part("stage.efi")?, &self.commands(disk)?)
             .context("tell the staged image's loader where it is")
     }
 }
@@ -75,7 +92,19 @@ pub fn switch_remaining(run: &Run) -> Result<()> {
 
 /// Whether the machine would start it by the path in use, and by it what is staged.
 pub fn is_in_use(plan: &Plan, root: &MountedRoot) -> Result<bool> {
-    boot_paths::in_use(plan, root)?.starts(&StageLoader::of(plan)?)
+    let in_use = boot_paths::in_use(plan, root)?;
+    in_use.map_or(Ok(false), |path| path.starts(&StageLoader::of(plan)?))
+}
+
+/// Makes every path that starts it start the old OS again, whose loader was not touched.
+pub fn switch_back(plan: &Plan, root: &MountedRoot) -> Result<()> {
+    let loader = StageLoader::of(plan)?;
+    let before = |name: &str| boot_path::read(&run_directory::at(plan, name));
+    for path in boot_paths::of(plan, root)? {
+        path.switch_back(&loader, &before)
+            .with_context(|| format!("switch {} back", path.name()))?;
+    }
+    Ok(())
 }
 
 /// Compares what the loader will read, sector by sector, with what the launcher staged; gives what
@@ -84,7 +113,7 @@ pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<Staged> {
     let staged = staged_file::read(plan)?;
     for (name, file) in [("kernel", &staged.kernel), ("initramfs", &staged.initramfs)] {
         lies_there(&run_directory::at(plan, name), file)
-            .and_then(|()| compare(root, file))
+            .and_then(|()| compare(plan, root, file))
             .with_context(|| format!("check the staged {name}"))?;
     }
     Ok(staged)
@@ -104,17 +133,25 @@ fn lies_there(path: &Path, file: &StagedFile) -> Result<()> {
     Ok(())
 }
 
-fn compare(root: &MountedRoot, file: &StagedFile) -> Result<()> {
-    let found = direct::digest(&root.device, file.offset, file.length)
-        .with_context(|| format!("read {} at {}", root.device.display(), file.offset))?;
-    ensure!(
-        found == file.digest,
-        "{} bytes at {} of {} have digest {found}, expected {}",
-        file.length,
-        file.offset,
-        root.device.display(),
-        file.digest
-    );
+/// On the root's device, and on each disk of a mirror, which the loader reads past the array.
+fn compare(plan: &Plan, root: &MountedRoot, file: &StagedFile) -> Result<()> {
+    let mut places = vec![(root.device.as_path(), file.offset)];
+    if plan.root.array.is_some() {
+        let disks = root.disks.iter().zip(plan.root.begins());
+        let disks = disks.filter_map(|(disk, begins)| Some((disk.as_deref()?, begins)));
+        places.extend(disks.map(|(disk, begins)| (disk, begins * SECTOR + file.offset)));
+    }
+    for (device, offset) in places {
+        let found = direct::digest(device, offset, file.length)
+            .with_context(|| format!("read {} at {offset}", device.display()))?;
+        ensure!(
+            found == file.digest,
+            "{} bytes at {offset} of {} have digest {found}, expected {}",
+            file.length,
+            device.display(),
+            file.digest
+        );
+    }
     Ok(())
 }
 

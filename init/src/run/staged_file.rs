@@ -33,6 +33,7 @@ pub fn loader_apart(plan: &Plan) -> Result<Option<Range<u64>>> {
     }
     let file = read(plan)?.loader;
     let file = file.context("no room for the staged image's loader was staged")?;
+    // Only where the root is on the partition itself.
     let start = plan.root.start + file.offset / SECTOR;
     Ok(Some(start..start + file.length / SECTOR))
 }

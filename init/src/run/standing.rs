@@ -35,10 +35,7 @@ fn read() -> Result<Standing> {
     let plan: Plan = order::plan()?;
     let found = root::find(&plan.root).context("find the root filesystem")?;
     let found = found.context("the disk with the root filesystem is not there")?;
-    let root = MountedRoot {
-        device: found.device.node(),
-        disk: found.disk.node(),
-    };
+    let root = MountedRoot::from(found);
     let record = journal_file::latest()?;
     Ok(Standing {
         phase: record.filter(|r| r.run == plan.run).map(|r| r.phase),

@@ -8,7 +8,7 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use formats::steps::{Mode, Retry};
 use machine::outside;
 
@@ -20,7 +20,7 @@ use crate::run::behind::finish;
 use crate::run::data::Start;
 use crate::run::order::Order;
 use crate::run::recorder::{Recorder, AGAIN, ONCE};
-use crate::run::{back, commit, standing};
+use crate::run::{back, commit, stage_loader, standing};
 
 /// How often the root's disk is looked for in a run that is taken up, each time for a minute: an
 /// array may take that long to put itself together, and a hold helps nobody meanwhile.
@@ -176,6 +176,16 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
                 finish::switch_what_is_left(&order.plan, &root)
             })?;
             return Ok(None);
+        }
+        Next::Back => {
+            recorder.repeating("switch", AGAIN, || {
+                stage_loader::switch_back(&order.plan, &root)
+            })?;
+            commit_point::unmark()?;
+            bail!(
+                "the power was cut between the switch of two boot paths, before the commit point; the old OS is \
+                 what every path starts again"
+            );
         }
         Next::Nothing => {
             commit_point::mark()?;

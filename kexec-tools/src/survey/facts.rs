@@ -15,7 +15,7 @@ use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, listening, meminfo, os_release, processes};
-use storage::{block, devices, mounts};
+use storage::{array, block, devices, mounts};
 
 use crate::run_directory;
 use crate::survey::chain::chain;
@@ -89,6 +89,7 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
         identity,
         written,
         accounts,
+        arrays: array::all().context("list the arrays")?,
         root_drivers,
         watchdogs: watchdogs(),
         image_on: image_on(&mounts)?,
@@ -182,6 +183,9 @@ fn kexec() -> Kexec {
 /// Only the GRUB that is started from the root's own disk is known to read the root's grub.cfg.
 fn boot_entry(root: Option<&Root>, efi: &EfiFacts) -> Result<(), String> {
     let root = root.ok_or("the root is not one that can be reinstalled")?;
+    if root.identity.array.is_some() {
+        return Err("GRUB cannot write to a mirror, so that what it starts once it would start again and again".to_owned());
+    }
     if efi.bits.is_none() && !root.grub_on_disk {
         return Err(format!(
             "{} does not start a GRUB 2 that lies before its first partition or in its BIOS boot partition",

@@ -124,6 +124,7 @@ pub(crate) fn machine() -> Facts {
                 start: 2048,
                 sectors: 8_000_000,
                 guids: None,
+                array: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),
@@ -141,6 +142,8 @@ pub(crate) fn machine() -> Facts {
             room_alone: 160,
             grub_on_disk: true,
             loaders_elsewhere: vec![],
+            copies: vec![],
+            staged_on: vec![],
         }),
         root_unknown: None,
         mounts: vec![],
@@ -164,6 +167,7 @@ pub(crate) fn machine() -> Facts {
             hostname: "shop1".into(),
             ..OldIdentity::default()
         },
+        arrays: vec![],
         root_drivers: vec!["virtio_blk".into(), "virtio_pci".into()],
         watchdogs: vec![],
         image_on: None,
@@ -230,6 +234,7 @@ pub(super) fn image() -> Manifest {
                 .map(Into::into)
                 .to_vec(),
             initrd: ["virtio_blk", "virtio_pci", "xfs"].map(Into::into).to_vec(),
+            initrd_programs: vec!["mdadm".into()],
             firmware: vec![],
         }),
         tools: Tools {

@@ -39,6 +39,11 @@ pub fn text(plan: &Plan) -> String {
         let word = if n == 0 { "starts by" } else { "and by" };
         writeln!(t, "  {word:9} {path}");
     }
+    for copy in &plan.copies {
+        for path in &copy.boot_paths {
+            writeln!(t, "  and by    {path} of {}", copy.disk);
+        }
+    }
     writeln!(
         t,
         "  entry     {}: {}",

@@ -10,21 +10,41 @@ use storage::mbr::MBR_SIZE;
 use storage::root::{reading, Loaders, RootError};
 
 use crate::elsewhere;
-use crate::grub::embed;
+use crate::grub::{embed, staged};
 use crate::room::Room;
 
 /// Describes the filesystem that is mounted at `/`, and where GRUB is.
 pub fn describe() -> Result<Root, RootError> {
     let root = storage::root::describe()?;
-    let own = room(root.disk())?;
-    let loaders = Loaders {
-        room_sectors: own.as_ref().map_or(0, Room::length),
-        has_room: own.as_ref().is_some_and(embed::has_room),
-        room_alone: own.as_ref().map_or(0, embed::room_alone),
-        grub_on_disk: own.is_some_and(|room| !embed::sectors_in_use(&room).is_empty()),
-        elsewhere: loaders_elsewhere(root.disk())?,
+    let disks: Vec<&Path> = root.disks().collect();
+    if disks.len() > 1 && Path::new(EFI).exists() {
+        return Err(RootError::Unsupported(
+            "it is on a mirror, and UEFI started the machine: of a mirror this release switches what a BIOS \
+             starts alone"
+                .to_owned(),
+        ));
+    }
+    let loaders = disks.iter().map(|disk| loaders(disk));
+    let loaders = loaders.collect::<Result<_, _>>()?;
+    let elsewhere = loaders_elsewhere(&disks)?;
+    Ok(root.with(loaders, elsewhere))
+}
+
+/// Where the kernel has it if UEFI started it.
+const EFI: &str = "/sys/firmware/efi";
+
+fn loaders(disk: &Path) -> Result<Loaders, RootError> {
+    let Some(room) = room(disk)? else {
+        return Ok(Loaders::default());
     };
-    Ok(root.with(loaders))
+    let used = embed::sectors_in_use(&room);
+    Ok(Loaders {
+        room_sectors: room.length(),
+        has_room: embed::has_room(&room),
+        room_alone: embed::room_alone(&room),
+        grub_on_disk: !used.is_empty(),
+        staged: room.get(used).is_some_and(staged::is_loaded_by),
+    })
 }
 
 /// A disk's room for a boot loader; `None` where it has none.
@@ -40,11 +60,14 @@ fn room(node: &Path) -> Result<Option<Room>, RootError> {
 }
 
 /// Other disks that a firmware could start, with what is on them.
-fn loaders_elsewhere(disk: &Path) -> Result<Vec<String>, RootError> {
+fn loaders_elsewhere(own: &[&Path]) -> Result<Vec<String>, RootError> {
     let devices = reading("list /sys/class/block", block::all())?;
     Ok(devices
         .iter()
-        .filter(|device| device.partition.is_none() && device.node() != disk)
+        .filter(|device| {
+            let node = device.node();
+            device.partition.is_none() && !own.contains(&node.as_path())
+        })
         .filter_map(|device| {
             // Drives without a medium cannot be read, and start nothing.
             let read = |at: u64, sectors: usize| {

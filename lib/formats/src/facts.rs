@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
 use crate::boot_path::EfiFacts;
+use crate::counted::counted;
 use crate::filesystems::{self, Contents};
 use crate::identity::OldIdentity;
 use crate::keep::KeepPath;
@@ -13,10 +14,13 @@ use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 
+mod array;
 mod condition;
 mod root_type;
 mod volume;
 mod written;
+use array::place_words;
+pub use array::{Array, ArrayIdentity, Guids, MemberIdentity};
 pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
     WipedTargets, XfsFeatures,
@@ -54,7 +58,8 @@ pub struct Facts {
     pub boot_entry: Result<(), String>,
     /// Whether PID 1 may be traced.
     pub ptrace: Ptrace,
-    /// The root filesystem; `None` where it is not a plain partition on a plain disk.
+    /// The root filesystem; `None` where it is neither on a plain partition of a plain disk nor on a mirror of
+    /// such.
     pub root: Option<Root>,
     /// Why `root` is `None`.
     pub root_unknown: Option<String>,
@@ -75,6 +80,9 @@ pub struct Facts {
     pub accounts: Result<Accounts, String>,
     /// Names, keys and mounts.
     pub identity: OldIdentity,
+    /// Every array of the kernel's own RAID that is running.
+    #[serde(default)]
+    pub arrays: Vec<Array>,
     /// Kernel drivers that the root disk hangs on, by module name with `_` for `-`.
     pub root_drivers: Vec<String>,
     /// Hardware watchdogs that are running, by name.
@@ -222,6 +230,28 @@ pub struct Root {
     /// What a firmware could start from other disks, as `GRUB 2 on /dev/sdb`.
     #[serde(default)]
     pub loaders_elsewhere: Vec<String>,
+    /// Further disks that have the whole filesystem, where it is on a mirror: those of the identity's
+    /// members behind the first, in their order.
+    #[serde(default)]
+    pub copies: Vec<RootCopy>,
+    /// Disks whose master boot record starts the staged image of a run that was broken off, by their nodes.
+    #[serde(default)]
+    pub staged_on: Vec<String>,
+}
+
+/// A further disk of a mirror that the root filesystem is on, and what boots from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootCopy {
+    /// The disk's device node in the old OS, for people.
+    pub disk: String,
+    /// As [`Root::disk_by_id`].
+    pub disk_by_id: Option<String>,
+    /// As [`Root::room_sectors`].
+    pub room_sectors: u64,
+    /// As [`Root::has_room`].
+    pub has_room: bool,
+    /// As [`Root::grub_on_disk`].
+    pub grub_on_disk: bool,
 }
 
 /// What identifies the root filesystem: its own UUID and the place of its partition. All of it
@@ -245,31 +275,57 @@ pub struct RootIdentity {
     /// What a GUID partition table has on disk and partition; `None` where there is no such table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guids: Option<Guids>,
+    /// The mirror that it is on; `None` where it is on the partition itself. What is said above of a
+    /// partition and its disk is then of the first member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<ArrayIdentity>,
 }
 
 impl RootIdentity {
     /// Which partition of which disk it is, for people.
     pub fn place(&self) -> String {
-        match &self.guids {
-            Some(guids) => format!(
-                "partition {} ({}) of the disk with GUID {}",
-                self.partition, guids.partition, guids.disk
+        let Some(array) = &self.array else {
+            return self.partition_place();
+        };
+        let (uuid, others) = (&array.uuid, array.members.len().saturating_sub(1));
+        let others = match others {
+            0 => String::new(),
+            others => format!(
+                " and of {}",
+                counted(others as u64, "further disk", "further disks")
             ),
-            None => format!(
-                "partition {} of the disk with signature {:08x}",
-                self.partition, self.disk_signature
-            ),
+        };
+        format!("mirror {uuid} of {}{others}", self.partition_place())
+    }
+
+    /// On each disk that has the whole filesystem, the sector (512 bytes) where that begins.
+    pub fn begins(&self) -> Vec<u64> {
+        match &self.array {
+            None => vec![self.start],
+            Some(array) => array
+                .members
+                .iter()
+                .map(|member| member.start + member.data_offset)
+                .collect(),
         }
     }
-}
 
-/// What a GUID partition table calls a disk and one of its partitions, as `blkid` prints them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guids {
-    /// The disk.
-    pub disk: String,
-    /// The partition: its own, not its type's.
-    pub partition: String,
+    /// The signatures of the disks' master boot records, in the same order.
+    pub fn disk_signatures(&self) -> Vec<u32> {
+        match &self.array {
+            None => vec![self.disk_signature],
+            Some(array) => array.members.iter().map(|m| m.disk_signature).collect(),
+        }
+    }
+
+    fn partition_place(&self) -> String {
+        place_words(self.partition, self.disk_signature, self.guids.as_ref())
+    }
+
+    /// Whether the other one tells of the same filesystem, whatever that is on.
+    pub fn is_of_filesystem(&self, other: &RootIdentity) -> bool {
+        (self.filesystem, &self.fs_uuid) == (other.filesystem, &other.fs_uuid)
+    }
 }
 
 /// A mounted filesystem other than the root.

@@ -7,7 +7,7 @@ use crate::access::RamSsh;
 use crate::accounts::AccountPlan;
 use crate::boot_path::BootPath;
 use crate::entry::EntryPlan;
-use crate::facts::{Firmware, OsRelease, RootIdentity, Weight};
+use crate::facts::{Array, Firmware, OsRelease, RootIdentity, Weight};
 use crate::identity::IdentityPlan;
 use crate::keep::{is_below, KeepPath};
 use crate::listening::Listener;
@@ -39,9 +39,14 @@ pub struct Plan {
     pub entry: EntryPlan,
     /// Firmware of the machine.
     pub firmware: Firmware,
-    /// The ways in which a firmware starts the disk, each of which is switched; the one in use first.
+    /// The ways in which a firmware starts the disk, each of which is switched; the one in use first. Of a
+    /// mirror they are those of its first disk.
     #[serde(default)]
     pub boot_paths: Vec<BootPath>,
+    /// Further disks that have the whole root filesystem, in the order of the identity's members behind the
+    /// first, each with its own ways to start.
+    #[serde(default)]
+    pub copies: Vec<PlanCopy>,
     /// The staged image's loader for a BIOS is a file on the root filesystem.
     #[serde(default)]
     pub loader_apart: bool,
@@ -60,6 +65,9 @@ pub struct Plan {
     pub disk: String,
     /// The disk's name for the new OS's package configuration, where there is a stable one.
     pub disk_by_id: Option<String>,
+    /// The machine's arrays, which the new OS is told the names of.
+    #[serde(default)]
+    pub arrays: Vec<Array>,
     /// What is kept, as measured when the plan was made.
     pub keep: Vec<KeptPath>,
     /// What goes.
@@ -101,6 +109,17 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// The steps, in order.
     pub steps: Vec<Step>,
+}
+
+/// A further disk of a mirror that the root filesystem is on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanCopy {
+    /// As the old OS calls it, for people only.
+    pub disk: String,
+    /// Its name for the new OS's package configuration, where there is a stable one.
+    pub disk_by_id: Option<String>,
+    /// The ways in which a firmware starts it.
+    pub boot_paths: Vec<BootPath>,
 }
 
 /// What is written on a machine and will be gone.

@@ -42,10 +42,13 @@ pub struct XfsTools {
 /// as in [`crate::facts::Layer`], and the program.
 pub const PROGRAMS: [(&str, &str); 4] = [
     ("LVM", "lvm"),
-    ("md", "mdadm"),
+    ("md", MDADM),
     ("multipath", "multipathd"),
     ("bcache", "bcache-super-show"),
 ];
+
+/// The program of [`PROGRAMS`] that puts arrays together.
+pub const MDADM: &str = "mdadm";
 
 /// GRUB's name for UEFI of 64 bits.
 pub const GRUB_EFI: &str = "x86_64-efi";

@@ -2,28 +2,72 @@
 //! first. A disk that has two of them has to start the same OS by each.
 
 use formats::boot_path::BootPath;
-use formats::facts::{Facts, Firmware, Root};
+use formats::facts::{Facts, Firmware, Root, RootCopy};
+use formats::plan::PlanCopy;
 use formats::tools::Tools;
 
 /// The paths, in the order in which they are switched at the commit point.
 pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
-    let bios = if root.identity.guids.is_some() {
-        BootPath::BiosPartition
-    } else {
-        BootPath::BiosGap
-    };
     let efi = facts.efi.files.iter().cloned().map(BootPath::Uefi);
     match facts.firmware {
         Firmware::Bios => {
-            let switched = leaves_uefi(facts, tools).is_none();
+            let switched = leaves_uefi(facts, root, tools).is_none();
             let efi = efi.filter(|_| switched);
-            std::iter::once(bios).chain(efi).collect()
+            std::iter::once(bios(root)).chain(efi).collect()
         }
         Firmware::Uefi => {
             let switched = root.grub_on_disk && root.has_room;
-            efi.chain(switched.then_some(bios)).collect()
+            efi.chain(switched.then(|| bios(root))).collect()
         }
     }
+}
+
+fn bios(root: &Root) -> BootPath {
+    if root.identity.guids.is_some() {
+        BootPath::BiosPartition
+    } else {
+        BootPath::BiosGap
+    }
+}
+
+/// The further disks of a mirror, each with its paths: a BIOS starts one of them where the first is not there.
+pub fn copies(facts: &Facts, root: &Root) -> Vec<PlanCopy> {
+    let members = root.identity.array.iter().flat_map(|array| &array.members);
+    let path = |copy: &RootCopy, has_guids: bool| {
+        let path = if has_guids {
+            BootPath::BiosPartition
+        } else {
+            BootPath::BiosGap
+        };
+        let switched = facts.firmware == Firmware::Bios && copy.grub_on_disk && copy.has_room;
+        switched.then_some(path)
+    };
+    let copies = root.copies.iter().zip(members.skip(1));
+    copies
+        .map(|(copy, member)| PlanCopy {
+            disk: copy.disk.clone(),
+            disk_by_id: copy.disk_by_id.clone(),
+            boot_paths: path(copy, member.guids.is_some()).into_iter().collect(),
+        })
+        .collect()
+}
+
+/// The disks of a mirror that no loader was found on: they start nothing now, and nothing afterwards.
+pub(crate) fn leaves_copies(root: &Root) -> Option<String> {
+    let without: Vec<&str> = root
+        .copies
+        .iter()
+        .filter(|copy| !copy.grub_on_disk)
+        .map(|copy| copy.disk.as_str())
+        .collect();
+    (!without.is_empty()).then(|| {
+        format!(
+            "{} does not start a GRUB, and will not start the new OS either: without {} the machine does not \
+             start. In the new OS `grub-install` puts one there",
+            without.join(" and "),
+            root.disk
+        )
+    })
 }
 
 /// Whether the staged image's loader for a BIOS waits in a file of the root filesystem: where the sectors for
@@ -32,12 +76,14 @@ pub fn loader_apart(facts: &Facts, root: &Root, tools: &Tools) -> bool {
     let holds_one = tools
         .core_sectors(root.identity.filesystem)
         .is_some_and(|needed| needed <= root.room_alone);
-    facts.firmware == Firmware::Bios && !root.has_room && holds_one
+    // A file on a mirror lies on every disk of it, and what is put there differs from disk to disk.
+    let plain = root.identity.array.is_none();
+    plain && facts.firmware == Firmware::Bios && !root.has_room && holds_one
 }
 
 /// Why the way by UEFI of a machine that a BIOS started stays as it is, in words; `None` where it is
 /// switched, or there is none.
-pub(crate) fn leaves_uefi(facts: &Facts, tools: &Tools) -> Option<String> {
+pub(crate) fn leaves_uefi(facts: &Facts, root: &Root, tools: &Tools) -> Option<String> {
     if facts.firmware == Firmware::Uefi {
         return None;
     }
@@ -48,7 +94,9 @@ pub(crate) fn leaves_uefi(facts: &Facts, tools: &Tools) -> Option<String> {
         ));
     }
     let file = facts.efi.files.first()?;
+    let mirrored = root.identity.array.is_some();
     let why = match &facts.efi.no_room {
+        _ if mirrored => "of a mirror this release switches what a BIOS starts alone",
         Some(why) => why.as_str(),
         None if !tools.boots_by_uefi() => "the image has no GRUB for UEFI",
         None => return None,
@@ -72,7 +120,7 @@ pub(crate) fn leaves_bios(facts: &Facts, root: &Root) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use formats::boot_path::{EfiFile, EfiPartition};
-    use formats::facts::{Guids, RootIdentity, RootType};
+    use formats::facts::{ArrayIdentity, Guids, MemberIdentity, RootIdentity, RootType};
     use formats::tools::GRUB_EFI;
 
     use super::*;
@@ -100,6 +148,7 @@ mod tests {
                 start: 2048,
                 sectors: 4096,
                 guids: None,
+                array: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),
@@ -117,7 +166,61 @@ mod tests {
             room_alone: 160,
             grub_on_disk: true,
             loaders_elsewhere: vec![],
+            copies: vec![],
+            staged_on: vec![],
         }
+    }
+
+    #[test]
+    fn every_disk_of_a_mirror_that_starts_something_has_a_path() {
+        let (facts, mut root) = (fixtures::facts::facts(), root());
+        assert!(copies(&facts, &root).is_empty());
+        let member = MemberIdentity {
+            disk_signature: 0,
+            partition: 1,
+            start: 2048,
+            sectors: 4096,
+            guids: None,
+            data_offset: 2048,
+        };
+        let with_guids = MemberIdentity {
+            guids: Some(Guids {
+                disk: "d".into(),
+                partition: "p".into(),
+            }),
+            start: 4096,
+            ..member.clone()
+        };
+        root.identity.array = Some(ArrayIdentity {
+            uuid: "a:b:c:d".into(),
+            metadata: "1.2".into(),
+            members: vec![member, with_guids.clone(), with_guids],
+        });
+        assert_eq!(root.identity.begins(), [4096, 6144, 6144]);
+        let copy = |grub_on_disk| RootCopy {
+            disk: "/dev/vdb".into(),
+            disk_by_id: None,
+            room_sectors: 2047,
+            has_room: true,
+            grub_on_disk,
+        };
+        root.copies = vec![copy(true), copy(false)];
+        let paths: Vec<_> = copies(&facts, &root)
+            .into_iter()
+            .map(|copy| copy.boot_paths)
+            .collect();
+        assert_eq!(paths, [vec![BootPath::BiosPartition], vec![]]);
+        let told = leaves_copies(&root).unwrap();
+        assert!(told.contains("grub-install"), "{told}");
+        // A file on the mirror would lie on both disks.
+        root.has_room = false;
+        let tools = Tools {
+            grub_core_sectors: Some(60),
+            ..Tools::default()
+        };
+        assert!(!loader_apart(&facts, &root, &tools));
+        root.identity.array = None;
+        assert!(loader_apart(&facts, &root, &tools));
     }
 
     #[test]
@@ -137,17 +240,19 @@ mod tests {
         let fallback = file("/EFI/BOOT/BOOTX64.EFI");
         facts.efi.files = vec![fallback.clone()];
         assert_eq!(boot_paths(&facts, &root, &bios), [BootPath::BiosPartition]);
-        let told = leaves_uefi(&facts, &bios).unwrap();
+        let told = leaves_uefi(&facts, &root, &bios).unwrap();
         assert!(told.contains("no GRUB for UEFI"), "{told}");
-        assert_eq!(leaves_uefi(&facts, &both), None);
+        assert_eq!(leaves_uefi(&facts, &root, &both), None);
         assert_eq!(
             boot_paths(&facts, &root, &both),
             [BootPath::BiosPartition, BootPath::Uefi(fallback.clone())]
         );
         facts.efi.left = vec!["unread".into()];
-        assert_eq!(leaves_uefi(&facts, &both), None);
+        assert_eq!(leaves_uefi(&facts, &root, &both), None);
         facts.efi.files.clear();
-        assert!(leaves_uefi(&facts, &both).unwrap().contains("unread"));
+        assert!(leaves_uefi(&facts, &root, &both)
+            .unwrap()
+            .contains("unread"));
         facts.firmware = Firmware::Uefi;
         facts.efi.files = vec![used.clone(), fallback.clone()];
         let files = [BootPath::Uefi(used), BootPath::Uefi(fallback)];

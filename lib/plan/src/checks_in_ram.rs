@@ -4,8 +4,9 @@
 //! The launcher's table of checks and the init's are both compared with this list by their tests.
 
 /// Codes, in the order of the launcher's table.
-pub const CODES: [&str; 13] = [
+pub const CODES: [&str; 14] = [
     "root",
+    "root-degraded",
     "root-type",
     "root-double",
     "root-errors",

@@ -15,12 +15,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use formats::accounts::{AccountPlan, AccountRow};
+use formats::boot_path::BootPath;
 use formats::entry::EntryPlan;
-use formats::facts::OsRelease;
+use formats::facts::{OsRelease, RootIdentity};
 use formats::identity::IdentityPlan;
 use formats::keep::KeepPath;
 use formats::network::Written;
-use formats::plan::{Gone, NetworkPlan, Plan};
+use formats::plan::{Gone, NetworkPlan, Plan, PlanCopy};
 use formats::Digest;
 use serde::Serialize;
 use thiserror::Error;
@@ -149,6 +150,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             },
         firmware,
         boot_paths,
+        copies,
         // A means.
         loader_apart: _,
         // By the free memory of a moment.
@@ -160,6 +162,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         root_device: _,
         disk: _,
         disk_by_id,
+        // Names; what is mounted from them counts.
+        arrays: _,
         keep,
         wiped: _,
         unpacked: _,
@@ -194,7 +198,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             hardware_parameters,
             consoles,
         )),
-        text(&(root, disk_by_id, boot_paths)),
+        disks_text(root, disk_by_id.as_ref(), boot_paths, copies),
         text(&keep),
         gone_text(gone),
         text(entry),
@@ -203,6 +207,20 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         identity_text(identity),
         text(&forced),
     ]
+}
+
+/// The root's disk; and those of a mirror behind it, where there are any.
+fn disks_text(
+    root: &RootIdentity,
+    disk_by_id: Option<&String>,
+    boot_paths: &[BootPath],
+    copies: &[PlanCopy],
+) -> String {
+    let first = text(&(root, disk_by_id, boot_paths));
+    let further = copies
+        .iter()
+        .map(|copy| text(&(&copy.disk_by_id, &copy.boot_paths)));
+    std::iter::once(first).chain(further).collect()
 }
 
 /// Its names for people change with every update.

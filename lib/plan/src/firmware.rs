@@ -42,6 +42,7 @@ mod tests {
             start: 2048,
             sectors: end - 2048,
             guids: None,
+            array: None,
         };
         for (reach, end, told) in [
             (Some(128 * GIB), 100 * GIB, None),

@@ -88,8 +88,9 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     if manifest.payload_drivers.is_none() {
         warnings.push(UNPROVED_BY_IMAGE.to_owned());
     }
-    warnings.extend(boot_paths::leaves_uefi(facts, &manifest.tools));
+    warnings.extend(boot_paths::leaves_uefi(facts, root, &manifest.tools));
     warnings.extend(boot_paths::leaves_bios(facts, root));
+    warnings.extend(boot_paths::leaves_copies(root));
     if facts.firmware == Firmware::Bios {
         warnings.extend(firmware::beyond_reach(
             facts.condition.firmware_reach,
@@ -128,6 +129,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         entry: entry.clone(),
         firmware: facts.firmware,
         boot_paths: boot_paths::boot_paths(facts, root, &manifest.tools),
+        copies: boot_paths::copies(facts, root),
         loader_apart: boot_paths::loader_apart(facts, root, &manifest.tools),
         payload_at,
         payload_reason,
@@ -136,6 +138,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         root_device: root.device.clone(),
         disk: root.disk.clone(),
         disk_by_id: root.disk_by_id.clone(),
+        arrays: facts.arrays.clone(),
         keep,
         wiped,
         unpacked,

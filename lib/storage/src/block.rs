@@ -38,6 +38,15 @@ impl BlockDevice {
         node(&self.name)
     }
 
+    /// Its number: major and minor.
+    pub fn number(&self) -> io::Result<(u32, u32)> {
+        let text = fs::read_to_string(self.sysfs.join("dev"))?;
+        let number = text.trim().split_once(':');
+        let number =
+            number.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("it is {text:?}")))
+    }
+
     /// Block devices that this one is made of (device-mapper, md, bcache…), by name.
     pub(crate) fn made_of(&self) -> Vec<String> {
         names_in(&self.sysfs.join("slaves"))
@@ -48,10 +57,22 @@ impl BlockDevice {
         names_in(&self.sysfs.join("holders"))
     }
 
-    /// Whether it is a partition of the disk with this node.
+    /// Whether other block devices are made of it.
+    pub fn is_held(&self) -> bool {
+        !self.held_by().is_empty()
+    }
+
+    /// Whether it is a partition of the disk with this node, or made of such a one.
     pub fn is_on(&self, disk: &Path) -> bool {
-        let own = self.partition.as_ref();
-        own.is_some_and(|own| node(&own.disk) == disk)
+        let on = |device: &BlockDevice| {
+            let own = device.partition.as_ref();
+            own.is_some_and(|own| node(&own.disk) == disk)
+        };
+        let below = self.made_of();
+        on(self)
+            || below
+                .iter()
+                .any(|name| by_name(name).is_ok_and(|below| on(&below)))
     }
 
     /// Reads `length` bytes at `offset`.
@@ -97,6 +118,26 @@ pub fn all() -> io::Result<Vec<BlockDevice>> {
 /// `_` for `-`. Drivers that are built into the kernel have no module and are not in it.
 pub fn driver_modules(device: &BlockDevice) -> Vec<String> {
     let mut modules = Vec::new();
+    // It hangs on nothing itself.
+    if device.sysfs.join("md").is_dir() {
+        modules.push(
+            fs::read_to_string(device.sysfs.join("md/level"))
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        );
+    }
+    hardware_modules(device, &mut modules);
+    for below in device.made_of() {
+        // One that has gone has no drivers.
+        if let Ok(below) = by_name(&below) {
+            hardware_modules(&below, &mut modules);
+        }
+    }
+    modules
+}
+
+fn hardware_modules(device: &BlockDevice, modules: &mut Vec<String>) {
     let devices = Path::new("/sys/devices");
     for dir in device
         .sysfs
@@ -112,7 +153,6 @@ pub fn driver_modules(device: &BlockDevice) -> Vec<String> {
             }
         }
     }
-    modules
 }
 
 fn from_sysfs(sysfs: &Path) -> io::Result<BlockDevice> {

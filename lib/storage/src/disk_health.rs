@@ -22,8 +22,8 @@ enum Language {
     Nvme,
 }
 
-/// The health of every disk of hardware, the root's first.
-pub fn read(root_disk: Option<&str>) -> Vec<DiskHealth> {
+/// The health of every disk of hardware, those of the root first.
+pub fn read(root_disks: &[&str]) -> Vec<DiskHealth> {
     let mut disks: Vec<_> = block::all()
         .unwrap_or_default()
         .iter()
@@ -33,7 +33,7 @@ pub fn read(root_disk: Option<&str>) -> Vec<DiskHealth> {
             let language = language(&disk.name, vendor.trim())?;
             let node = disk.node().display().to_string();
             Some(DiskHealth {
-                root: root_disk == Some(node.as_str()),
+                root: root_disks.contains(&node.as_str()),
                 health: ask(disk, language)
                     .unwrap_or_else(|e| Health::Unread(format!("it does not answer: {e}"))),
                 node,

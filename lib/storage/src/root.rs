@@ -4,11 +4,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use formats::facts::{Guids, Root, RootIdentity, Volume, VolumeKind};
+use formats::facts::{
+    ArrayIdentity, Guids, MemberIdentity, Root, RootCopy, RootIdentity, Volume, VolumeKind,
+};
 
 use crate::block::{self, BlockDevice};
 use crate::superblock::{self, Superblock};
-use crate::{gpt, layers, mbr, mounts};
+use crate::{array, gpt, layers, mbr, md, mounts};
 
 /// Why the root is not one that this program can find again without a doubt.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +43,8 @@ fn unsupported<T>(why: impl Into<String>) -> Result<T, RootError> {
     Err(RootError::Unsupported(why.into()))
 }
 
-/// What boot loaders are on the root's disk and on others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What boot loaders are on a disk that has the whole root filesystem.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaders {
     /// [`Root::room_sectors`].
     pub room_sectors: u64,
@@ -52,29 +54,49 @@ pub struct Loaders {
     pub room_alone: u64,
     /// [`Root::grub_on_disk`].
     pub grub_on_disk: bool,
-    /// [`Root::loaders_elsewhere`].
-    pub elsewhere: Vec<String>,
+    /// It is one of [`Root::staged_on`].
+    pub staged: bool,
 }
 
 /// A root of which the boot loaders are still to be asked; without them there is no [`Root`].
 #[derive(Clone, Debug)]
-pub struct RootWithoutLoaders(Root);
+pub struct RootWithoutLoaders {
+    root: Root,
+    /// Every disk that has all of it, with its stable name.
+    disks: Vec<(PathBuf, Option<String>)>,
+}
 
 impl RootWithoutLoaders {
-    /// The device node of the disk that it is on.
-    pub fn disk(&self) -> &Path {
-        Path::new(&self.0.disk)
+    /// The device nodes of the disks that have all of it: one, or those of a mirror.
+    pub fn disks(&self) -> impl Iterator<Item = &Path> {
+        self.disks.iter().map(|(node, _)| node.as_path())
     }
 
-    /// The root with its boot loaders.
-    pub fn with(self, loaders: Loaders) -> Root {
+    /// The root with the boot loaders of [`RootWithoutLoaders::disks`], in their order, and what a firmware
+    /// could start from others.
+    pub fn with(self, loaders: Vec<Loaders>, elsewhere: Vec<String>) -> Root {
+        let name = |(node, _): &(PathBuf, Option<String>)| node.display().to_string();
+        let staged = self.disks.iter().zip(&loaders);
+        let staged_on = staged.filter(|(_, found)| found.staged);
+        let staged_on = staged_on.map(|(disk, _)| name(disk)).collect();
+        let mut of_disks = self.disks.iter().zip(loaders);
+        let first = of_disks.next().map(|(_, found)| found).unwrap_or_default();
+        let copies = of_disks.map(|(disk, found)| RootCopy {
+            disk: name(disk),
+            disk_by_id: disk.1.clone(),
+            room_sectors: found.room_sectors,
+            has_room: found.has_room,
+            grub_on_disk: found.grub_on_disk,
+        });
         Root {
-            room_sectors: loaders.room_sectors,
-            has_room: loaders.has_room,
-            room_alone: loaders.room_alone,
-            grub_on_disk: loaders.grub_on_disk,
-            loaders_elsewhere: loaders.elsewhere,
-            ..self.0
+            room_sectors: first.room_sectors,
+            has_room: first.has_room,
+            room_alone: first.room_alone,
+            grub_on_disk: first.grub_on_disk,
+            loaders_elsewhere: elsewhere,
+            copies: copies.collect(),
+            staged_on,
+            ..self.root
         }
     }
 }
@@ -103,7 +125,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         format!("look up block device {major}:{minor} in sysfs"),
         block::by_number(major, minor),
     )?;
-    let (disk, place) = plain_partition(&device)?;
+    let members = members(&device)?;
     let Some(fs) = superblock(&device)? else {
         return unsupported(format!(
             "{} holds {}, neither ext4 nor XFS",
@@ -111,15 +133,23 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
             mount.fstype
         ));
     };
-    let identity = identity(&fs, &device, &disk, &place)?;
+    let identity = identity(&fs, &members)?;
+    let disks: Vec<_> = members
+        .partitions
+        .iter()
+        .map(|member| &member.disk)
+        .collect();
+    let Some(disk) = disks.first() else {
+        return unsupported(format!("{} has no disk", device.node().display()));
+    };
     let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
-    let doubles = same_uuid(fs.uuid())?
+    let doubles = same_uuid(fs.uuid(), identity.array.as_ref())?
         .into_iter()
         .map(|(device, _)| device)
         .filter(|d| d.name != device.name)
         .map(|d| d.node().display().to_string())
         .collect();
-    Ok(RootWithoutLoaders(Root {
+    let root = Root {
         table: if identity.guids.is_some() {
             "gpt"
         } else {
@@ -129,7 +159,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         identity,
         device: device.node().display().to_string(),
         disk: disk.node().display().to_string(),
-        disk_by_id: stable_name(&disk),
+        disk_by_id: stable_name(disk),
         fstype: mount.fstype.clone(),
         bytes: fs.bytes_for_files(space.f_blocks * space.f_frsize),
         bytes_free: space.f_bfree * space.f_frsize,
@@ -144,16 +174,26 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         room_alone: 0,
         grub_on_disk: false,
         loaders_elsewhere: Vec::new(),
-    }))
+        copies: Vec::new(),
+        staged_on: Vec::new(),
+    };
+    let disks = disks.into_iter();
+    Ok(RootWithoutLoaders {
+        root,
+        disks: disks.map(|disk| (disk.node(), stable_name(disk))).collect(),
+    })
 }
 
-/// The root filesystem's device and its disk, found again.
+/// The root filesystem's device and its disks, found again.
 #[derive(Clone, Debug)]
 pub struct FoundRoot {
-    /// The partition.
+    /// The partition, or the mirror.
     pub device: BlockDevice,
-    /// The disk it is on.
-    pub disk: BlockDevice,
+    /// The disks that have all of it, in the order of the identity's members; `None` for one that is not
+    /// there.
+    pub disks: Vec<Option<BlockDevice>>,
+    /// The members of a mirror that are not in it, in words.
+    pub lacks: Vec<String>,
 }
 
 /// Finds the one device that matches; `Ok(None)` where there is none (yet).
@@ -161,7 +201,7 @@ pub struct FoundRoot {
 /// A second device with the same filesystem UUID is refused even if its partition differs: the
 /// new OS's boot loader and kernel go by the UUID alone.
 pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
-    let same = same_uuid(&identity.fs_uuid)?;
+    let same = same_uuid(&identity.fs_uuid, identity.array.as_ref())?;
     let [(device, fs)] = &same[..] else {
         if same.is_empty() {
             return Ok(None);
@@ -176,27 +216,200 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             identity.fs_uuid
         ));
     };
-    let (disk, place) = plain_partition(device)?;
-    let found = self::identity(fs, device, &disk, &place)?;
-    if found != *identity {
+    let running = members(device)?;
+    let found = self::identity(fs, &running)?;
+    let same = match (&identity.array, &found.array) {
+        (Some(wanted), Some(array)) => {
+            let known = |member| wanted.members.contains(member);
+            identity.is_of_filesystem(&found)
+                && (&array.uuid, &array.metadata) == (&wanted.uuid, &wanted.metadata)
+                && array.members.iter().all(known)
+        }
+        _ => found == *identity,
+    };
+    if !same {
         return unsupported(format!(
             "{} has the UUID of the root filesystem but is another partition: expected {identity:?}, found {found:?}",
             device.node().display()
         ));
     }
+    let Some(array) = &identity.array else {
+        let disk = running
+            .partitions
+            .into_iter()
+            .next()
+            .map(|member| member.disk);
+        return Ok(Some(FoundRoot {
+            device: device.clone(),
+            disks: vec![disk],
+            lacks: vec![],
+        }));
+    };
+    let in_it: Vec<_> = found
+        .array
+        .into_iter()
+        .flat_map(|array| array.members)
+        .collect();
+    let (mut disks, mut lacks) = (Vec::new(), Vec::new());
+    for (member, found) in array.members.iter().zip(find_members(array)?) {
+        if !in_it.contains(member) {
+            let why = if found.is_some() {
+                "is older than the others"
+            } else {
+                "is not there"
+            };
+            lacks.push(format!("{} {why}", member.words()));
+        }
+        disks.push(found.map(|partition| partition.disk));
+    }
     Ok(Some(FoundRoot {
         device: device.clone(),
-        disk,
+        disks,
+        lacks,
     }))
 }
 
-/// What the disk's table says of the partition.
-fn identity(
-    fs: &Superblock,
-    device: &BlockDevice,
-    disk: &BlockDevice,
-    place: &block::PartitionPlace,
-) -> Result<RootIdentity, RootError> {
+/// The partitions of a mirror's members, in their order; `None` for one that is not there. Two that look the
+/// same are refused: one is a copy, and nothing says which.
+pub fn find_members(array: &ArrayIdentity) -> Result<Vec<Option<Partition>>, RootError> {
+    let mut found = Vec::new();
+    for device in reading("list /sys/class/block", block::all())? {
+        // Drives without a medium, and the like, cannot be read, and are members of nothing.
+        if is_member(&device, array) {
+            let partition = plain_partition(&device)?;
+            found.push((member_identity(&partition, &array.metadata)?, partition));
+        }
+    }
+    array
+        .members
+        .iter()
+        .map(|member| {
+            let mut same = found.iter().filter(|(identity, _)| identity == member);
+            match (same.next(), same.next()) {
+                (Some((_, one)), Some((_, two))) => unsupported(format!(
+                    "{} and {} are the same member of mirror {}; only one may be there",
+                    one.device.node().display(),
+                    two.device.node().display(),
+                    array.uuid
+                )),
+                (first, _) => Ok(first.map(|(_, partition)| partition.clone())),
+            }
+        })
+        .collect()
+}
+
+/// What a filesystem's device is made of.
+struct Members {
+    /// The partition itself, or a mirror's members that have all of it.
+    partitions: Vec<Partition>,
+    /// Version of the mirror's metadata.
+    mirror: Option<String>,
+}
+
+/// A partition of a disk that is nothing but that.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    /// Its device.
+    pub device: BlockDevice,
+    /// The disk that it is of.
+    pub disk: BlockDevice,
+    place: block::PartitionPlace,
+}
+
+fn members(device: &BlockDevice) -> Result<Members, RootError> {
+    if !matches!(layers::volume(device).kind, VolumeKind::Raid { .. }) {
+        let partition = plain_partition(device)?;
+        no_stack(&partition.device, &[])?;
+        return Ok(Members {
+            partitions: vec![partition],
+            mirror: None,
+        });
+    }
+    let what = || format!("look at array {} in sysfs", device.node().display());
+    let running = match array::running(device) {
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+            return unsupported(format!("it is on {}: {e}", layers::volume(device).words()));
+        }
+        other => reading(what(), other)?,
+    };
+    no_stack_above(device)?;
+    let partitions = running.members.iter().map(|member| {
+        let partition = plain_partition(member)?;
+        no_stack(&partition.device, std::slice::from_ref(&device.name))?;
+        Ok(partition)
+    });
+    Ok(Members {
+        partitions: partitions.collect::<Result<_, RootError>>()?,
+        mirror: Some(running.metadata),
+    })
+}
+
+/// What the disks' tables say of the partitions, and a mirror's superblocks of it.
+fn identity(fs: &Superblock, members: &Members) -> Result<RootIdentity, RootError> {
+    let Some(first) = members.partitions.first() else {
+        return unsupported("no disk has all of it");
+    };
+    let place = table_place(first)?;
+    let array = match &members.mirror {
+        None => None,
+        Some(metadata) => {
+            let of_member = |partition| member_identity(partition, metadata);
+            let members: Result<Vec<_>, _> = members.partitions.iter().map(of_member).collect();
+            Some(ArrayIdentity {
+                uuid: md_superblock(first, metadata)?.uuid,
+                metadata: metadata.clone(),
+                members: members?,
+            })
+        }
+    };
+    Ok(RootIdentity {
+        filesystem: fs.filesystem(),
+        fs_uuid: fs.uuid().to_owned(),
+        disk_signature: place.signature,
+        partition: first.place.number,
+        start: first.place.start,
+        sectors: first.device.sectors,
+        guids: place.guids,
+        array,
+    })
+}
+
+fn member_identity(partition: &Partition, metadata: &str) -> Result<MemberIdentity, RootError> {
+    let place = table_place(partition)?;
+    Ok(MemberIdentity {
+        disk_signature: place.signature,
+        partition: partition.place.number,
+        start: partition.place.start,
+        sectors: partition.device.sectors,
+        guids: place.guids,
+        data_offset: md_superblock(partition, metadata)?.data_offset,
+    })
+}
+
+fn md_superblock(partition: &Partition, metadata: &str) -> Result<md::Superblock, RootError> {
+    let node = partition.device.node();
+    let what = format!("read the array's superblock on {}", node.display());
+    match reading(what, md::read(&partition.device, metadata))? {
+        Some(found) => Ok(found),
+        None => unsupported(format!(
+            "{} has no superblock of an array of version {metadata}",
+            node.display()
+        )),
+    }
+}
+
+/// What identifies a disk and its partition by the disk's table.
+struct TablePlace {
+    signature: u32,
+    guids: Option<Guids>,
+}
+
+fn table_place(partition: &Partition) -> Result<TablePlace, RootError> {
+    let Partition {
+        device,
+        disk,
+        place,
+    } = partition;
     let head = reading(
         format!("read the first sectors of {}", disk.node().display()),
         disk.read(0, gpt::HEAD),
@@ -221,13 +434,8 @@ fn identity(
     } else {
         None
     };
-    Ok(RootIdentity {
-        filesystem: fs.filesystem(),
-        fs_uuid: fs.uuid().to_owned(),
-        disk_signature: table.signature,
-        partition: place.number,
-        start: place.start,
-        sectors: device.sectors,
+    Ok(TablePlace {
+        signature: table.signature,
         guids,
     })
 }
@@ -243,9 +451,7 @@ fn guids(head: &[u8], place: &block::PartitionPlace, sectors: u64) -> Option<Gui
     })
 }
 
-fn plain_partition(
-    device: &BlockDevice,
-) -> Result<(BlockDevice, block::PartitionPlace), RootError> {
+fn plain_partition(device: &BlockDevice) -> Result<Partition, RootError> {
     let volume = layers::volume(device);
     let is_disk = |below: &Volume| below.kind == VolumeKind::Disk;
     let Some(place) = device
@@ -259,24 +465,50 @@ fn plain_partition(
         format!("look up disk {} in sysfs", place.disk),
         block::by_name(&place.disk),
     )?;
-    for part in [device, &disk] {
-        let (below, above) = (part.made_of(), part.held_by());
-        if !below.is_empty() || !above.is_empty() {
-            return unsupported(format!(
-                "{} is part of a stack of block devices (below: {below:?}, above: {above:?})",
-                part.node().display()
-            ));
-        }
+    no_stack(&disk, &[])?;
+    Ok(Partition {
+        device: device.clone(),
+        disk,
+        place,
+    })
+}
+
+/// Refuses a device that is made of others, or that others than these are made of.
+fn no_stack(part: &BlockDevice, known: &[String]) -> Result<(), RootError> {
+    let (below, above) = (part.made_of(), part.held_by());
+    if below.is_empty() && above.iter().all(|name| known.contains(name)) {
+        return Ok(());
     }
-    Ok((disk, place))
+    unsupported(format!(
+        "{} is part of a stack of block devices (below: {below:?}, above: {above:?})",
+        part.node().display()
+    ))
+}
+
+fn no_stack_above(part: &BlockDevice) -> Result<(), RootError> {
+    let above = part.held_by();
+    if above.is_empty() {
+        return Ok(());
+    }
+    unsupported(format!(
+        "{} is below other block devices: {above:?}",
+        part.node().display()
+    ))
 }
 
 /// Every block device that holds a filesystem with this UUID. A disk and its first partition
-/// never share a superblock, so each filesystem counts once.
-fn same_uuid(uuid: &str) -> Result<Vec<(BlockDevice, Superblock)>, RootError> {
+/// never share a superblock, so each filesystem counts once. The members of the mirror that it is on may begin
+/// with its superblock, too, and are no further ones.
+fn same_uuid(
+    uuid: &str,
+    mirror: Option<&ArrayIdentity>,
+) -> Result<Vec<(BlockDevice, Superblock)>, RootError> {
     let mut same = Vec::new();
     for device in reading("list /sys/class/block", block::all())? {
         // Drives without a medium, and the like, cannot be read, and hold no root.
+        if mirror.is_some_and(|mirror| is_member(&device, mirror)) {
+            continue;
+        }
         if let Ok(Some(fs)) = superblock(&device) {
             if fs.uuid() == uuid {
                 same.push((device, fs));
@@ -284,6 +516,11 @@ fn same_uuid(uuid: &str) -> Result<Vec<(BlockDevice, Superblock)>, RootError> {
         }
     }
     Ok(same)
+}
+
+fn is_member(device: &BlockDevice, array: &ArrayIdentity) -> bool {
+    let found = md::read(device, &array.metadata);
+    device.partition.is_some() && matches!(found, Ok(Some(found)) if found.uuid == array.uuid)
 }
 
 fn superblock(device: &BlockDevice) -> Result<Option<Superblock>, RootError> {

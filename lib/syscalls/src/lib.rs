@@ -9,6 +9,7 @@ pub mod freeze;
 pub mod inherited;
 pub mod kexec;
 pub mod mapping;
+pub mod md;
 pub mod mount_id;
 pub mod seccomp;
 pub mod swap;

@@ -11,9 +11,12 @@
 
 pub mod disk;
 pub mod layouts;
+pub mod maker;
+pub mod mirror;
 mod tree;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
@@ -46,17 +49,12 @@ pub const WHOLE: &str = "cd / && sha256sum --quiet -c /usr/share/tiny.sums";
 
 /// The old server on such a disk, made if it is not there yet.
 pub fn server(layout: &Layout) -> Result<OldServer> {
-    let public_key = fs::read_to_string(ssh_key()?.with_extension("pub"))
-        .context("read the public half of the tests' ssh key")?;
     let tarball = tree(OLD)?;
     let key = digest(&[
         &tarball.display().to_string(),
-        &public_key,
-        OLD_SCRIPT,
+        &key()?,
         &format!("{layout:?}"),
         include_str!("disk.rs"),
-        include_str!("../by_hand.rs"),
-        include_str!("../shop_data.rs"),
     ]);
     let prefix = format!("tiny-server-{}-", layout.name);
     let name = format!("{prefix}{key}");
@@ -78,29 +76,23 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
     let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
     let tree = scratch.path().join("tree");
     let made = scratch.path().join("made");
-    fs::create_dir(&tree).context("create the tree's directory")?;
     fs::create_dir(&made).context("create the disk's directory")?;
-    run(Command::new("tar")
-        .args(["--numeric-owner", "-xpf"])
-        .arg(&tarball)
-        .arg("-C")
-        .arg(&tree))?;
     let uuid_of = |kind, uuid: &'static str| match layout.of_kind(kind).next() {
         Some(_) => uuid,
         None => "",
     };
-    run(Command::new("chroot")
-        .arg(&tree)
-        .args(["/bin/sh", "-c", OLD_SCRIPT])
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("ROOT_TYPE", layout.root.name())
-        .env("GRUB_MODULE", layout.root.grub_module())
-        .env("ROOT_UUID", disk::ROOT_UUID)
-        .env("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID))
-        .env("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID))
-        .env("ESP_UUID", uuid_of(Kind::Esp, disk::ESP_UUID))
-        .env("ROOT_KEY", public_key.trim()))?;
-    shop_data::fill(&tree, OWNERS)?;
+    old_tree(
+        &tree,
+        &tarball,
+        &[
+            ("ROOT_TYPE", layout.root.name()),
+            ("GRUB_MODULE", layout.root.grub_module()),
+            ("ROOT_UUID", disk::ROOT_UUID),
+            ("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID)),
+            ("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID)),
+            ("ESP_UUID", uuid_of(Kind::Esp, disk::ESP_UUID)),
+        ],
+    )?;
     let kernel = only_kernel(&tree)?;
     fs::copy(kernel, made.join("vmlinuz")).context("copy the kernel")?;
     let first = made.join("by-hand.qcow2");
@@ -117,6 +109,41 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
     fs::rename(&made, &directory).with_context(|| format!("name {}", directory.display()))?;
     forget_others(&name, &prefix);
     Ok(server)
+}
+
+fn public_key() -> Result<String> {
+    let key = fs::read_to_string(ssh_key()?.with_extension("pub"));
+    key.context("read the public half of the tests' ssh key")
+}
+
+/// What the tree of an old server depends on beside its packages.
+fn key() -> Result<String> {
+    Ok(digest(&[
+        &public_key()?,
+        OLD_SCRIPT,
+        include_str!("../by_hand.rs"),
+        include_str!("../shop_data.rs"),
+    ]))
+}
+
+/// Makes the tree of an old server at `to`, which is told this of its filesystems.
+fn old_tree(to: &Path, tarball: &Path, filesystems: &[(&str, &str)]) -> Result<()> {
+    fs::create_dir(to).context("create the tree's directory")?;
+    run(Command::new("tar")
+        .args(["--numeric-owner", "-xpf"])
+        .arg(tarball)
+        .arg("-C")
+        .arg(to))?;
+    // What a machine does not have is empty.
+    let none = ["BOOT_UUID", "ESP_UUID", "SWAP_UUID"].map(|name| (name, ""));
+    run(Command::new("chroot")
+        .arg(to)
+        .args(["/bin/sh", "-c", OLD_SCRIPT])
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("ROOT_KEY", public_key()?.trim())
+        .envs(none)
+        .envs(filesystems.iter().copied()))?;
+    shop_data::fill(to, OWNERS)
 }
 
 /// The old server on such a disk, booted.

@@ -18,10 +18,10 @@ use reroot_tests::tiny::{self, MEMORY_MIB, WHOLE};
 use reroot_tests::vm::Machine;
 
 /// How long a boot may take on real hardware until the init has found out where it is.
-const DECISION: Duration = Duration::from_secs(30);
+pub const DECISION: Duration = Duration::from_secs(30);
 
 /// What a run left on the console when it goes on behind the commit point.
-const TAKEN_UP: &str = "it is taken up from the wipe on";
+pub const TAKEN_UP: &str = "it is taken up from the wipe on";
 
 /// The same where only the last switch was missing.
 const SWITCHED: &str = "the run was broken off behind its last phase";

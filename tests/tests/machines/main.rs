@@ -12,6 +12,8 @@ mod layouts;
 mod licences;
 mod live_tree;
 mod main_path;
+mod maker;
+mod mirrors;
 mod network_cards;
 mod power_cuts;
 mod refused;

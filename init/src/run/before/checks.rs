@@ -42,8 +42,9 @@ pub struct Subject<'a> {
 type Check = fn(&Subject) -> Result<()>;
 
 /// Code and check, in the order of the launcher's table.
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     ("root", the_root_is_the_only_one),
+    ("root-degraded", every_disk_has_all_of_it),
     ("root-type", the_root_is_of_its_type),
     ("root-double", the_root_is_the_only_one),
     ("root-errors", no_errors_are_recorded),
@@ -85,6 +86,21 @@ fn the_root_is_the_only_one(subject: &Subject) -> Result<()> {
         subject.root.device.display()
     );
     Ok(())
+}
+
+/// Behind the commit point the run goes on with the disks that there are.
+fn every_disk_has_all_of_it(subject: &Subject) -> Result<()> {
+    let found = root::find(&subject.plan.root).context("find the root filesystem once more")?;
+    let lacks = found.map(|found| found.lacks).unwrap_or_default();
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let lacks = lacks.join(", ");
+    if commit_point::is_passed() {
+        log::error!("check root-degraded: {lacks}; going on, past the commit point, with the disks that there are");
+        return Ok(());
+    }
+    bail!("{lacks}")
 }
 
 fn the_root_is_of_its_type(subject: &Subject) -> Result<()> {

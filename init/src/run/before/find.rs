@@ -14,7 +14,7 @@ use storage::{mounts, root};
 use crate::ram::{commit_point, kernel_filesystems};
 use crate::root::target::TARGET;
 use crate::run::before::drivers::Drivers;
-use crate::run::before::{repair, replay};
+use crate::run::before::{mirror, repair, replay};
 use crate::run::data::MountedRoot;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
@@ -25,6 +25,9 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Finds it.
 pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
+    if let Some(array) = &identity.array {
+        mirror::assemble(array, drivers)?;
+    }
     let mut patience = Patience::new(PATIENCE);
     let mut seen_at: Option<Instant> = None;
     let found = loop {
@@ -43,10 +46,10 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
         }
         std::thread::sleep(Duration::from_millis(250));
     };
-    let root = MountedRoot {
-        device: found.device.node(),
-        disk: found.disk.node(),
-    };
+    for lack in &found.lacks {
+        log::error!("the root's mirror: {lack}");
+    }
+    let root = MountedRoot::from(found);
     log::info!("root {} is {}", identity.fs_uuid, root.device.display());
     Ok(root)
 }

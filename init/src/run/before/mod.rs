@@ -8,6 +8,7 @@
 pub mod checks;
 pub mod drivers;
 pub mod find;
+mod mirror;
 pub mod network;
 pub mod rehearse;
 mod repair;

@@ -18,6 +18,9 @@ pub enum Next {
     Begin(Start),
     /// The last switch, on every path that does not start the new OS yet: everything of it is on the disk.
     Switch,
+    /// Back to the old OS: the path that decides was never switched, so that nothing of it was touched, and
+    /// another one, which was, has started this.
+    Back,
     /// Nothing: the new OS's boot loader is in place.
     Nothing,
 }
@@ -74,6 +77,8 @@ fn decide(
 ) -> Result<Next> {
     let phase = record.filter(|r| r.run == run).map(|r| r.phase);
     let next = match (phase, in_use) {
+        // The old OS may have run since.
+        (Some(Phase::Commit), LoaderInUse::Other) if ordered == Some(run) => Next::Back,
         // A power cut between the journal and the record: nothing of the old OS was touched.
         (None, _) | (Some(Phase::Commit), LoaderInUse::Other) => Next::Begin(Start::Fresh),
         // The loader is switched to the new OS's behind everything else.
@@ -99,6 +104,22 @@ fn decide(
 mod tests {
     use super::*;
     use LoaderInUse::{Other, Staged};
+
+    /// Days may lie between: the old OS was started by the path that decides, or by the mirror's disk that has it.
+    #[test]
+    fn a_path_that_was_switched_before_the_commit_point_leads_back_to_the_old_os() {
+        let commit = record("r", Phase::Commit);
+        assert_eq!(
+            decide(Some(&commit), "r", Other, Some("r")).unwrap(),
+            Next::Back
+        );
+        // Behind the commit point a disk that is gone, and would decide, keeps nobody from going on.
+        let wipe = record("r", Phase::Wipe);
+        assert_eq!(
+            decide(Some(&wipe), "r", Other, Some("r")).unwrap(),
+            TAKEN_UP
+        );
+    }
 
     const FRESH: Next = Next::Begin(Start::Fresh);
     const TAKEN_UP: Next = Next::Begin(Start::TakenUp);
@@ -136,13 +157,14 @@ mod tests {
     fn a_loader_that_says_otherwise_than_the_journal_is_not_believed() {
         assert!(decide(None, "r", Staged, Some("r")).is_err());
         let commit = record("r", Phase::Commit);
-        assert!(decide(Some(&commit), "r", Other, Some("r")).is_err());
         assert!(decide(Some(&commit), "r", Staged, Some("q")).is_err());
         assert_eq!(
             decide(Some(&commit), "r", Staged, Some("r")).unwrap(),
             TAKEN_UP
         );
         let done = record("r", Phase::Done);
+        let of_another = decide(Some(&record("q", Phase::Wipe)), "r", Other, Some("r"));
+        assert!(of_another.is_err());
         let by_another_path = decide(Some(&done), "r", Other, Some("r")).unwrap();
         assert_eq!(by_another_path, Next::Switch);
     }

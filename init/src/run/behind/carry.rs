@@ -14,7 +14,7 @@ use tree::{Access, Gate, TreeError};
 
 use crate::ram::parts;
 use crate::root::target;
-use crate::run::behind::fstab;
+use crate::run::behind::{arrays, fstab};
 use crate::run::data::Run;
 
 /// Writes everything that is carried.
@@ -39,6 +39,7 @@ pub fn carry(run: &Run) -> Result<()> {
         write(&gate, file)?;
         log::info!("wrote {}", file.path);
     }
+    arrays::name(run, &gate)?;
     write_fstab(run, &gate)?;
     target::sync()
 }

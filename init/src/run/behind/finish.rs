@@ -18,7 +18,7 @@ use tree::Gate;
 use crate::confirm::units;
 use crate::ram::console;
 use crate::root::place;
-use crate::root::run_directory::{self, BOOT_SECTORS};
+use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::new_loader::NewLoader;
@@ -29,13 +29,7 @@ use crate::run::{journal_file, recorder};
 /// Where every run has its directory.
 const RUNS: &str = "/.reroot";
 /// Records that the launcher and the commit left in the run's directory; the wipe spares that.
-const LEFT_RECORDS: [&str; 5] = [
-    begun::NAME,
-    "launch.log",
-    "facts.json",
-    outcomes::OLD_OS,
-    BOOT_SECTORS,
-];
+const LEFT_RECORDS: [&str; 4] = [begun::NAME, "launch.log", "facts.json", outcomes::OLD_OS];
 
 impl BootableRoot {
     /// Has the first boot confirmed, leaves the records, and puts everything into its place on the
@@ -96,9 +90,10 @@ impl BootableRoot {
         let run = &self.run;
         write_record(run, "report.json", report.to_json().as_bytes())?;
         write_record(run, "plan.json", run.plan.to_json().as_bytes())?;
-        for name in LEFT_RECORDS {
-            if let Ok(bytes) = fs::read(run_directory::at(&run.plan, name)) {
-                write_record(run, name, &bytes)?;
+        let sectors = (0..run.root.disks.len()).map(run_directory::boot_sectors);
+        for name in LEFT_RECORDS.map(str::to_owned).into_iter().chain(sectors) {
+            if let Ok(bytes) = fs::read(run_directory::at(&run.plan, &name)) {
+                write_record(run, &name, &bytes)?;
             }
         }
         if let Ok(bytes) = fs::read(recorder::path()) {

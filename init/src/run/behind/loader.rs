@@ -141,7 +141,7 @@ fn make_core(run: &Run, gate: &Gate, platform: &Platform) -> Result<()> {
         &config,
     ];
     arguments.extend(platform.modules);
-    arguments.push(run.plan.root.filesystem.grub_module());
+    arguments.extend(new_core::modules_of(&run.plan.root));
     let there = |module: &&&str| target::at(&format!("{}/{module}.mod", platform.source)).exists();
     arguments.extend(platform.more.iter().filter(there));
     let (root, keep) = (Path::new(TARGET), &run.plan.keep);
@@ -183,22 +183,34 @@ fn write_hardware_parameters(run: &Run, gate: &Gate) -> Result<()> {
     Ok(gate.write(&path, text.as_bytes(), 0o644)?)
 }
 
-/// The new OS's next GRUB update installs to the disk that debconf names; without one it stops
+/// The disks that a BIOS starts, by the names that the new OS has for them.
+fn disks_with_a_loader(run: &Run) -> Vec<String> {
+    let plan = &run.plan;
+    let by_bios = |paths: &[BootPath]| paths.iter().any(|path| !matches!(path, BootPath::Uefi(_)));
+    let first = plan.boot_paths.is_empty() || by_bios(&plan.boot_paths);
+    let copies = plan.copies.iter();
+    let copies = copies.map(|copy| (by_bios(&copy.boot_paths), copy.disk_by_id.clone()));
+    std::iter::once((first, plan.disk_by_id.clone()))
+        .chain(copies)
+        .zip(&run.root.disks)
+        .filter(|((is_started, _), _)| *is_started)
+        .filter_map(|((_, by_id), node)| {
+            by_id.or_else(|| Some(node.as_ref()?.display().to_string()))
+        })
+        .collect()
+}
+
+/// The new OS's next GRUB update installs to the disks that debconf names; without one it stops
 /// and asks, unless it is told that there is none. Failing here costs the operator that question, so it is no reason to hold.
 fn name_disk_for_updates(run: &Run) {
-    let disk = run
-        .plan
-        .disk_by_id
-        .clone()
-        .unwrap_or_else(|| run.root.disk.display().to_string());
-    let by_bios =
-        run.plan.boot_paths.is_empty() || has_path(run, |path| !matches!(path, BootPath::Uefi(_)));
-    let answer = if by_bios {
-        format!("grub-pc grub-pc/install_devices multiselect {disk}\n")
-    } else {
+    let disks = disks_with_a_loader(run);
+    let answer = if disks.is_empty() {
         "grub-pc grub-pc/install_devices multiselect \n\
          grub-pc grub-pc/install_devices_empty boolean true\n"
             .to_owned()
+    } else {
+        let disks = disks.join(", ");
+        format!("grub-pc grub-pc/install_devices multiselect {disks}\n")
     };
     if let Err(e) = chroot::run(
         Path::new(TARGET),

@@ -5,6 +5,7 @@
 //! made. They may import what is beside this room in [`crate::run`], each the step before it.
 
 mod access;
+mod arrays;
 mod carry;
 pub mod chroot;
 pub mod finish;

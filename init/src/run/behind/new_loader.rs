@@ -87,12 +87,12 @@ pub(super) const UEFI: Platform = Platform {
 pub(super) struct NewLoader;
 
 impl Loader for NewLoader {
-    fn bios(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+    fn bios(&self, _: usize) -> Result<(Vec<u8>, Vec<u8>)> {
         let boot = boot_path::read(&target::at(&format!("{}/boot.img", BIOS.source)))?;
         Ok((boot, BIOS.made()?))
     }
 
-    fn uefi(&self) -> Result<Vec<u8>> {
+    fn uefi(&self, _: usize) -> Result<Vec<u8>> {
         UEFI.made()
     }
 }

@@ -32,10 +32,14 @@ impl Place {
     /// That of the plan's root filesystem. ext4 puts a large file where it put the last one, whatever
     /// directory it is in, so that there is no asking for a low place: each attempt only looks on.
     pub fn of(plan: &Plan) -> Place {
-        let sectors = edd::reach(plan.root.disk_signature);
-        Place {
-            reach: sectors.map(|sectors| sectors.saturating_sub(plan.root.start) * block::SECTOR),
-        }
+        let disks = plan.root.disk_signatures().into_iter();
+        let reach = disks
+            .zip(plan.root.begins())
+            .filter_map(|(signature, begins)| {
+                let sectors = edd::reach(signature)?;
+                Some(sectors.saturating_sub(begins) * block::SECTOR)
+            });
+        Place { reach: reach.min() }
     }
 
     /// Why the firmware does not read that far, if it does not.
@@ -137,7 +141,9 @@ pub fn record(plan: &Plan, files: &Files, order: BTreeMap<String, Digest>) -> Re
         order,
     };
     // Whether it can be used behind the commit point is better known now than there.
-    staged::commands(&staged, plan.root.start, &plan.cmdline)?;
+    for begins in plan.root.begins() {
+        staged::commands(&staged, begins, &plan.cmdline)?;
+    }
     let directory = files.kernel.parent().unwrap_or(Path::new("/"));
     let path = directory.join(Staged::FILE);
     let write = || -> std::io::Result<()> {
@@ -166,25 +172,42 @@ fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
     let digest = Digest::of_reader(&mut file, &|_| ()).with_context(what)?;
     let length = file.stream_position().with_context(what)?;
     let offset = extents::place(&file).with_context(|| format!("place {}", path.display()))?;
-    let device = Path::new(&plan.root_device);
-    let found = direct::digest(device, offset, length)
-        .with_context(|| format!("read {} from {}", path.display(), device.display()))?;
     // A firmware that stops short of it would leave a machine that does not come back from the commit
     // point on.
     if let Some(why) = Place::of(plan).out_of_reach(offset, length) {
         bail!("{} cannot be started from the disk: {why}", path.display());
     }
-    ensure!(
-        found == digest,
-        "the disk does not hold what was written to {}: {found} at {offset} of {}, expected {digest}",
-        path.display(),
-        device.display()
-    );
+    for (device, offset) in places(plan, offset) {
+        let found = direct::digest(device, offset, length)
+            .with_context(|| format!("read {} from {}", path.display(), device.display()))?;
+        ensure!(
+            found == digest,
+            "the disk does not hold what was written to {}: {found} at {offset} of {}, expected {digest}",
+            path.display(),
+            device.display()
+        );
+    }
     Ok(StagedFile {
         offset,
         length,
         digest,
     })
+}
+
+/// Where a byte of the root filesystem is: on its device, and on each disk of a mirror, which a boot loader
+/// reads past the array.
+fn places(plan: &Plan, offset: u64) -> Vec<(&Path, u64)> {
+    let mut places = vec![(Path::new(&plan.root_device), offset)];
+    if plan.root.array.is_some() {
+        let disks = plan.copies.iter().map(|copy| &copy.disk);
+        let disks = std::iter::once(&plan.disk).chain(disks);
+        places.extend(
+            disks
+                .zip(plan.root.begins())
+                .map(|(disk, begins)| (Path::new(disk), begins * block::SECTOR + offset)),
+        );
+    }
+    places
 }
 
 #[cfg(test)]

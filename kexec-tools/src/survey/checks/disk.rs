@@ -1,7 +1,8 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
 use formats::counted::counted;
-use formats::facts::{DiskHealth, Facts, Firmware, Health, Root, RootType};
+use formats::facts::{DiskHealth, Facts, Firmware, Health, Root, RootType, Volume, VolumeKind};
+use formats::tools::MDADM;
 use plan::boot_paths::loader_apart;
 use plan::started;
 use plan::{ext4_features, firmware, root_place, root_type, xfs_features};
@@ -14,11 +15,12 @@ use super::check::{joined, Check, Context};
 pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "root",
-        question: "Is the root a plain partition that can be found again?",
+        question: "Is the root one that can be found again?",
         reads: "/proc/self/mountinfo, sysfs, the first sector of the root's disk",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk",
+        remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, or on a mirror (md RAID 1) of such \
+                 on a machine that a BIOS started",
         against: |c| {
             // Checks of their own say more about some places.
             let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
@@ -64,6 +66,20 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "leave the machine as it is: a release that knows such roots is needed; arrays of any level under other \
                  filesystems are no obstacle",
         against: |c| against_place(c, "root-raid"),
+    },
+    Check {
+        code: "root-degraded",
+        question: "Has the root's mirror all of its disks?",
+        reads: "the same, /sys/block/md*/md",
+        force: Allowed,
+        again: &[Ram],
+        remedy: "replace the disk that is missing and wait until the mirror is filled again (`cat /proc/mdstat`); force it \
+                 to reinstall on those that are whole: the others stay out of it until they are added again in the new OS",
+        against: |c| {
+            let place = c.facts.condition.root_place.as_ref()?;
+            let lacks = |volume: &Volume| matches!(volume.kind, VolumeKind::Raid { missing, .. } if missing > 0);
+            place.volume.as_ref()?.any(&lacks).then(|| format!("it is {}", place.words()))
+        },
     },
     Check {
         code: "root-network",
@@ -249,6 +265,11 @@ pub(super) const CHECKS: &[Check] = &[
                     root.disk
                 ));
             }
+            let full = root.copies.iter().find(|copy| copy.grub_on_disk && !copy.has_room);
+            if let Some(full) = full {
+                let sectors = counted(full.room_sectors, "sector", "sectors");
+                return Some(format!("the {sectors} for boot loaders on {} have no room for a run's beside the one in use", full.disk));
+            }
             let has_room = root.has_room || loader_apart(c.facts, root, &c.manifest.tools);
             (!has_room).then(|| {
                 let place = room(root);
@@ -297,6 +318,36 @@ pub(super) const CHECKS: &[Check] = &[
             }
             (!root.loaders_elsewhere.is_empty())
                 .then(|| format!("there is {} too", root.loaders_elsewhere.join(" and ")))
+        },
+    },
+    Check {
+        code: "boot-copies",
+        question: "Does the firmware start each disk of a mirrored root?",
+        reads: "the first sectors of these disks, their BIOS boot partitions",
+        force: NotNeeded,
+        again: &[],
+        remedy: "put a loader on it before (`grub-install DISK`), and the run puts the new OS's there, too; or \
+                 afterwards, in the new OS",
+        against: |c| {
+            let root = c.facts.root.as_ref()?;
+            let without = root.copies.iter().filter(|copy| !copy.grub_on_disk);
+            let without: Vec<&str> = without.map(|copy| copy.disk.as_str()).collect();
+            (!without.is_empty()).then(|| format!("{} has no GRUB that it could start", without.join(" and ")))
+        },
+    },
+    Check {
+        code: "boot-staged",
+        question: "Does no disk of the root start an earlier run's staged image?",
+        reads: "the same",
+        force: Never,
+        again: &[],
+        remedy: "put this OS's own loader there again, by `grub-install DISK`, and look again: what that image needs \
+                 goes when a run begins",
+        against: |c| {
+            let staged = &c.facts.root.as_ref()?.staged_on;
+            (!staged.is_empty()).then(|| {
+                format!("{} starts that of a run whose power was cut right before its commit point", staged.join(" and "))
+            })
         },
     },
     Check {
@@ -391,6 +442,10 @@ pub(super) const CHECKS: &[Check] = &[
                 let in_initrd = lacks(&|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
                 if !in_initrd.is_empty() {
                     found.push(format!("not in the new OS's own initrd: {}", in_initrd.join(", ")));
+                }
+                let mirrored = c.facts.root.as_ref().is_some_and(|root| root.identity.array.is_some());
+                if mirrored && !own.has_program_in_initrd(MDADM) {
+                    found.push(format!("not in the new OS's own initrd: the program {MDADM}, which puts the root's mirror together"));
                 }
             }
             joined(&found)

@@ -68,6 +68,18 @@ pub fn with_commands_efi(image: &[u8], commands: &str) -> Result<Vec<u8>, CoreIm
     Ok(image)
 }
 
+/// What is inside a core image as it is on a disk, decompressed; `None` where that is nothing known.
+pub(super) fn inside(sectors: &[u8]) -> Option<Vec<u8>> {
+    // How long it is in bytes nothing says. Behind it are zeros, and it may end in some itself.
+    let end = sectors.iter().rposition(|&byte| byte != 0)? + 1;
+    (end..=sectors.len().min(end + ZEROS_AT_END))
+        .find_map(|end| decompress(&sectors[..end]).ok())
+        .map(|(_, inside)| inside)
+}
+
+/// As many zeros may LZMA's last bytes be.
+const ZEROS_AT_END: usize = 8;
+
 /// Puts commands into the place of the placeholder, which has to be there once.
 fn replace_commands(inside: &mut [u8], commands: &str) -> Result<(), CoreImageError> {
     let mut text = commands.as_bytes().to_vec();
@@ -148,7 +160,7 @@ mod tests {
 
     use std::process::Command;
 
-    use crate::grub::embed;
+    use crate::grub::{embed, staged};
 
     /// A core image by the grub-mkimage of this machine.
     fn made(commands: &[u8]) -> Vec<u8> {
@@ -194,7 +206,14 @@ mod tests {
         // Its block list fits, or it would not be embedded.
         let boot = std::fs::read("/usr/lib/grub/i386-pc/boot.img").unwrap();
         let sectors = embed::STAGE_SECTORS_MAX as usize;
-        embed::plan(&embed::empty_room(sectors), &boot, &core).unwrap();
+        let embedded = embed::plan(&embed::empty_room(sectors), &boot, &core).unwrap();
+        assert!(super::inside(&embedded.core)
+            .is_some_and(|found| found == decompress(&core).unwrap().1));
+        let staged = "linux ($root)8+3 panic=30 reroot.committed=x\nboot\n";
+        let staged = with_commands(&made(&placeholder()), staged).unwrap();
+        assert!(staged::is_loaded_by(&embed::whole_sectors(&staged)));
+        assert!(!staged::is_loaded_by(&embedded.core));
+        assert!(!staged::is_loaded_by(&[]) && !staged::is_loaded_by(&[0x11; 4096]));
     }
 
     #[test]

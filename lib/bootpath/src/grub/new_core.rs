@@ -1,7 +1,28 @@
 //! GRUB's core image of the new OS for a BIOS: what is in it, and what it does first.
 
+use formats::facts::RootIdentity;
+
 /// What it must have before it can read anything from the filesystem, beside that one's own module.
 pub const MODULES: [&str; 4] = ["biosdisk", "part_msdos", "part_gpt", "search_fs_uuid"];
+
+/// What it must have for a certain root besides.
+pub fn modules_of(root: &RootIdentity) -> Vec<&'static str> {
+    let mut modules = vec![root.filesystem.grub_module()];
+    modules.extend(
+        root.array
+            .as_ref()
+            .map(|array| mirror_module(&array.metadata)),
+    );
+    modules
+}
+
+/// What reads an array with metadata of this version.
+fn mirror_module(metadata: &str) -> &'static str {
+    match metadata {
+        "0.90" => "mdraid09",
+        _ => "mdraid1x",
+    }
+}
 
 /// Its commands: where its configuration and its other modules are, by the root's UUID.
 pub fn commands(fs_uuid: &str) -> String {

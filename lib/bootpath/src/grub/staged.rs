@@ -4,7 +4,7 @@
 
 use formats::staged::{Staged, StagedFile};
 
-use crate::grub::core_image::COMMANDS;
+use crate::grub::core_image::{self, COMMANDS};
 
 /// The directory that the core image calls its own. Without a disk or a partition in it, `$root` is the
 /// whole disk that the firmware started.
@@ -48,6 +48,15 @@ pub fn commands(staged: &Staged, start: u64, cmdline: &str) -> Result<String, Co
         return Err(ConfigError::TooLong(text.len()));
     }
     Ok(text)
+}
+
+/// Whether the core image in these sectors of a disk loads what is staged for a run.
+pub fn is_loaded_by(core: &[u8]) -> bool {
+    let mark = format!("{COMMITTED}=");
+    let inside = core_image::inside(core).unwrap_or_default();
+    inside
+        .windows(mark.len())
+        .any(|part| part == mark.as_bytes())
 }
 
 /// Parameters as they are, if GRUB takes them as they are.

@@ -62,12 +62,16 @@ pub fn read(
             _ => None,
         },
         root_journal_elsewhere: superblock.is_some_and(|s| s.journal_elsewhere()),
-        disks: disk_health::read(root.map(|r| r.disk.as_str())),
+        disks: disk_health::read(&root_disks(root)),
         started: started::read(root.and_then(|root| boot_on(&root.disk, mounts))),
         other_loader: head
             .as_deref()
             .and_then(|head| other_loader::name(head, active_sector(root, head).as_deref())),
-        firmware_reach: root.and_then(|root| edd::reach(root.identity.disk_signature)),
+        firmware_reach: root.and_then(|root| {
+            // Whichever of a mirror's disks it starts.
+            let signatures = root.identity.disk_signatures().into_iter();
+            signatures.filter_map(edd::reach).min()
+        }),
         exports: exports::read(Path::new("/")),
         packages: packages::signs(Path::new("/"), processes),
         stuck: stuck::stuck(),
@@ -85,6 +89,15 @@ pub fn read(
         wiped_targets: WipedTargets::default(),
         spared: Occupied::default(),
     }
+}
+
+/// Every disk that has the root.
+fn root_disks(root: Option<&Root>) -> Vec<&str> {
+    let disks = root.map(|root| {
+        let copies = root.copies.iter().map(|copy| copy.disk.as_str());
+        std::iter::once(root.disk.as_str()).chain(copies)
+    });
+    disks.into_iter().flatten().collect()
 }
 
 /// Where /boot is, if it is a partition of this disk.

@@ -3,9 +3,9 @@
 use formats::access::{Doors, Keys, PublicKey, Session};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
-    Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, OpenDirectory,
-    OutsideLinks, Place, Root, RootPlace, RootType, Started, Swap, Unkept, UnkeptWay, Volume,
-    VolumeKind, Weight, WipedTargets, XfsFeatures,
+    ArrayIdentity, Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, MemberIdentity, Memory,
+    Mount, OpenDirectory, OutsideLinks, Place, Root, RootCopy, RootPlace, RootType, Started, Swap,
+    Unkept, UnkeptWay, Volume, VolumeKind, Weight, WipedTargets, XfsFeatures,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -52,6 +52,36 @@ pub(super) fn with_guids(facts: &mut Facts) -> &mut Root {
         partition: "fedcba98-7654-3210-fedc-ba9876543210".into(),
     });
     root
+}
+
+/// The root is on a mirror of two disks; the image can start from one, but for the program in its initrd.
+pub(super) fn mirrored(facts: &mut Facts, grub: bool) -> &mut RootCopy {
+    let root = root(facts);
+    let first = MemberIdentity {
+        disk_signature: 1,
+        partition: 1,
+        start: 2048,
+        sectors: 4096,
+        guids: None,
+        data_offset: 2048,
+    };
+    let second = MemberIdentity {
+        disk_signature: 2,
+        ..first.clone()
+    };
+    root.identity.array = Some(ArrayIdentity {
+        uuid: "a:b:c:d".into(),
+        metadata: "1.2".into(),
+        members: vec![first, second],
+    });
+    root.copies.push(RootCopy {
+        disk: "/dev/vdb".into(),
+        disk_by_id: None,
+        room_sectors: 2047,
+        has_room: true,
+        grub_on_disk: grub,
+    });
+    &mut root.copies[0]
 }
 
 /// The root is one that cannot be reinstalled, on a volume of this kind.
@@ -300,6 +330,29 @@ pub(super) const CASES: &[(&str, Change)] = &[
             missing: 0,
         };
         root_on(f, "ext4", raid);
+    }),
+    ("root-degraded", |f, _| {
+        let raid = VolumeKind::Raid {
+            level: "raid1".into(),
+            metadata: "1.2".into(),
+            missing: 1,
+        };
+        let known = f.root.clone();
+        root_on(f, "ext4", raid);
+        f.root = known;
+    }),
+    ("boot-copies", |f, _| {
+        mirrored(f, false);
+    }),
+    ("boot-staged", |f, _| {
+        root(f).staged_on = vec!["/dev/vdb".into()];
+    }),
+    ("partition-table", |f, _| {
+        mirrored(f, true).has_room = false;
+    }),
+    ("root-driver", |f, i| {
+        mirrored(f, true);
+        i.payload_drivers.as_mut().unwrap().initrd_programs.clear();
     }),
     ("root-network", |f, _| {
         let what = "network block device".into();

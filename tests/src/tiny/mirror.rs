@@ -1,0 +1,285 @@
+//! Tiny machines whose root is on a mirror of two disks, as hosts of dedicated servers make them: a row each.
+//!
+//! The guest that makes disks puts the arrays together; GRUB is put on both disks, and the machine that starts
+//! from it runs grub-install on each.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use formats::facts::RootType;
+
+use super::disk::{ROOT_UUID, SWAP_UUID};
+use super::layouts::{Table, DISK_SECTORS};
+use super::maker::maker;
+use super::{tree, MEMORY_MIB, OLD};
+use crate::base::{digest, forget_others, say};
+use crate::by_hand;
+use crate::command::run;
+use crate::disk::Disk;
+use crate::old_server::{only_kernel, Firmware, OldServer};
+use crate::vm::{self, Additions, Machine, Start};
+use crate::{lock, paths};
+
+const SECTOR: u64 = 512;
+const MIB: u64 = 2048;
+const SWAP_START: u64 = 900 * MIB;
+const END: u64 = DISK_SECTORS - MIB;
+/// The second disk, in the directory of its machine.
+const SECOND: &str = "second.qcow2";
+
+/// Two disks with the root on a mirror, and swap on another.
+#[derive(Debug, Clone, Copy)]
+pub struct Mirror {
+    /// A name for files and output.
+    pub name: &'static str,
+    /// Who makes such disks.
+    pub made_by: &'static str,
+    /// The partition table of each.
+    pub table: Table,
+    /// Version of the arrays' metadata.
+    pub metadata: &'static str,
+    /// Number of the root's partition; that of swap is the next.
+    pub root: u32,
+    /// Where the root's partition begins on each disk.
+    pub starts: [u64; 2],
+}
+
+/// Every pair of disks that a tiny machine can have.
+pub const MIRRORS: &[Mirror] = &[
+    Mirror {
+        name: "raid1-mbr",
+        made_by: "Hetzner's installimage with a BIOS; the second disk was replaced by another and partitioned by hand",
+        table: Table::Mbr,
+        metadata: "1.2",
+        root: 1,
+        starts: [MIB, 3 * MIB],
+    },
+    Mirror {
+        name: "raid1-gpt",
+        made_by: "OVH's installer and Debian's with a BIOS, on disks with a GUID partition table",
+        table: Table::Gpt,
+        metadata: "1.0",
+        root: 2,
+        starts: [2 * MIB, 2 * MIB],
+    },
+];
+
+/// The old server on such disks: the first is its own.
+#[derive(Debug, Clone)]
+pub struct MirrorServer {
+    /// With the first disk.
+    pub server: OldServer,
+    /// The qcow2 file of the second.
+    pub second: PathBuf,
+}
+
+impl MirrorServer {
+    /// Booted, with both disks.
+    pub fn boot(&self, name: &str) -> Result<Machine> {
+        let directory = vm::directory(name)?;
+        let at = |name: &str| directory.path().join(name);
+        let first = Disk::over(&self.server.disk, &at("disk.qcow2"))?;
+        let second = Disk::over(&self.second, &at(SECOND))?;
+        let additions = with(second);
+        let start = Start::Boot;
+        let mut machine =
+            Machine::start(&self.server, directory, first, MEMORY_MIB, start, additions)?;
+        machine.wait_for_old_ssh()?;
+        Ok(machine)
+    }
+}
+
+/// Which disks a machine is switched on with; the one that its firmware starts comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disks {
+    /// Both, the first is started.
+    Both,
+    /// Both, the second is started.
+    Swapped,
+    /// The first alone.
+    First,
+    /// The second alone.
+    Second,
+}
+
+/// Cuts the power of a machine with two disks and switches it on again with these.
+pub fn switched_on_again(machine: Machine, server: &MirrorServer, disks: Disks) -> Result<Machine> {
+    let mut off = machine.cut_power()?;
+    let first = off.disk.beside("disk.qcow2");
+    let second = off.disk.beside(SECOND);
+    let (disk, further) = match disks {
+        Disks::Both => (first, Some(second)),
+        Disks::Swapped => (second, Some(first)),
+        Disks::First => (first, None),
+        Disks::Second => (second, None),
+    };
+    off.disk = disk;
+    let additions = further.map_or_else(Additions::default, with);
+    off.boot_with(&server.server, MEMORY_MIB, additions)
+}
+
+fn with(disk: Disk) -> Additions {
+    Additions {
+        disks: vec![disk],
+        ..Additions::default()
+    }
+}
+
+/// The old server on such disks, made if it is not there yet.
+pub fn server(mirror: &Mirror) -> Result<MirrorServer> {
+    let tarball = tree(OLD)?;
+    let key = digest(&[
+        &tarball.display().to_string(),
+        &super::key()?,
+        &format!("{mirror:?}"),
+        include_str!("mirror.rs"),
+    ]);
+    let prefix = format!("tiny-server-{}-", mirror.name);
+    let name = format!("{prefix}{key}");
+    let directory = paths::base().join(&name);
+    let made = |directory: &Path| MirrorServer {
+        server: OldServer {
+            disk: directory.join("first.qcow2"),
+            kernel: directory.join("vmlinuz"),
+            directory: directory.to_owned(),
+            firmware: Firmware::Bios,
+        },
+        second: directory.join(SECOND),
+    };
+    let _lock = lock::exclusive(&paths::base().join(format!("tiny-{}.lock", mirror.name)))?;
+    if directory.exists() {
+        return Ok(made(&directory));
+    }
+    say(&format!("making the tiny server {}", mirror.name));
+    let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
+    let (tree, to) = (scratch.path().join("tree"), scratch.path().join("made"));
+    fs::create_dir(&to).context("create the disks' directory")?;
+    let module = match mirror.metadata {
+        "0.90" => "mdraid09",
+        _ => "mdraid1x",
+    };
+    super::old_tree(
+        &tree,
+        &tarball,
+        &[
+            ("ROOT_TYPE", RootType::Ext4.name()),
+            ("GRUB_MODULE", &format!("ext2 {module}")),
+            ("ROOT_UUID", ROOT_UUID),
+            ("SWAP_UUID", SWAP_UUID),
+        ],
+    )?;
+    fs::copy(only_kernel(&tree)?, to.join("vmlinuz")).context("copy the kernel")?;
+    let by_hand = MirrorServer {
+        server: OldServer {
+            disk: to.join("first-by-hand.qcow2"),
+            ..made(&to).server
+        },
+        second: to.join("second-by-hand.qcow2"),
+    };
+    make(&tree, mirror, scratch.path(), &by_hand)?;
+    install_grub(&by_hand, &made(&to))?;
+    for disk in [&by_hand.server.disk, &by_hand.second] {
+        fs::remove_file(disk).context("remove what was made by hand")?;
+    }
+    fs::rename(&to, &directory).with_context(|| format!("name {}", directory.display()))?;
+    forget_others(&name, &prefix);
+    Ok(made(&directory))
+}
+
+/// Partitions both disks, embeds GRUB, and has the guest make the arrays and what is on them.
+fn make(tree: &Path, mirror: &Mirror, scratch: &Path, to: &MirrorServer) -> Result<()> {
+    let raw = [scratch.join("a.raw"), scratch.join("b.raw")];
+    for ((raw, start), number) in raw.iter().zip(mirror.starts).zip(1..) {
+        let disk = File::create_new(raw).with_context(|| format!("create {}", raw.display()))?;
+        disk.set_len(DISK_SECTORS * SECTOR)
+            .context("size the disk")?;
+        by_hand::partition(raw, &table(mirror, start, number))
+            .context("write the partition table")?;
+        let (at, room) = match mirror.table {
+            Table::Mbr => (1, start - 1),
+            Table::Gpt => (MIB, MIB),
+        };
+        by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
+    }
+    let archive = scratch.join("tree.tar");
+    run(Command::new("tar")
+        .args([
+            "--numeric-owner",
+            "--xattrs",
+            "--xattrs-include=*",
+            "--acls",
+        ])
+        .arg("-cf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(tree)
+        .arg("."))?;
+    let Mirror {
+        metadata, root: n, ..
+    } = mirror;
+    let swap = n + 1;
+    let create = "mdadm --create --run --assume-clean --level=1 --raid-devices=2 --homehost=shop1";
+    let script = format!(
+        "{create} --metadata={metadata} /dev/md0 /dev/vdb{n} /dev/vdc{n}
+         {create} --metadata={metadata} /dev/md1 /dev/vdb{swap} /dev/vdc{swap}
+         mkswap -U {SWAP_UUID} /dev/md1
+         mkfs.ext4 -q -U {ROOT_UUID} -E lazy_itable_init=0,lazy_journal_init=0 /dev/md0
+         mount /dev/md0 /mnt
+         tar --numeric-owner --xattrs '--xattrs-include=*' --acls -xpf /dev/vdd -C /mnt
+         umount /mnt
+         mdadm --stop /dev/md0 /dev/md1"
+    );
+    maker()?.run(&script, &[&raw[0], &raw[1], &archive])?;
+    by_hand::into_qcow2(&raw[0], &to.server.disk)?;
+    by_hand::into_qcow2(&raw[1], &to.second)
+}
+
+fn table(mirror: &Mirror, start: u64, disk: u32) -> String {
+    let mut script = match mirror.table {
+        Table::Mbr => format!("label: dos\nlabel-id: 0x7265726{disk:x}\n"),
+        Table::Gpt => {
+            let mut script =
+                format!("label: gpt\nlabel-id: 7265726F-6F74-4D0B-9C36-D1F1C6A0BE0{disk}\n");
+            let kind = "21686148-6449-6E6F-744E-656564454649";
+            let _ = writeln!(script, "1: start={MIB}, size={MIB}, type={kind}");
+            script
+        }
+    };
+    let kind = match mirror.table {
+        Table::Mbr => "fd",
+        Table::Gpt => "A19D880F-05FC-4D3B-A006-743F0F84911E",
+    };
+    let parts = [
+        (mirror.root, start, SWAP_START),
+        (mirror.root + 1, SWAP_START, END),
+    ];
+    for (number, start, end) in parts {
+        let size = end - start;
+        let _ = writeln!(script, "{number}: start={start}, size={size}, type={kind}");
+    }
+    script
+}
+
+/// Has GRUB's own program put it on both disks. `to` is where the disks go after that.
+fn install_grub(by_hand: &MirrorServer, to: &MirrorServer) -> Result<()> {
+    let machine = by_hand.boot("tiny-grub")?;
+    machine.expect("for disk in a b; do grub-install --no-floppy /dev/vd$disk; done 2>&1")?;
+    machine.expect(
+        "swapoff -a; mount -o remount,ro / && sync && sleep 1 && cat /proc/mdstat && \
+         cat /sys/block/md*/md/array_state",
+    )?;
+    let off = machine.cut_power()?;
+    for (from, to) in [
+        (off.disk.beside("disk.qcow2"), &to.server.disk),
+        (off.disk.beside(SECOND), &to.second),
+    ] {
+        run(Command::new("qemu-img")
+            .args(["convert", "-O", "qcow2"])
+            .arg(from.path())
+            .arg(to))?;
+    }
+    Ok(())
+}
