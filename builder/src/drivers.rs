@@ -99,8 +99,9 @@ pub const CLASSES: [Class; 13] = [
 
 /// Filesystems that the RAM environment mounts, whatever the hardware is: by module.
 pub const FILESYSTEMS: [&str; 1] = ["ext4"];
-/// Those that it mounts where a machine's root is on one: they are loaded then, for each takes memory.
-const BY_ROOT: [&str; 1] = ["xfs"];
+/// Those that it mounts where a machine's root is on one, and what puts its device together: they are loaded
+/// then, for each takes memory.
+const BY_ROOT: [&str; 2] = ["dm_mod", "xfs"];
 
 /// The class of that name.
 pub fn class(name: &str) -> Option<&'static Class> {
@@ -222,6 +223,8 @@ kernel/fs/ext4/ext4.ko.xz: kernel/fs/mbcache.ko.xz kernel/fs/jbd2/jbd2.ko.xz
 kernel/fs/jbd2/jbd2.ko.xz:
 kernel/fs/mbcache.ko.xz:
 kernel/fs/xfs/xfs.ko.xz:
+kernel/drivers/md/dm-mod.ko.xz: kernel/drivers/dax/dax.ko.xz
+kernel/drivers/dax/dax.ko.xz:
 kernel/fs/btrfs/btrfs.ko.xz:
 kernel/arch/x86/crypto/crc32c-intel.ko.xz:
 kernel/crypto/crc32c_generic.ko.xz:
@@ -256,13 +259,15 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
             [
                 "crc32c_generic",
                 "crc32c_intel",
+                "dax",
+                "dm_mod",
                 "ext4",
                 "jbd2",
                 "mbcache",
                 "xfs"
             ]
         );
-        // XFS is loaded for a root on it alone.
+        // XFS, and what logical volumes take, are loaded for a root on one alone.
         assert_eq!(selection.load.len(), 5);
         let at = |name: &str| selection.load.iter().position(|n| n == name).unwrap();
         assert!(at("jbd2") < at("ext4") && at("mbcache") < at("ext4"));

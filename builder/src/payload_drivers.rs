@@ -9,6 +9,7 @@ use std::io::{BufReader, Read};
 
 use anyhow::{Context, Result};
 use formats::payload_drivers::{does_without, DriverFirmware, PayloadDrivers};
+use formats::tools::PROGRAMS;
 use machine::initrd::{self, Contents};
 use machine::modinfo;
 use machine::modules::{self, Dependencies};
@@ -74,6 +75,11 @@ pub fn look(tree: &RootTree, os: &NewOs, classes: &[String]) -> Result<PayloadDr
             .map(|(name, _)| name.to_owned())
             .collect()),
         initrd: own(initrd.complete(&os.kernel, &dependencies)),
+        initrd_programs: PROGRAMS
+            .iter()
+            .map(|(_, program)| (*program).to_owned())
+            .filter(|program| initrd.programs.contains(program))
+            .collect(),
         firmware: firmware
             .into_iter()
             .map(|(driver, files)| sort_out(tree, os, driver, files))

@@ -11,6 +11,7 @@ use anyhow::{ensure, Context, Result};
 use bootpath::grub::{core_image, staged as configuration};
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile};
+use storage::block::SECTOR;
 use storage::{direct, extents};
 
 use crate::root::run_directory;
@@ -30,7 +31,7 @@ struct StageLoader {
 impl StageLoader {
     fn of(plan: &Plan) -> Result<StageLoader> {
         let commands =
-            configuration::commands(&staged_file::read(plan)?, plan.root.start, &plan.cmdline)?;
+            configuration::commands(&staged_file::read(plan)?, &plan.root, &plan.cmdline)?;
         Ok(StageLoader { commands })
     }
 }
@@ -84,7 +85,7 @@ pub fn verify(plan: &Plan, root: &MountedRoot) -> Result<Staged> {
     let staged = staged_file::read(plan)?;
     for (name, file) in [("kernel", &staged.kernel), ("initramfs", &staged.initramfs)] {
         lies_there(&run_directory::at(plan, name), file)
-            .and_then(|()| compare(root, file))
+            .and_then(|()| compare(plan, root, file))
             .with_context(|| format!("check the staged {name}"))?;
     }
     Ok(staged)
@@ -104,15 +105,16 @@ fn lies_there(path: &Path, file: &StagedFile) -> Result<()> {
     Ok(())
 }
 
-fn compare(root: &MountedRoot, file: &StagedFile) -> Result<()> {
-    let found = direct::digest(&root.device, file.offset, file.length)
-        .with_context(|| format!("read {} at {}", root.device.display(), file.offset))?;
+fn compare(plan: &Plan, root: &MountedRoot, file: &StagedFile) -> Result<()> {
+    let sector = plan.root.on_disk(file.offset, file.length);
+    let sector = sector.context("it does not lie together on the disk")?;
+    let found = direct::digest(&root.disk, sector * SECTOR, file.length)
+        .with_context(|| format!("read {} at sector {sector}", root.disk.display()))?;
     ensure!(
         found == file.digest,
-        "{} bytes at {} of {} have digest {found}, expected {}",
+        "{} bytes at sector {sector} of {} have digest {found}, expected {}",
         file.length,
-        file.offset,
-        root.device.display(),
+        root.disk.display(),
         file.digest
     );
     Ok(())

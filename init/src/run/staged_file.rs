@@ -33,6 +33,8 @@ pub fn loader_apart(plan: &Plan) -> Result<Option<Range<u64>>> {
     }
     let file = read(plan)?.loader;
     let file = file.context("no room for the staged image's loader was staged")?;
-    let start = plan.root.start + file.offset / SECTOR;
+    let start = plan.root.on_disk(file.offset, file.length);
+    let start = start
+        .context("the room for the staged image's loader does not lie together on the disk")?;
     Ok(Some(start..start + file.length / SECTOR))
 }

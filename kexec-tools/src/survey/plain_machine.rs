@@ -124,6 +124,7 @@ pub(crate) fn machine() -> Facts {
                 start: 2048,
                 sectors: 8_000_000,
                 guids: None,
+                logical: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),
@@ -229,7 +230,10 @@ pub(super) fn image() -> Manifest {
             modules: ["virtio_blk", "virtio_pci", "virtio_net", "cciss"]
                 .map(Into::into)
                 .to_vec(),
-            initrd: ["virtio_blk", "virtio_pci", "xfs"].map(Into::into).to_vec(),
+            initrd: ["virtio_blk", "virtio_pci", "xfs", "dm_mod"]
+                .map(Into::into)
+                .to_vec(),
+            initrd_programs: vec!["lvm".into()],
             firmware: vec![],
         }),
         tools: Tools {
@@ -244,6 +248,7 @@ pub(super) fn image() -> Manifest {
                 repair: true,
             }),
             grub_platforms: vec!["i386-pc".into(), "x86_64-efi".into()],
+            lvm_core_sectors: [("ext4".into(), 90), ("xfs".into(), 92)].into(),
             programs: vec!["lvm".into()],
         },
         payload: Payload {

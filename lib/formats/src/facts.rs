@@ -14,6 +14,7 @@ use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 
 mod condition;
+mod logical;
 mod root_type;
 mod volume;
 mod written;
@@ -21,8 +22,9 @@ pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
     WipedTargets, XfsFeatures,
 };
+pub use logical::{LogicalVolume, PhysicalVolume, Segment};
 pub use root_type::RootType;
-pub use volume::{RootPlace, Volume, VolumeKind};
+pub use volume::{RootPlace, Volume, VolumeKind, LINEAR};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
 /// Everything that `plan` and the checks look at.
@@ -245,12 +247,19 @@ pub struct RootIdentity {
     /// What a GUID partition table has on disk and partition; `None` where there is no such table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guids: Option<Guids>,
+    /// The logical volume that it is on; `None` where it is on the partition itself. The partition is then the
+    /// one that the volume begins on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logical: Option<LogicalVolume>,
 }
 
+/// Bytes of the sectors that places are counted in.
+const SECTOR: u64 = 512;
+
 impl RootIdentity {
-    /// Which partition of which disk it is, for people.
+    /// Which partition of which disk it is, or which logical volume there, for people.
     pub fn place(&self) -> String {
-        match &self.guids {
+        let partition = match &self.guids {
             Some(guids) => format!(
                 "partition {} ({}) of the disk with GUID {}",
                 self.partition, guids.partition, guids.disk
@@ -259,6 +268,31 @@ impl RootIdentity {
                 "partition {} of the disk with signature {:08x}",
                 self.partition, self.disk_signature
             ),
+        };
+        match &self.logical {
+            Some(volume) => format!(
+                "logical volume {} ({}), from {partition} on",
+                volume.name, volume.uuid
+            ),
+            None => partition,
+        }
+    }
+
+    /// Where bytes of the filesystem's device are on its disk: the first sector, if they lie together there.
+    /// `offset` is a multiple of 512. Everybody who goes from the one to the other goes by this.
+    pub fn on_disk(&self, offset: u64, length: u64) -> Option<u64> {
+        let (first, sectors) = (offset / SECTOR, length.div_ceil(SECTOR));
+        match &self.logical {
+            Some(volume) => volume.on_disk(first, sectors),
+            None => Some(self.start + first),
+        }
+    }
+
+    /// The sector of the disk behind the last one that the filesystem may use.
+    pub fn end(&self) -> u64 {
+        match &self.logical {
+            Some(volume) => volume.end(),
+            None => self.start + self.sectors,
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct PayloadDrivers {
     /// Modules that are in the new OS's own initrd with everything that they need, and the drivers
     /// that are part of the kernel.
     pub initrd: Vec<String>,
+    /// Programs of [`crate::tools::PROGRAMS`] that are in that initrd.
+    pub initrd_programs: Vec<String>,
     /// Drivers of disks and network cards that ask for firmware.
     pub firmware: Vec<DriverFirmware>,
 }
@@ -64,6 +66,11 @@ impl PayloadDrivers {
     /// Whether the new OS has a driver before its root is mounted.
     pub fn has_in_initrd(&self, driver: &str) -> bool {
         self.initrd.iter().any(|name| name == driver)
+    }
+
+    /// Whether the new OS has a program before its root is mounted.
+    pub fn has_program_in_initrd(&self, program: &str) -> bool {
+        self.initrd_programs.iter().any(|name| name == program)
     }
 
     /// The firmware that a driver names, if it names any.

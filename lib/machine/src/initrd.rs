@@ -1,7 +1,7 @@
 //! What is inside an initrd: an uncompressed archive with microcode in front or none, and one that is
 //! compressed, as the kernel's Documentation/driver-api/early-userspace/buffer-format.rst has it.
 //!
-//! Only names are taken: an initrd's modules by release, and whether there is a program to start.
+//! Only names are taken: an initrd's modules by release, its programs, and whether there is one to start.
 //! Nothing is unpacked. Refuses what ends before its archive does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,8 @@ pub struct Contents {
     pub modules: BTreeMap<String, BTreeSet<String>>,
     /// There is an `/init`, which the kernel starts.
     pub has_init: bool,
+    /// Names of the programs in its `bin` and `sbin` directories.
+    pub programs: BTreeSet<String>,
 }
 
 /// Why an initrd cannot be looked into.
@@ -223,12 +225,20 @@ fn cut_short(error: io::Error) -> InitrdError {
     }
 }
 
+/// Where programs are.
+const PROGRAMS: [&str; 4] = ["bin/", "sbin/", "usr/bin/", "usr/sbin/"];
 /// Where modules are, with merged directories or without.
 const MODULES: [&str; 2] = ["lib/modules/", "usr/lib/modules/"];
 
 fn note(name: &str, contents: &mut Contents) {
     let path = name.trim_start_matches("./").trim_start_matches('/');
     contents.has_init |= path == "init";
+    let program = PROGRAMS.iter().find_map(|folder| path.strip_prefix(folder));
+    contents.programs.extend(
+        program
+            .filter(|name| !name.contains('/'))
+            .map(str::to_owned),
+    );
     let Some(inner) = MODULES.iter().find_map(|folder| path.strip_prefix(folder)) else {
         return;
     };

@@ -30,7 +30,7 @@ pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
 /// boot loaders hold one loader and no two.
 pub fn loader_apart(facts: &Facts, root: &Root, tools: &Tools) -> bool {
     let holds_one = tools
-        .core_sectors(root.identity.filesystem)
+        .core_sectors_of(&root.identity)
         .is_some_and(|needed| needed <= root.room_alone);
     facts.firmware == Firmware::Bios && !root.has_room && holds_one
 }
@@ -100,6 +100,7 @@ mod tests {
                 start: 2048,
                 sectors: 4096,
                 guids: None,
+                logical: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),

@@ -180,6 +180,11 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         warnings: _,
         steps: _,
     } = plan;
+    // It counts every change of the volume group, and the run asks for itself whether there was one.
+    let mut root = root.clone();
+    if let Some(volume) = &mut root.logical {
+        volume.sequence = None;
+    }
     let keep: Vec<&KeepPath> = keep.iter().map(|kept| &kept.path).collect();
     let mut forced = forced.to_vec();
     forced.sort();
@@ -194,7 +199,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             hardware_parameters,
             consoles,
         )),
-        text(&(root, disk_by_id, boot_paths)),
+        text(&(&root, disk_by_id, boot_paths)),
         text(&keep),
         gone_text(gone),
         text(entry),

@@ -38,6 +38,15 @@ impl BlockDevice {
         node(&self.name)
     }
 
+    /// Its number, major and minor.
+    pub fn number(&self) -> io::Result<(u32, u32)> {
+        let text = fs::read_to_string(self.sysfs.join("dev"))?;
+        let number = text.trim().split_once(':');
+        number
+            .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, text))
+    }
+
     /// Block devices that this one is made of (device-mapper, md, bcache…), by name.
     pub(crate) fn made_of(&self) -> Vec<String> {
         names_in(&self.sysfs.join("slaves"))
@@ -94,9 +103,25 @@ pub fn all() -> io::Result<Vec<BlockDevice>> {
 }
 
 /// Kernel modules whose drivers stand between this device and the processor, nearest first, with
-/// `_` for `-`. Drivers that are built into the kernel have no module and are not in it.
+/// `_` for `-`. Drivers that are built into the kernel have no module and are not in it. What a device is made
+/// of has drivers of its own.
 pub fn driver_modules(device: &BlockDevice) -> Vec<String> {
     let mut modules = Vec::new();
+    // A module without a driver in sysfs.
+    if device.name.starts_with("dm-") {
+        modules.push("dm_mod".to_owned());
+    }
+    for below in device
+        .made_of()
+        .iter()
+        .filter_map(|name| by_name(name).ok())
+    {
+        for name in driver_modules(&below) {
+            if !modules.contains(&name) {
+                modules.push(name);
+            }
+        }
+    }
     let devices = Path::new("/sys/devices");
     for dir in device
         .sysfs

@@ -1,45 +1,15 @@
 //! The root filesystem: what it is on, in the old OS, and how to find the same one again in the
 //! RAM environment. It is never looked for by name.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use formats::facts::{Guids, Root, RootIdentity, Volume, VolumeKind};
+use formats::facts::{LogicalVolume, Root, RootIdentity, Volume, VolumeKind};
 
 use crate::block::{self, BlockDevice};
 use crate::superblock::{self, Superblock};
-use crate::{gpt, layers, mbr, mounts};
+use crate::{layers, logical, mounts, table};
 
-/// Why the root is not one that this program can find again without a doubt.
-#[derive(Debug, thiserror::Error)]
-pub enum RootError {
-    /// Reading it failed.
-    #[error("{what}")]
-    Read {
-        /// What was attempted.
-        what: String,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// It is built in a way that is not supported.
-    #[error("{0}")]
-    Unsupported(String),
-}
-
-/// Names what was attempted.
-///
-/// # Errors
-/// The one that came in, as [`RootError::Read`].
-pub fn reading<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, RootError> {
-    result.map_err(|source| RootError::Read {
-        what: what.into(),
-        source,
-    })
-}
-
-fn unsupported<T>(why: impl Into<String>) -> Result<T, RootError> {
-    Err(RootError::Unsupported(why.into()))
-}
+pub use crate::root_error::{reading, unsupported, RootError};
 
 /// What boot loaders are on the root's disk and on others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +73,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         format!("look up block device {major}:{minor} in sysfs"),
         block::by_number(major, minor),
     )?;
-    let (disk, place) = plain_partition(&device)?;
+    let ground = ground(&device)?;
     let Some(fs) = superblock(&device)? else {
         return unsupported(format!(
             "{} holds {}, neither ext4 nor XFS",
@@ -111,14 +81,18 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
             mount.fstype
         ));
     };
-    let identity = identity(&fs, &device, &disk, &place)?;
+    let identity = identity(&fs, &ground)?;
+    let disk = &ground.disk;
     let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
-    let doubles = same_uuid(fs.uuid())?
+    let mut doubles: Vec<String> = same_uuid(fs.uuid())?
         .into_iter()
         .map(|(device, _)| device)
         .filter(|d| d.name != device.name)
         .map(|d| d.node().display().to_string())
         .collect();
+    if let Some(volume) = &identity.logical {
+        doubles.extend(logical::doubles(volume, &ground.disk)?);
+    }
     Ok(RootWithoutLoaders(Root {
         table: if identity.guids.is_some() {
             "gpt"
@@ -129,7 +103,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         identity,
         device: device.node().display().to_string(),
         disk: disk.node().display().to_string(),
-        disk_by_id: stable_name(&disk),
+        disk_by_id: stable_name(disk),
         fstype: mount.fstype.clone(),
         bytes: fs.bytes_for_files(space.f_blocks * space.f_frsize),
         bytes_free: space.f_bfree * space.f_frsize,
@@ -150,7 +124,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
 /// The root filesystem's device and its disk, found again.
 #[derive(Clone, Debug)]
 pub struct FoundRoot {
-    /// The partition.
+    /// The partition, or the logical volume.
     pub device: BlockDevice,
     /// The disk it is on.
     pub disk: BlockDevice,
@@ -159,8 +133,12 @@ pub struct FoundRoot {
 /// Finds the one device that matches; `Ok(None)` where there is none (yet).
 ///
 /// A second device with the same filesystem UUID is refused even if its partition differs: the
-/// new OS's boot loader and kernel go by the UUID alone.
+/// new OS's boot loader and kernel go by the UUID alone. A logical volume that nothing has put together yet the
+/// kernel puts together here.
 pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
+    if !logical::put_together(identity)? {
+        return Ok(None);
+    }
     let same = same_uuid(&identity.fs_uuid)?;
     let [(device, fs)] = &same[..] else {
         if same.is_empty() {
@@ -176,76 +154,77 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             identity.fs_uuid
         ));
     };
-    let (disk, place) = plain_partition(device)?;
-    let found = self::identity(fs, device, &disk, &place)?;
+    let ground = ground(device)?;
+    let found = self::identity(fs, &ground)?;
     if found != *identity {
         return unsupported(format!(
             "{} has the UUID of the root filesystem but is another partition: expected {identity:?}, found {found:?}",
             device.node().display()
         ));
     }
+    let doubles = match &found.logical {
+        Some(volume) => logical::doubles(volume, &ground.disk)?,
+        None => Vec::new(),
+    };
+    if !doubles.is_empty() {
+        return unsupported(format!(
+            "{} has the UUID of a physical volume of the root too; only one may",
+            doubles.join(" and ")
+        ));
+    }
     Ok(Some(FoundRoot {
         device: device.clone(),
-        disk,
+        disk: ground.disk,
     }))
 }
 
+/// What a root filesystem's device is on.
+struct Ground {
+    /// The disk.
+    disk: BlockDevice,
+    /// Its partition, or the one that its logical volume begins on.
+    partition: BlockDevice,
+    /// The logical volume.
+    logical: Option<LogicalVolume>,
+}
+
 /// What the disk's table says of the partition.
-fn identity(
-    fs: &Superblock,
-    device: &BlockDevice,
-    disk: &BlockDevice,
-    place: &block::PartitionPlace,
-) -> Result<RootIdentity, RootError> {
-    let head = reading(
-        format!("read the first sectors of {}", disk.node().display()),
-        disk.read(0, gpt::HEAD),
-    )?;
-    let Some(table) = mbr::parse(&head) else {
-        return unsupported(format!(
-            "{} has no master boot record",
-            disk.node().display()
-        ));
-    };
-    let guids = if table.is_protective() {
-        match guids(&head, place, device.sectors) {
-            Some(guids) => Some(guids),
-            None => {
-                return unsupported(format!(
-                "the GUID partition table of {} does not have partition {} where the kernel has it",
-                disk.node().display(),
-                place.number
-            ))
-            }
-        }
-    } else {
-        None
-    };
+fn identity(fs: &Superblock, ground: &Ground) -> Result<RootIdentity, RootError> {
+    let table = table::read(&ground.disk)?;
+    let (place, guids) = table.place(&ground.partition)?;
     Ok(RootIdentity {
         filesystem: fs.filesystem(),
         fs_uuid: fs.uuid().to_owned(),
         disk_signature: table.signature,
         partition: place.number,
         start: place.start,
-        sectors: device.sectors,
+        sectors: ground.partition.sectors,
         guids,
+        logical: ground.logical.clone(),
     })
 }
 
-/// The kernel goes by the backup table where the first is damaged: then nothing is known here.
-fn guids(head: &[u8], place: &block::PartitionPlace, sectors: u64) -> Option<Guids> {
-    let partition = gpt::partitions(head)
-        .into_iter()
-        .find(|p| (p.number, p.start, p.sectors) == (place.number, place.start, sectors))?;
-    Some(Guids {
-        disk: gpt::disk_guid(head)?.to_string(),
-        partition: partition.guid.to_string(),
+fn ground(device: &BlockDevice) -> Result<Ground, RootError> {
+    if logical::is_one(device) {
+        let (disk, partition, volume) = logical::describe(device)?;
+        for part in [device, &disk] {
+            ensure_holds_nothing(part)?;
+        }
+        return Ok(Ground {
+            disk,
+            partition,
+            logical: Some(volume),
+        });
+    }
+    let disk = plain_partition(device)?;
+    Ok(Ground {
+        disk,
+        partition: device.clone(),
+        logical: None,
     })
 }
 
-fn plain_partition(
-    device: &BlockDevice,
-) -> Result<(BlockDevice, block::PartitionPlace), RootError> {
+fn plain_partition(device: &BlockDevice) -> Result<BlockDevice, RootError> {
     let volume = layers::volume(device);
     let is_disk = |below: &Volume| below.kind == VolumeKind::Disk;
     let Some(place) = device
@@ -260,15 +239,28 @@ fn plain_partition(
         block::by_name(&place.disk),
     )?;
     for part in [device, &disk] {
-        let (below, above) = (part.made_of(), part.held_by());
-        if !below.is_empty() || !above.is_empty() {
+        ensure_holds_nothing(part)?;
+        let below = part.made_of();
+        if !below.is_empty() {
             return unsupported(format!(
-                "{} is part of a stack of block devices (below: {below:?}, above: {above:?})",
+                "{} is made of other block devices: {below:?}",
                 part.node().display()
             ));
         }
     }
-    Ok((disk, place))
+    Ok(disk)
+}
+
+/// Nothing else may be made of it: what is written to it would change that.
+fn ensure_holds_nothing(part: &BlockDevice) -> Result<(), RootError> {
+    let above = part.held_by();
+    if above.is_empty() {
+        return Ok(());
+    }
+    unsupported(format!(
+        "{} is part of a stack of block devices (above: {above:?})",
+        part.node().display()
+    ))
 }
 
 /// Every block device that holds a filesystem with this UUID. A disk and its first partition

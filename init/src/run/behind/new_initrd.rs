@@ -8,6 +8,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
+use formats::tools::LVM;
 use machine::initrd::{self, Contents, InitrdError};
 use machine::modules;
 use storage::block;
@@ -45,6 +46,10 @@ pub fn inspect(
         "the new OS's initrd lacks what its kernel {release} needs to find the root: {}",
         lacks.join(", ")
     );
+    ensure!(
+        run.plan.root.logical.is_none() || contents.programs.contains(LVM),
+        "the new OS's initrd has no {LVM}, which puts its root's logical volume together"
+    );
     log::info!(
         "check: its initrd has {filesystem} and the root's drivers: {}",
         drivers.join(", ")
@@ -61,6 +66,7 @@ fn look_into(initrds: &[PathBuf]) -> Result<Option<Contents>> {
         match initrd::read(BufReader::with_capacity(1 << 17, file)) {
             Ok(found) => {
                 all.has_init |= found.has_init;
+                all.programs.extend(found.programs);
                 for (release, names) in found.modules {
                     all.modules.entry(release).or_default().extend(names);
                 }
@@ -136,6 +142,7 @@ mod tests {
             )]
             .into(),
             has_init: true,
+            ..Contents::default()
         }
     }
 

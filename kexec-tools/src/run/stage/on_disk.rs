@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 use bootpath::grub::staged;
+use formats::facts::RootIdentity;
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile, ATTEMPT};
 use formats::{Digest, Document};
@@ -24,7 +25,9 @@ const ATTEMPTS: usize = 8;
 /// Where a boot loader can take files from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Bytes of the filesystem's device that the firmware reads; `None` where it does not say.
+    /// The filesystem that they are on.
+    pub root: RootIdentity,
+    /// Sectors of its disk that the firmware reads; `None` where it does not say.
     pub reach: Option<u64>,
 }
 
@@ -32,21 +35,29 @@ impl Place {
     /// That of the plan's root filesystem. ext4 puts a large file where it put the last one, whatever
     /// directory it is in, so that there is no asking for a low place: each attempt only looks on.
     pub fn of(plan: &Plan) -> Place {
-        let sectors = edd::reach(plan.root.disk_signature);
         Place {
-            reach: sectors.map(|sectors| sectors.saturating_sub(plan.root.start) * block::SECTOR),
+            root: plan.root.clone(),
+            reach: edd::reach(plan.root.disk_signature),
         }
     }
 
-    /// Why the firmware does not read that far, if it does not.
-    fn out_of_reach(&self, offset: u64, length: u64) -> Option<String> {
+    /// Why a boot loader cannot take bytes of the filesystem's device from the disk, if it cannot: they do not lie
+    /// together there, or the firmware does not read that far.
+    fn against(&self, offset: u64, length: u64) -> Option<String> {
+        let Some(first) = self.root.on_disk(offset, length) else {
+            return Some(format!(
+                "it lies at {} MiB of the logical volume, where one part of that ends on the disk and another \
+                 begins elsewhere",
+                offset >> 20
+            ));
+        };
         let reach = self.reach?;
-        (offset + length > reach).then(|| {
+        (first + length.div_ceil(block::SECTOR) > reach).then(|| {
             format!(
-                "it lies at {} MiB of the filesystem, and the machine's firmware says that it reads the \
-                 first {} MiB of it (/sys/firmware/edd)",
-                offset >> 20,
-                reach >> 20
+                "it lies at {} MiB of the disk, and the machine's firmware says that it reads the first {} MiB \
+                 of it (/sys/firmware/edd)",
+                first >> 11,
+                reach >> 11
             )
         })
     }
@@ -97,7 +108,7 @@ fn try_places(
         let found = file.metadata().context("ask for its length")?.len();
         ensure!(found == length, "it has {found} bytes, expected {length}");
         match extents::place(&file) {
-            Ok(offset) => match place.out_of_reach(offset, length) {
+            Ok(offset) => match place.against(offset, length) {
                 None => {
                     tried.pop();
                     return fs::rename(&here, path).context("name it");
@@ -137,7 +148,7 @@ pub fn record(plan: &Plan, files: &Files, order: BTreeMap<String, Digest>) -> Re
         order,
     };
     // Whether it can be used behind the commit point is better known now than there.
-    staged::commands(&staged, plan.root.start, &plan.cmdline)?;
+    staged::commands(&staged, &plan.root, &plan.cmdline)?;
     let directory = files.kernel.parent().unwrap_or(Path::new("/"));
     let path = directory.join(Staged::FILE);
     let write = || -> std::io::Result<()> {
@@ -153,38 +164,46 @@ pub fn record(plan: &Plan, files: &Files, order: BTreeMap<String, Digest>) -> Re
     freeze::settle(Path::new("/")).context("freeze and thaw the root filesystem")?;
     log::info!(
         "stage: kernel at sector {}, initramfs at sector {} of {}",
-        staged.kernel.offset / block::SECTOR,
-        staged.initramfs.offset / block::SECTOR,
-        plan.root_device
+        on_disk(plan, &staged.kernel)?,
+        on_disk(plan, &staged.initramfs)?,
+        plan.disk
     );
     Ok(())
 }
 
+/// The sector of the disk that a staged file begins at.
+fn on_disk(plan: &Plan, file: &StagedFile) -> Result<u64> {
+    let sector = plan.root.on_disk(file.offset, file.length);
+    sector.with_context(|| format!("{} bytes at {} lie apart", file.length, file.offset))
+}
+
+/// The disk is read where a boot loader will read it, past the filesystem, and past the device-mapper.
 fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
     let what = || format!("read {}", path.display());
     let mut file = File::open(path).with_context(what)?;
     let digest = Digest::of_reader(&mut file, &|_| ()).with_context(what)?;
     let length = file.stream_position().with_context(what)?;
     let offset = extents::place(&file).with_context(|| format!("place {}", path.display()))?;
-    let device = Path::new(&plan.root_device);
-    let found = direct::digest(device, offset, length)
-        .with_context(|| format!("read {} from {}", path.display(), device.display()))?;
     // A firmware that stops short of it would leave a machine that does not come back from the commit
     // point on.
-    if let Some(why) = Place::of(plan).out_of_reach(offset, length) {
+    if let Some(why) = Place::of(plan).against(offset, length) {
         bail!("{} cannot be started from the disk: {why}", path.display());
     }
-    ensure!(
-        found == digest,
-        "the disk does not hold what was written to {}: {found} at {offset} of {}, expected {digest}",
-        path.display(),
-        device.display()
-    );
-    Ok(StagedFile {
+    let staged = StagedFile {
         offset,
         length,
         digest,
-    })
+    };
+    let sector = on_disk(plan, &staged)?;
+    let found = direct::digest(Path::new(&plan.disk), sector * block::SECTOR, length)
+        .with_context(|| format!("read {} from {}", path.display(), plan.disk))?;
+    ensure!(
+        found == digest,
+        "the disk does not hold what was written to {}: {found} at sector {sector} of {}, expected {digest}",
+        path.display(),
+        plan.disk
+    );
+    Ok(staged)
 }
 
 #[cfg(test)]
