@@ -86,10 +86,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
         .arg(&tarball)
         .arg("-C")
         .arg(&tree))?;
-    let uuid_of = |kind, uuid: &'static str| match layout.of_kind(kind).next() {
-        Some(_) => uuid,
-        None => "",
-    };
+    let uuid_of = |kind, uuid: &'static str| if layout.has(kind) { uuid } else { "" };
     run(Command::new("chroot")
         .arg(&tree)
         .args(["/bin/sh", "-c", OLD_SCRIPT])
@@ -99,6 +96,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
         .env("ROOT_UUID", disk::ROOT_UUID)
         .env("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID))
         .env("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID))
+        .env("HOME_UUID", uuid_of(Kind::Home, disk::HOME_UUID))
         .env("ESP_UUID", uuid_of(Kind::Esp, disk::ESP_UUID))
         .env("ROOT_KEY", public_key.trim()))?;
     shop_data::fill(&tree, OWNERS)?;
@@ -136,8 +134,9 @@ fn install_grub(server: &OldServer, to: &std::path::Path) -> Result<()> {
     let mut machine = vm::boot_disk(server, directory, disk, MEMORY_MIB)?;
     machine.wait_for_old_ssh()?;
     machine.expect("grub-install --no-floppy /dev/vda 2>&1")?;
-    machine
-        .expect("swapoff -a; umount /boot/efi /boot 2>/dev/null; mount -o remount,ro / && sync")?;
+    machine.expect(
+        "swapoff -a; umount /boot/efi /boot /home 2>/dev/null; mount -o remount,ro / && sync",
+    )?;
     let off = machine.cut_power()?;
     run(Command::new("qemu-img")
         .args(["convert", "-O", "qcow2"])

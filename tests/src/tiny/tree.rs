@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "grub2-common",
     "kmod",
     "linux-image-cloud-amd64",
+    "lvm2",
     "openssh-server",
 ];
 /// Those that the new OS has besides: `xfs_repair` is for the RAM environment.
