@@ -42,13 +42,8 @@ impl StageLoader {
 
     /// Where what is staged lies on one of the plan's disks.
     fn commands(&self, disk: usize) -> Result<String> {
-        let begins = self.root.begins().get(disk).copied();
-        let begins = begins.context("the plan does not say where the root begins on a disk")?;
-        Ok(configuration::commands(
-            &self.staged,
-            begins,
-            &self.cmdline,
-        )?)
+        let commands = configuration::commands(&self.staged, &self.root, disk, &self.cmdline)?;
+        Ok(commands)
     }
 }
 
@@ -133,22 +128,19 @@ fn lies_there(path: &Path, file: &StagedFile) -> Result<()> {
     Ok(())
 }
 
-/// On the root's device, and on each disk of a mirror, which the loader reads past the array.
+/// On each disk that is there: the loader reads past the array or the logical volume.
 fn compare(plan: &Plan, root: &MountedRoot, file: &StagedFile) -> Result<()> {
-    let mut places = vec![(root.device.as_path(), file.offset)];
-    if plan.root.array.is_some() {
-        let disks = root.disks.iter().zip(plan.root.begins());
-        let disks = disks.filter_map(|(disk, begins)| Some((disk.as_deref()?, begins)));
-        places.extend(disks.map(|(disk, begins)| (disk, begins * SECTOR + file.offset)));
-    }
-    for (device, offset) in places {
-        let found = direct::digest(device, offset, file.length)
-            .with_context(|| format!("read {} at {offset}", device.display()))?;
+    let places = plan.root.on_disks(file.offset, file.length);
+    let disks = root.disks.iter().zip(places);
+    for (disk, sector) in disks.filter_map(|(disk, sector)| Some((disk.as_deref()?, sector))) {
+        let sector = sector.context("it does not lie together on the disk")?;
+        let found = direct::digest(disk, sector * SECTOR, file.length)
+            .with_context(|| format!("read {} at sector {sector}", disk.display()))?;
         ensure!(
             found == file.digest,
-            "{} bytes at {offset} of {} have digest {found}, expected {}",
+            "{} bytes at sector {sector} of {} have digest {found}, expected {}",
             file.length,
-            device.display(),
+            disk.display(),
             file.digest
         );
     }

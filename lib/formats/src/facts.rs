@@ -16,6 +16,7 @@ use crate::network::{Gateway, Network};
 
 mod array;
 mod condition;
+mod logical;
 mod root_type;
 mod volume;
 mod written;
@@ -25,8 +26,9 @@ pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
     WipedTargets, XfsFeatures,
 };
+pub use logical::{LogicalVolume, PhysicalVolume, Segment};
 pub use root_type::RootType;
-pub use volume::{RootPlace, Volume, VolumeKind};
+pub use volume::{RootPlace, Volume, VolumeKind, LINEAR};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
 /// Everything that `plan` and the checks look at.
@@ -279,13 +281,27 @@ pub struct RootIdentity {
     /// partition and its disk is then of the first member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<ArrayIdentity>,
+    /// The logical volume that it is on; `None` where it is on the partition itself. The partition is then the
+    /// one that the volume begins on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logical: Option<LogicalVolume>,
 }
 
+/// Bytes of the sectors that places are counted in.
+const SECTOR: u64 = 512;
+
 impl RootIdentity {
-    /// Which partition of which disk it is, for people.
+    /// Which partition of which disk it is, or which logical volume there, for people.
     pub fn place(&self) -> String {
+        let partition = place_words(self.partition, self.disk_signature, self.guids.as_ref());
+        if let Some(volume) = &self.logical {
+            return format!(
+                "logical volume {} ({}), from {partition} on",
+                volume.name, volume.uuid
+            );
+        }
         let Some(array) = &self.array else {
-            return self.partition_place();
+            return partition;
         };
         let (uuid, others) = (&array.uuid, array.members.len().saturating_sub(1));
         let others = match others {
@@ -295,18 +311,39 @@ impl RootIdentity {
                 counted(others as u64, "further disk", "further disks")
             ),
         };
-        format!("mirror {uuid} of {}{others}", self.partition_place())
+        format!("mirror {uuid} of {partition}{others}")
     }
 
-    /// On each disk that has the whole filesystem, the sector (512 bytes) where that begins.
-    pub fn begins(&self) -> Vec<u64> {
-        match &self.array {
-            None => vec![self.start],
-            Some(array) => array
+    /// On each disk that has the whole filesystem, where bytes of the filesystem's device are: the first sector of
+    /// that disk, `None` where they do not lie together there. `offset` is a multiple of 512. Everybody who goes
+    /// from the one to the other goes by this.
+    pub fn on_disks(&self, offset: u64, length: u64) -> Vec<Option<u64>> {
+        let (first, sectors) = (offset / SECTOR, length.div_ceil(SECTOR));
+        match (&self.logical, &self.array) {
+            (Some(volume), _) => vec![volume.on_disk(first, sectors)],
+            (None, None) => vec![Some(self.start + first)],
+            (None, Some(array)) => array
                 .members
                 .iter()
-                .map(|member| member.start + member.data_offset)
+                .map(|member| Some(member.start + member.data_offset + first))
                 .collect(),
+        }
+    }
+
+    /// The same on one of them, from 0.
+    pub fn on_disk(&self, disk: usize, offset: u64, length: u64) -> Option<u64> {
+        self.on_disks(offset, length).get(disk).copied().flatten()
+    }
+
+    /// The sector behind the last one that the filesystem may use, on the disk where that is furthest.
+    pub fn end(&self) -> u64 {
+        match (&self.logical, &self.array) {
+            (Some(volume), _) => volume.end(),
+            (None, None) => self.start + self.sectors,
+            (None, Some(array)) => {
+                let ends = array.members.iter().map(|m| m.start + m.sectors);
+                ends.max().unwrap_or(0)
+            }
         }
     }
 
@@ -316,10 +353,6 @@ impl RootIdentity {
             None => vec![self.disk_signature],
             Some(array) => array.members.iter().map(|m| m.disk_signature).collect(),
         }
-    }
-
-    fn partition_place(&self) -> String {
-        place_words(self.partition, self.disk_signature, self.guids.as_ref())
     }
 
     /// Whether the other one tells of the same filesystem, whatever that is on.

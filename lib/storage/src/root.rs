@@ -5,43 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use formats::facts::{
-    ArrayIdentity, Guids, MemberIdentity, Root, RootCopy, RootIdentity, Volume, VolumeKind,
+    ArrayIdentity, LogicalVolume, MemberIdentity, Root, RootCopy, RootIdentity, Volume, VolumeKind,
 };
 
 use crate::block::{self, BlockDevice};
 use crate::superblock::{self, Superblock};
-use crate::{array, gpt, layers, mbr, md, mounts};
+use crate::{array, layers, logical, md, mounts, table};
 
-/// Why the root is not one that this program can find again without a doubt.
-#[derive(Debug, thiserror::Error)]
-pub enum RootError {
-    /// Reading it failed.
-    #[error("{what}")]
-    Read {
-        /// What was attempted.
-        what: String,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// It is built in a way that is not supported.
-    #[error("{0}")]
-    Unsupported(String),
-}
-
-/// Names what was attempted.
-///
-/// # Errors
-/// The one that came in, as [`RootError::Read`].
-pub fn reading<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, RootError> {
-    result.map_err(|source| RootError::Read {
-        what: what.into(),
-        source,
-    })
-}
-
-fn unsupported<T>(why: impl Into<String>) -> Result<T, RootError> {
-    Err(RootError::Unsupported(why.into()))
-}
+pub use crate::root_error::{reading, unsupported, RootError};
 
 /// What boot loaders are on a disk that has the whole root filesystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +96,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         format!("look up block device {major}:{minor} in sysfs"),
         block::by_number(major, minor),
     )?;
-    let members = members(&device)?;
+    let ground = ground(&device)?;
     let Some(fs) = superblock(&device)? else {
         return unsupported(format!(
             "{} holds {}, neither ext4 nor XFS",
@@ -133,8 +104,8 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
             mount.fstype
         ));
     };
-    let identity = identity(&fs, &members)?;
-    let disks: Vec<_> = members
+    let identity = identity(&fs, &ground)?;
+    let disks: Vec<_> = ground
         .partitions
         .iter()
         .map(|member| &member.disk)
@@ -143,12 +114,15 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         return unsupported(format!("{} has no disk", device.node().display()));
     };
     let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
-    let doubles = same_uuid(fs.uuid(), identity.array.as_ref())?
+    let mut doubles: Vec<String> = same_uuid(fs.uuid(), identity.array.as_ref())?
         .into_iter()
         .map(|(device, _)| device)
         .filter(|d| d.name != device.name)
         .map(|d| d.node().display().to_string())
         .collect();
+    if let Some(volume) = &identity.logical {
+        doubles.extend(logical::doubles(volume, disk)?);
+    }
     let root = Root {
         table: if identity.guids.is_some() {
             "gpt"
@@ -187,7 +161,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
 /// The root filesystem's device and its disks, found again.
 #[derive(Clone, Debug)]
 pub struct FoundRoot {
-    /// The partition, or the mirror.
+    /// The partition, the mirror or the logical volume.
     pub device: BlockDevice,
     /// The disks that have all of it, in the order of the identity's members; `None` for one that is not
     /// there.
@@ -199,8 +173,12 @@ pub struct FoundRoot {
 /// Finds the one device that matches; `Ok(None)` where there is none (yet).
 ///
 /// A second device with the same filesystem UUID is refused even if its partition differs: the
-/// new OS's boot loader and kernel go by the UUID alone.
+/// new OS's boot loader and kernel go by the UUID alone. A logical volume that nothing has put together yet the
+/// kernel puts together here.
 pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
+    if !logical::put_together(identity)? {
+        return Ok(None);
+    }
     let same = same_uuid(&identity.fs_uuid, identity.array.as_ref())?;
     let [(device, fs)] = &same[..] else {
         if same.is_empty() {
@@ -216,8 +194,8 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             identity.fs_uuid
         ));
     };
-    let running = members(device)?;
-    let found = self::identity(fs, &running)?;
+    let ground = ground(device)?;
+    let found = self::identity(fs, &ground)?;
     let same = match (&identity.array, &found.array) {
         (Some(wanted), Some(array)) => {
             let known = |member| wanted.members.contains(member);
@@ -234,11 +212,21 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
         ));
     }
     let Some(array) = &identity.array else {
-        let disk = running
+        let disk = ground
             .partitions
             .into_iter()
             .next()
             .map(|member| member.disk);
+        let doubles = match (&found.logical, &disk) {
+            (Some(volume), Some(disk)) => logical::doubles(volume, disk)?,
+            _ => Vec::new(),
+        };
+        if !doubles.is_empty() {
+            return unsupported(format!(
+                "{} has the UUID of a physical volume of the root too; only one may",
+                doubles.join(" and ")
+            ));
+        }
         return Ok(Some(FoundRoot {
             device: device.clone(),
             disks: vec![disk],
@@ -299,11 +287,13 @@ pub fn find_members(array: &ArrayIdentity) -> Result<Vec<Option<Partition>>, Roo
 }
 
 /// What a filesystem's device is made of.
-struct Members {
-    /// The partition itself, or a mirror's members that have all of it.
+struct Ground {
+    /// The partition itself, a mirror's members that have all of it, or the one that a logical volume begins on.
     partitions: Vec<Partition>,
     /// Version of the mirror's metadata.
     mirror: Option<String>,
+    /// The logical volume.
+    logical: Option<LogicalVolume>,
 }
 
 /// A partition of a disk that is nothing but that.
@@ -313,16 +303,30 @@ pub struct Partition {
     pub device: BlockDevice,
     /// The disk that it is of.
     pub disk: BlockDevice,
-    place: block::PartitionPlace,
 }
 
-fn members(device: &BlockDevice) -> Result<Members, RootError> {
+fn ground(device: &BlockDevice) -> Result<Ground, RootError> {
+    if logical::is_one(device) {
+        let (disk, partition, volume) = logical::describe(device)?;
+        for part in [device, &disk] {
+            no_stack_above(part)?;
+        }
+        return Ok(Ground {
+            partitions: vec![Partition {
+                device: partition,
+                disk,
+            }],
+            mirror: None,
+            logical: Some(volume),
+        });
+    }
     if !matches!(layers::volume(device).kind, VolumeKind::Raid { .. }) {
         let partition = plain_partition(device)?;
         no_stack(&partition.device, &[])?;
-        return Ok(Members {
+        return Ok(Ground {
             partitions: vec![partition],
             mirror: None,
+            logical: None,
         });
     }
     let what = || format!("look at array {} in sysfs", device.node().display());
@@ -338,23 +342,25 @@ fn members(device: &BlockDevice) -> Result<Members, RootError> {
         no_stack(&partition.device, std::slice::from_ref(&device.name))?;
         Ok(partition)
     });
-    Ok(Members {
+    Ok(Ground {
         partitions: partitions.collect::<Result<_, RootError>>()?,
         mirror: Some(running.metadata),
+        logical: None,
     })
 }
 
 /// What the disks' tables say of the partitions, and a mirror's superblocks of it.
-fn identity(fs: &Superblock, members: &Members) -> Result<RootIdentity, RootError> {
-    let Some(first) = members.partitions.first() else {
+fn identity(fs: &Superblock, ground: &Ground) -> Result<RootIdentity, RootError> {
+    let Some(first) = ground.partitions.first() else {
         return unsupported("no disk has all of it");
     };
-    let place = table_place(first)?;
-    let array = match &members.mirror {
+    let table = table::read(&first.disk)?;
+    let (place, guids) = table.place(&first.device)?;
+    let array = match &ground.mirror {
         None => None,
         Some(metadata) => {
             let of_member = |partition| member_identity(partition, metadata);
-            let members: Result<Vec<_>, _> = members.partitions.iter().map(of_member).collect();
+            let members: Result<Vec<_>, _> = ground.partitions.iter().map(of_member).collect();
             Some(ArrayIdentity {
                 uuid: md_superblock(first, metadata)?.uuid,
                 metadata: metadata.clone(),
@@ -365,23 +371,25 @@ fn identity(fs: &Superblock, members: &Members) -> Result<RootIdentity, RootErro
     Ok(RootIdentity {
         filesystem: fs.filesystem(),
         fs_uuid: fs.uuid().to_owned(),
-        disk_signature: place.signature,
-        partition: first.place.number,
-        start: first.place.start,
+        disk_signature: table.signature,
+        partition: place.number,
+        start: place.start,
         sectors: first.device.sectors,
-        guids: place.guids,
+        guids,
         array,
+        logical: ground.logical.clone(),
     })
 }
 
 fn member_identity(partition: &Partition, metadata: &str) -> Result<MemberIdentity, RootError> {
-    let place = table_place(partition)?;
+    let table = table::read(&partition.disk)?;
+    let (place, guids) = table.place(&partition.device)?;
     Ok(MemberIdentity {
-        disk_signature: place.signature,
-        partition: partition.place.number,
-        start: partition.place.start,
+        disk_signature: table.signature,
+        partition: place.number,
+        start: place.start,
         sectors: partition.device.sectors,
-        guids: place.guids,
+        guids,
         data_offset: md_superblock(partition, metadata)?.data_offset,
     })
 }
@@ -396,59 +404,6 @@ fn md_superblock(partition: &Partition, metadata: &str) -> Result<md::Superblock
             node.display()
         )),
     }
-}
-
-/// What identifies a disk and its partition by the disk's table.
-struct TablePlace {
-    signature: u32,
-    guids: Option<Guids>,
-}
-
-fn table_place(partition: &Partition) -> Result<TablePlace, RootError> {
-    let Partition {
-        device,
-        disk,
-        place,
-    } = partition;
-    let head = reading(
-        format!("read the first sectors of {}", disk.node().display()),
-        disk.read(0, gpt::HEAD),
-    )?;
-    let Some(table) = mbr::parse(&head) else {
-        return unsupported(format!(
-            "{} has no master boot record",
-            disk.node().display()
-        ));
-    };
-    let guids = if table.is_protective() {
-        match guids(&head, place, device.sectors) {
-            Some(guids) => Some(guids),
-            None => {
-                return unsupported(format!(
-                "the GUID partition table of {} does not have partition {} where the kernel has it",
-                disk.node().display(),
-                place.number
-            ))
-            }
-        }
-    } else {
-        None
-    };
-    Ok(TablePlace {
-        signature: table.signature,
-        guids,
-    })
-}
-
-/// The kernel goes by the backup table where the first is damaged: then nothing is known here.
-fn guids(head: &[u8], place: &block::PartitionPlace, sectors: u64) -> Option<Guids> {
-    let partition = gpt::partitions(head)
-        .into_iter()
-        .find(|p| (p.number, p.start, p.sectors) == (place.number, place.start, sectors))?;
-    Some(Guids {
-        disk: gpt::disk_guid(head)?.to_string(),
-        partition: partition.guid.to_string(),
-    })
 }
 
 fn plain_partition(device: &BlockDevice) -> Result<Partition, RootError> {
@@ -469,7 +424,6 @@ fn plain_partition(device: &BlockDevice) -> Result<Partition, RootError> {
     Ok(Partition {
         device: device.clone(),
         disk,
-        place,
     })
 }
 

@@ -8,7 +8,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
-use formats::tools::MDADM;
+use formats::tools::{LVM, MDADM};
 use machine::initrd::{self, Contents, InitrdError};
 use machine::modules;
 use storage::block;
@@ -49,6 +49,10 @@ pub fn inspect(
     ensure!(
         run.plan.root.array.is_none() || contents.programs.contains(MDADM),
         "the new OS's initrd has no {MDADM}, which puts its root's mirror together"
+    );
+    ensure!(
+        run.plan.root.logical.is_none() || contents.programs.contains(LVM),
+        "the new OS's initrd has no {LVM}, which puts its root's logical volume together"
     );
     log::info!(
         "check: its initrd has {filesystem} and the root's drivers: {}",
