@@ -7,7 +7,10 @@
 use formats::facts::Ext4Features;
 use formats::tools::Readers;
 
-use crate::version::Version;
+use crate::since::{
+    self,
+    Since::{self, Always, Never, Version as From},
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
@@ -16,7 +19,16 @@ enum Word {
     RoCompat,
 }
 
-/// From when on a program knows a feature.
+impl Word {
+    fn name(self) -> &'static str {
+        match self {
+            Compat => "compatible",
+            Incompat => "incompatible",
+            RoCompat => "read-only compatible",
+        }
+    }
+}
+
 /// `COMPAT_HAS_JOURNAL`.
 const HAS_JOURNAL: u32 = 0x4;
 
@@ -25,19 +37,8 @@ pub fn has_journal(features: Ext4Features) -> bool {
     features.compat & HAS_JOURNAL != 0
 }
 
-#[derive(Clone, Copy)]
-enum Since {
-    /// Every version that there is on the machines in question.
-    Always,
-    /// This version, as major and minor.
-    Version(u32, u32),
-    /// No release so far.
-    Never,
-}
-
 struct Feature(Word, u32, &'static str, Since, Since, Since);
 
-use Since::{Always, Never, Version as From};
 use Word::{Compat, Incompat, RoCompat};
 
 /// Word, bit, name, then since which kernel, e2fsprogs and GRUB it is known. GRUB only looks at
@@ -94,24 +95,16 @@ const FEATURES: &[Feature] = &[
 /// feature. A program whose version is not known is taken to know what any version does.
 pub fn unknown(features: Ext4Features, readers: &Readers) -> Vec<String> {
     let mut found = Vec::new();
-    for (word, bits) in [
+    let words = [
         (Compat, features.compat),
         (Incompat, features.incompat),
         (RoCompat, features.ro_compat),
-    ] {
-        for bit in (0..32).map(|n| 1 << n).filter(|bit| bits & bit != 0) {
-            match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
-                Some(feature) => judge(feature, readers, &mut found),
-                // A kernel may pass over what is only compatible; e2fsck does not.
-                None => found.push(format!(
-                    "{} feature {bit:#x}: this release does not know it",
-                    match word {
-                        Compat => "compatible",
-                        Incompat => "incompatible",
-                        RoCompat => "read-only compatible",
-                    }
-                )),
-            }
+    ];
+    for (word, bit) in since::bits(&words) {
+        match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
+            Some(feature) => judge(feature, readers, &mut found),
+            // A kernel may pass over what is only compatible; e2fsck does not.
+            None => found.push(since::nameless(word.name(), bit)),
         }
     }
     found
@@ -129,28 +122,7 @@ fn judge(feature: &Feature, readers: &Readers, found: &mut Vec<String>) {
         ("e2fsck", readers.e2fsprogs, e2fsprogs),
         ("GRUB", readers.grub, grub),
     ] {
-        let version = version.filter(|v| !v.is_empty());
-        let told = |needs: &str| format!("{name}: {program} {} {needs}", version.unwrap_or(""));
-        match since {
-            Always => {}
-            Never => found.push(format!("{name}: no release of {program} knows it")),
-            From(major, minor) => {
-                let knows = version.and_then(Version::parse).map(|v| {
-                    v >= Version {
-                        major: *major,
-                        minor: *minor,
-                    }
-                });
-                if knows == Some(false) {
-                    let first = if program == "GRUB" && *major == 2 {
-                        format!("{major}.{minor:02}")
-                    } else {
-                        format!("{major}.{minor}")
-                    };
-                    found.push(told(&format!("does not know it, {first} does")));
-                }
-            }
-        }
+        found.extend(since::lack(name, (program, version), *since));
     }
 }
 

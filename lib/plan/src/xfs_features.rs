@@ -8,23 +8,16 @@
 use formats::facts::XfsFeatures;
 use formats::tools::Readers;
 
+use crate::since::{
+    self,
+    Since::{self, Always, Never, Version as From},
+};
 use crate::version::Version;
 
 /// `XFS_SB_VERSION_NUMBITS`.
 const VERSION: u16 = 0xf;
 /// The version of the format that has checksums and feature words, made since 2015.
 const FIVE: u16 = 5;
-
-/// From when on a program knows a feature.
-#[derive(Clone, Copy)]
-enum Since {
-    /// Every version that there is on the machines in question, Linux 3.10 and GRUB 2.02 among them.
-    Always,
-    /// This version, as major and minor.
-    Version(u32, u32),
-    /// No release so far.
-    Never,
-}
 
 /// Which word of the superblock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,9 +27,18 @@ enum Word {
     LogIncompat,
 }
 
+impl Word {
+    fn name(self) -> &'static str {
+        match self {
+            Incompat => "incompatible",
+            RoCompat => "read-only compatible",
+            LogIncompat => "incompatible log",
+        }
+    }
+}
+
 struct Feature(Word, u32, &'static str, Since, Since);
 
-use Since::{Always, Never, Version as From};
 use Word::{Incompat, LogIncompat, RoCompat};
 
 /// Word, bit, name, then since which kernel and GRUB it is known. GRUB only looks at the incompatible ones.
@@ -80,23 +82,15 @@ pub fn unknown(features: XfsFeatures, readers: &Readers) -> Vec<String> {
     if features.realtime {
         found.push("it has a realtime section, on which a boot loader finds no file".to_owned());
     }
-    for (word, bits) in [
+    let words = [
         (Incompat, features.incompat),
         (RoCompat, features.ro_compat),
         (LogIncompat, features.log_incompat),
-    ] {
-        for bit in (0..32).map(|n| 1 << n).filter(|bit| bits & bit != 0) {
-            match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
-                Some(feature) => judge(feature, readers, &mut found),
-                None => found.push(format!(
-                    "{} feature {bit:#x}: this release does not know it",
-                    match word {
-                        Incompat => "incompatible",
-                        RoCompat => "read-only compatible",
-                        LogIncompat => "incompatible log",
-                    }
-                )),
-            }
+    ];
+    for (word, bit) in since::bits(&words) {
+        match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
+            Some(feature) => judge(feature, readers, &mut found),
+            None => found.push(since::nameless(word.name(), bit)),
         }
     }
     found
@@ -113,29 +107,7 @@ fn judge(feature: &Feature, readers: &Readers, found: &mut Vec<String>) {
         ("Linux", Some(readers.kernel), kernel),
         ("GRUB", readers.grub, grub),
     ] {
-        let version = version.filter(|v| !v.is_empty());
-        let (major, minor) = match since {
-            Always => continue,
-            Never => {
-                found.push(format!("{name}: no release of {program} knows it"));
-                continue;
-            }
-            From(major, minor) => (*major, *minor),
-        };
-        let knows = version
-            .and_then(Version::parse)
-            .map(|v| v >= Version { major, minor });
-        if knows == Some(false) {
-            let first = if program == "GRUB" {
-                format!("{major}.{minor:02}")
-            } else {
-                format!("{major}.{minor}")
-            };
-            let version = version.unwrap_or("");
-            found.push(format!(
-                "{name}: {program} {version} does not know it, {first} does"
-            ));
-        }
+        found.extend(since::lack(name, (program, version), *since));
     }
     let misread = *word == Incompat && *bit == LARGE_COUNTERS;
     if let Some(grub) = readers.grub.filter(|v| misread && misreads_counters(v)) {
