@@ -54,8 +54,8 @@ impl Tree {
     /// Is a file on another filesystem than the root?
     pub fn is_mounted(&self, path: &str) -> bool {
         let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());
-        let at = self.at(path);
-        at.is_some_and(|at| device(&at) != device(&self.root))
+        let there = self.at(path).and_then(|at| device(&at));
+        there.is_some_and(|there| device(&self.root) != Some(there))
     }
 
     /// Bytes of a file.

@@ -141,16 +141,18 @@ const ONE_FILE: [&str; 4] = [
 /// The files with private keys of the host's that it is told of, as absolute paths that can be written in any
 /// configuration; none where it looks for those that every server looks for.
 pub fn host_keys(doors: &Doors) -> Vec<&str> {
-    let paths = said(doors, "HostKey").filter_map(|setting| setting.values.first());
-    let can_be_written = |path: &&str| {
+    let can_be_written = |path: &str| {
         path.starts_with('/') && !path.contains(|c: char| c.is_control() || "\"\\".contains(c))
     };
-    let lasts = |path: &&str| !PASSING.iter().any(|place| path.starts_with(place));
-    paths
-        .map(String::as_str)
-        .filter(can_be_written)
-        .filter(lasts)
-        .collect()
+    let lasts = |path: &str| !PASSING.iter().any(|place| path.starts_with(place));
+    let mut found: Vec<&str> = Vec::new();
+    for setting in said(doors, "HostKey") {
+        let path = setting.values.first().map_or("", String::as_str);
+        if can_be_written(path) && lasts(path) && !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Where files are that are made anew at each start.
