@@ -19,16 +19,6 @@ enum Word {
     RoCompat,
 }
 
-impl Word {
-    fn name(self) -> &'static str {
-        match self {
-            Compat => "compatible",
-            Incompat => "incompatible",
-            RoCompat => "read-only compatible",
-        }
-    }
-}
-
 /// `COMPAT_HAS_JOURNAL`.
 const HAS_JOURNAL: u32 = 0x4;
 
@@ -94,36 +84,25 @@ const FEATURES: &[Feature] = &[
 /// What of a root's features the new OS's programs do not know, in words, one a program and
 /// feature. A program whose version is not known is taken to know what any version does.
 pub fn unknown(features: Ext4Features, readers: &Readers) -> Vec<String> {
-    let mut found = Vec::new();
+    // A kernel may pass over what is only compatible; e2fsck does not.
     let words = [
-        (Compat, features.compat),
-        (Incompat, features.incompat),
-        (RoCompat, features.ro_compat),
+        (Compat, "compatible", features.compat),
+        (Incompat, "incompatible", features.incompat),
+        (RoCompat, "read-only compatible", features.ro_compat),
     ];
-    for (word, bit) in since::bits(&words) {
-        match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
-            Some(feature) => judge(feature, readers, &mut found),
-            // A kernel may pass over what is only compatible; e2fsck does not.
-            None => found.push(since::nameless(word.name(), bit)),
-        }
-    }
-    found
+    let find = |word, bit| FEATURES.iter().find(|f| f.0 == word && f.1 == bit);
+    since::unknown(&words, find, |feature| judge(feature, readers))
 }
 
-fn judge(feature: &Feature, readers: &Readers, found: &mut Vec<String>) {
+fn judge(feature: &Feature, readers: &Readers) -> Vec<String> {
     let Feature(word, bit, name, kernel, e2fsprogs, grub) = feature;
     let by_code = readers.grub_refuses.filter(|_| *word == Incompat);
-    if by_code.is_some_and(|refused| refused & bit != 0) {
-        found.push(format!("{name}: the image's GRUB does not know it"));
-    }
-    let grub = if by_code.is_some() { &Always } else { grub };
-    for (program, version, since) in [
-        ("Linux", Some(readers.kernel), kernel),
-        ("e2fsck", readers.e2fsprogs, e2fsprogs),
-        ("GRUB", readers.grub, grub),
-    ] {
-        found.extend(since::lack(name, (program, version), *since));
-    }
+    let programs = [
+        ("Linux", Some(readers.kernel), *kernel),
+        ("e2fsck", readers.e2fsprogs, *e2fsprogs),
+        ("GRUB", readers.grub, *grub),
+    ];
+    since::lacks(name, by_code.map(|refused| refused & bit != 0), &programs)
 }
 
 #[cfg(test)]

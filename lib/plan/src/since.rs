@@ -16,11 +16,7 @@ pub enum Since {
 
 /// Why a program does not know a feature, in words. One whose version is not known is taken to know what any
 /// version does.
-pub fn lack(
-    feature: &str,
-    (program, version): (&str, Option<&str>),
-    since: Since,
-) -> Option<String> {
+fn lack(feature: &str, (program, version): (&str, Option<&str>), since: Since) -> Option<String> {
     let (major, minor) = match since {
         Since::Always => return None,
         Since::Never => return Some(format!("{feature}: no release of {program} knows it")),
@@ -41,15 +37,41 @@ pub fn lack(
     ))
 }
 
-/// Every bit of a superblock's words that is set, with its word.
-pub fn bits<W: Copy>(words: &[(W, u32)]) -> impl Iterator<Item = (W, u32)> + '_ {
-    words.iter().flat_map(|(word, bits)| {
-        let set = (0..32).map(|n| 1 << n).filter(move |bit| bits & bit != 0);
-        set.map(move |bit| (*word, bit))
-    })
+/// Why programs do not know a feature, in words. `grub_refuses` is what the code of the image's GRUB says of it,
+/// which goes before its version.
+pub fn lacks(
+    feature: &str,
+    grub_refuses: Option<bool>,
+    programs: &[(&str, Option<&str>, Since)],
+) -> Vec<String> {
+    let by_code = (grub_refuses == Some(true))
+        .then(|| format!("{feature}: the image's GRUB does not know it"));
+    let by_version = programs.iter().filter_map(|(program, version, since)| {
+        let is_told = *program == "GRUB" && grub_refuses.is_some();
+        lack(feature, (program, *version), *since).filter(|_| !is_told)
+    });
+    by_code.into_iter().chain(by_version).collect()
 }
 
-/// What is said of a bit that no table here has.
-pub fn nameless(word: &str, bit: u32) -> String {
-    format!("{word} feature {bit:#x}: this release does not know it")
+/// What is said of every bit of a superblock's words that is set: by `judge` of those that `find` has, and of
+/// the others that they have no name here.
+pub fn unknown<W: Copy, F>(
+    words: &[(W, &str, u32)],
+    find: impl Fn(W, u32) -> Option<F>,
+    judge: impl Fn(F) -> Vec<String>,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for (word, name, bits) in words {
+        for bit in (0..32).map(|n| 1 << n).filter(|bit| bits & bit != 0) {
+            found.extend(find(*word, bit).map_or_else(
+                || {
+                    vec![format!(
+                        "{name} feature {bit:#x}: this release does not know it"
+                    )]
+                },
+                &judge,
+            ));
+        }
+    }
+    found
 }

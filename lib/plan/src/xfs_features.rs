@@ -27,16 +27,6 @@ enum Word {
     LogIncompat,
 }
 
-impl Word {
-    fn name(self) -> &'static str {
-        match self {
-            Incompat => "incompatible",
-            RoCompat => "read-only compatible",
-            LogIncompat => "incompatible log",
-        }
-    }
-}
-
 struct Feature(Word, u32, &'static str, Since, Since);
 
 use Word::{Incompat, LogIncompat, RoCompat};
@@ -83,38 +73,31 @@ pub fn unknown(features: XfsFeatures, readers: &Readers) -> Vec<String> {
         found.push("it has a realtime section, on which a boot loader finds no file".to_owned());
     }
     let words = [
-        (Incompat, features.incompat),
-        (RoCompat, features.ro_compat),
-        (LogIncompat, features.log_incompat),
+        (Incompat, "incompatible", features.incompat),
+        (RoCompat, "read-only compatible", features.ro_compat),
+        (LogIncompat, "incompatible log", features.log_incompat),
     ];
-    for (word, bit) in since::bits(&words) {
-        match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
-            Some(feature) => judge(feature, readers, &mut found),
-            None => found.push(since::nameless(word.name(), bit)),
-        }
-    }
+    let find = |word, bit| FEATURES.iter().find(|f| f.0 == word && f.1 == bit);
+    let named = since::unknown(&words, find, |feature| judge(feature, readers));
+    found.extend(named);
     found
 }
 
-fn judge(feature: &Feature, readers: &Readers, found: &mut Vec<String>) {
+fn judge(feature: &Feature, readers: &Readers) -> Vec<String> {
     let Feature(word, bit, name, kernel, grub) = feature;
     let by_code = readers.grub_refuses_xfs.filter(|_| *word == Incompat);
-    if by_code.is_some_and(|refused| refused & bit != 0) {
-        found.push(format!("{name}: the image's GRUB does not know it"));
-    }
-    let grub = if by_code.is_some() { &Always } else { grub };
-    for (program, version, since) in [
-        ("Linux", Some(readers.kernel), kernel),
-        ("GRUB", readers.grub, grub),
-    ] {
-        found.extend(since::lack(name, (program, version), *since));
-    }
+    let programs = [
+        ("Linux", Some(readers.kernel), *kernel),
+        ("GRUB", readers.grub, *grub),
+    ];
+    let mut found = since::lacks(name, by_code.map(|refused| refused & bit != 0), &programs);
     let misread = *word == Incompat && *bit == LARGE_COUNTERS;
     if let Some(grub) = readers.grub.filter(|v| misread && misreads_counters(v)) {
         found.push(format!(
             "{name}: GRUB {grub} may not find the files in larger directories, 2.14 does"
         ));
     }
+    found
 }
 
 /// Whether this GRUB says that it knows large counters of extents, and takes the number of a directory's
