@@ -171,3 +171,15 @@ fn an_empty_file_says_what_is_missing() {
         "{error}"
     );
 }
+
+/// Checks before a run are about the OS that they are on, and come into another one by its image alone.
+#[test]
+fn the_shipped_images_carry_no_checks_of_the_old_os() {
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
+    for image in ["trixie", "bookworm", "xenial"] {
+        let file = images.join(image).join("image.toml");
+        let recipe = parse(&std::fs::read_to_string(&file).unwrap(), &file).unwrap();
+        let carry: Vec<&str> = recipe.carry.iter().map(KeepPath::as_str).collect();
+        assert_eq!(carry, ["/etc/reroot/confirm.d"], "{image}");
+    }
+}

@@ -35,11 +35,14 @@ pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
         grub: GRUB_PACKAGES
             .iter()
             .find_map(|package| version(&status, package)),
-        grub_refuses: tree.read(EXT2_MODULE).ok().and_then(|code| refused(&code)),
+        grub_refuses: tree
+            .read(EXT2_MODULE)
+            .ok()
+            .and_then(|code| refused(&code, &EXT4)),
         // Only making it tells.
         grub_core_sectors: None,
         xfs: tree.read(XFS_MODULE).ok().map(|code| XfsTools {
-            grub_refuses: refused_of_xfs(&code),
+            grub_refuses: refused(&code, &XFS),
             grub_core_sectors: None,
             repair: tree.has(checker::FOR_XFS),
         }),
@@ -70,22 +73,38 @@ fn version(status: &[u8], package: &str) -> Option<String> {
         .then(|| field("Version: ").map(str::to_owned))?
 }
 
-/// Incompatible features that every GRUB refuses: compression, an external journal, and bits that
-/// nobody has given a meaning.
-const REFUSED_BY_ALL: u32 = 0xfff0_0009;
-/// Those that none does: file types, extents, flexible groups.
-const REFUSED_BY_NONE: u32 = 0x0000_0242;
+/// How GRUB's module of a filesystem tests the word of incompatible features: by a constant.
+struct Test {
+    /// Features that every GRUB refuses, bits that nobody has given a meaning among them.
+    refused_by_all: u32,
+    /// Those that none does.
+    refused_by_none: u32,
+    /// How the constant lies in the code.
+    number: fn([u8; 4]) -> u32,
+    /// Second bytes of a comparison with a field whose place takes four bytes, if that is looked for.
+    far_fields: &'static [u8],
+}
+
+/// Refused by all: compression, an external journal. By none: file types, extents, flexible groups.
+const EXT4: Test = Test {
+    refused_by_all: 0xfff0_0009,
+    refused_by_none: 0x0000_0242,
+    number: u32::from_le_bytes,
+    far_fields: &[],
+};
+/// The word is tested as it is on the disk, highest byte first. Refused by none: file types.
+const XFS: Test = Test {
+    refused_by_all: 0xffff_f000,
+    refused_by_none: 0x1,
+    number: u32::from_be_bytes,
+    far_fields: &[0x80, 0x81, 0x82, 0x83, 0x85, 0x86, 0x87],
+};
 
 /// The incompatible features that GRUB refuses, by the code of its module: the constant of the
 /// one instruction that tests them, `test` or `and` with a register (Debian 12 and 13 have one of
 /// each). `None` where there is not exactly one such constant.
-fn refused(code: &[u8]) -> Option<u32> {
-    let plausible =
-        |mask: &u32| mask & REFUSED_BY_ALL == REFUSED_BY_ALL && mask & REFUSED_BY_NONE == 0;
-    let number = |at: usize| {
-        let bytes = code.get(at..at + 4)?;
-        Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    };
+fn refused(code: &[u8], test: &Test) -> Option<u32> {
+    let number = |at: usize| Some((test.number)(*code.get(at..)?.first_chunk::<4>()?));
     let mut found: Vec<u32> = code
         .windows(2)
         .enumerate()
@@ -94,39 +113,12 @@ fn refused(code: &[u8]) -> Option<u32> {
             // The register form, and that of a field behind %esp or %ebp with a short offset.
             [0xf7, 0xc0..=0xc7] | [0x81, 0xe0..=0xe7] => number(at + 2),
             [0xf7, 0x40..=0x43 | 0x45..=0x47] => number(at + 3),
+            [0xf7, field] if test.far_fields.contains(field) => number(at + 6),
             _ => None,
         })
-        .filter(plausible)
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    match found[..] {
-        [mask] => Some(mask),
-        _ => None,
-    }
-}
-
-/// The same of XFS, of which it tests the word as it is on the disk, highest byte first: a constant that
-/// leaves file types alone and has every bit that nobody has given a meaning.
-fn refused_of_xfs(code: &[u8]) -> Option<u32> {
-    const BY_ALL: u32 = 0xffff_f000;
-    const BY_NONE: u32 = 0x1;
-    let number = |at: usize| {
-        let bytes = code.get(at..at + 4)?;
-        Some(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    };
-    let mut found: Vec<u32> = code
-        .windows(2)
-        .enumerate()
-        .filter_map(|(at, op)| match op {
-            [0xa9 | 0x25, _] => number(at + 1),
-            // A register, and a field behind one with a short and with a long offset.
-            [0xf7, 0xc0..=0xc7] | [0x81, 0xe0..=0xe7] => number(at + 2),
-            [0xf7, 0x40..=0x43 | 0x45..=0x47] => number(at + 3),
-            [0xf7, 0x80..=0x83 | 0x85..=0x87] => number(at + 6),
-            _ => None,
+        .filter(|mask| {
+            mask & test.refused_by_all == test.refused_by_all && mask & test.refused_by_none == 0
         })
-        .filter(|mask| mask & BY_ALL == BY_ALL && mask & BY_NONE == 0)
         .collect();
     found.sort_unstable();
     found.dedup();
@@ -145,7 +137,7 @@ mod tests {
     fn grubs_module_for_xfs_says_what_it_refuses() {
         let path = "/usr/lib/grub/i386-pc/xfs.mod";
         let code = std::fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}: grub-pc-bin"));
-        let mask = refused_of_xfs(&code).unwrap();
+        let mask = refused(&code, &XFS).unwrap();
         assert_eq!(
             mask & 0xb,
             0,
@@ -154,9 +146,9 @@ mod tests {
         assert_ne!(mask & 0x100, 0, "metadata directories: {mask:#x}");
         let bullseye = b"\xf7\x83\xd8\x00\x00\x00\xff\xff\xff\xe0";
         let trixie = b"\x90\xf7\x83\xdc\x00\x00\x00\xff\xff\xff\xc0\x83\xe0\xf8";
-        assert_eq!(refused_of_xfs(bullseye), Some(!0x1f));
-        assert_eq!(refused_of_xfs(trixie), Some(!0x3f));
-        assert_eq!(refused_of_xfs(b"\x81\xe1\xff\xff\x1f\x00"), None);
+        assert_eq!(refused(bullseye, &XFS), Some(!0x1f));
+        assert_eq!(refused(trixie, &XFS), Some(!0x3f));
+        assert_eq!(refused(b"\x81\xe1\xff\xff\x1f\x00", &XFS), None);
     }
 
     #[test]
@@ -175,7 +167,7 @@ mod tests {
     fn grubs_own_module_says_what_it_refuses() {
         let path = "/usr/lib/grub/i386-pc/ext2.mod";
         let code = std::fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}: grub-pc-bin"));
-        let mask = refused(&code).unwrap();
+        let mask = refused(&code, &EXT4).unwrap();
         assert_ne!(mask & 0x8000, 0, "inline_data is refused: {mask:#x}");
         assert_eq!(
             mask & 0x2d6,
@@ -190,9 +182,12 @@ mod tests {
         let test = b"\x90\xa9\x29\x9c\xfe\xff\x74\x10";
         let and = b"\x90\x81\xe2\x29\x9c\xfe\xff\x74\x10";
         let others = b"\x25\x00\x00\x08\x00\x81\xff\xff\xff\xff\x0f\x81\xe1\xf4\xff\xff\xff";
-        assert_eq!(refused(test), Some(0xfffe_9c29));
-        assert_eq!(refused(&[&others[..], and].concat()), Some(0xfffe_9c29));
-        assert_eq!(refused(others), None);
-        assert_eq!(refused(b"no code"), None);
+        assert_eq!(refused(test, &EXT4), Some(0xfffe_9c29));
+        assert_eq!(
+            refused(&[&others[..], and].concat(), &EXT4),
+            Some(0xfffe_9c29)
+        );
+        assert_eq!(refused(others, &EXT4), None);
+        assert_eq!(refused(b"no code", &EXT4), None);
     }
 }

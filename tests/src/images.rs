@@ -228,7 +228,7 @@ mod tests {
         compose("identity", &["one", "two"], folder.path()).unwrap();
         let recipe = fs::read_to_string(folder.path().join("image.toml")).unwrap();
         assert!(
-            recipe.contains("\ncarry = [\"/etc/reroot\", \"/etc/shop\"]\n"),
+            recipe.contains("\ncarry = [\"/etc/reroot/confirm.d\", \"/etc/shop\"]\n"),
             "{recipe}"
         );
         assert_eq!(recipe.matches("\ncarry = ").count(), 1, "{recipe}");

@@ -2,11 +2,11 @@
 //! written over. What a machine says is shown as text; it cannot steer the terminal.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use formats::printable;
-use formats::utc::utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use machine::moment;
 
 use super::story::{End, Now};
 
@@ -75,7 +75,6 @@ fn bar() -> ProgressBar {
 
 /// This moment, `HH:MM:SSZ`.
 fn time() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let text = utc(since.map_or(0, |d| d.as_secs()));
+    let text = moment::now();
     format!("{}:{}:{}Z", &text[9..11], &text[11..13], &text[13..15])
 }

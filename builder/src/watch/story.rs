@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use formats::figures::duration;
 use formats::outcomes::{StepOutcome, StepResult};
-use formats::steps::Place;
 use plan::run_state::{Confirmation, RunExit, State};
 use plan::status::{RunStatus, Status};
 
@@ -315,15 +314,7 @@ fn going_on(run: &RunStatus) -> String {
     };
     let percent = run.progress.as_ref().filter(|p| p.step == reached.step);
     let percent = percent.map_or_else(String::new, |p| format!(" {} %", p.percent));
-    format!("{}{percent} in the {}", reached.step, place(reached.place))
-}
-
-fn place(place: Place) -> &'static str {
-    match place {
-        Place::OldOs => "old OS",
-        Place::Ram => "RAM environment",
-        Place::NewOs => "new OS",
-    }
+    format!("{}{percent} in the {}", reached.step, reached.place.words())
 }
 
 fn step_line(run: &RunStatus, step: &StepOutcome) -> String {

@@ -2,7 +2,7 @@
 
 use super::*;
 use formats::outcomes::Failure;
-use formats::steps::Mode;
+use formats::steps::{Mode, Place};
 use plan::deadlines::Deadlines;
 use plan::status::{PlannedStep, Progress, Reached};
 

@@ -414,16 +414,20 @@ def test_a_poll_that_finds_nothing_new_writes_nothing_and_asks_no_engine(memory:
     assert len(written) == 14
 
 
+def _drive_until(play: Play, desk: Desk, watch: Watch) -> None:
+    while drive(desk).left is Left.WAITING:
+        assert desk.wait is not None
+        if desk.wait.watch is watch:
+            return
+        while not _poll(desk):
+            play.clock.sleep(1)
+
+
 def test_a_first_boot_that_does_not_answer_is_asked_by_its_step(memory: Memory) -> None:
     play = Play(memory, Fate())
     desk = play.claim()
     assert desk is not None
-    while drive(desk).left is Left.WAITING:
-        assert desk.wait is not None
-        if desk.wait.watch is Watch.CONFIRMED:
-            break
-        while not _poll(desk):
-            play.clock.sleep(1)
+    _drive_until(play, desk, Watch.CONFIRMED)
     assert not _poll(desk)
     play.direct.fails = {"greet": [Fault.SILENT], "confirm": [Fault.SILENT]}
     assert _poll(desk)
@@ -436,12 +440,7 @@ def test_a_poll_that_is_not_let_into_the_ram_environment_asks_no_engine(memory: 
     play = Play(memory, Fate())
     desk = play.claim()
     assert desk is not None
-    while drive(desk).left is Left.WAITING:
-        assert desk.wait is not None
-        if desk.wait.watch is Watch.SETTLED:
-            break
-        while not _poll(desk):
-            play.clock.sleep(1)
+    _drive_until(play, desk, Watch.SETTLED)
     play.clock.sleep(60)
     play.direct.fails = {"look": [Fault.LOGIN, Fault.HOST_KEY]}
     assert not _poll(desk)

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::process::Child;
 
+use fixtures::ssh_server::{self, make_key};
 use formats::access::PublicKey;
 use formats::confirm::{Finding, Verdict};
 use identity::access::keys;
@@ -10,10 +11,6 @@ use identity::confirm::compare_logins;
 use tempfile::TempDir;
 
 use super::*;
-
-/// A server with a `/run` of its own, for it wants an empty directory there.
-const RUN_SERVER: &str =
-    "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec /usr/sbin/sshd \"$@\"";
 
 struct Server {
     directory: TempDir,
@@ -51,7 +48,7 @@ impl Server {
             path("keys")
         );
         fs::write(path("config"), text).unwrap();
-        let [program, rest @ ..] = &command(&path("config"))[..] else {
+        let [program, rest @ ..] = &ssh_server::command(&["-f", &path("config")])[..] else {
             panic!("no command")
         };
         let mut command = Command::new(program);
@@ -74,9 +71,10 @@ impl Server {
     }
 
     fn client(&self) -> Client {
+        let config = self.directory.path().join("config").display().to_string();
         Client {
             keys: self.directory.path().join("offered"),
-            server: command(&self.directory.path().join("config").display().to_string()),
+            server: ssh_server::command(&["-f", &config]),
         }
     }
 
@@ -86,28 +84,6 @@ impl Server {
         assert!(!self.directory.path().join("offered").exists());
         compare_logins(std::slice::from_ref(login), &Ok(asked))
     }
-}
-
-fn command(config: &str) -> Vec<String> {
-    let words = [
-        "unshare",
-        "-m",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        RUN_SERVER,
-        "sh",
-        "-f",
-        config,
-    ];
-    words.map(str::to_owned).to_vec()
-}
-
-fn make_key(path: &str, kind: &str) {
-    let mut made = Command::new("ssh-keygen");
-    made.args(["-q", "-N", "", "-t", kind, "-f", path]);
-    assert!(made.status().unwrap().success(), "ssh-keygen");
 }
 
 fn key(kind: &str) -> PublicKey {

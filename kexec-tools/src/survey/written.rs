@@ -5,11 +5,10 @@
 //! link of anybody's is followed, and no other filesystem is entered or asked for anything. Whether
 //! something that is found matters is for [`plan::gone`] to say.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::ffi::OsString;
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use formats::accounts::Accounts;
@@ -18,7 +17,7 @@ use machine::open_files;
 use machine::processes::Process;
 use plan::gone;
 use storage::mounts::Mount;
-use tree::{LeftOut, Limit};
+use tree::{in_root, LeftOut, Limit};
 
 /// How long places are looked at, all of them together. What is not counted by then is "at least".
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,8 +33,6 @@ const MOST_CHILDREN: usize = 200;
 const MOST_NAMES: usize = 10_000;
 /// Homes that are looked for.
 const MOST_HOMES: usize = 20_000;
-/// How many links are followed, as the kernel does.
-const MOST_LINKS: usize = 40;
 
 /// Reads it. `stays` are paths that are kept or carried.
 pub fn read(
@@ -178,45 +175,13 @@ fn homes(accounts: &Result<Accounts, String>, mounted: &BTreeSet<PathBuf>) -> Ve
 /// The directory of the root filesystem that a path leads to by its links, without asking another
 /// filesystem for anything. Nothing where it leads to one, or nowhere.
 fn leads_to(path: &Path, mounted: &BTreeSet<PathBuf>) -> Option<String> {
-    let names = |path: &Path| -> Vec<OsString> {
-        let names = path.components().filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some("..".into()),
-            _ => None,
-        });
-        names.collect()
-    };
     if !path.is_absolute() {
         return None;
     }
-    let mut at = PathBuf::from("/");
-    let mut todo: VecDeque<OsString> = names(path).into();
-    let mut followed = 0;
-    while let Some(name) = todo.pop_front() {
-        if name == ".." {
-            at.pop();
-            continue;
-        }
-        let here = at.join(&name);
-        if mounted.contains(&here) {
-            return None;
-        }
-        let found = std::fs::symlink_metadata(&here).ok()?;
-        if found.is_dir() {
-            at = here;
-            continue;
-        }
-        let target = std::fs::read_link(&here).ok()?;
-        followed += 1;
-        if followed > MOST_LINKS {
-            return None;
-        }
-        if target.is_absolute() {
-            at = PathBuf::from("/");
-        }
-        for name in names(&target).into_iter().rev() {
-            todo.push_front(name);
-        }
+    let is_mounted = |at: &Path| mounted.contains(at);
+    let at = in_root::find_unmounted(Path::new("/"), path, &is_mounted).ok()?;
+    if !std::fs::symlink_metadata(&at).ok()?.is_dir() {
+        return None;
     }
     // A home of `/` or `/root` is no directory of one's own.
     (at != Path::new("/")).then(|| at.to_str().map(str::to_owned))?

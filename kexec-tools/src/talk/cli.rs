@@ -64,25 +64,9 @@ enum Command {
         svg: Option<PathBuf>,
     },
     /// Do everything up to the commit point in the RAM environment, come back, leave a report
-    Rehearse {
-        #[command(flatten)]
-        wishes: WishArguments,
-        #[command(flatten)]
-        fence: FenceArguments,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    Rehearse(BeginArguments),
     /// Reinstall this machine: check, stop services, enter the RAM environment
-    Go {
-        #[command(flatten)]
-        wishes: WishArguments,
-        #[command(flatten)]
-        fence: FenceArguments,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    Go(BeginArguments),
     /// Tell what earlier runs did, how far they came and why they failed; reads only
     Status {
         /// This run alone
@@ -136,6 +120,18 @@ enum Command {
         /// The run's directory
         run: PathBuf,
     },
+}
+
+/// How a run is begun.
+#[derive(Args, Clone, Debug)]
+struct BeginArguments {
+    #[command(flatten)]
+    wishes: WishArguments,
+    #[command(flatten)]
+    fence: FenceArguments,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// What the operator may decide.
@@ -318,10 +314,8 @@ impl Cli {
                 eprint!("{}", finding::refusals(&survey.findings));
                 Ok(exit(&survey))
             }
-            Command::Go { wishes, fence, yes } => start(wishes, &fence.of(Mode::Reinstall), yes),
-            Command::Rehearse { wishes, fence, yes } => {
-                start(wishes, &fence.of(Mode::Rehearse), yes)
-            }
+            Command::Go(arguments) => start(arguments, Mode::Reinstall),
+            Command::Rehearse(arguments) => start(arguments, Mode::Rehearse),
             Command::Status { run, json, svg } => {
                 status::show(run.as_ref(), form(json), svg.as_deref())
             }
@@ -364,7 +358,9 @@ fn form(json: bool) -> Form {
 }
 
 /// Starts a run, if neither the fence nor a check refuses.
-fn start(wishes: WishArguments, wanted: &Wanted, yes: bool) -> Result<Exit> {
+fn start(arguments: BeginArguments, mode: Mode) -> Result<Exit> {
+    let BeginArguments { wishes, fence, yes } = arguments;
+    let wanted = &fence.of(mode);
     earlier::ensure_root()?;
     if let Some(exit) = fenced::ask(wanted)? {
         return Ok(exit);

@@ -25,6 +25,10 @@ pub struct Doors {
     pub release: Option<(u32, u32)>,
     /// Its configuration, in the order in which it counts.
     pub settings: Vec<Setting>,
+    /// Where it listens, as `Port` and `ListenAddress`, where systemd does so for it: then what the
+    /// configuration says of places does not count. Empty where it listens by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub socket: Vec<Setting>,
     /// What the server itself says that holds for some, who may have a `Match` to themselves: by the user's
     /// name. Goes before [`Doors::settings`].
     pub in_force: Vec<(String, Vec<Setting>)>,

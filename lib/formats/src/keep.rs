@@ -164,9 +164,7 @@ impl KeepPath {
 
     /// Whether it is another path, or below it.
     pub fn is_below(&self, other: &Self) -> bool {
-        self.0
-            .strip_prefix(&other.0)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        is_below(&self.0, &other.0)
     }
 
     /// The names from the root down; there is at least one.
@@ -358,9 +356,13 @@ impl FromIterator<KeepPath> for KeepSet {
 }
 
 /// Is a path another one, or below it?
-pub fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above.trim_end_matches('/'))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+pub fn is_below(path: impl AsRef<[u8]>, above: impl AsRef<[u8]>) -> bool {
+    let mut above = above.as_ref();
+    while let Some(shorter) = above.strip_suffix(b"/") {
+        above = shorter;
+    }
+    let rest = path.as_ref().strip_prefix(above);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]

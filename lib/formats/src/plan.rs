@@ -176,7 +176,7 @@ pub struct NetworkPlan {
 #[serde(rename_all = "lowercase")]
 pub enum PayloadAt {
     /// In the initramfs, in memory. A copy waits on disk all the same, for a run that has to be
-    /// taken up again after a power cut.
+    /// taken up after a power cut.
     Ram,
     /// In the run directory on the root filesystem alone, which the wipe spares.
     Disk,

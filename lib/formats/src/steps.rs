@@ -53,6 +53,18 @@ pub enum Place {
     NewOs,
 }
 
+impl Place {
+    /// For people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Place::OldOs => "old OS",
+            Place::Ram => "RAM environment",
+            Place::NewOs => "new OS",
+        }
+    }
+}
+
 /// What happens when a step fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

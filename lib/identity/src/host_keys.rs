@@ -2,8 +2,9 @@
 //! public half (one line, RFC 4253 section 6.6) or by the private half (openssh-key-v1, whose
 //! public part is not encrypted; the PEM forms of older servers tell the type only).
 
-use formats::identity::HostKey;
+use formats::identity::{HostKey, OldIdentity};
 
+use crate::access::server;
 use crate::public_key::{decode, fingerprint, kind_of, string};
 
 /// What OpenSSH's own form begins with.
@@ -15,6 +16,32 @@ const PEM: [(&str, &str); 3] = [
     ("-----BEGIN DSA PRIVATE KEY-----", "ssh-dss"),
     ("-----BEGIN EC PRIVATE KEY-----", "ecdsa-sha2-nistp256"),
 ];
+
+/// How the files begin that a server looks for when nobody tells it otherwise.
+pub const USUAL: &str = "/etc/ssh/ssh_host_";
+
+/// The keys that the new server has to be told of to show what the old one shows: those that the old one is
+/// told of, in its order, where one of them is elsewhere than every server looks. `takes` says whether the new
+/// server takes keys of a type.
+pub fn told<'a>(old: &'a OldIdentity, takes: &dyn Fn(&str) -> bool) -> Vec<&'a HostKey> {
+    let named = server::host_keys(&old.doors);
+    if named.iter().all(|path| path.starts_with(USUAL)) {
+        return Vec::new();
+    }
+    let of = |path: &&str| old.host_keys.iter().find(|key| key.path == **path);
+    let keys = named.iter().filter_map(of);
+    keys.filter(|key| takes(&key.kind)).collect()
+}
+
+/// The keys that a server shows which is told of them, if need be.
+pub fn shown<'a>(old: &'a OldIdentity, takes: &dyn Fn(&str) -> bool) -> Vec<&'a HostKey> {
+    let told = told(old, takes);
+    if !told.is_empty() {
+        return told;
+    }
+    let usual = |key: &&HostKey| key.path.starts_with(USUAL) && takes(&key.kind);
+    old.host_keys.iter().filter(usual).collect()
+}
 
 /// Reads a key from the file with its public half; nothing if that is not what the text is.
 pub fn from_public(path: &str, text: &str) -> Option<HostKey> {
@@ -61,3 +88,7 @@ fn key(path: &str, kind: &str, blob: &[u8]) -> HostKey {
         fingerprint: fingerprint(blob),
     }
 }
+
+#[cfg(test)]
+#[path = "host_keys_tests.rs"]
+mod tests;

@@ -2,16 +2,15 @@
 
 use super::names::{self, link, text};
 use super::root_options::root_options;
-use super::{cloud, kept, mounts};
+use super::{access, cloud, kept, mounts};
 use formats::facts::RootType;
-use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
+use formats::identity::{HostKey, IdentityPlan, InHome, NewIdentity, OldIdentity};
 use formats::network::NewFile;
+
+use crate::host_keys::{shown, USUAL};
 
 /// How many items of a kind are named among what stays behind.
 const NAMED: usize = 20;
-
-/// Where the ssh server looks for its keys when nobody tells it otherwise.
-const DEFAULT_KEYS: &str = "/etc/ssh/ssh_host_";
 
 /// Resolves it, or says everything that cannot be carried and must not be lost, one line each.
 pub fn plan(
@@ -70,7 +69,11 @@ pub fn plan(
     };
     plan.copied
         .extend(old.copied.iter().filter(|path| ours(path)).cloned());
-    plan.in_homes.clone_from(&old.in_homes);
+    let comes_along = |file: &&InHome| {
+        let path = file.path();
+        !of_host_key(&path, &old.host_keys) || plan.copied.contains(&path)
+    };
+    plan.in_homes = old.in_homes.iter().filter(comes_along).cloned().collect();
     plan.copied.sort();
     plan.copied.dedup();
     for file in &plan.files {
@@ -130,6 +133,11 @@ fn timezone(old: &OldIdentity, new: &NewIdentity, plan: &mut IdentityPlan) {
 
 fn host_keys(old: &OldIdentity, new: &NewIdentity, plan: &mut IdentityPlan) {
     let server = !new.host_key_types.is_empty();
+    let takes = |kind: &str| new.host_key_types.iter().any(|k| k == kind);
+    let is_told = access::decided::tells_keys(old, new);
+    if server && is_told {
+        plan.host_keys = shown(old, &takes).into_iter().cloned().collect();
+    }
     if !server && !old.host_keys.is_empty() {
         plan.notes
             .push("the new OS has no ssh server; the host keys are copied for later".to_owned());
@@ -140,7 +148,7 @@ fn host_keys(old: &OldIdentity, new: &NewIdentity, plan: &mut IdentityPlan) {
             kind,
             fingerprint,
         } = key;
-        if server && !new.host_key_types.contains(kind) {
+        if server && !takes(kind) {
             plan.notes.push(format!(
                 "the host key {path} is not carried: the new ssh server takes no {kind} ({fingerprint})"
             ));
@@ -151,12 +159,15 @@ fn host_keys(old: &OldIdentity, new: &NewIdentity, plan: &mut IdentityPlan) {
         plan.private.push(path.clone());
         plan.copied
             .extend(old.copied.contains(&public).then_some(public));
-        if !path.starts_with(DEFAULT_KEYS) {
+        if !path.starts_with(USUAL) {
+            if plan.host_keys.contains(key) {
+                continue;
+            }
             plan.notes.push(format!(
                 "the host key {path} is copied, but options of the ssh server are not carried: \
                  it is used once `HostKey {path}` is in the new OS's sshd_config"
             ));
-        } else if server {
+        } else if server && !is_told {
             plan.host_keys.push(key.clone());
         }
         if fingerprint.is_empty() {

@@ -318,7 +318,7 @@ impl Reader<'_> {
 }
 
 /// A line's keyword and values: `Keyword value…`, `Keyword=value`, values in quotes or not.
-fn parse(line: &str) -> Option<(String, Vec<String>)> {
+pub(crate) fn parse(line: &str) -> Option<(String, Vec<String>)> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return None;
@@ -355,6 +355,7 @@ fn parse(line: &str) -> Option<(String, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::tests::Tree;
 
     /// A keyword that nobody here has heard of may take anything away.
     #[test]
@@ -379,23 +380,8 @@ mod tests {
         }
     }
 
-    struct Old<'a>(&'a [(&'a str, &'a str)]);
-
-    impl Files for Old<'_> {
-        fn text(&self, path: &str) -> Option<String> {
-            let found = self.0.iter().find(|(p, _)| *p == path);
-            found.map(|(_, text)| (*text).to_owned())
-        }
-
-        fn folder(&self, path: &str) -> Vec<String> {
-            let all = self.0.iter().map(|(p, _)| (*p).to_owned());
-            all.filter(|p| p.rsplit_once('/').is_some_and(|(above, _)| above == path))
-                .collect()
-        }
-    }
-
     fn main_file(text: &str) -> Vec<String> {
-        lost(&settings(&Old(&[(MAIN, text)])), &|_| false)
+        lost(&settings(&Tree(&[(MAIN, text)])), &|_| false)
     }
 
     #[test]
@@ -448,7 +434,7 @@ mod tests {
             "/etc/ssh/ann: Match User ann: AllowAgentForwarding no",
             "/etc/ssh/sshd_config: Match User ann: PermitTTY no",
         ];
-        let found = settings(&Old(&files));
+        let found = settings(&Tree(&files));
         assert_eq!(lost(&found, &|_| false), all);
         let stays = ["/etc/ssh/sshd_config.d/10.conf", "/etc/ssh/ann"];
         let stays = |setting: &Setting| stays.contains(&setting.path.as_str());

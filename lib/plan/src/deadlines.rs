@@ -1,6 +1,6 @@
 //! How long a run may take by its plan's own deadlines, for whoever waits for it from outside: pure.
 //!
-//! Each step counts once. A step that is repeated, and a run that is taken up again after a reset, take
+//! Each step counts once. A step that is repeated, and a run that is taken up after a reset, take
 //! longer; whoever waits is then told late, not wrongly: the machine had failed at something.
 
 use formats::entry::Entry;

@@ -7,7 +7,10 @@
 use formats::facts::Ext4Features;
 use formats::tools::Readers;
 
-use crate::version::Version;
+use crate::since::{
+    self,
+    Since::{self, Always, Never, Version as From},
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
@@ -16,7 +19,6 @@ enum Word {
     RoCompat,
 }
 
-/// From when on a program knows a feature.
 /// `COMPAT_HAS_JOURNAL`.
 const HAS_JOURNAL: u32 = 0x4;
 
@@ -25,19 +27,8 @@ pub fn has_journal(features: Ext4Features) -> bool {
     features.compat & HAS_JOURNAL != 0
 }
 
-#[derive(Clone, Copy)]
-enum Since {
-    /// Every version that there is on the machines in question.
-    Always,
-    /// This version, as major and minor.
-    Version(u32, u32),
-    /// No release so far.
-    Never,
-}
-
 struct Feature(Word, u32, &'static str, Since, Since, Since);
 
-use Since::{Always, Never, Version as From};
 use Word::{Compat, Incompat, RoCompat};
 
 /// Word, bit, name, then since which kernel, e2fsprogs and GRUB it is known. GRUB only looks at
@@ -93,65 +84,25 @@ const FEATURES: &[Feature] = &[
 /// What of a root's features the new OS's programs do not know, in words, one a program and
 /// feature. A program whose version is not known is taken to know what any version does.
 pub fn unknown(features: Ext4Features, readers: &Readers) -> Vec<String> {
-    let mut found = Vec::new();
-    for (word, bits) in [
-        (Compat, features.compat),
-        (Incompat, features.incompat),
-        (RoCompat, features.ro_compat),
-    ] {
-        for bit in (0..32).map(|n| 1 << n).filter(|bit| bits & bit != 0) {
-            match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
-                Some(feature) => judge(feature, readers, &mut found),
-                // A kernel may pass over what is only compatible; e2fsck does not.
-                None => found.push(format!(
-                    "{} feature {bit:#x}: this release does not know it",
-                    match word {
-                        Compat => "compatible",
-                        Incompat => "incompatible",
-                        RoCompat => "read-only compatible",
-                    }
-                )),
-            }
-        }
-    }
-    found
+    // A kernel may pass over what is only compatible; e2fsck does not.
+    let words = [
+        (Compat, "compatible", features.compat),
+        (Incompat, "incompatible", features.incompat),
+        (RoCompat, "read-only compatible", features.ro_compat),
+    ];
+    let find = |word, bit| FEATURES.iter().find(|f| f.0 == word && f.1 == bit);
+    since::unknown(&words, find, |feature| judge(feature, readers))
 }
 
-fn judge(feature: &Feature, readers: &Readers, found: &mut Vec<String>) {
+fn judge(feature: &Feature, readers: &Readers) -> Vec<String> {
     let Feature(word, bit, name, kernel, e2fsprogs, grub) = feature;
     let by_code = readers.grub_refuses.filter(|_| *word == Incompat);
-    if by_code.is_some_and(|refused| refused & bit != 0) {
-        found.push(format!("{name}: the image's GRUB does not know it"));
-    }
-    let grub = if by_code.is_some() { &Always } else { grub };
-    for (program, version, since) in [
-        ("Linux", Some(readers.kernel), kernel),
-        ("e2fsck", readers.e2fsprogs, e2fsprogs),
-        ("GRUB", readers.grub, grub),
-    ] {
-        let version = version.filter(|v| !v.is_empty());
-        let told = |needs: &str| format!("{name}: {program} {} {needs}", version.unwrap_or(""));
-        match since {
-            Always => {}
-            Never => found.push(format!("{name}: no release of {program} knows it")),
-            From(major, minor) => {
-                let knows = version.and_then(Version::parse).map(|v| {
-                    v >= Version {
-                        major: *major,
-                        minor: *minor,
-                    }
-                });
-                if knows == Some(false) {
-                    let first = if program == "GRUB" && *major == 2 {
-                        format!("{major}.{minor:02}")
-                    } else {
-                        format!("{major}.{minor}")
-                    };
-                    found.push(told(&format!("does not know it, {first} does")));
-                }
-            }
-        }
-    }
+    let programs = [
+        ("Linux", Some(readers.kernel), *kernel),
+        ("e2fsck", readers.e2fsprogs, *e2fsprogs),
+        ("GRUB", readers.grub, *grub),
+    ];
+    since::lacks(name, by_code.map(|refused| refused & bit != 0), &programs)
 }
 
 #[cfg(test)]

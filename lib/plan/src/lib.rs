@@ -27,6 +27,7 @@ pub mod root_logical;
 pub mod root_place;
 pub mod root_type;
 pub mod run_state;
+mod since;
 pub mod started;
 pub mod status;
 pub mod status_page;

@@ -39,7 +39,7 @@ pub struct PartSizes {
 }
 
 /// Bytes that a run keeps on the root filesystem from its preparation on: kernel, initramfs and
-/// payload, so that it can be taken up again after a power cut, and what describes it.
+/// payload, so that it can be taken up after a power cut, and what describes it.
 pub fn staged_bytes(sizes: PartSizes) -> u64 {
     sizes.kernel + sizes.initramfs + sizes.payload + STAGED_SPARE
 }

@@ -2,7 +2,6 @@
 
 use formats::figures::size;
 use formats::printable::Page;
-use formats::steps::Place;
 
 use crate::status::{Evidence, RunStatus, Status};
 
@@ -44,11 +43,7 @@ fn one(t: &mut Page, run: &RunStatus, evidence: &Evidence) {
             &format!(
                 "{} in the {} ({})",
                 reached.step,
-                match reached.place {
-                    Place::OldOs => "old OS",
-                    Place::Ram => "RAM environment",
-                    Place::NewOs => "new OS",
-                },
+                reached.place.words(),
                 reached.result.name()
             ),
         );

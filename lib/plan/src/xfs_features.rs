@@ -8,23 +8,16 @@
 use formats::facts::XfsFeatures;
 use formats::tools::Readers;
 
+use crate::since::{
+    self,
+    Since::{self, Always, Never, Version as From},
+};
 use crate::version::Version;
 
 /// `XFS_SB_VERSION_NUMBITS`.
 const VERSION: u16 = 0xf;
 /// The version of the format that has checksums and feature words, made since 2015.
 const FIVE: u16 = 5;
-
-/// From when on a program knows a feature.
-#[derive(Clone, Copy)]
-enum Since {
-    /// Every version that there is on the machines in question, Linux 3.10 and GRUB 2.02 among them.
-    Always,
-    /// This version, as major and minor.
-    Version(u32, u32),
-    /// No release so far.
-    Never,
-}
 
 /// Which word of the superblock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +29,6 @@ enum Word {
 
 struct Feature(Word, u32, &'static str, Since, Since);
 
-use Since::{Always, Never, Version as From};
 use Word::{Incompat, LogIncompat, RoCompat};
 
 /// Word, bit, name, then since which kernel and GRUB it is known. GRUB only looks at the incompatible ones.
@@ -80,69 +72,32 @@ pub fn unknown(features: XfsFeatures, readers: &Readers) -> Vec<String> {
     if features.realtime {
         found.push("it has a realtime section, on which a boot loader finds no file".to_owned());
     }
-    for (word, bits) in [
-        (Incompat, features.incompat),
-        (RoCompat, features.ro_compat),
-        (LogIncompat, features.log_incompat),
-    ] {
-        for bit in (0..32).map(|n| 1 << n).filter(|bit| bits & bit != 0) {
-            match FEATURES.iter().find(|f| f.0 == word && f.1 == bit) {
-                Some(feature) => judge(feature, readers, &mut found),
-                None => found.push(format!(
-                    "{} feature {bit:#x}: this release does not know it",
-                    match word {
-                        Incompat => "incompatible",
-                        RoCompat => "read-only compatible",
-                        LogIncompat => "incompatible log",
-                    }
-                )),
-            }
-        }
-    }
+    let words = [
+        (Incompat, "incompatible", features.incompat),
+        (RoCompat, "read-only compatible", features.ro_compat),
+        (LogIncompat, "incompatible log", features.log_incompat),
+    ];
+    let find = |word, bit| FEATURES.iter().find(|f| f.0 == word && f.1 == bit);
+    let named = since::unknown(&words, find, |feature| judge(feature, readers));
+    found.extend(named);
     found
 }
 
-fn judge(feature: &Feature, readers: &Readers, found: &mut Vec<String>) {
+fn judge(feature: &Feature, readers: &Readers) -> Vec<String> {
     let Feature(word, bit, name, kernel, grub) = feature;
     let by_code = readers.grub_refuses_xfs.filter(|_| *word == Incompat);
-    if by_code.is_some_and(|refused| refused & bit != 0) {
-        found.push(format!("{name}: the image's GRUB does not know it"));
-    }
-    let grub = if by_code.is_some() { &Always } else { grub };
-    for (program, version, since) in [
-        ("Linux", Some(readers.kernel), kernel),
-        ("GRUB", readers.grub, grub),
-    ] {
-        let version = version.filter(|v| !v.is_empty());
-        let (major, minor) = match since {
-            Always => continue,
-            Never => {
-                found.push(format!("{name}: no release of {program} knows it"));
-                continue;
-            }
-            From(major, minor) => (*major, *minor),
-        };
-        let knows = version
-            .and_then(Version::parse)
-            .map(|v| v >= Version { major, minor });
-        if knows == Some(false) {
-            let first = if program == "GRUB" {
-                format!("{major}.{minor:02}")
-            } else {
-                format!("{major}.{minor}")
-            };
-            let version = version.unwrap_or("");
-            found.push(format!(
-                "{name}: {program} {version} does not know it, {first} does"
-            ));
-        }
-    }
+    let programs = [
+        ("Linux", Some(readers.kernel), *kernel),
+        ("GRUB", readers.grub, *grub),
+    ];
+    let mut found = since::lacks(name, by_code.map(|refused| refused & bit != 0), &programs);
     let misread = *word == Incompat && *bit == LARGE_COUNTERS;
     if let Some(grub) = readers.grub.filter(|v| misread && misreads_counters(v)) {
         found.push(format!(
             "{name}: GRUB {grub} may not find the files in larger directories, 2.14 does"
         ));
     }
+    found
 }
 
 /// Whether this GRUB says that it knows large counters of extents, and takes the number of a directory's

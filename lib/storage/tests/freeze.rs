@@ -5,20 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fixtures::program::run;
+
 /// Tells the test program that it is the one to be killed.
 const MOUNTED: &str = "REROOT_TEST_FREEZES";
 const KILLS: u32 = 60;
-
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|e| panic!("{program} is needed by this test: {e}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {output:?}"
-    );
-}
 
 /// Whether a file can be written within a time that a frozen filesystem does not give.
 fn takes_writes(mounted: &Path, round: u32) -> bool {

@@ -21,15 +21,29 @@ enum Names {
 
 /// The path below `root`, without links, that `path` leads to. It need not exist.
 pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    follow(root, path, Names::Any)
+    follow(root, path, Names::Any, &|_| false)
 }
 
 /// The same for what exists: a name on the way that does not is an error.
 pub fn find(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    follow(root, path, Names::There)
+    follow(root, path, Names::There, &|_| false)
 }
 
-fn follow(root: &Path, path: &Path, names: Names) -> io::Result<PathBuf> {
+/// The same where nothing is asked of what is mounted below `root`: a path that leads there is an error.
+pub fn find_unmounted(
+    root: &Path,
+    path: &Path,
+    is_mounted: &dyn Fn(&Path) -> bool,
+) -> io::Result<PathBuf> {
+    follow(root, path, Names::There, is_mounted)
+}
+
+fn follow(
+    root: &Path,
+    path: &Path,
+    names: Names,
+    is_mounted: &dyn Fn(&Path) -> bool,
+) -> io::Result<PathBuf> {
     let mut at: Vec<OsString> = Vec::new();
     let mut todo: VecDeque<OsString> = path.components().filter_map(name).collect();
     let mut followed = 0;
@@ -42,6 +56,13 @@ fn follow(root: &Path, path: &Path, names: Names) -> io::Result<PathBuf> {
             .iter()
             .fold(root.to_owned(), |path, name| path.join(name));
         let next = here.join(&component);
+        if is_mounted(&next) {
+            return Err(io::Error::other(format!(
+                "{} leads to another filesystem, at {}",
+                path.display(),
+                next.display()
+            )));
+        }
         if let Ok(target) = fs::read_link(&next) {
             followed += 1;
             if followed > MOST_LINKS {

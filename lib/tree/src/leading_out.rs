@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use formats::facts::WipedTargets;
-use formats::keep::KeepPath;
+use formats::keep::{is_below, KeepPath};
 use rustix::fs::{AtFlags, FileType};
 
 use super::error::{printable, TreeError};
@@ -144,11 +144,6 @@ fn lexical(above: &[u8], text: &[u8]) -> Vec<u8> {
         .flatten()
         .copied()
         .collect()
-}
-
-fn is_below(path: &[u8], above: &[u8]) -> bool {
-    path.strip_prefix(above)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// The links in the root directory. A name there that something is mounted at is not looked at.

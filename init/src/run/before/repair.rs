@@ -102,17 +102,7 @@ fn superblock(device: &Path) -> Result<ext4::Superblock> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn run(program: &str, arguments: &[&str]) {
-        let output = Command::new(program)
-            .args(arguments)
-            .output()
-            .unwrap_or_else(|e| panic!("{program}: {e}: apt-get install e2fsprogs"));
-        assert!(
-            output.status.success(),
-            "{program} {arguments:?}: {output:?}"
-        );
-    }
+    use fixtures::program::run;
 
     /// A filesystem with something done to it by debugfs.
     fn damaged(requests: &[&str]) -> (tempfile::TempDir, std::path::PathBuf) {

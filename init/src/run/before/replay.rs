@@ -44,17 +44,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-
-    fn run(program: &str, arguments: &[&str]) {
-        let output = Command::new(program)
-            .args(arguments)
-            .output()
-            .unwrap_or_else(|e| panic!("{program} is needed by this test: {e}"));
-        assert!(
-            output.status.success(),
-            "{program} {arguments:?}: {output:?}"
-        );
-    }
+    use fixtures::program::run;
 
     /// An XFS as a power cut leaves it: what was written last is in its log alone. And a loop device of it.
     struct Cut {

@@ -1,13 +1,13 @@
 //! What was written about who gets in, read by the new OS's own programs: a server that does not take
 //! its configuration does not start, and then nobody gets in.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use formats::plan::Plan;
-use identity::access::written::{is_door, SETTINGS, SUDOERS};
+use identity::access::closed;
+use identity::access::written::{SETTINGS, SUDOERS};
 use tree::Gate;
 
 use crate::root::target;
@@ -92,25 +92,11 @@ fn settings<'a>(
     if understands("").is_err() {
         return Settled::Unread(why);
     }
-    let admins: BTreeSet<&str> = admins.collect();
-    // A list without a name is none that the server takes.
-    let admins = if admins.is_empty() {
-        BTreeSet::from(["root"])
-    } else {
-        admins
-    };
-    let admins: Vec<&str> = admins.into_iter().collect();
-    let allowed = format!("AllowUsers {}\n", admins.join(" "));
-    let is_door = |line: &&str| line.split_whitespace().next().is_some_and(is_door);
-    let everybody = text.lines().take_while(|line| !line.starts_with("Match "));
-    let doors: Vec<&str> = everybody.filter(is_door).collect();
-    let closed = format!("{allowed}{}\n", doors.join("\n"));
-    let text = if understands(&closed).is_ok() {
-        closed
-    } else {
-        allowed
-    };
-    Settled::Closed(text, why)
+    let mut forms = closed::forms(text, admins);
+    // The last has nothing that a server might not know.
+    let last = forms.pop().unwrap_or_default();
+    let taken = forms.into_iter().find(|form| understands(form).is_ok());
+    Settled::Closed(taken.unwrap_or(last), why)
 }
 
 #[cfg(test)]
@@ -152,6 +138,20 @@ mod tests {
             panic!("not closed");
         };
         assert_eq!(text, "AllowUsers alice root\n");
+    }
+
+    #[test]
+    fn a_list_that_says_where_they_come_from_says_so_still() {
+        let planned = "AllowUsers alice@192.0.2.* root\nMatch Group sftp\n    ForceCommand x\n";
+        let mut understands = |text: &str| -> Result<()> {
+            anyhow::ensure!(!text.contains("ForceCommand"), "Bad configuration option");
+            Ok(())
+        };
+        let admins = ["root", "alice"].into_iter();
+        let Settled::Closed(text, _) = settings(planned, admins, &mut understands) else {
+            panic!("not closed");
+        };
+        assert_eq!(text, "AllowUsers alice@192.0.2.* root\n");
     }
 
     #[test]

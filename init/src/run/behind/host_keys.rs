@@ -35,7 +35,7 @@ pub fn generate_missing(plan: &Plan, gate: &Gate) -> Result<()> {
     match made {
         // On an old kernel, after a takeover, the new OS's program may get no random numbers. With
         // the old OS's keys the machine is reached all the same.
-        Err(e) if has_one() => {
+        Err(e) if has_one(plan) => {
             log::warn!("{e:#}; those of the old OS are there, `ssh-keygen -A` makes the others");
             Ok(())
         }
@@ -43,8 +43,12 @@ pub fn generate_missing(plan: &Plan, gate: &Gate) -> Result<()> {
     }
 }
 
-/// Whether there is a private host key.
-fn has_one() -> bool {
+/// Whether there is a private host key: one that was carried, or one with a usual name.
+fn has_one(plan: &Plan) -> bool {
+    let mut carried = plan.identity.host_keys.iter();
+    if carried.any(|key| target::at(&key.path).is_file()) {
+        return true;
+    }
     let entries = fs::read_dir(target::at(FOLDER))
         .into_iter()
         .flatten()

@@ -30,7 +30,7 @@ use super::{carried, on_disk};
 pub const ALIGNMENT: u64 = 4;
 
 /// Stages the run: kernel, initramfs and payload, each a file of its own in the run's directory,
-/// synced. They stay there until the new OS has booted, so that the run can be taken up again.
+/// synced. They stay there until the new OS has booted, so that the run can be taken up.
 pub fn stage(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let (order, digests) = order(plan, image)?;
     // Before the payload, which no boot loader reads: what is free within the firmware's reach is for these.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use formats::identity::InHome;
@@ -48,6 +49,13 @@ impl Tree {
 
     pub fn is_file(&self, path: &str) -> bool {
         self.at(path).is_some_and(|at| at.is_file())
+    }
+
+    /// Is a file on another filesystem than the root?
+    pub fn is_mounted(&self, path: &str) -> bool {
+        let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());
+        let there = self.at(path).and_then(|at| device(&at));
+        there.is_some_and(|there| device(&self.root) != Some(there))
     }
 
     /// Bytes of a file.

@@ -1,5 +1,5 @@
-//! The ssh server's settings as they are in force: how the one that listens was started, and what its own
-//! program says, asked by a child that is left behind if it does not answer. Where nobody can be asked, files
+//! The ssh server's settings as they are in force: how the one that listens was started, where systemd listens
+//! for it, and what its own program says, asked by a child that is left behind if it does not answer. Where nobody can be asked, files
 //! are all that is known.
 
 use std::fs;
@@ -9,7 +9,7 @@ use formats::access::{Doors, Keys, Session, Setting};
 use formats::accounts::{Accounts, User};
 use identity::access::in_force::{self, Started};
 use identity::access::matching::{self, Connection};
-use identity::access::server;
+use identity::access::{server, socket};
 use machine::answers::{self, Answer};
 use machine::processes;
 
@@ -24,6 +24,8 @@ pub struct Running {
     /// What it says that holds for everybody. Empty where it does not answer, and where a `Match` is about its
     /// own port: of that it says nothing without a connection.
     pub said: Vec<Setting>,
+    /// Where systemd listens for it, if it does.
+    pub socket: Vec<Setting>,
     /// It answers.
     answers: bool,
     /// The command that asks.
@@ -37,7 +39,23 @@ pub fn running(programs: &[&str]) -> Running {
         .find(|program| fs::metadata(program).is_ok());
     let started = listener().unwrap_or_default();
     let command = program.iter().map(|program| (**program).to_owned());
-    ask_everybody(command.collect(), started)
+    Running {
+        socket: socket(),
+        ..ask_everybody(command.collect(), started)
+    }
+}
+
+/// Where systemd listens for the server. Without systemd there is nobody to say so.
+fn socket() -> Vec<Setting> {
+    let mut child = Command::new("systemctl");
+    child
+        .args(["show", "-p", socket::PROPERTIES])
+        .args(socket::UNITS)
+        .stderr(Stdio::null());
+    match answers::ask(child) {
+        Ok(Answer::Said(bytes)) => socket::settings(&String::from_utf8_lossy(&bytes)),
+        _ => Vec::new(),
+    }
 }
 
 /// The title of the process that listens, where one does.
@@ -57,6 +75,7 @@ fn ask_everybody(program: Vec<String>, started: Started) -> Running {
     Running {
         started,
         said,
+        socket: Vec::new(),
         answers,
         command,
     }

@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
+use fixtures::ssh_server::{self, make_key};
 use formats::accounts::Group;
 
 use super::super::files::Tree;
 use super::*;
-
-/// The server wants an empty directory in `/run`, which is one of its own here.
-const RUN_SERVER: &str =
-    "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec /usr/sbin/sshd \"$@\"";
 
 struct Config(tempfile::TempDir);
 
@@ -18,9 +15,7 @@ impl Config {
     fn with(settings: &str) -> Config {
         let directory = tempfile::tempdir().unwrap();
         let key = directory.path().join("host");
-        let mut made = Command::new("ssh-keygen");
-        made.args(["-q", "-N", "", "-t", "ed25519", "-f"]).arg(&key);
-        assert!(made.status().unwrap().success(), "ssh-keygen");
+        make_key(&key.display().to_string(), "ed25519");
         let text = format!("HostKey {}\n{settings}", key.display());
         fs::write(directory.path().join("config"), text).unwrap();
         Config(directory)
@@ -31,19 +26,9 @@ impl Config {
     }
 
     fn running(&self, arguments: &str) -> Running {
-        let unshare = [
-            "unshare",
-            "-m",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            RUN_SERVER,
-            "sh",
-        ];
         let title = format!("/usr/sbin/sshd -D -f {} {arguments}", self.path());
         let started = in_force::started(&title).unwrap();
-        ask_everybody(unshare.map(str::to_owned).to_vec(), started)
+        ask_everybody(ssh_server::command(&[]), started)
     }
 }
 

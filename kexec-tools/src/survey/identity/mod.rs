@@ -80,10 +80,11 @@ fn gather(
         ..OldIdentity::default()
     };
     old.doors = ssh::doors(&tree, running);
-    let keys = ssh::host_keys(&tree);
+    let keys = ssh::host_keys(&tree, &old.doors);
     old.host_keys = keys.keys;
     old.copied = keys.public;
     old.notes = keys.notes;
+    old.in_homes = keys.apart;
     if tree.is_file("/etc/localtime") {
         old.copied.push("/etc/localtime".to_owned());
     }
@@ -115,10 +116,20 @@ fn gather(
     } else {
         Vec::new()
     };
-    let stays = |setting: &Setting| {
-        written && written::is_written(setting) || is_there(&setting.path) && is_read(&setting.path)
+    let told: Vec<String> = decided::written_keys(&old, new)
+        .into_iter()
+        .map(|key| key.path.clone())
+        .collect();
+    let is_written = |setting: &Setting| {
+        let is_key =
+            server::is(setting, "HostKey") && setting.values.iter().all(|v| told.contains(v));
+        written && (is_key || written::is_written(setting))
     };
-    let lost = ssh_access::lost(&old.doors.settings, &stays);
+    let stays = |setting: &Setting| {
+        is_written(setting) || is_there(&setting.path) && is_read(&setting.path)
+    };
+    let counting: Vec<Setting> = server::counting(&old.doors).cloned().collect();
+    let lost = ssh_access::lost(&counting, &stays);
     let elsewhere = if old.doors.server {
         elsewhere::found(&tree, &old.doors.settings, &stays)
     } else {
@@ -133,9 +144,8 @@ fn gather(
     if written {
         let stays = |item: &String| {
             let mut settings = old.doors.settings.iter();
-            settings.any(|s| {
-                written::is_written(s) && *item == format!("{} {}", s.keyword, s.values.join(" "))
-            })
+            settings
+                .any(|s| is_written(s) && *item == format!("{} {}", s.keyword, s.values.join(" ")))
         };
         for (kind, items) in &mut old.left {
             if kind == left::SSH_OPTIONS {

@@ -2,26 +2,25 @@
 //! who gets in by it, and becomes root.
 
 use formats::access::{Doors, Setting};
-use formats::identity::HostKey;
+use formats::identity::{Home, HostKey, InHome};
 use identity::access::in_force::{self, Started};
 use identity::access::{doas, server, sudoers};
 use identity::{host_keys, ssh_access};
 
-use super::files::{lines, plain, Tree};
+use super::files::{plain, Tree};
 use super::in_force::Running;
 
 const FOLDER: &str = "/etc/ssh";
 
 /// What there is.
 #[derive(Default)]
-#[allow(
-    clippy::struct_field_names,
-    reason = "they are keys, and two other things"
-)]
+#[allow(clippy::struct_field_names, reason = "they are keys, and other things")]
 pub struct Keys {
     pub keys: Vec<HostKey>,
     /// Files with public halves.
     pub public: Vec<String>,
+    /// Keys on other filesystems than the root, as files of root's.
+    pub apart: Vec<InHome>,
     pub notes: Vec<String>,
 }
 
@@ -37,6 +36,7 @@ pub fn doors(tree: &Tree, running: &Running) -> Doors {
     let mut doors = Doors {
         server: any(&SERVERS),
         settings: settings(tree, &running.started),
+        socket: running.socket.clone(),
         sudo,
         sudoers: if sudo {
             sudoers::read(tree)
@@ -65,22 +65,26 @@ fn settings(tree: &Tree, started: &Started) -> Vec<Setting> {
     [started.settings.clone(), files].concat()
 }
 
-/// Reads every host key.
-pub fn host_keys(tree: &Tree) -> Keys {
+/// Reads every host key: those with the usual names, and those that the server is told of.
+pub fn host_keys(tree: &Tree, doors: &Doors) -> Keys {
     let mut paths: Vec<String> = tree
         .folder(FOLDER)
         .into_iter()
         .filter(|path| path.starts_with("/etc/ssh/ssh_host_") && path.ends_with("_key"))
         .collect();
-    for path in named(tree) {
-        if !paths.contains(&path) {
-            paths.push(path);
+    for path in server::host_keys(doors).into_iter().filter(|p| plain(p)) {
+        if !paths.iter().any(|known| known == path) {
+            paths.push(path.to_owned());
         }
     }
     let mut keys = Keys::default();
     for path in paths {
         if !tree.is_file(&path) {
             continue;
+        }
+        let apart = tree.is_mounted(&path);
+        if apart {
+            keys.apart.push(in_folder(&path));
         }
         let public = format!("{path}.pub");
         let from_public = tree
@@ -106,25 +110,23 @@ pub fn host_keys(tree: &Tree) -> Keys {
             ));
             keys.keys.push(key.clone());
         } else {
-            keys.public.extend(from_public.is_some().then_some(public));
+            keys.public
+                .extend((from_public.is_some() && !apart).then_some(public));
             keys.keys.push(key);
         }
     }
     keys
 }
 
-/// Paths that `HostKey` lines name.
-fn named(tree: &Tree) -> Vec<String> {
-    let mut files = vec![format!("{FOLDER}/sshd_config")];
-    files.extend(tree.folder("/etc/ssh/sshd_config.d"));
-    let texts: Vec<String> = files.iter().filter_map(|path| tree.text(path)).collect();
-    texts
-        .iter()
-        .flat_map(|text| lines(text))
-        .filter_map(|line| {
-            let (word, value) = line.split_once(|c: char| c.is_whitespace() || c == '=')?;
-            let value = value.trim_matches(|c: char| c.is_whitespace() || c == '=' || c == '"');
-            (word.eq_ignore_ascii_case("HostKey") && plain(value)).then(|| value.to_owned())
-        })
-        .collect()
+/// A file by the folder that it is in, to be read as root, whatever filesystem it is on.
+fn in_folder(path: &str) -> InHome {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    InHome {
+        home: Home {
+            path: folder.to_owned(),
+            uid: 0,
+            gid: 0,
+        },
+        name: name.to_owned(),
+    }
 }

@@ -48,6 +48,11 @@ impl Old {
         };
         gather(self.0.path(), &keep, &new, &homes, &Running::default())
     }
+
+    /// The tree of an OS whose server runs like this.
+    fn gather_of(&self, running: &Running) -> OldIdentity {
+        gather(self.0.path(), &[], &NewIdentity::default(), &[], running)
+    }
 }
 
 #[test]
@@ -179,6 +184,55 @@ fn host_keys_are_named_by_their_type_and_fingerprint() {
     );
     assert_eq!(found.copied, ["/etc/ssh/ssh_host_ed25519_key.pub"]);
     assert_eq!(found.notes.len(), 2, "{:?}", found.notes);
+    // Where the server is told of them does not matter: in what is included from anywhere, by its arguments.
+    let key = fs::read(old.path("/etc/keys/mine")).unwrap();
+    old.write("/data/keys/a", &key);
+    old.write("/data/keys/b", &key);
+    old.write("/etc/ssh/sshd_config", b"Include more/*\n");
+    old.write("/etc/ssh/more/keys", b"HostKey = \"/data/keys/a\"\n");
+    let started = in_force_of("/usr/sbin/sshd -h /data/keys/b");
+    let found = old.gather_of(&started);
+    let elsewhere = found
+        .host_keys
+        .iter()
+        .filter(|k| k.path.starts_with("/data/"));
+    let elsewhere: Vec<&str> = elsewhere.map(|key| key.path.as_str()).collect();
+    assert_eq!(elsewhere, ["/data/keys/b", "/data/keys/a"]);
+    assert_eq!(found.in_homes, [], "all are on the root");
+}
+
+fn in_force_of(title: &str) -> Running {
+    let mut running = Running::default();
+    running.started = identity::access::in_force::started(title).unwrap();
+    running
+}
+
+#[test]
+fn what_is_on_another_filesystem_is_told_apart() {
+    let tree = Tree::new(Path::new("/"));
+    assert!(tree.is_mounted("/proc/version") && !tree.is_mounted("/usr/bin/env"));
+    assert!(!tree.is_mounted("/nonexistent"));
+}
+
+/// What the configuration says of places is none of what would be lost, and none of what counts.
+#[test]
+fn where_systemd_listens_for_the_server_is_where_it_is_reached() {
+    let old = Old::with(&[(
+        "/etc/ssh/sshd_config",
+        "Port 22\nListenAddress 192.0.2.7\nPermitRootLogin no\n",
+    )]);
+    let shown = "Id=ssh.socket\nActiveState=active\nListen=[::]:2222 (Stream)\n";
+    let mut running = Running::default();
+    running.socket = identity::access::socket::settings(shown);
+    let found = old.gather_of(&running);
+    assert_eq!(server::ports(&found.doors), [2222]);
+    assert_eq!(
+        found.ssh_restrictions,
+        ["/etc/ssh/sshd_config: PermitRootLogin no"]
+    );
+    let by_itself = old.gather_of(&Running::default());
+    assert_eq!(server::ports(&by_itself.doors), [22]);
+    assert_eq!(by_itself.ssh_restrictions.len(), 2);
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use formats::access::{Doors, Keys, PublicKey, Session, Way};
 use formats::accounts::{AccountPlan, Accounts};
-use formats::identity::{IdentityPlan, NewIdentity, OldIdentity};
+use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
 use super::{promised, server, server_keys, ways, written};
 use crate::names::text;
-use crate::ssh_access;
+use crate::{host_keys, ssh_access};
 
 /// Puts it into the plan. An image that is older than the question has nothing written for it.
 pub fn decide(
@@ -27,7 +27,7 @@ pub fn decide(
     if own_configuration {
         doors.settings.clone_from(&old.doors.settings);
     } else if writes_settings(old, new) {
-        let settings = written::settings(&old.doors);
+        let settings = written::settings(&old.doors, &written_keys(old, new));
         plan.files.push(NewFile {
             mode: 0o600,
             ..text(written::SETTINGS, written::text(&settings, doors.release))
@@ -66,6 +66,22 @@ pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
     old.doors.server
         && new.doors.as_ref().is_some_and(served)
         && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
+}
+
+/// Whether the new server is told of its host keys as the old one was, be it by what is written or by the old
+/// one's own configuration.
+pub fn tells_keys(old: &OldIdentity, new: &NewIdentity) -> bool {
+    let main = ssh_access::MAIN;
+    let carried = |main: &str| old.copied.iter().any(|copied| is_below(main, copied));
+    old.keeps(main) || carried(main) || writes_settings(old, new)
+}
+
+/// The host keys that are written for the new server.
+pub fn written_keys<'a>(old: &'a OldIdentity, new: &NewIdentity) -> Vec<&'a HostKey> {
+    if !writes_settings(old, new) {
+        return Vec::new();
+    }
+    host_keys::told(old, &|kind| new.host_key_types.iter().any(|k| k == kind))
 }
 
 /// What would be lost where nobody is known to become root, before or after: they get in by something that is

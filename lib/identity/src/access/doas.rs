@@ -65,24 +65,14 @@ pub fn read(files: &dyn Files) -> Vec<Sudoer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Tree(&'static str);
-
-    impl Files for Tree {
-        fn text(&self, path: &str) -> Option<String> {
-            (path == PLACES[0]).then(|| self.0.to_owned())
-        }
-        fn folder(&self, _: &str) -> Vec<String> {
-            Vec::new()
-        }
-    }
+    use crate::files::tests::Tree;
 
     #[test]
     fn whoever_may_run_everything_as_root_is_found() {
         let text = "# who\npermit persist :wheel\npermit nopass keepenv ann as root # ann\n\
             permit setenv { PATH=/bin LANG } bob\npermit nopass carl cmd reboot\n\
             permit dora as postgres\npermit eve\ndeny eve\npermit nopass fred\npermit fred\nnonsense\n";
-        let found: Vec<(String, bool)> = read(&Tree(text))
+        let found: Vec<(String, bool)> = read(&Tree(&[(PLACES[0], text)]))
             .into_iter()
             .map(|s| (s.who, s.without_password))
             .collect();

@@ -82,21 +82,10 @@ pub fn found(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use crate::files::tests::Tree;
 
-    struct Tree(BTreeMap<&'static str, &'static str>);
-
-    impl Files for Tree {
-        fn text(&self, path: &str) -> Option<String> {
-            self.0.get(path).map(ToString::to_string)
-        }
-        fn folder(&self, _: &str) -> Vec<String> {
-            Vec::new()
-        }
-    }
-
-    fn of(switch: &'static str, settings: &[(&str, &str)]) -> Vec<String> {
-        let tree = Tree(BTreeMap::from([("/etc/nsswitch.conf", switch)]));
+    fn of(switch: &str, settings: &[(&str, &str)]) -> Vec<String> {
+        let tree = [("/etc/nsswitch.conf", switch)];
         let setting = |(keyword, value): &(&str, &str)| Setting {
             path: String::new(),
             condition: None,
@@ -104,7 +93,9 @@ mod tests {
             values: vec![(*value).to_owned()],
         };
         let settings: Vec<Setting> = settings.iter().map(setting).collect();
-        found(&tree, &settings, &|setting| setting.values == ["/carried"])
+        found(&Tree(&tree), &settings, &|setting| {
+            setting.values == ["/carried"]
+        })
     }
 
     #[test]
@@ -150,10 +141,7 @@ mod tests {
             ),
             ["certificates of an authority (TrustedUserCAKeys /etc/ca.pub)"]
         );
-        let tree = Tree(BTreeMap::from([(
-            "/etc/passwd",
-            "root:x:0:0::/:/bin/sh\n+::::::\n",
-        )]));
+        let tree = Tree(&[("/etc/passwd", "root:x:0:0::/:/bin/sh\n+::::::\n")]);
         assert_eq!(
             found(&tree, &[], &|_| false),
             ["accounts of NIS (/etc/passwd)"]

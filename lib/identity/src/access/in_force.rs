@@ -1,6 +1,8 @@
 //! The ssh server's settings as they are in force: the arguments that it was started with, and what it says of
 //! itself (`sshd -T`, with `-C` for one connection), sshd(8).
 
+use std::collections::BTreeSet;
+
 use formats::access::{Doors, Setting};
 
 use super::server;
@@ -43,6 +45,9 @@ const ONE_VALUE: [&str; 4] = [
     "PubkeyAuthentication",
 ];
 
+/// Lists of names, which add up.
+const LISTS: [&str; 4] = ["AllowUsers", "AllowGroups", "DenyUsers", "DenyGroups"];
+
 /// How the server was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Started {
@@ -83,6 +88,9 @@ pub fn started(title: &str) -> Option<Started> {
         match flag {
             'f' => started.file = Some(value.to_owned()),
             'p' => started.settings.push(setting(ARGUMENTS, "Port", &[value])),
+            'h' => started
+                .settings
+                .push(setting(ARGUMENTS, "HostKey", &[value])),
             'o' => {
                 // `-o Key=value` and `-o "Key value"`, whose quotes the title has not.
                 let (keyword, first) = match value.split_once('=') {
@@ -144,11 +152,29 @@ pub fn adjust(doors: &mut Doors, said: &[Setting]) {
             doors.settings.insert(0, said.clone());
         }
     }
+    let everybody = |setting: &Setting, keyword: &str| {
+        setting.condition.is_none() && server::is(setting, keyword)
+    };
+    for keyword in LISTS {
+        let of = |settings: &[Setting]| -> Vec<Setting> {
+            let own = settings.iter().filter(|s| everybody(s, keyword));
+            own.cloned().collect()
+        };
+        let of_server = of(said);
+        // It does not say which blanks are a name's own.
+        let words = |list: &[Setting]| -> BTreeSet<String> {
+            let values = list.iter().flat_map(|setting| &setting.values);
+            let words = values.flat_map(|value| value.split_whitespace());
+            words.map(str::to_owned).collect()
+        };
+        if !of_server.is_empty() && words(&of_server) != words(&of(&doors.settings)) {
+            doors.settings.retain(|s| !everybody(s, keyword));
+            doors.settings.splice(0..0, of_server);
+        }
+    }
     let is_place = |setting: &Setting| {
-        setting.condition.is_none()
-            && ["Port", "ListenAddress"]
-                .iter()
-                .any(|k| server::is(setting, k))
+        let mut places = ["Port", "ListenAddress"].iter();
+        places.any(|keyword| everybody(setting, keyword))
     };
     let places: Vec<Setting> = said
         .iter()
@@ -237,6 +263,7 @@ mod tests {
             settings: vec![
                 setting("f", "Port", &["22"]),
                 setting("f", "PermitRootLogin", &["prohibit-password"]),
+                setting("f", "AllowUsers", &["ann", "#", "root"]),
                 Setting {
                     condition: Some("User ann".to_owned()),
                     ..setting("f", "PermitRootLogin", &["no"])
@@ -246,6 +273,15 @@ mod tests {
         };
         adjust(&mut doors, &said);
         assert_eq!(server::ports(&doors), [22, 2222]);
+        let list = doors
+            .settings
+            .iter()
+            .filter(|s| server::is(s, "AllowUsers"));
+        assert_eq!(
+            list.map(|s| s.values.join(" ")).collect::<Vec<_>>(),
+            ["ann"],
+            "as it says, which knows what is a comment"
+        );
         let of = |keyword| server::value(&doors, keyword).unwrap();
         assert_eq!(of("KbdInteractiveAuthentication"), "no");
         assert_eq!(of("PermitRootLogin"), "prohibit-password");

@@ -5,6 +5,7 @@
 //! become root still can is compared ([`ways`]).
 
 pub mod asked;
+pub mod closed;
 pub mod decided;
 pub mod doas;
 pub mod elsewhere;
@@ -19,6 +20,7 @@ pub mod ram;
 pub mod ram_files;
 pub mod server;
 pub mod server_keys;
+pub mod socket;
 pub mod sudoers;
 pub mod ways;
 pub mod written;

@@ -60,30 +60,18 @@ pub fn lost(files: &dyn Files, stays: &dyn Fn(&str) -> bool) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-
-    struct Tree(BTreeMap<&'static str, &'static str>);
-
-    impl Files for Tree {
-        fn text(&self, path: &str) -> Option<String> {
-            self.0.get(path).map(ToString::to_string)
-        }
-        fn folder(&self, _: &str) -> Vec<String> {
-            Vec::new()
-        }
-    }
+    use crate::files::tests::Tree;
 
     #[test]
     fn what_keeps_people_out_is_named_unless_it_stays() {
-        let tree = Tree(BTreeMap::from([
+        let tree = Tree(&[
             (DENY, "# none\nvsftpd: ALL\nsshd, in.ftpd: .example.net\nALL: PARANOID\n"),
             (
                 "/etc/pam.d/sshd",
                 "# account required pam_access.so\naccount  required  pam_access.so\naccount required pam_nologin.so\n",
             ),
-        ]));
+        ]);
         let all = [
             "/etc/hosts.deny: sshd, in.ftpd: .example.net",
             "/etc/hosts.deny: ALL: PARANOID",
@@ -91,14 +79,14 @@ mod tests {
         ];
         assert_eq!(lost(&tree, &|_| false), all);
         assert_eq!(lost(&tree, &|path| path == DENY), all[2..]);
-        assert_eq!(lost(&Tree(BTreeMap::new()), &|_| false), [""; 0]);
-        let closed = Tree(BTreeMap::from([
+        assert_eq!(lost(&Tree(&[]), &|_| false), [""; 0]);
+        let closed = Tree(&[
             (NOLOGIN, ""),
             (
                 "/etc/pam.d/common-auth",
                 "auth required pam_google_authenticator.so nullok\n",
             ),
-        ]));
+        ]);
         assert_eq!(
             lost(&closed, &|_| false),
             [

@@ -3,7 +3,7 @@
 use formats::access::{Doors, Keys, LoggedIn, Login, Means, PublicKey, Session, Setting, Way};
 use formats::accounts::Accounts;
 
-use super::server;
+use super::{matching, server};
 
 /// Keys that are asked about for one person: a server breaks off after six that it does not take
 /// (`MaxAuthTries`), and the plan promises a way in, not each key.
@@ -65,12 +65,9 @@ pub fn logins(
 }
 
 fn tells_origins(setting: &Setting) -> bool {
-    let condition = setting
-        .condition
-        .as_deref()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let mut words = condition.split_whitespace();
+    let condition = setting.condition.as_deref().unwrap_or_default();
+    let condition = condition.to_ascii_lowercase();
+    let mut words = matching::words(&condition).into_iter();
     let lists = ["AllowUsers", "DenyUsers"].iter();
     let lists = lists.filter(|keyword| server::is(setting, keyword)).count() > 0;
     words.any(|word| ORIGINS.contains(&word.trim_start_matches('!')))
@@ -173,7 +170,10 @@ mod tests {
                 "no",
                 true,
             ),
+            (Some("Address=192.0.2.0/24"), "X11Forwarding", "no", true),
+            (Some("User=ann LocalPort = 22"), "X11Forwarding", "no", true),
             (Some("User ann"), "X11Forwarding", "no", false),
+            (Some("User=ann"), "X11Forwarding", "no", false),
         ] {
             let found = logins_of(vec![setting(condition, keyword, value)], Vec::new());
             assert_eq!(

@@ -7,12 +7,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use formats::access::{Becoming, Doors, Keys, Means, RamLogin, RamServer, Setting};
+use formats::access::{Becoming, Doors, Keys, Means, RamLogin, RamServer};
 use formats::accounts::Accounts;
 use formats::identity::OldIdentity;
 
-use super::matching::{self, listed};
-use super::{server, ways};
+use super::matching::{self, listed, Connection};
+use super::server::{self, said};
+use super::ways;
+use crate::host_keys;
 
 /// Settings that, wherever they count, leave somebody without a shell of their own or ask for more than
 /// a key. With each the values that take nothing away.
@@ -54,10 +56,8 @@ pub fn server(
     if people.is_empty() {
         return Err("nobody becomes root in the old OS who logs in by key".to_owned());
     }
-    let host_keys: Vec<String> = old
-        .host_keys
-        .iter()
-        .filter(|key| takes(&key.kind))
+    let host_keys: Vec<String> = host_keys::shown(old, takes)
+        .into_iter()
         .map(|key| key.path.clone())
         .collect();
     if host_keys.is_empty() {
@@ -68,15 +68,9 @@ pub fn server(
         ports,
         addresses,
         host_keys,
-        allowed: allowed(doors)?,
+        allowed: allowed(doors, accounts, &people)?,
         people,
     })
-}
-
-fn said<'a>(doors: &'a Doors, keyword: &'a str) -> impl Iterator<Item = &'a Setting> {
-    let everybody = |setting: &&Setting| setting.condition.is_none();
-    let settings = doors.settings.iter().filter(everybody);
-    settings.filter(move |setting| server::is(setting, keyword))
 }
 
 fn people(
@@ -147,17 +141,30 @@ fn may_fit(condition: &str, user: &str, groups: &[&str]) -> bool {
     })
 }
 
-/// Patterns of users that also say where they come from.
-fn allowed(doors: &Doors) -> Result<Vec<String>, String> {
-    let patterns: Vec<String> = said(doors, "AllowUsers")
-        .flat_map(|setting| setting.values.iter().cloned())
-        .collect();
-    if !patterns.iter().any(|pattern| pattern.contains('@')) {
+/// Who comes from where, as `AllowUsers` has it: everybody by name, and nobody where it names no places.
+fn allowed(doors: &Doors, accounts: &Accounts, people: &[RamLogin]) -> Result<Vec<String>, String> {
+    let mut allowed = Vec::new();
+    for RamLogin { user, .. } in people {
+        // What the server itself says of somebody may be more than its files.
+        let connection = Connection {
+            user,
+            groups: server::groups_of(user, accounts),
+            session: None,
+        };
+        let own = matching::resolved(doors, &connection);
+        let patterns = said(&own, "AllowUsers").flat_map(|setting| &setting.values);
+        let from = server::from_where(user, patterns.map(String::as_str));
+        if from.is_empty() {
+            allowed.push(user.clone());
+        }
+        allowed.extend(from);
+    }
+    if !allowed.iter().any(|pattern| pattern.contains('@')) {
         return Ok(Vec::new());
     }
     let plain = |c: char| c.is_ascii_graphic() && !"\"\\#".contains(c);
-    if patterns.iter().all(|pattern| pattern.chars().all(plain)) {
-        Ok(patterns)
+    if allowed.iter().all(|pattern| pattern.chars().all(plain)) {
+        Ok(allowed)
     } else {
         Err("the old ssh server's AllowUsers has patterns that cannot be written".to_owned())
     }

@@ -1,5 +1,5 @@
 use super::*;
-use formats::access::{PublicKey, Sudoer};
+use formats::access::{PublicKey, Setting, Sudoer};
 use formats::accounts::{Group, User};
 use formats::identity::HostKey;
 
@@ -33,14 +33,12 @@ fn old(text: &str) -> (OldIdentity, Accounts) {
             server: true,
             release: Some((9, 2)),
             settings,
-            in_force: Vec::new(),
-            elsewhere: Vec::new(),
-            doas: Vec::new(),
             sudo: true,
             sudoers: vec![Sudoer {
                 who: "%sudo".to_owned(),
                 without_password: false,
             }],
+            ..Doors::default()
         },
         login_keys: ["root", "ann", "cem"].map(keys).to_vec(),
         host_keys: vec![
@@ -163,7 +161,56 @@ fn it_listens_where_the_old_server_did() {
 fn where_people_come_from_holds_on() {
     assert_eq!(told("AllowUsers ann root", &[]).unwrap().allowed, [""; 0]);
     let server = told("AllowUsers ann@192.0.2.* root", &[]).unwrap();
-    assert_eq!(server.allowed, ["ann@192.0.2.*", "root"]);
+    assert_eq!(server.allowed, ["root", "ann@192.0.2.*"]);
+    // Not what is said of others.
+    let server = told("AllowUsers a*@10.* *@192.0.2.* bob", &[]).unwrap();
+    let expected = ["root@192.0.2.*", "ann@10.*", "ann@192.0.2.*"];
+    assert_eq!(server.allowed, expected);
+}
+
+#[test]
+fn where_the_server_itself_says_that_people_come_from_holds_on_too() {
+    let (mut old, accounts) = old("");
+    let said = Setting {
+        path: "sshd -T".to_owned(),
+        condition: None,
+        keyword: "AllowUsers".to_owned(),
+        values: vec!["ann@10.*".to_owned(), "root".to_owned()],
+    };
+    old.doors.in_force = ["root", "ann"]
+        .map(|user| (user.to_owned(), vec![said.clone()]))
+        .into();
+    let server = server(&old, &accounts, &|_| true, &[]).unwrap();
+    assert_eq!(server.allowed, ["root", "ann@10.*"]);
+}
+
+#[test]
+fn where_systemd_listens_for_the_server_the_ram_environments_listens() {
+    let (mut old, accounts) = old("Port 22\nListenAddress 192.0.2.7\nAddressFamily inet6");
+    old.doors.socket = super::super::server::tests::settings("Port 2222");
+    let server = server(&old, &accounts, &|_| true, &[]).unwrap();
+    assert_eq!((server.ports, server.addresses.len()), (vec![2222], 0));
+}
+
+#[test]
+fn the_host_keys_are_those_that_the_old_server_was_told_of() {
+    let (mut old, accounts) =
+        old("HostKey /data/keys/own\nHostKey /data/keys/gone\nHostKey /data/keys/dsa");
+    for (path, kind) in [
+        ("/data/keys/own", "ssh-ed25519"),
+        ("/data/keys/dsa", "ssh-dss"),
+    ] {
+        old.host_keys.push(HostKey {
+            path: path.to_owned(),
+            kind: kind.to_owned(),
+            fingerprint: String::new(),
+        });
+    }
+    let takes = |kind: &str| kind == "ssh-ed25519";
+    let of = |old: &OldIdentity| server(old, &accounts, &takes, &[]).unwrap().host_keys;
+    assert_eq!(of(&old), ["/data/keys/own"]);
+    old.doors.settings.remove(0);
+    assert_eq!(of(&old), ["/etc/ssh/ssh_host_ed25519_key"]);
 }
 
 #[test]

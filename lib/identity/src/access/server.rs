@@ -34,12 +34,27 @@ pub fn is(setting: &Setting, keyword: &str) -> bool {
     current_name(&setting.keyword).eq_ignore_ascii_case(keyword)
 }
 
+/// Keywords that say where the server listens; they stand for everybody alone, never below a `Match`.
+pub(super) const PLACES: [&str; 3] = ["Port", "ListenAddress", "AddressFamily"];
+
+/// Whether a setting says where the server listens.
+pub(super) fn is_place(setting: &Setting) -> bool {
+    PLACES.iter().any(|keyword| is(setting, keyword))
+}
+
+/// The settings that count: where systemd listens for the server, its places stand first, and those of the
+/// configuration are left out.
+pub fn counting(doors: &Doors) -> impl Iterator<Item = &Setting> {
+    let by_itself = doors.socket.is_empty();
+    let of_files = doors.settings.iter();
+    let counts = move |setting: &&Setting| by_itself || !is_place(setting);
+    doors.socket.iter().chain(of_files.filter(counts))
+}
+
 /// What holds for everybody, as it is written.
-fn said<'a>(doors: &'a Doors, keyword: &'a str) -> impl Iterator<Item = &'a Setting> {
+pub(super) fn said<'a>(doors: &'a Doors, keyword: &'a str) -> impl Iterator<Item = &'a Setting> {
     let unconditional = |setting: &&Setting| setting.condition.is_none();
-    doors
-        .settings
-        .iter()
+    counting(doors)
         .filter(unconditional)
         .filter(move |setting| is(setting, keyword))
 }
@@ -123,6 +138,23 @@ const ONE_FILE: [&str; 4] = [
     "AuthorizedPrincipalsFile",
 ];
 
+/// The files with private keys of the host's that it is told of, as absolute paths that can be written in any
+/// configuration; none where it looks for those that every server looks for.
+pub fn host_keys(doors: &Doors) -> Vec<&str> {
+    let can_be_written = |path: &str| {
+        path.starts_with('/') && !path.contains(|c: char| c.is_control() || "\"\\".contains(c))
+    };
+    let lasts = |path: &str| !PASSING.iter().any(|place| path.starts_with(place));
+    let mut found: Vec<&str> = Vec::new();
+    for setting in said(doors, "HostKey") {
+        let path = setting.values.first().map_or("", String::as_str);
+        if can_be_written(path) && lasts(path) && !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
 /// Where files are that are made anew at each start.
 const PASSING: [&str; 5] = ["/dev/", "/proc/", "/run/", "/sys/", "/tmp/"];
 
@@ -164,6 +196,27 @@ pub fn lets_in(doors: &Doors, user: &str, accounts: &Accounts) -> bool {
         .iter()
         .all(|(any, fits)| !any || *fits);
     allowed && !denied
+}
+
+/// From where patterns of `AllowUsers` let somebody in: their name with each place, or alone where that is
+/// everywhere. Nothing where none of them is theirs.
+pub(super) fn from_where<'p>(user: &str, patterns: impl Iterator<Item = &'p str>) -> Vec<String> {
+    let own = patterns.filter_map(|pattern| {
+        let (name, from) = match pattern.split_once('@') {
+            Some((name, from)) => (name, Some(from)),
+            None => (pattern, None),
+        };
+        glob::matches(name, user).then(|| match from {
+            Some(from) => format!("{user}@{from}"),
+            None => user.to_owned(),
+        })
+    });
+    let own: Vec<String> = own.collect();
+    if own.iter().any(|pattern| pattern == user) {
+        vec![user.to_owned()]
+    } else {
+        own
+    }
 }
 
 /// Names of somebody's groups.

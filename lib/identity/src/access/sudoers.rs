@@ -153,21 +153,7 @@ fn listed(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Tree(&'static [(&'static str, &'static str)]);
-
-    impl Files for Tree {
-        fn text(&self, path: &str) -> Option<String> {
-            let found = self.0.iter().find(|(p, _)| *p == path);
-            found.map(|(_, text)| (*text).to_owned())
-        }
-
-        fn folder(&self, path: &str) -> Vec<String> {
-            let paths = self.0.iter().map(|(path, _)| (*path).to_owned());
-            let inside = |p: &String| p.rsplit_once('/').is_some_and(|(above, _)| above == path);
-            paths.filter(inside).collect()
-        }
-    }
+    use crate::files::tests::Tree;
 
     #[test]
     fn whoever_may_run_everything_as_root_is_found() {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use formats::access::{Doors, Setting, Sudoer};
 use formats::accounts::AccountPlan;
+use formats::identity::HostKey;
 
 use super::server;
 
@@ -56,13 +57,10 @@ const CARRIED: [&str; 27] = [
     "MaxSessions",
 ];
 
-/// Keywords that stand for everybody alone, never below a `Match`.
-const GLOBAL: [&str; 3] = ["Port", "ListenAddress", "AddressFamily"];
-
 /// Whether a keyword says where the server listens, or by what means it lets in.
-pub fn is_door(keyword: &str) -> bool {
+pub(super) fn is_door(keyword: &str) -> bool {
     let keyword = server::current_name(keyword);
-    let mut doors = ALWAYS.iter().chain(&GLOBAL);
+    let mut doors = ALWAYS.iter().chain(&server::PLACES);
     doors.any(|door| door.eq_ignore_ascii_case(keyword))
 }
 
@@ -100,11 +98,12 @@ pub fn is_written(setting: &Setting) -> bool {
     known(&CARRIED)
         && setting.values.iter().all(|value| is_plain(value))
         && setting.condition.as_deref().is_none_or(is_plain)
-        && !(setting.condition.is_some() && known(&GLOBAL))
+        && !(setting.condition.is_some() && server::is_place(setting))
 }
 
-/// The settings that are written, in the order in which they count.
-pub fn settings(old: &Doors) -> Vec<Setting> {
+/// The settings that are written, in the order in which they count. `keys` are host keys that the new server
+/// has to be told of.
+pub fn settings(old: &Doors, keys: &[&HostKey]) -> Vec<Setting> {
     let always = ALWAYS.iter().filter_map(|keyword| {
         Some(Setting {
             path: SETTINGS.to_owned(),
@@ -116,12 +115,22 @@ pub fn settings(old: &Doors) -> Vec<Setting> {
     let said = |setting: &Setting| {
         setting.condition.is_none() && ALWAYS.iter().any(|keyword| server::is(setting, keyword))
     };
-    let rest = old.settings.iter().filter(|s| is_written(s) && !said(s));
+    let rest = server::counting(old).filter(|s| is_written(s) && !said(s));
     // What is for everybody stands above the first `Match`.
     let (everybody, conditional): (Vec<_>, Vec<_>) = rest
         .cloned()
         .partition(|setting| setting.condition.is_none());
-    always.chain(everybody).chain(conditional).collect()
+    let keys = keys.iter().map(|key| Setting {
+        path: SETTINGS.to_owned(),
+        condition: None,
+        keyword: "HostKey".to_owned(),
+        values: vec![key.path.clone()],
+    });
+    always
+        .chain(everybody)
+        .chain(keys)
+        .chain(conditional)
+        .collect()
 }
 
 /// These settings as a file, for a new server of this release.
@@ -264,7 +273,7 @@ mod tests {
             ((8, 4), "ChallengeResponseAuthentication"),
         ] {
             let expected = format!("{head}{kbd} no\n{tail}");
-            assert_eq!(text(&settings(&old), Some(release)), expected);
+            assert_eq!(text(&settings(&old, &[]), Some(release)), expected);
         }
     }
 

@@ -12,7 +12,7 @@ use formats::accounts::AccountPlan;
 use formats::facts::{Unkept, UnkeptWay};
 use formats::identity::IdentityPlan;
 use formats::listening::Listener;
-use formats::network::{Link, Mac, Network, Origin, Route, RouteKind};
+use formats::network::{Address, Link, Mac, Network, Origin, Route, RouteKind};
 use live::{baseline, listener, live};
 
 fn findings_of(change: impl FnOnce(&mut Live)) -> Vec<Finding> {
@@ -547,5 +547,54 @@ fn no_line_of_the_summary_is_wider_than_a_terminal() {
     assert_eq!(text.matches('Q').count(), 600);
     for line in text.lines() {
         assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+/// A lease of a minute is renewed again and again while it is looked at, and may be gone for a moment.
+#[test]
+fn a_lease_counts_by_its_address_whatever_is_left_of_it() {
+    let leased = |text: &str, valid: Option<u32>| Address {
+        valid,
+        ..address(text, Origin::Dhcp)
+    };
+    let mut plan = plan();
+    let planned = leased("2001:db8:9::9/128", Some(60));
+    plan.network.network.links[1].addresses.push(planned);
+    let question = "2001:db8:9::9 on ens4 (was eth1) by DHCP";
+    let none = "DHCP gave no address, it was 2001:db8:9::9";
+    for (name, now, expected) in [
+        (
+            "just renewed",
+            Some(leased("2001:db8:9::9/128", Some(60))),
+            None,
+        ),
+        (
+            "nearly over",
+            Some(leased("2001:db8:9::9/128", Some(0))),
+            None,
+        ),
+        (
+            "by another client, with a prefix",
+            Some(leased("2001:db8:9::9/64", Some(3600))),
+            None,
+        ),
+        ("for ever", Some(leased("2001:db8:9::9/128", None)), None),
+        ("not there yet", None, Some(none)),
+        (
+            "another one",
+            Some(leased("2001:db8:9::a/128", Some(60))),
+            Some("DHCP gave 2001:db8:9::a, it was 2001:db8:9::9"),
+        ),
+    ] {
+        let mut live = live();
+        let Ok(network) = &mut live.network else {
+            panic!("no network")
+        };
+        network.links[1].addresses.extend(now);
+        let findings = compare(&plan, &baseline(), &live);
+        let finding = findings.iter().find(|f| f.question == question).unwrap();
+        assert_eq!(finding.found.as_deref(), expected, "{name}");
+        // What is not there is looked for again.
+        assert!(finding.code.may_come(), "{name}");
     }
 }

@@ -28,6 +28,8 @@ mod said;
 mod yaml;
 
 #[cfg(test)]
+mod decide_link_tests;
+#[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
 mod dhcp_client_tests;
