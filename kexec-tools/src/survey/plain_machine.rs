@@ -25,6 +25,7 @@ pub(super) const SIZES: PartSizes = PartSizes {
     kernel: 12 * MIB,
     initramfs: 8 * MIB,
     payload: 200 * MIB,
+    handed: 0,
 };
 
 pub(super) fn measure(disk_bytes: u64, entries: u64) -> Measure {
@@ -170,6 +171,9 @@ pub(crate) fn machine() -> Facts {
         listening: Ok(vec![]),
         written: Written::default(),
         other_run: None,
+        overlay: None,
+        hooks: formats::hooks::Hooks::default(),
+        unfit_hooks: vec![],
         condition: Condition {
             clock: NOW,
             root_features: Some(Ext4Features {
@@ -246,6 +250,7 @@ pub(super) fn image() -> Manifest {
             grub_platforms: vec!["i386-pc".into(), "x86_64-efi".into()],
             programs: vec!["lvm".into()],
         },
+        hooks: formats::hooks::Hooks::default(),
         payload: Payload {
             entries: 12_000,
             inodes: 12_000,
