@@ -55,7 +55,12 @@ fn call_in(programs: &Path, directory: &Path, plan: &Plan, before: &[HookOutcome
             continue;
         }
         passed.insert(path.clone());
-        let lines: String = passed.iter().map(|path| format!("{path}\n")).collect();
+        let mut lines = passed
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("\n");
+        lines.push('\n');
         if let Err(e) = fs::write(&record, lines) {
             say(&format!("reroot: write {}: {e}", record.display()));
         }

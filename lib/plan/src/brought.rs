@@ -3,6 +3,7 @@
 
 use formats::facts::Facts;
 use formats::hooks::{self, Hooks};
+use formats::identity::InHome;
 use formats::keep::is_below;
 use formats::manifest::Manifest;
 use identity::placed::{self, There};
@@ -55,7 +56,7 @@ pub fn against_overlay(facts: &Facts, manifest: &Manifest) -> Vec<String> {
     if let Ok(identity) = carried::identity(facts, manifest) {
         written.extend(identity.private);
         // By whose keys somebody gets in was decided by what is there.
-        written.extend(identity.in_homes.iter().map(|file| file.path()));
+        written.extend(identity.in_homes.iter().map(InHome::path));
     }
     let removed = removed(facts, manifest);
     let kept: Vec<&str> = facts.kept.iter().map(|k| k.path.as_str()).collect();

@@ -7,6 +7,7 @@
 //! somebody who agrees to it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 
@@ -202,13 +203,15 @@ impl Overlay {
                 _ => "directory".to_owned(),
             };
             let attributes = format!("{:?}", item.entry.attributes);
-            text.push_str(&format!(
-                "{} {kind} {:o} {:?} {}\n",
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{} {kind} {:o} {:?} {}",
                 Digest::of(&item.entry.path),
                 item.entry.mode,
                 item.owner,
                 Digest::of(attributes.as_bytes())
-            ));
+            );
         }
         Digest::of(text.as_bytes())
     }

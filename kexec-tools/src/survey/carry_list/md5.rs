@@ -1,6 +1,8 @@
 //! MD5 (RFC 1321), for it is what dpkg's database has of files. It says whether somebody changed a file, and
 //! nothing about who.
 
+use formats::figures::hex;
+
 const SHIFTS: [[u32; 4]; 4] = [
     [7, 12, 17, 22],
     [5, 9, 14, 20],
@@ -43,11 +45,7 @@ pub fn md5(bytes: &[u8]) -> String {
             *sum = sum.wrapping_add(new);
         }
     }
-    state
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&state.map(u32::to_le_bytes).concat())
 }
 
 #[cfg(test)]

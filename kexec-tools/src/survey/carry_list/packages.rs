@@ -53,10 +53,11 @@ impl Packages {
 
     fn of_dpkg(&mut self, tree: &Tree, wanted: &dyn Fn(&str) -> bool) {
         for path in tree.folder(INFO) {
-            let list = path.ends_with(".list");
-            if !list && !path.ends_with(".md5sums") {
-                continue;
-            }
+            let list = match path.rsplit_once('.') {
+                Some((_, "list")) => true,
+                Some((_, "md5sums")) => false,
+                _ => continue,
+            };
             let Some(text) = tree.text_up_to(&path, LARGEST) else {
                 self.unknown.push(format!("{path} cannot be read"));
                 continue;
@@ -105,14 +106,12 @@ impl Packages {
             let mut command = Command::new("timeout");
             command.args([RPM_SECONDS, "rpm"]).args(arguments);
             command.env("LC_ALL", "C").stderr(Stdio::null());
-            match answers::ask(command) {
-                Ok(Answer::Said(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
-                _ => {
-                    let call = format!("rpm {}", arguments.join(" "));
-                    self.unknown.push(format!("`{call}` does not answer"));
-                    String::new()
-                }
+            if let Ok(Answer::Said(bytes)) = answers::ask(command) {
+                return String::from_utf8_lossy(&bytes).into_owned();
             }
+            let call = format!("rpm {}", arguments.join(" "));
+            self.unknown.push(format!("`{call}` does not answer"));
+            String::new()
         };
         let all = ask(&["-qal"]);
         let verified = ask(&["-Va", "--configfiles", "--nodeps", "--noscripts"]);

@@ -202,8 +202,12 @@ pub fn left_out(path: &str) -> Option<&'static str> {
 /// Links that enable a unit: which services run is for the new OS's packages to say.
 pub fn enables(path: &str) -> bool {
     let above = path.rsplit_once('/').map_or("", |(above, _)| above);
-    above.starts_with("/etc/systemd/")
-        && (above.ends_with(".wants") || above.ends_with(".requires"))
+    let of_units = |ending| {
+        above
+            .rsplit_once('.')
+            .is_some_and(|(_, last)| last == ending)
+    };
+    above.starts_with("/etc/systemd/") && (of_units("wants") || of_units("requires"))
 }
 
 #[cfg(test)]

@@ -594,10 +594,14 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.condition.root_features.as_mut().unwrap().compat &= !4;
     }),
     ("carry", |f, _| {
-        f.identity.wished = vec!["/etc/fstab".into()]
+        f.identity.wished = vec!["/etc/fstab".into()];
     }),
-    ("carry", |f, _| f.identity.wished = vec!["/etc".into()]),
-    ("carry", |f, _| f.identity.wished = vec!["/bin/own".into()]),
+    ("carry", |f, _| {
+        f.identity.wished = vec!["/etc".into()];
+    }),
+    ("carry", |f, _| {
+        f.identity.wished = vec!["/bin/own".into()];
+    }),
     ("carry", |f, _| f.identity.copied_bytes = 300 * MIB),
     ("carry", |f, i| {
         i.identity.carry = vec!["/bin/own".into()];
