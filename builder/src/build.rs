@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use formats::counted::counted;
 use formats::facts::RootType;
+use formats::hooks::Hooks;
 use formats::manifest::{Boot, Initramfs, Kernel, Manifest, USUAL_INIT_SIZE};
 use formats::payload::Payload;
 use formats::payload_drivers::PayloadDrivers;
@@ -17,6 +18,7 @@ use formats::Document;
 use kexec_loader::bzimage;
 use tree::{pack, PackOptions};
 
+use crate::called;
 use crate::cli;
 use crate::elf;
 use crate::failure::refusal;
@@ -63,6 +65,7 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     settle(&tree, &recipe.source, &recipe.boot)?;
 
     let identity = new_identity::look(&tree, &recipe, &os)?;
+    let hooks = called::look(&tree)?;
     let mut tools = tools::look(&tree, &os.kernel)?;
     let payload_drivers = payload_drivers::look(&tree, &os, &recipe.drivers)
         .context("look at what the new OS can drive")?;
@@ -83,6 +86,7 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
         payload_drivers,
         identity,
         tools,
+        hooks,
     };
     let manifest = describe(&recipe, os, &kernel, &base, payload, found);
     image.part(|out| Ok(out.write_all(manifest.to_json().as_bytes())?))?;
@@ -299,6 +303,7 @@ struct Found {
     payload_drivers: PayloadDrivers,
     identity: new_identity::Found,
     tools: Tools,
+    hooks: Hooks,
 }
 
 fn describe(
@@ -313,6 +318,7 @@ fn describe(
         payload_drivers,
         identity,
         tools,
+        hooks,
     } = found;
     Manifest {
         name: recipe.name.clone(),
@@ -340,6 +346,7 @@ fn describe(
         keep: recipe.keep.clone(),
         payload_drivers: Some(payload_drivers),
         tools,
+        hooks,
         payload,
     }
 }

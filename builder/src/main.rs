@@ -5,6 +5,7 @@
 
 mod apt_sources;
 mod build;
+mod called;
 mod checker;
 mod cli;
 mod command;

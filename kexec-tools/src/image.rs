@@ -46,13 +46,14 @@ impl Image {
         self.trailer.part(kind)
     }
 
-    /// The parts' sizes, as plan and checks want them.
+    /// The parts' sizes, as plan and checks want them, without what is handed over from the machine.
     pub fn sizes(&self) -> PartSizes {
         let length = |kind| self.part(kind).length;
         PartSizes {
             kernel: length(PartKind::Kernel),
             initramfs: length(PartKind::Initramfs),
             payload: length(PartKind::Payload),
+            handed: 0,
         }
     }
 

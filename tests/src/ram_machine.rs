@@ -11,7 +11,7 @@ use formats::entry::Entry;
 use formats::plan::Amount;
 use formats::steps::{Mode, Step};
 use formats::trailer::PartKind;
-use plan::steps::{steps, Circumstances};
+use plan::steps::{steps, Circumstances, HookCounts};
 use serde_json::{json, Value};
 use tempfile::TempDir;
 
@@ -48,6 +48,7 @@ pub fn rehearsal_steps() -> Vec<Step> {
         kept: nothing,
         wiped: nothing,
         unpacked: nothing,
+        hooks: HookCounts::default(),
     })
 }
 

@@ -9,11 +9,13 @@
 
 mod dns;
 mod documents;
+mod hooks;
 mod kept;
 mod live;
 mod logins;
 mod mirror;
 mod own;
+mod placed;
 mod say;
 mod started;
 #[cfg(test)]
@@ -57,6 +59,8 @@ const LONGEST: Duration = Duration::from_mins(8);
 const TOLD: Duration = Duration::from_secs(30);
 /// The step of the plan that this is.
 const STEP: &str = "confirm";
+/// The step before it, where programs are called.
+const FIRST_BOOT: &str = "first-boot";
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -109,7 +113,11 @@ fn compare_by(root: &Path, directory: &Path, plan: &Plan) -> Result<(bool, Strin
         Baseline::default()
     });
     let kept = kept::outcome(directory).map_err(|e| format!("{e:#}"));
+    // Before anything is compared, for they may change it.
+    let called = first_boot(directory, plan, &baseline);
     let (mut findings, waited) = patiently(plan, &baseline, &kept);
+    findings.extend(placed::compare(root, plan, &baseline.obstructed));
+    findings.extend(called);
     // Once, when everything else has come: a server that is asked too often keeps who asks out.
     let logins = &plan.identity.logins;
     findings.extend(confirm::compare_logins(logins, &logins::ask(plan)));
@@ -154,6 +162,23 @@ fn compare_by(root: &Path, directory: &Path, plan: &Plan) -> Result<(bool, Strin
         say(&format!("reroot: confirmed run {}", plan.run));
     }
     Ok((passed, short))
+}
+
+/// Calls the programs for the first boot, as a step of its own where there are any.
+fn first_boot(directory: &Path, plan: &Plan, baseline: &Baseline) -> Vec<Finding> {
+    let tell = |what, error: Option<&str>| {
+        if !plan.hooks.first_boot.is_empty() {
+            outside::tell(Place::NewOs, FIRST_BOOT, what, 1, None, error);
+        }
+    };
+    tell(What::Begun, None);
+    let found = hooks::call(directory, plan, &baseline.hooks);
+    let short = found.iter().find(|f| f.verdict == Verdict::Short);
+    match short.map(|f| f.question.as_str()) {
+        None => tell(What::Done, None),
+        Some(short) => tell(What::GivenUp, Some(short)),
+    }
+    found
 }
 
 /// Looks again while something that may still come falls short; gives what was found last, and how long it took.

@@ -6,7 +6,6 @@ use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::PathBuf;
 
 use formats::confirm::Finding;
-use formats::plan::KeptPath;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -68,8 +67,11 @@ fn new_os() -> TempDir {
     dir
 }
 
-fn kept(plan: &Plan) -> Vec<KeptPath> {
-    plan.keep.clone()
+fn left(plan: &Plan) -> units::Left {
+    units::Left {
+        kept: plan.keep.clone(),
+        ..units::Left::default()
+    }
 }
 
 /// Every file and link below a directory, sorted.
@@ -107,7 +109,7 @@ fn the_new_os_gets_units_that_find_the_program_and_loses_them_again() {
     let plan = plan(&["/home"]);
     // A second attempt of the run installs over the first.
     for _ in 0..2 {
-        units::install(root, &plan, kept(&plan)).unwrap();
+        units::install(root, &plan, left(&plan)).unwrap();
     }
     let run = root.join(DIRECTORY);
     assert_eq!(mode(&run.join("confirm")), 0o700);
@@ -172,7 +174,7 @@ fn an_os_that_cannot_confirm_is_left_without_units() {
         let dir = new_os();
         change(dir.path());
         let plan = plan(keep);
-        let error = units::install(dir.path(), &plan, kept(&plan)).unwrap_err();
+        let error = units::install(dir.path(), &plan, left(&plan)).unwrap_err();
         assert!(format!("{error:#}").contains(expected), "{name}: {error:#}");
         let units = names(&dir.path().join("etc"));
         assert!(
@@ -186,7 +188,7 @@ fn an_os_that_cannot_confirm_is_left_without_units() {
 fn records_in_the_runs_directory_stay_there() {
     let dir = new_os();
     let plan = plan(&["/var/log"]);
-    units::install(dir.path(), &plan, kept(&plan)).unwrap();
+    units::install(dir.path(), &plan, left(&plan)).unwrap();
     for name in ["report.json", "summary.txt", "kept-found.json", "payload"] {
         fs::write(dir.path().join(DIRECTORY).join(name), "").unwrap();
     }

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use formats::confirm::{self, Baseline};
+use formats::confirm::{self, Baseline, HookOutcome};
+use formats::hooks::LIMIT_S;
 use formats::plan::{KeptPath, Plan};
 use formats::Document;
 
@@ -21,7 +22,11 @@ const SYSTEMD: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
 
 const MACHINE_ID: &str = "/etc/machine-id";
 
-/// A unit: its name, the target that wants it, its text with `@RUN@` for the run's id.
+/// How long the comparison may take, in seconds, beside the programs that are called at the first boot.
+const COMPARING_S: u64 = 900;
+
+/// A unit: its name, the target that wants it, its text with `@RUN@` for the run's id, and `@LIMIT@` for how
+/// long it may take.
 struct Unit {
     name: &'static str,
     wanted_by: &'static str,
@@ -70,7 +75,7 @@ After=network-online.target remote-fs.target ssh.service sshd.service
 [Service]
 Type=oneshot
 ExecStart=/.reroot/@RUN@/confirm confirm /.reroot/@RUN@
-TimeoutStartSec=900
+TimeoutStartSec=@LIMIT@
 
 [Install]
 WantedBy=multi-user.target
@@ -83,8 +88,19 @@ pub fn is_run_id(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
+/// What a run found that the first boot tells of, or compares with.
+#[derive(Default)]
+pub struct Left {
+    /// Kept paths, measured.
+    pub kept: Vec<KeptPath>,
+    /// What of the carried files and the overlay was left out.
+    pub obstructed: Vec<String>,
+    /// What became of the programs that were called.
+    pub hooks: Vec<HookOutcome>,
+}
+
 /// Leaves the program, the plan, the baseline and the units in the OS at `root`.
-pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
+pub fn install(root: &Path, plan: &Plan, left: Left) -> Result<()> {
     ensure!(
         SYSTEMD
             .iter()
@@ -100,7 +116,9 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
         .chain(&plan.identity.copied)
         .any(|path| path == MACHINE_ID);
     let baseline = Baseline {
-        kept,
+        kept: left.kept,
+        obstructed: left.obstructed,
+        hooks: left.hooks,
         machine_id: fs::read_to_string(at(root, MACHINE_ID))
             .ok()
             .filter(|_| carried)
@@ -123,7 +141,11 @@ pub fn install(root: &Path, plan: &Plan, kept: Vec<KeptPath>) -> Result<()> {
     for unit in &UNITS {
         let wants = format!("{DIRECTORY}/{}.wants", unit.wanted_by);
         gate.make_directories(&wants)?;
-        let text = unit.text.replace("@RUN@", &plan.run);
+        let calls = plan.hooks.first_boot.len() as u64 * LIMIT_S;
+        let text = unit
+            .text
+            .replace("@RUN@", &plan.run)
+            .replace("@LIMIT@", &(COMPARING_S + calls).to_string());
         gate.write(&path(unit), text.as_bytes(), 0o644)?;
         gate.link(&link(unit), &path(unit))
             .with_context(|| format!("enable {}", unit.name))?;

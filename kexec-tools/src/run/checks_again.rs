@@ -32,7 +32,7 @@ pub fn ask(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
         &check::Context {
             facts: &facts,
             manifest: &manifest,
-            sizes: image.sizes(),
+            sizes: image.sizes().with_handed(&facts),
             choices: &Choices {
                 payload_at: Some(plan.payload_at),
                 entry: Some(plan.entry.entry),

@@ -6,6 +6,7 @@ mod checks_again;
 mod engine;
 mod enter;
 pub mod fence;
+mod hooks;
 mod prove;
 mod stage;
 pub mod start;

@@ -13,18 +13,19 @@ use formats::outcomes;
 use formats::plan::Plan;
 use formats::steps::{Mode, OnFailure, Place};
 use formats::Document;
-use machine::outside;
 use machine::runs::directory::Places;
 use machine::runs::lock::{self, RunLock};
 use machine::step_record::StepRecord;
+use machine::{outside, own_programs};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use plan::steps::BEFORE_STOP;
 
 use crate::exit::Exit;
 use crate::image::Image;
 use crate::run::engine::{Deed, Ended, Engine, Job};
 use crate::run::enter::FirstProcess;
 use crate::run::stage::initrd;
-use crate::run::{checks_again, enter, prove, stop};
+use crate::run::{checks_again, enter, hooks, prove, stop};
 use crate::survey::first_process;
 use crate::{log_file, run_directory};
 
@@ -34,6 +35,7 @@ const DEEDS: &[Deed] = &[
     Deed { name: "prepare", act: prepare, undo: Some(|job| initrd::remove_copies(&job.directory)) },
     Deed { name: "load",    act: load,    undo: Some(|_| enter::take_back()) },
     Deed { name: "ask",     act: ask,     undo: None },
+    Deed { name: BEFORE_STOP, act: before_stop, undo: Some(|_| own_programs::end_running()) },
     Deed { name: "stop",    act: stop,    undo: Some(let_go_of_first_process) },
     Deed { name: "prove",   act: prove,   undo: Some(|_| prove::make_writable()) },
     Deed { name: "enter",   act: enter,   undo: None },
@@ -55,6 +57,10 @@ fn load(job: &Job) -> Result<()> {
 /// install packages.
 fn ask(job: &Job) -> Result<()> {
     checks_again::ask(&job.plan, &job.image, &job.directory).context("check once more")
+}
+
+fn before_stop(job: &Job) -> Result<()> {
+    hooks::before_stop(&job.plan)
 }
 
 fn stop(job: &Job) -> Result<()> {
@@ -262,7 +268,7 @@ mod tests {
     use super::*;
     use formats::entry::Entry;
     use formats::plan::Amount;
-    use plan::steps::{steps, Circumstances};
+    use plan::steps::{steps, Circumstances, HookCounts};
 
     #[test]
     fn every_step_of_the_old_os_has_its_deed_and_undoes_what_the_plan_says() {
@@ -277,6 +283,10 @@ mod tests {
             kept: nothing,
             wiped: nothing,
             unpacked: nothing,
+            hooks: HookCounts {
+                before_stop: 1,
+                ..HookCounts::default()
+            },
         });
         for step in steps.iter().filter(|s| s.place == Place::OldOs) {
             let deed = DEEDS.iter().find(|d| d.name == step.name);

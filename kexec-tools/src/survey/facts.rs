@@ -13,6 +13,7 @@ use formats::boot_path::EfiFacts;
 use formats::facts::{Facts, Firmware, Kexec, Mount, Root};
 use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
+use formats::overlay::Overlay;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, listening, meminfo, os_release, processes};
 use storage::{array, block, devices, mounts};
@@ -20,10 +21,10 @@ use storage::{array, block, devices, mounts};
 use crate::run_directory;
 use crate::survey::chain::chain;
 use crate::survey::mounts::holds_data;
-use crate::survey::{accounts, apart, first_process, identity, kept, network, written};
+use crate::survey::{accounts, apart, brought, first_process, identity, kept, network, written};
 
 /// Reads everything that plan and checks look at.
-pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
+pub fn gather(keep: &[KeepPath], new: &NewIdentity, overlay: Option<Overlay>) -> Result<Facts> {
     let accounts = accounts::read();
     let uname = rustix::system::uname();
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
@@ -55,7 +56,11 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity) -> Result<Facts> {
         .chain(own.to_str())
         .collect();
     let written = apart::written(&stays).context("look for what is written on this machine")?;
+    let (hooks, unfit_hooks) = brought::hooks();
     Ok(Facts {
+        overlay,
+        hooks,
+        unfit_hooks,
         hostname: uname.nodename().to_string_lossy().into_owned(),
         architecture: uname.machine().to_string_lossy().into_owned(),
         kernel: uname.release().to_string_lossy().into_owned(),

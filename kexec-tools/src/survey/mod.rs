@@ -3,6 +3,8 @@
 
 mod accounts;
 pub mod apart;
+pub mod brought;
+pub mod carry_list;
 mod chain;
 pub mod checks;
 pub mod earlier;

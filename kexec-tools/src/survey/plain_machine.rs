@@ -25,6 +25,7 @@ pub(super) const SIZES: PartSizes = PartSizes {
     kernel: 12 * MIB,
     initramfs: 8 * MIB,
     payload: 200 * MIB,
+    handed: 0,
 };
 
 pub(super) fn measure(disk_bytes: u64, entries: u64) -> Measure {
@@ -175,6 +176,9 @@ pub(crate) fn machine() -> Facts {
         listening: Ok(vec![]),
         written: Written::default(),
         other_run: None,
+        overlay: None,
+        hooks: formats::hooks::Hooks::default(),
+        unfit_hooks: vec![],
         condition: Condition {
             clock: NOW,
             root_features: Some(Ext4Features {
@@ -255,6 +259,7 @@ pub(super) fn image() -> Manifest {
             lvm_core_sectors: [("ext4".into(), 90), ("xfs".into(), 92)].into(),
             programs: vec!["lvm".into()],
         },
+        hooks: formats::hooks::Hooks::default(),
         payload: Payload {
             entries: 12_000,
             inodes: 12_000,

@@ -15,7 +15,7 @@ use crate::run_directory;
 use crate::survey::checks::{self, check};
 use crate::survey::finding::Finding;
 use crate::survey::wishes::{CheckWishes, Wishes};
-use crate::survey::{facts, own_checks, report_to};
+use crate::survey::{brought, facts, own_checks, report_to};
 
 /// Everything that was looked at, with what the checks and the plan make of it.
 pub struct Survey {
@@ -75,8 +75,22 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
     keep.retain(|path| !wishes.no_keep.contains(path));
     keep.sort();
     keep.dedup();
-    let facts = facts::gather(&keep, &manifest.identity)?;
-    let sizes = image.sizes();
+    let mut wished = wishes.carry.clone();
+    for file in &wishes.carry_from {
+        wished.extend(brought::carry_list(file)?);
+    }
+    wished.sort();
+    wished.dedup();
+    let overlay = wishes
+        .overlay
+        .as_deref()
+        .map(brought::overlay)
+        .transpose()?;
+    let mut new = manifest.identity.clone();
+    new.carry.extend(wished.iter().cloned());
+    let mut facts = facts::gather(&keep, &new, overlay.map(|(overlay, _)| overlay))?;
+    facts.identity.wished = wished;
+    let sizes = image.sizes().with_handed(&facts);
     let mut findings = checks::ask_all(&check::Context {
         facts: &facts,
         manifest: &manifest,

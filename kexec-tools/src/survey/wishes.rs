@@ -17,6 +17,12 @@ pub struct Wishes {
     pub keep: Vec<KeepPath>,
     /// Paths not to keep although the image's keep list names them.
     pub no_keep: Vec<KeepPath>,
+    /// Paths to carry beside the image's carry list.
+    pub carry: Vec<String>,
+    /// Files with more of them.
+    pub carry_from: Vec<PathBuf>,
+    /// The directory or archive of an overlay.
+    pub overlay: Option<PathBuf>,
     /// Directories of own checks beside the usual one, as they were named.
     pub check_directories: Vec<PathBuf>,
     /// Codes of checks that are forced.

@@ -1,6 +1,6 @@
 //! The command line on the machine. One definition gives parsing, help, man page and completions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::plan::choices::{Choices, SshWish};
@@ -22,6 +22,8 @@ use machine::runs::told::Form;
 use crate::exit::Exit;
 use crate::run::fence::{After, Fence};
 use crate::run::worker;
+use crate::survey::brought::carry_path;
+use crate::survey::carry_list;
 use crate::survey::take::{take, Survey};
 use crate::survey::wishes::Wishes;
 use crate::survey::{apart, earlier, finding, report_to};
@@ -62,6 +64,11 @@ enum Command {
         /// Draw the steps into this file
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
+        /// Instead of the plan, list what is not as packages brought it and stays behind, for --carry-from;
+        /// into this file, or printed
+        #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-",
+              conflicts_with_all = ["json", "svg"])]
+        carry_list: Option<PathBuf>,
     },
     /// Do everything up to the commit point in the RAM environment, come back, leave a report
     Rehearse(BeginArguments),
@@ -143,6 +150,15 @@ struct WishArguments {
     /// Do not keep this path although the image's keep list names it
     #[arg(long, value_name = "PATH", value_parser = parse_keep)]
     no_keep: Vec<KeepPath>,
+    /// Carry this file or folder to the new OS too, beside the image's carry list
+    #[arg(long, value_name = "PATH", value_parser = carry_path)]
+    carry: Vec<String>,
+    /// Carry the paths in this list too; `plan --carry-list` writes one to be edited
+    #[arg(long, value_name = "FILE")]
+    carry_from: Vec<PathBuf>,
+    /// Put the files of this directory, or tar archive, into the new OS
+    #[arg(long, value_name = "DIR|TAR")]
+    overlay: Option<PathBuf>,
     /// Where the payload waits while the root is wiped
     #[arg(long, value_enum, default_value_t = PayloadWish::Auto)]
     payload: PayloadWish,
@@ -203,6 +219,9 @@ impl WishArguments {
             run: None,
             keep: self.keep,
             no_keep: self.no_keep,
+            carry: self.carry,
+            carry_from: self.carry_from,
+            overlay: self.overlay,
             check_directories: self.checks,
             forced: self.force,
             report_to: self.report_to.map(|url| report_to::Wish {
@@ -298,7 +317,14 @@ impl Cli {
                 }
                 Ok(exit(&survey))
             }
-            Command::Plan { wishes, json, svg } => {
+            Command::Plan {
+                wishes,
+                carry_list: Some(file),
+                ..
+            } => list_to_carry(&wishes, &file),
+            Command::Plan {
+                wishes, json, svg, ..
+            } => {
                 let survey = take(&wishes.of(Mode::Reinstall), &progress::verifying)?;
                 if let (Ok(plan), Some(path)) = (&survey.plan, svg) {
                     std::fs::write(&path, svg::graph(plan, &[]))
@@ -347,6 +373,21 @@ impl Cli {
             Command::Worker { run } => Ok(worker::main(&run)),
         }
     }
+}
+
+/// Writes the list of what stays behind.
+fn list_to_carry(wishes: &WishArguments, file: &Path) -> Result<Exit> {
+    let survey = take(&wishes.clone().of(Mode::Reinstall), &progress::verifying)?;
+    let kept = survey.facts.kept.iter().map(|kept| kept.path.to_string());
+    let carried = survey.facts.identity.copied.iter().cloned();
+    let stays: Vec<String> = kept.chain(carried).collect();
+    let list = carry_list::list(Path::new("/"), &stays);
+    if file == Path::new("-") {
+        print!("{list}");
+    } else {
+        std::fs::write(file, list).with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok(Exit::Done)
 }
 
 fn form(json: bool) -> Form {

@@ -115,6 +115,7 @@ pub fn text(plan: &Plan) -> String {
     network(&mut t, plan);
     accounts(&mut t, plan);
     identity(&mut t, plan);
+    brought(&mut t, plan);
     listening(&mut t, plan);
     list(
         &mut t,
@@ -124,6 +125,8 @@ pub fn text(plan: &Plan) -> String {
     list(&mut t, "Warnings", &plan.warnings);
     t.blank();
     writeln!(t, "Steps");
+    let names = plan.steps.iter().map(|step| step.name.len());
+    let width = names.max().unwrap_or_default().max(8);
     for (i, step) in plan.steps.iter().enumerate() {
         let place = match step.place {
             Place::OldOs => "old OS",
@@ -138,7 +141,7 @@ pub fn text(plan: &Plan) -> String {
         };
         writeln!(
             t,
-            "  {:>2} {place:6} {:8} {} [{failure}; at most {}{}]",
+            "  {:>2} {place:6} {:width$} {} [{failure}; at most {}{}]",
             i + 1,
             step.name,
             step.does,
@@ -298,6 +301,42 @@ fn identity(t: &mut Page, plan: &Plan) {
     ways_in(t, identity);
     list(t, "In the old OS, and NOT in the new one", &identity.left);
     list(t, "About names, keys and mounts", &identity.notes);
+}
+
+/// What the operator brings: the overlay, and the programs that are called.
+fn brought(t: &mut Page, plan: &Plan) {
+    const SHOWN: usize = 50;
+    if let Some(overlay) = &plan.overlay {
+        t.blank();
+        let files = overlay.files.len();
+        writeln!(
+            t,
+            "Overlay {}: {}, {}, digest {}",
+            overlay.source,
+            counted(files as u64, "file or link", "files and links"),
+            size(overlay.bytes),
+            overlay.digest.short()
+        );
+        for path in overlay.files.iter().take(SHOWN) {
+            writeln!(t, "  {path}");
+        }
+        if files > SHOWN {
+            writeln!(t, "  and {} more, all in `plan --json`", files - SHOWN);
+        }
+    }
+    for (heading, programs) in [
+        (
+            "Called in the old OS before services stop",
+            &plan.hooks.before_stop,
+        ),
+        (
+            "Called in the new OS's root behind the unpack",
+            &plan.hooks.after_unpack,
+        ),
+        ("Called at the first boot", &plan.hooks.first_boot),
+    ] {
+        list(t, heading, programs);
+    }
 }
 
 /// Who logs in by ssh and becomes root, before and after.

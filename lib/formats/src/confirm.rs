@@ -17,6 +17,21 @@ pub struct Baseline {
     pub kept: Vec<KeptPath>,
     /// The machine id, where it was carried.
     pub machine_id: Option<String>,
+    /// What of the carried files and the overlay was left out, and why.
+    #[serde(default)]
+    pub obstructed: Vec<String>,
+    /// What became of the programs that were called in the new OS's root, by path.
+    #[serde(default)]
+    pub hooks: Vec<HookOutcome>,
+}
+
+/// What became of a program that a run called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookOutcome {
+    /// The program.
+    pub path: String,
+    /// Why it failed, if it did.
+    pub failed: Option<String>,
 }
 
 /// The kept paths as the first boot found them, before anything could write to them.
@@ -88,10 +103,14 @@ pub enum Code {
     Port,
     /// A program of the operator's own.
     Own,
+    /// What was put into the new OS from the old one, or by an overlay.
+    Placed,
+    /// A program that a run called.
+    Hook,
 }
 
 /// Every code, its word for people, and whether what it asks for may take a while to come.
-const CODES: [(Code, &str, bool); 21] = [
+const CODES: [(Code, &str, bool); 23] = [
     (Code::Link, "link", true),
     (Code::Address, "address", true),
     (Code::Lease, "lease", true),
@@ -113,6 +132,8 @@ const CODES: [(Code, &str, bool); 21] = [
     (Code::Kept, "kept", false),
     (Code::Port, "port", false),
     (Code::Own, "own", true),
+    (Code::Placed, "placed", false),
+    (Code::Hook, "hook", false),
 ];
 
 impl Code {

@@ -8,11 +8,13 @@ use crate::accounts::Accounts;
 use crate::boot_path::EfiFacts;
 use crate::counted::counted;
 use crate::filesystems::{self, Contents};
+use crate::hooks::Hooks;
 use crate::identity::OldIdentity;
 use crate::keep::KeepPath;
 use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Gateway, Network};
+use crate::overlay::Overlay;
 
 mod array;
 mod condition;
@@ -105,6 +107,15 @@ pub struct Facts {
     /// The condition that the machine is in.
     #[serde(default)]
     pub condition: Condition,
+    /// Files of the operator's for this machine.
+    #[serde(default)]
+    pub overlay: Option<Overlay>,
+    /// The operator's programs, as the old OS has them.
+    #[serde(default)]
+    pub hooks: Hooks,
+    /// Why one of those that are called in the old OS would not be, a line each.
+    #[serde(default)]
+    pub unfit_hooks: Vec<String>,
 }
 
 /// Facts that are older than the question.

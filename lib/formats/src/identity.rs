@@ -42,6 +42,15 @@ pub struct OldIdentity {
     pub devices: Vec<DeviceFacts>,
     /// Files that exist of those that are carried as they are.
     pub copied: Vec<String>,
+    /// What the operator wants carried beside the image's list.
+    #[serde(default)]
+    pub wished: Vec<String>,
+    /// What of both lists cannot be carried, a line each.
+    #[serde(default)]
+    pub uncarriable: Vec<String>,
+    /// Bytes in everything that is carried as it is.
+    #[serde(default)]
+    pub copied_bytes: u64,
     /// Those of them that are in somebody's home, and are read as that person would read them.
     #[serde(default)]
     pub in_homes: Vec<InHome>,

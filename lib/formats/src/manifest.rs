@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
 use crate::facts::OsRelease;
+use crate::hooks::Hooks;
 use crate::identity::NewIdentity;
 use crate::keep::KeepPath;
 use crate::network::Stack;
@@ -42,6 +43,9 @@ pub struct Manifest {
     /// Programs of the payload that the machine's disks need.
     #[serde(default)]
     pub tools: Tools,
+    /// Programs of the payload that a run calls.
+    #[serde(default)]
+    pub hooks: Hooks,
     /// The new OS's root filesystem.
     pub payload: Payload,
 }

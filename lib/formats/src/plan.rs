@@ -8,11 +8,13 @@ use crate::accounts::AccountPlan;
 use crate::boot_path::BootPath;
 use crate::entry::EntryPlan;
 use crate::facts::{Array, Firmware, OsRelease, RootIdentity, Weight};
+use crate::hooks::Hooks;
 use crate::identity::IdentityPlan;
 use crate::keep::{is_below, KeepPath};
 use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
+use crate::overlay::Overlay;
 use crate::steps::{Mode, Step};
 use crate::told::ReportTo;
 use crate::Digest;
@@ -80,6 +82,12 @@ pub struct Plan {
     pub accounts: AccountPlan,
     /// Names, keys and mounts.
     pub identity: IdentityPlan,
+    /// Files of the operator's that are put into the new OS.
+    #[serde(default)]
+    pub overlay: Option<Overlay>,
+    /// Programs that are called on the way.
+    #[serde(default)]
+    pub hooks: Hooks,
     /// What is written on the machine and will be gone.
     #[serde(default)]
     pub gone: Gone,

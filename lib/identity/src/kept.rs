@@ -15,7 +15,7 @@ pub(crate) const KEY_FOLDER: &str = "/etc/ssh";
 const UNITS: &str = "/etc/systemd/system";
 
 /// Written besides what the plan lists, and by what. No keep list may name any of it today.
-const WRITTEN_BY: [(&str, &str); 14] = [
+pub(crate) const WRITTEN_BY: [(&str, &str); 14] = [
     ("/.reroot", "the run"),
     ("/boot/grub", "GRUB's programs"),
     ("/etc/default/grub.d", "the run"),

@@ -17,6 +17,7 @@ pub mod kept;
 mod mount_options;
 mod mounts;
 pub mod names;
+pub mod placed;
 pub mod plan;
 mod public_key;
 pub mod root_options;

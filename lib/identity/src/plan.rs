@@ -62,10 +62,11 @@ pub fn plan(
 
     host_keys(old, new, &mut plan);
     plan.notes.extend(kept::notes(old, new));
+    let asked = |path: &String| new.carry.contains(path) || old.wished.contains(path);
     let ours = |path: &String| {
         path != "/etc/localtime"
             && !of_host_key(path, &old.host_keys)
-            && (!cloud::is_state(path) || new.cloud_init || new.carry.contains(path))
+            && (!cloud::is_state(path) || new.cloud_init || asked(path))
     };
     plan.copied
         .extend(old.copied.iter().filter(|path| ours(path)).cloned());

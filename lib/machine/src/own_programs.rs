@@ -1,7 +1,7 @@
 //! Programs that an operator puts into a directory to be asked: their own checks. They run as root, so only
 //! root may be able to change them: directory and program belong to root and nobody else may write to them.
 //! A program that does not keep to that is not run, and refuses. docs/checks.md has the rules for whoever
-//! writes one.
+//! writes one. Those that a run calls at its moments are found and called in the same way.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,8 +9,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
+use formats::hooks::is_name;
 use rustix::process::{kill_process_group, Pid, Signal};
 
 use crate::patience::Patience;
@@ -99,38 +101,62 @@ pub fn in_directory(directory: &Path) -> io::Result<Vec<OwnProgram>> {
     Ok(found)
 }
 
-/// Names of programs: letters, digits, `-`, `_` and `.`, without what editors and package managers
-/// leave beside a file.
-fn is_name(name: &str) -> bool {
-    const LEFT: [&str; 6] = [
-        ".bak",
-        ".orig",
-        ".rpmnew",
-        ".rpmsave",
-        ".dpkg-dist",
-        ".dpkg-old",
-    ];
-    name.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        && !name.starts_with('.')
-        && !LEFT.iter().any(|end| name.ends_with(end))
-}
-
 fn writable_by_others(found: &fs::Metadata) -> bool {
     found.uid() != 0 || found.permissions().mode() & 0o022 != 0
 }
 
 /// Asks one, with these variables beside `PATH` and `LC_ALL`, and this on its standard input.
 pub fn ask(program: &OwnProgram, variables: &[(&str, String)], input: &str) -> Answer {
+    let mut patience = Patience::new(PATIENCE);
+    let too_long = format!(
+        "it took longer than {} s and what a busy machine adds",
+        PATIENCE.as_secs()
+    );
+    within(program, variables, input, &mut || {
+        patience.is_over().then(|| too_long.clone())
+    })
+}
+
+/// Calls one that does something, and ends it with everything that it began when it takes longer than
+/// `limit`.
+pub fn call(program: &OwnProgram, variables: &[(&str, String)], limit: Duration) -> Answer {
+    let begun = Instant::now();
+    within(program, variables, "", &mut || {
+        (begun.elapsed() > limit)
+            .then(|| format!("it took longer than {} s and was ended", limit.as_secs()))
+    })
+}
+
+/// The group of processes of the program that [`call`] or [`ask`] waits for last; 0 where there is none.
+static RUNNING: AtomicI32 = AtomicI32::new(0);
+
+/// Ends the program that is being waited for: nobody wants to know any more.
+pub fn end_running() {
+    if let Some(group) = Pid::from_raw(RUNNING.load(Ordering::SeqCst)) {
+        // Nobody left in it is what was wanted.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Says why a program is waited for no longer.
+type Over<'a> = &'a mut dyn FnMut() -> Option<String>;
+
+fn within(program: &OwnProgram, variables: &[(&str, String)], input: &str, over: Over) -> Answer {
     match &program.unfit {
         Some(why) => Answer::refuse(why),
-        None => run(program, variables, input)
+        None => run(program, variables, input, over)
             .unwrap_or_else(|e| Answer::refuse(format!("it cannot be asked: {e}"))),
     }
 }
 
-fn run(program: &OwnProgram, variables: &[(&str, String)], input: &str) -> io::Result<Answer> {
+fn run(
+    program: &OwnProgram,
+    variables: &[(&str, String)],
+    input: &str,
+    over: Over,
+) -> io::Result<Answer> {
     let mut child = start(program, variables)?;
+    RUNNING.store(child.id() as i32, Ordering::SeqCst);
     // Fed and drained by threads: a program that reads nothing, or says more than a pipe holds,
     // must not stop anybody.
     if let Some(mut stdin) = child.stdin.take() {
@@ -142,11 +168,15 @@ fn run(program: &OwnProgram, variables: &[(&str, String)], input: &str) -> io::R
         child.stdout.take().map(|out| drain(Box::new(out))),
         child.stderr.take().map(|out| drain(Box::new(out))),
     ];
-    let ended = wait(&mut child)?;
+    let ended = wait(&mut child, over);
+    RUNNING.store(0, Ordering::SeqCst);
     // Whatever it left running in the background has the pipes, and is ended with it.
     end_group(&child);
     let [out, error] = said.map(|thread| thread.and_then(|t| t.join().ok()).unwrap_or_default());
-    Ok(judge(ended, &out, &error))
+    Ok(match ended? {
+        Ok(status) => judge(status, &out, &error),
+        Err(too_long) => Answer::refuse(too_long),
+    })
 }
 
 fn start(program: &OwnProgram, variables: &[(&str, String)]) -> io::Result<Child> {
@@ -189,19 +219,18 @@ fn drain(mut pipe: Box<dyn Read + Send>) -> std::thread::JoinHandle<Vec<u8>> {
     })
 }
 
-/// How it ended; `None` if it had to be ended.
-fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
-    let mut patience = Patience::new(PATIENCE);
+/// How it ended, or why it had to be ended.
+fn wait(child: &mut Child, over: Over) -> io::Result<Result<ExitStatus, String>> {
     loop {
-        match child.try_wait()? {
-            Some(status) => return Ok(Some(status)),
-            None if patience.is_over() => {
-                end_group(child);
-                child.wait()?;
-                return Ok(None);
-            }
-            None => std::thread::sleep(PAUSE),
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ok(status));
         }
+        if let Some(why) = over() {
+            end_group(child);
+            child.wait()?;
+            return Ok(Err(why));
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -213,26 +242,22 @@ fn end_group(child: &Child) {
 }
 
 /// Exit status 0 passes, 2 has something to say, everything else refuses.
-fn judge(ended: Option<ExitStatus>, out: &[u8], error: &[u8]) -> Answer {
+fn judge(ended: ExitStatus, out: &[u8], error: &[u8]) -> Answer {
     let line = first_line(out)
         .or_else(|| first_line(error))
         .unwrap_or_else(|| "it says nothing".to_owned());
-    match ended.map(|status| status.code()) {
-        Some(Some(0)) => Answer {
+    match ended.code() {
+        Some(0) => Answer {
             word: Word::Pass,
             said: line,
         },
-        Some(Some(1)) => Answer::refuse(line),
-        Some(Some(2)) => Answer {
+        Some(1) => Answer::refuse(line),
+        Some(2) => Answer {
             word: Word::Note,
             said: line,
         },
-        Some(Some(code)) => Answer::refuse(format!("it ended with status {code}: {line}")),
-        Some(None) => Answer::refuse(format!("a signal ended it: {line}")),
-        None => Answer::refuse(format!(
-            "it took longer than {} s and what a busy machine adds",
-            PATIENCE.as_secs()
-        )),
+        Some(code) => Answer::refuse(format!("it ended with status {code}: {line}")),
+        None => Answer::refuse(format!("a signal ended it: {line}")),
     }
 }
 

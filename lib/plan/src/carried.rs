@@ -104,7 +104,7 @@ pub fn against_kept(facts: &Facts, manifest: &Manifest) -> Vec<String> {
 }
 
 /// Every path that the new OS gets by its identity, as far as it is known.
-fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+pub(crate) fn written(facts: &Facts, manifest: &Manifest) -> Vec<String> {
     let mut paths = Vec::new();
     if let Ok(network) = network(facts, manifest) {
         paths.extend(network.written.files.into_iter().map(|f| f.path));

@@ -8,7 +8,7 @@
 //! listens, which gateway answers, and the steps, which follow from all that. Nor is it the mode: what
 //! was rehearsed is what is consented to.
 //!
-//! The text is `1.TOTAL.PARTS`: the digest of everything, and behind it six digits for each part, so
+//! The text is `2.TOTAL.PARTS`: the digest of everything, and behind it six digits for each part, so
 //! that whoever has nothing but the text is told what differs.
 
 use std::fmt;
@@ -29,14 +29,14 @@ use thiserror::Error;
 use crate::gone;
 
 /// The version of the text, and of what counts.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// Hexadecimal digits of the digest of everything.
 const TOTAL: usize = 32;
 /// Hexadecimal digits of each part's.
 const SHORT: usize = 6;
 
 /// The parts, in the order of their digits.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "the image",
     "the machine and its OS",
     "the root filesystem",
@@ -46,6 +46,7 @@ const PARTS: [&str; 10] = [
     "the network's files",
     "the accounts",
     "names, keys and mounts",
+    "the overlay and the programs that are called",
     "forced checks",
 ];
 
@@ -170,6 +171,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         network,
         accounts,
         identity,
+        overlay,
+        hooks,
         gone,
         listening: _,
         // In words, and of the moment: links that lead nowhere, a disk that is plugged in.
@@ -210,6 +213,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         network_text(network),
         accounts_text(accounts),
         identity_text(identity),
+        // Where the overlay was does not matter, and its paths are in its digest.
+        text(&(overlay.as_ref().map(|overlay| overlay.digest), hooks)),
         text(&forced),
     ]
 }

@@ -5,6 +5,7 @@ use fixtures::plan::{measure, plan};
 use formats::entry::Entry;
 use formats::facts::Weight;
 use formats::network::{Content, NewFile};
+use formats::overlay::Overlay;
 use formats::plan::{GonePlace, KeptPath, PayloadAt};
 use formats::steps::Mode;
 
@@ -18,6 +19,18 @@ fn consent(change: impl FnOnce(&mut Plan)) -> Consent {
 
 fn unchanged() -> Consent {
     consent(|_| ())
+}
+
+fn overlay(digest: u8) -> Overlay {
+    Overlay {
+        source: "/root/overlay".to_owned(),
+        digest: Digest([digest; 32]),
+        bytes: 1,
+        files: Vec::new(),
+        directories: Vec::new(),
+        users: Vec::new(),
+        groups: Vec::new(),
+    }
 }
 
 fn place(path: &str, bytes: u64, writers: &[&str]) -> GonePlace {
@@ -69,7 +82,7 @@ fn figures_that_move_times_and_the_run_do_not_count() {
 #[test]
 fn decisions_count_and_are_named() {
     type Change = fn(&mut Plan);
-    let changes: [(&str, Change); 11] = [
+    let changes: [(&str, Change); 13] = [
         ("the image", |p| p.manifest_digest = Digest([1; 32])),
         ("the machine and its OS", |p| p.hostname = "web2".to_owned()),
         ("the machine and its OS", |p| {
@@ -96,6 +109,12 @@ fn decisions_count_and_are_named() {
         }),
         ("the accounts", |p| p.accounts.users[1].number = 28),
         ("names, keys and mounts", |p| p.identity.host_keys.clear()),
+        ("the overlay and the programs that are called", |p| {
+            p.overlay = Some(overlay(1));
+        }),
+        ("the overlay and the programs that are called", |p| {
+            p.hooks.before_stop = vec!["/etc/reroot/before-stop.d/drain".to_owned()];
+        }),
     ];
     for (part, change) in changes {
         let now = consent(change);
@@ -148,7 +167,7 @@ fn text_and_back() {
     let text = consent.to_string();
     assert_eq!(text.parse::<Consent>().unwrap(), consent);
     assert_eq!(text.len(), 2 + TOTAL + 1 + SHORT * PARTS.len());
-    for bad in ["", "1", "1.", "none", "x.y.z", &text[..90], "1.\u{e9}.a"] {
+    for bad in ["", "2", "2.", "none", "x.y.z", &text[..90], "2.\u{e9}.a"] {
         assert_eq!(bad.parse::<Consent>(), Err(NotAConsent::Shape), "{bad:?}");
     }
     let newer = text.replacen('1', "2", 1);

@@ -61,7 +61,7 @@ fn boots(entry: Entry) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steps::{steps, Circumstances};
+    use crate::steps::{steps, Circumstances, HookCounts};
     use formats::plan::Amount;
     use formats::steps::Mode;
 
@@ -80,6 +80,7 @@ mod tests {
             kept: nothing,
             wiped: nothing,
             unpacked: nothing,
+            hooks: HookCounts::default(),
         });
         plan
     }

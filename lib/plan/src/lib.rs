@@ -6,6 +6,7 @@
 
 pub mod below_kept;
 pub mod boot_paths;
+pub mod brought;
 pub mod carried;
 pub mod checks_in_ram;
 pub mod choices;

@@ -36,12 +36,26 @@ pub struct PartSizes {
     pub initramfs: u64,
     /// The payload.
     pub payload: u64,
+    /// What is handed over beside the image's parts: carried files and the overlay.
+    pub handed: u64,
+}
+
+impl PartSizes {
+    /// The same, with what is handed over from a machine.
+    #[must_use]
+    pub fn with_handed(self, facts: &Facts) -> PartSizes {
+        let overlay = facts.overlay.as_ref().map_or(0, |overlay| overlay.bytes);
+        PartSizes {
+            handed: facts.identity.copied_bytes + overlay,
+            ..self
+        }
+    }
 }
 
 /// Bytes that a run keeps on the root filesystem from its preparation on: kernel, initramfs and
 /// payload, so that it can be taken up after a power cut, and what describes it.
 pub fn staged_bytes(sizes: PartSizes) -> u64 {
-    sizes.kernel + sizes.initramfs + sizes.payload + STAGED_SPARE
+    sizes.kernel + sizes.initramfs + sizes.payload + sizes.handed + STAGED_SPARE
 }
 
 /// Whether the ssh server is a part of the RAM environment.
@@ -96,8 +110,8 @@ pub fn memory_peak(
     };
     let kernel = manifest.kernel.init_size.max(sizes.kernel);
     let initramfs = initramfs_bytes(manifest, sizes.initramfs, ssh);
-    let packed = initramfs + payload;
-    let unpacked = unpacked_bytes(manifest, ssh) + payload;
+    let packed = initramfs + payload + sizes.handed;
+    let unpacked = unpacked_bytes(manifest, ssh) + payload + sizes.handed;
     let load = match (entry.entry, &entry.call) {
         (Entry::Boot, _) => 0,
         (Entry::Takeover, _) => initramfs + unpacked,
@@ -114,7 +128,8 @@ pub fn memory_peak(
     };
     MemoryPeak {
         load: load + OLD_OS_SPARE,
-        ram: KERNEL_BYTES + WORK_BYTES + served + packed_beside + unpacked,
+        // What is handed over is read whole where it is put into its place.
+        ram: KERNEL_BYTES + WORK_BYTES + served + packed_beside + unpacked + sizes.handed,
     }
 }
 
@@ -223,7 +238,8 @@ pub fn space(manifest: &Manifest, fs: Filesystem, stays: Occupied) -> Space {
 /// What the wipe will leave, as far as the old OS can tell.
 pub fn stays(facts: &Facts, sizes: PartSizes) -> Occupied {
     let staged = Occupied {
-        bytes: staged_bytes(sizes),
+        // Once where it waits, and once in its place.
+        bytes: staged_bytes(sizes) + sizes.handed,
         inodes: STAGED_INODES,
     };
     kept_occupies(facts) + facts.condition.spared + staged

@@ -3,6 +3,7 @@
 
 use crate::below_kept;
 use crate::boot_paths;
+use crate::brought;
 use crate::carried;
 use crate::choices::{entry_plan, Choices};
 use crate::drivers::missing_network_drivers;
@@ -11,7 +12,7 @@ use crate::gone;
 use crate::needs::{self, memory_peak, PartSizes, SshPart};
 use crate::ram_cmdline::{hardware_parameters, named_consoles, ram_cmdline};
 use crate::ram_ssh;
-use crate::steps::{steps, Circumstances};
+use crate::steps::{steps, Circumstances, HookCounts};
 use formats::entry::Entry;
 use formats::facts::{Facts, Firmware, InitSystem, Mount, UnkeptWay};
 use formats::filesystems::Contents;
@@ -106,6 +107,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         bytes: manifest.payload.disk_bytes,
     };
     let peak = memory_peak(manifest, inputs.sizes, payload_at, &entry, ssh);
+    let hooks = brought::hooks(facts, &manifest.hooks);
     let steps = steps(Circumstances {
         mode: inputs.choices.mode,
         entry: entry.entry,
@@ -116,6 +118,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         },
         wiped,
         unpacked,
+        hooks: HookCounts::from(&hooks),
     });
     let consoles = named_consoles(&facts.cmdline, &facts.consoles);
     Ok(Plan {
@@ -150,6 +153,8 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         about_kept: about_kept(facts, &identity),
         left_alone: left_alone(facts, &identity),
         identity,
+        overlay: facts.overlay.clone(),
+        hooks,
         cmdline: ram_cmdline(
             &facts.consoles,
             &consoles,

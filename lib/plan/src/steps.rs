@@ -6,6 +6,7 @@
 //! or deadlines.
 
 use formats::entry::Entry;
+use formats::hooks::{self, Hooks};
 use formats::plan::Amount;
 use formats::steps::{Mode, OnFailure, Place, Retry, Step};
 
@@ -25,6 +26,29 @@ pub struct Circumstances {
     pub wiped: Amount,
     /// Those that come.
     pub unpacked: Amount,
+    /// How many programs are called on the way.
+    pub hooks: HookCounts,
+}
+
+/// How many programs are called at each moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HookCounts {
+    /// Before services stop.
+    pub before_stop: u64,
+    /// In the new OS's root.
+    pub after_unpack: u64,
+    /// At the first boot.
+    pub first_boot: u64,
+}
+
+impl From<&Hooks> for HookCounts {
+    fn from(hooks: &Hooks) -> HookCounts {
+        HookCounts {
+            before_stop: hooks.before_stop.len() as u64,
+            after_unpack: hooks.after_unpack.len() as u64,
+            first_boot: hooks.first_boot.len() as u64,
+        }
+    }
 }
 
 /// What a step's deadline counts.
@@ -40,6 +64,8 @@ enum Grows {
     Wiped,
     /// The time without progress. In the end every byte is written to the disk at once.
     Unpacked,
+    /// All of it, and each program's time.
+    Hooks,
 }
 
 /// Which runs have the step.
@@ -97,7 +123,13 @@ const STEPS: &[Spec] = &[
         undo: "", deadline_s: 300, grows: Grows::Not,
     },
     Spec {
-        name: "stop", place: Place::OldOs, runs: In::Both, needs: &["ask"],
+        name: BEFORE_STOP, place: Place::OldOs, runs: In::Both, needs: &["ask"],
+        does: "call the operator's programs for the moment before services stop",
+        before: "they are root's", after: "each has ended with 0 or 2",
+        undo: "end what they left running", deadline_s: 60, grows: Grows::Hooks,
+    },
+    Spec {
+        name: "stop", place: Place::OldOs, runs: In::Both, needs: &["ask", BEFORE_STOP],
         does: "stop services in their own order, then every other process",
         before: "the operator's session was told", after: "no process but PID 1 is left",
         undo: "boot the old OS again", deadline_s: 420, grows: Grows::Not,
@@ -179,7 +211,13 @@ const STEPS: &[Spec] = &[
         undo: "", deadline_s: 300, grows: Grows::Not,
     },
     Spec {
-        name: "loader", place: Place::Ram, runs: In::Reinstall, needs: &["carry"],
+        name: AFTER_UNPACK, place: Place::Ram, runs: In::Reinstall, needs: &["carry"],
+        does: "call the programs for the new OS's root, in it",
+        before: "what is kept is read-only for them", after: "one that fails is told by the first boot",
+        undo: "", deadline_s: 120, grows: Grows::Hooks,
+    },
+    Spec {
+        name: "loader", place: Place::Ram, runs: In::Reinstall, needs: &["carry", AFTER_UNPACK],
         does: "make the new boot loader, beside the one in use",
         before: "there is room beside the one in use", after: "read back from the disk",
         undo: "", deadline_s: 900, grows: Grows::Not,
@@ -203,7 +241,13 @@ const STEPS: &[Spec] = &[
         undo: "", deadline_s: 300, grows: Grows::Not,
     },
     Spec {
-        name: "confirm", place: Place::NewOs, runs: In::Reinstall, needs: &["reboot"],
+        name: FIRST_BOOT, place: Place::NewOs, runs: In::Reinstall, needs: &["reboot"],
+        does: "call the programs for the first boot",
+        before: "they are root's", after: "one that fails makes the machine unconfirmed",
+        undo: "", deadline_s: 60, grows: Grows::Hooks,
+    },
+    Spec {
+        name: "confirm", place: Place::NewOs, runs: In::Reinstall, needs: &["reboot", FIRST_BOOT],
         does: "compare the machine with the plan at the first boot",
         before: "", after: "the summary is shown at the next login",
         undo: "", deadline_s: 900, grows: Grows::Not,
@@ -212,6 +256,12 @@ const STEPS: &[Spec] = &[
 
 /// The step that ends with the commit point.
 pub const COMMIT: &str = "commit";
+/// The step that calls programs in the old OS.
+pub const BEFORE_STOP: &str = "before-stop";
+/// The step that calls programs in the new OS's root. What they do is not needed for it to boot.
+pub const AFTER_UNPACK: &str = "after-unpack";
+/// The step that calls programs at the first boot.
+pub const FIRST_BOOT: &str = "first-boot";
 /// The step from which on the old OS's services are not running any more.
 pub(crate) const STOP: &str = "stop";
 const LOAD: &str = "load";
@@ -253,7 +303,8 @@ fn way(entry: Entry) -> Way {
 
 /// The steps of a run, in the order in which they are done.
 pub fn steps(c: Circumstances) -> Vec<Step> {
-    let mut rows: Vec<&Spec> = STEPS.iter().filter(|spec| spec.is_in(c.mode)).collect();
+    let is_in = |spec: &&Spec| spec.is_in(c.mode) && spec.called(c.hooks) != Some(0);
+    let mut rows: Vec<&Spec> = STEPS.iter().filter(is_in).collect();
     if !c.load_before_stop {
         // Nothing but `enter` needs it, so it may wait until the services' memory is there.
         let at = |rows: &[&Spec], name| rows.iter().position(|s| s.name == name);
@@ -270,12 +321,17 @@ pub fn steps(c: Circumstances) -> Vec<Step> {
         stopped |= spec.name == STOP;
         let on_failure = match (spec.place, committed, stopped) {
             (Place::NewOs, ..) => OnFailure::Tell,
+            (_, true, _) if spec.name == AFTER_UNPACK => OnFailure::Tell,
             (_, true, _) => OnFailure::Hold,
             (_, false, true) => OnFailure::Reboot,
             (_, false, false) => OnFailure::Revert,
         };
         steps.push(spec.step(c, on_failure));
         committed |= spec.name == COMMIT;
+    }
+    let names: Vec<String> = steps.iter().map(|step| step.name.clone()).collect();
+    for step in &mut steps {
+        step.needs.retain(|need| names.contains(need));
     }
     steps
 }
@@ -286,6 +342,16 @@ impl Spec {
             In::Both => true,
             In::Reinstall => mode == Mode::Reinstall,
             In::Rehearsal => mode == Mode::Rehearse,
+        }
+    }
+
+    /// How many programs it calls, if that is what it does.
+    fn called(&self, hooks: HookCounts) -> Option<u64> {
+        match self.name {
+            BEFORE_STOP => Some(hooks.before_stop),
+            AFTER_UNPACK => Some(hooks.after_unpack),
+            FIRST_BOOT => Some(hooks.first_boot),
+            _ => None,
         }
     }
 
@@ -305,7 +371,9 @@ impl Spec {
             after: after.to_owned(),
             undo: (!undo.is_empty()).then(|| undo.to_owned()),
             retry: (on_failure == OnFailure::Hold).then_some(RETRY),
-            deadline_s: self.deadline_s + self.grows.seconds(c),
+            deadline_s: self.deadline_s
+                + self.grows.seconds(c)
+                + self.called(c.hooks).unwrap_or(0) * hooks::LIMIT_S,
             progress: matches!(self.grows, Grows::Anew | Grows::Wiped | Grows::Unpacked),
             on_failure,
         }
@@ -315,7 +383,7 @@ impl Spec {
 impl Grows {
     fn seconds(self, c: Circumstances) -> u64 {
         match self {
-            Grows::Not | Grows::Anew => 0,
+            Grows::Not | Grows::Anew | Grows::Hooks => 0,
             Grows::Wiped => c.wiped.bytes / FREED_A_SECOND,
             Grows::Unpacked => c.unpacked.bytes / BYTES_A_SECOND,
         }

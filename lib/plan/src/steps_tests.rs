@@ -12,7 +12,7 @@ fn every_kind() -> Vec<Circumstances> {
     let mut all = Vec::new();
     for mode in [Mode::Reinstall, Mode::Rehearse] {
         for entry in [Entry::Kexec, Entry::Takeover, Entry::Boot] {
-            for load_before_stop in [true, false] {
+            for (load_before_stop, hooks) in [(true, 0), (false, 0), (true, 2), (false, 2)] {
                 all.push(Circumstances {
                     mode,
                     entry,
@@ -20,6 +20,11 @@ fn every_kind() -> Vec<Circumstances> {
                     kept: amount(1000),
                     wiped: amount(20_000),
                     unpacked: amount(300_000),
+                    hooks: HookCounts {
+                        before_stop: hooks,
+                        after_unpack: hooks,
+                        first_boot: hooks,
+                    },
                 });
             }
         }
@@ -169,4 +174,27 @@ fn each_entry_says_in_its_own_words_how_it_enters() {
         }
     }
     assert_eq!(texts.len(), 6);
+}
+
+#[test]
+fn programs_that_are_called_are_steps_with_their_time_and_where_there_are_none_there_is_no_step() {
+    for kind in every_kind() {
+        let steps = steps(kind);
+        let at = |name| place_of(&steps, name);
+        let called = [BEFORE_STOP, AFTER_UNPACK, FIRST_BOOT].map(|name| at(name).is_some());
+        let any = kind.hooks.before_stop > 0;
+        let reinstalls = any && kind.mode == Mode::Reinstall;
+        assert_eq!(called, [any, reinstalls, reinstalls], "{kind:?}");
+        if any {
+            let before = &steps[at(BEFORE_STOP).unwrap()];
+            assert_eq!(before.on_failure, OnFailure::Revert);
+            assert_eq!(before.deadline_s, 60 + 2 * 300);
+            assert!(at("ask") < at(BEFORE_STOP) && at(BEFORE_STOP) < at(STOP));
+        }
+        if reinstalls {
+            assert_eq!(steps[at(AFTER_UNPACK).unwrap()].on_failure, OnFailure::Tell);
+            assert!(at("carry") < at(AFTER_UNPACK) && at(AFTER_UNPACK) < at("loader"));
+            assert!(at(FIRST_BOOT) < at("confirm"));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Pictures of plans: whole, of bounded size, and safe for whatever a machine is called.
 
 use super::*;
-use crate::steps::{steps, Circumstances};
+use crate::steps::{steps, Circumstances, HookCounts};
 use formats::entry::Entry;
 use formats::plan::Amount;
 
@@ -23,6 +23,7 @@ fn plan(mode: Mode) -> Plan {
         kept: amount,
         wiped: amount,
         unpacked: amount,
+        hooks: HookCounts::default(),
     });
     plan
 }

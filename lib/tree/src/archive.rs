@@ -2,7 +2,7 @@
 //!
 //! Same entries, same reader and same writer as the payload, without frames and compression.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
 use std::io::Read;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -195,31 +195,56 @@ impl Archive {
     }
 }
 
+/// What became of an archive's entries.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// How many were written.
+    pub written: u64,
+    /// Those that were not because something of another kind is in their place, with what that is.
+    pub obstructed: Vec<String>,
+}
+
 /// Unpacks what [`pack_paths`] packed, below `root`. Files that are there are replaced;
-/// directories that are there stay as they are; nothing at or below a kept path is touched.
-/// Returns how many entries were written.
-pub fn unpack_tar(root: BorrowedFd<'_>, archive: &[u8], keep: &KeepSet) -> Result<u64, TreeError> {
+/// directories that are there stay as they are; nothing at or below a kept path is touched. Where a
+/// directory has to be and something else is, or the other way round, or a link leads elsewhere, the
+/// entry is left out and told: no reason to leave a machine with half an OS.
+pub fn unpack_tar(
+    root: BorrowedFd<'_>,
+    archive: &[u8],
+    keep: &KeepSet,
+) -> Result<Placed, TreeError> {
     let lookup = Lookup::detect(root);
     let mut placer = Placer::new(lookup, root, keep, NewFiles::Unknown);
-    let mut written = 0;
+    let mut placed = Placed::default();
     let mut made = Vec::new();
+    let mut left_out = BTreeSet::new();
     each_entry(archive, "the archive of carried files", |entry, body| {
-        if let Kind::Directory = entry.kind {
-            if make_missing(lookup, root, &mut placer, &entry)? {
-                made.push(entry);
-                written += 1;
+        if let Kind::HardLink { target } = &entry.kind {
+            if left_out.contains(target) {
+                let path = super::error::printable(&entry.path);
+                let why = format!("{path} is another name of what is left out");
+                placed.obstructed.push(why);
+                return Ok(());
             }
-            return Ok(());
         }
-        if matches!(placer.fate(&entry.path), Fate::Gone) {
-            match &entry.kind {
-                Kind::HardLink { target } if matches!(placer.fate(target), Fate::Gone) => {
-                    placer.hard_link(&entry.path, target)?;
-                }
-                Kind::HardLink { .. } => return Ok(()),
-                _ => placer.non_directory(&entry, body)?,
+        match place_one(lookup, root, &mut placer, &entry, body) {
+            Ok(true) => placed.written += 1,
+            Ok(false) => return Ok(()),
+            Err(e @ TreeError::Obstacle { .. }) => {
+                let path = super::error::printable(&entry.path);
+                let why = e.to_string();
+                left_out.insert(entry.path);
+                placed.obstructed.push(if why.starts_with(&path) {
+                    why
+                } else {
+                    format!("{path}: {why}")
+                });
+                return Ok(());
             }
-            written += 1;
+            Err(e) => return Err(e),
+        }
+        if entry.kind == Kind::Directory {
+            made.push(entry);
         }
         Ok(())
     })?;
@@ -227,7 +252,31 @@ pub fn unpack_tar(root: BorrowedFd<'_>, archive: &[u8], keep: &KeepSet) -> Resul
     for entry in &made {
         placer.finish_directory(entry)?;
     }
-    Ok(written)
+    Ok(placed)
+}
+
+/// Writes an entry, and says whether there was something to be written.
+fn place_one(
+    lookup: Lookup,
+    root: BorrowedFd<'_>,
+    placer: &mut Placer<'_>,
+    entry: &Entry,
+    body: &mut dyn Read,
+) -> Result<bool, TreeError> {
+    if entry.kind == Kind::Directory {
+        return make_missing(lookup, root, placer, entry);
+    }
+    if !matches!(placer.fate(&entry.path), Fate::Gone) {
+        return Ok(false);
+    }
+    match &entry.kind {
+        Kind::HardLink { target } if matches!(placer.fate(target), Fate::Gone) => {
+            placer.hard_link(&entry.path, target)?;
+        }
+        Kind::HardLink { .. } => return Ok(false),
+        _ => placer.non_directory(entry, body)?,
+    }
+    Ok(true)
 }
 
 /// The content of one file of such an archive, by its path in it; nothing where it is not there.

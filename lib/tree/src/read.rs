@@ -196,7 +196,7 @@ fn without_nul(mut name: Vec<u8>) -> Vec<u8> {
 
 /// An entry's name as a path within the tree: without `./` before and a slash behind. `./` alone
 /// is the root, and comes back empty. Nothing comes back for a name that is no such path.
-fn clean(name: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn clean(name: &[u8]) -> Option<Vec<u8>> {
     if name == b"./" || name == b"." {
         return Some(Vec::new());
     }

@@ -52,9 +52,9 @@ fn named_files_are_carried_with_all_that_belongs_to_them() {
     symlink("/dangling", disk.path("new/etc/resolv.conf")).unwrap();
     fs::set_permissions(disk.dir("new/etc/ssh"), fs::Permissions::from_mode(0o711)).unwrap();
     let new = File::open(disk.path("new")).unwrap();
-    let written = unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap();
+    let placed = unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap();
     assert_eq!(
-        written, 5,
+        placed.written, 5,
         "four files and one directory that was not there"
     );
 
@@ -102,7 +102,7 @@ fn carrying_goes_around_what_is_kept_and_through_no_link() {
     let new = File::open(disk.path("new")).unwrap();
     let keep = keep(&["/etc/a", "/etc/b/file/kept"]);
     let before = snapshot(&disk.path("new/etc/a"));
-    assert_eq!(unpack_tar(new.as_fd(), &archive, &keep).unwrap(), 1);
+    assert_eq!(unpack_tar(new.as_fd(), &archive, &keep).unwrap().written, 1);
     assert_same(&before, &snapshot(&disk.path("new/etc/a")));
     assert_eq!(
         fs::read_to_string(disk.path("new/etc/b/file/kept")).unwrap(),
@@ -111,7 +111,14 @@ fn carrying_goes_around_what_is_kept_and_through_no_link() {
 
     let archive = pack_paths(old.as_fd(), &["/etc/c/file"]).unwrap();
     symlink(&outside, disk.path("new/etc/c")).unwrap();
-    unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap_err();
+    let placed = unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap();
+    assert_eq!(placed.written, 0);
+    let told = placed.obstructed.join("\n");
+    assert!(told.contains("/etc/c is no directory"), "{told}");
+    assert!(
+        told.contains("/etc/c/file: /etc/c is a symbolic link"),
+        "{told}"
+    );
     assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "theirs");
 
     symlink(&outside, disk.path("old/etc/link")).unwrap();
@@ -186,7 +193,9 @@ fn a_folder_is_carried_with_everything_in_it() {
     disk.file("new/etc/shop/own", "own");
     let new = File::open(disk.path("new")).unwrap();
     assert_eq!(
-        unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap(),
+        unpack_tar(new.as_fd(), &archive, &KeepSet::default())
+            .unwrap()
+            .written,
         5
     );
     let read = |path: &str| fs::read_to_string(disk.path("new/etc/shop").join(path)).unwrap();

@@ -17,7 +17,7 @@ use plan::{ext4_features, xfs_features};
 use storage::superblock::{self, Superblock};
 use storage::{block, mounts, root};
 
-use crate::ram::commit_point;
+use crate::ram::{commit_point, parts};
 use crate::root::target::{self, TARGET};
 use crate::run::boot_paths;
 use crate::run::data::{MountedRoot, Start};
@@ -228,12 +228,27 @@ pub fn ensure_space(
             bytes: superblock.bytes_for_files(fs.f_blocks * fs.f_frsize),
             inodes: superblock.inodes(fs.f_files),
         },
-        Occupied::by_kept(plan.keep.iter().map(|k| &k.path).zip(kept)) + kept::spared()?,
+        Occupied::by_kept(plan.keep.iter().map(|k| &k.path).zip(kept))
+            + kept::spared()?
+            + handed_over(plan)?,
     );
     if let Some(lack) = space.lack() {
         bail!("{lack}");
     }
     Ok(())
+}
+
+/// What carried files and the overlay will take.
+fn handed_over(plan: &Plan) -> Result<Occupied> {
+    let archives =
+        std::iter::once("carried.tar").chain(plan.overlay.as_ref().map(|_| "overlay.tar"));
+    let mut handed = Occupied::default();
+    for path in archives.map(parts::at) {
+        let archive =
+            std::fs::metadata(&path).with_context(|| format!("look at {}", path.display()))?;
+        handed.bytes += archive.len();
+    }
+    Ok(handed)
 }
 
 #[cfg(test)]

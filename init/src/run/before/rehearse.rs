@@ -81,6 +81,7 @@ fn compare(run: &Run) -> Result<Rehearsal> {
                 kernel: 0,
                 initramfs: 0,
                 payload,
+                handed: 0,
             },
             choices: &choices,
             run: planned.run.clone(),

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use formats::accounts::AccountFiles;
+use formats::counted::counted;
 use formats::network::{Content, NewFile};
 use identity::accounts;
 use tree::{Access, Gate, TreeError};
@@ -17,15 +18,31 @@ use crate::root::target;
 use crate::run::behind::{arrays, fstab};
 use crate::run::data::Run;
 
-/// Writes everything that is carried.
-pub fn carry(run: &Run) -> Result<()> {
+/// Writes everything that is carried, and the overlay. Gives what of these had something of another kind in its
+/// place and was left out: the first boot tells it, and nothing of the rest waits for it.
+pub fn carry(run: &Run) -> Result<Vec<String>> {
     let plan = &run.plan;
     let root = target::directory()?;
     // The old OS's files first: what is written from the plan may replace one of them.
     let archive = parts::read("carried.tar")?;
-    tree::unpack_tar(root.as_fd(), &archive, &run.keep).context("write the carried files")?;
+    let carried = tree::unpack_tar(root.as_fd(), &archive, &run.keep);
+    let mut obstructed = carried.context("write the carried files")?.obstructed;
     for file in &plan.identity.copied {
         log::info!("carried {file}");
+    }
+    if let Some(overlay) = &plan.overlay {
+        let archive = parts::read("overlay.tar")?;
+        let placed = tree::unpack_tar(root.as_fd(), &archive, &run.keep);
+        let placed = placed.context("write the overlay")?;
+        log::info!(
+            "wrote {} of the overlay {}",
+            counted(placed.written, "entry", "entries"),
+            overlay.source
+        );
+        obstructed.extend(placed.obstructed);
+    }
+    for left in &obstructed {
+        log::warn!("carry: left out: {left}");
     }
     let gate = target::gate(plan)?;
     write_accounts(run, &gate)?;
@@ -41,7 +58,8 @@ pub fn carry(run: &Run) -> Result<()> {
     }
     arrays::name(run, &gate)?;
     write_fstab(run, &gate)?;
-    target::sync()
+    target::sync()?;
+    Ok(obstructed)
 }
 
 /// Users and groups: the old OS's and the payload's, as the plan merges them.

@@ -50,16 +50,7 @@ pub fn run(
     input: &[u8],
 ) -> Result<Vec<u8>> {
     let call = format!("{program} {}", arguments.join(" "));
-    let mut child = Command::new("/proc/self/exe")
-        .arg("in-root")
-        .arg(root)
-        .args(kept.iter().map(|kept| kept.path.as_str()))
-        .args([END, program])
-        .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LC_ALL", "C")
-        .env("DEBIAN_FRONTEND", "noninteractive")
+    let mut child = command(root, kept, program, arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -78,6 +69,22 @@ pub fn run(
         bail!("{call} in the new OS: {}: {}", output.status, reason(&said));
     }
     Ok(output.stdout)
+}
+
+/// A program in the root, to be started.
+pub fn command(root: &Path, kept: &[KeptPath], program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg("in-root")
+        .arg(root)
+        .args(kept.iter().map(|kept| kept.path.as_str()))
+        .args([END, program])
+        .args(arguments)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command
 }
 
 /// Why a program failed, by its own last word, and by what it could not know.

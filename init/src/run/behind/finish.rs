@@ -77,7 +77,12 @@ impl BootableRoot {
             measure: after.clone(),
         });
         let root = Path::new(TARGET);
-        let installed = units::install(root, &run.plan, kept.collect());
+        let left = units::Left {
+            kept: kept.collect(),
+            obstructed: self.obstructed.clone(),
+            hooks: self.called.clone(),
+        };
+        let installed = units::install(root, &run.plan, left);
         if installed.is_err() {
             // Half of it would start something that is not there.
             units::uninstall(root, &run.plan)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{ensure, Context, Result};
 use bootpath::grub::config;
 use bootpath::grub::config::BootEntry;
+use formats::confirm::HookOutcome;
 use formats::measure::Measure;
 use tree::in_root;
 
@@ -28,6 +29,10 @@ pub struct BootableRoot {
     pub(in crate::run) after: Vec<Measure>,
     /// The boot loader: it is in its place, and nothing that starts it yet.
     pub(in crate::run) loader: AllBeside,
+    /// What of the carried files and the overlay was left out, and why.
+    pub(in crate::run) obstructed: Vec<String>,
+    /// What became of the programs that were called in the new OS's root.
+    pub(in crate::run) called: Vec<HookOutcome>,
 }
 
 /// Checks everything; returns the kept paths' measures.

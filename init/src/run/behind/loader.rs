@@ -20,7 +20,7 @@ use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::new_loader::{NewLoader, Platform, BIOS, UEFI};
 use crate::run::behind::unpack::UnpackedRoot;
-use crate::run::behind::{access, carry, chroot, host_keys, inspect, locales};
+use crate::run::behind::{access, carry, chroot, hooks, host_keys, inspect, locales};
 use crate::run::boot_paths::{self, AllBeside};
 use crate::run::data::Run;
 use crate::run::journal_file;
@@ -38,10 +38,11 @@ impl UnpackedRoot {
     pub fn carry_and_install_loader(self) -> Result<BootableRoot> {
         let UnpackedRoot(mut run, counts) = self;
         let mut recorder = std::mem::take(&mut run.recorder);
-        recorder.retrying("carry", || {
+        let obstructed = recorder.retrying("carry", || {
             journal_file::record(&run.plan.run, Phase::Carry)?;
             carry::carry(&run)
         })?;
+        let called = hooks::call(&run, &mut recorder);
         let loader = recorder.retrying("loader", || {
             journal_file::record(&run.plan.run, Phase::Loader)?;
             install(&run)
@@ -53,6 +54,8 @@ impl UnpackedRoot {
             counts,
             after,
             loader,
+            obstructed,
+            called,
         })
     }
 }

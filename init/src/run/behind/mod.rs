@@ -11,6 +11,7 @@ pub mod chroot;
 pub mod finish;
 mod flags_cleared;
 mod fstab;
+mod hooks;
 mod host_keys;
 mod inspect;
 mod loader;

@@ -16,7 +16,7 @@ use kexec_loader::load::LoadError;
 use kexec_loader::running;
 use machine::bus_masters::{self, Stopped};
 use machine::meminfo;
-use plan::needs::{memory_peak, SshPart};
+use plan::needs::{memory_peak, PartSizes, SshPart};
 use plan::version::Version;
 use rustix::system::RebootCommand;
 
@@ -37,7 +37,7 @@ pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     if !refused.is_some_and(|error| error.other_may_do(call.call)) {
         return first;
     }
-    if let Err(short) = room_for(fallback, plan, image) {
+    if let Err(short) = room_for(fallback, plan, image, directory) {
         return first.context(short);
     }
     log::warn!("load: {error:#}; trying {}", fallback.name());
@@ -46,19 +46,22 @@ pub fn load(plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
 
 /// Whether there is memory for a call that was not planned with: services run, and none of them may
 /// lose its memory to an attempt.
-fn room_for(call: KexecCall, plan: &Plan, image: &Image) -> Result<()> {
+fn room_for(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Result<()> {
     let entry = EntryPlan {
         call: Some(CallPlan::wished(call)),
         ..plan.entry.clone()
     };
     let ssh = SshPart::from(&plan.ram_ssh);
-    let peak = memory_peak(
-        &image.manifest()?,
-        image.sizes(),
-        plan.payload_at,
-        &entry,
-        ssh,
-    );
+    // As large as it was staged: carried files and the overlay are in it.
+    let initramfs = directory.join(staged::INITRAMFS);
+    let length = std::fs::metadata(&initramfs)
+        .with_context(|| format!("look at {}", initramfs.display()))?
+        .len();
+    let sizes = PartSizes {
+        handed: length.saturating_sub(image.sizes().initramfs),
+        ..image.sizes()
+    };
+    let peak = memory_peak(&image.manifest()?, sizes, plan.payload_at, &entry, ssh);
     let text = std::fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     let memory = meminfo::parse(&text).context("understand /proc/meminfo")?;
     ensure!(

@@ -23,6 +23,7 @@ use storage::block;
 
 use crate::image::Image;
 use crate::run_directory;
+use crate::survey::brought;
 
 use super::{carried, on_disk};
 
@@ -149,14 +150,19 @@ fn order(plan: &Plan, image: &Image) -> Result<(Vec<u8>, BTreeMap<String, Digest
     let carried = carried::pack(&plan.identity)?;
     let accounts = machine::accounts::read(Path::new("/")).context("read the accounts")?;
     ensure_as_planned(plan, &accounts)?;
+    let overlay = plan
+        .overlay
+        .as_ref()
+        .map(|overlay| brought::overlay_again(overlay, &plan.accounts))
+        .transpose()?;
     let manifest = image.bytes(PartKind::Manifest)?;
-    let plan = plan.to_json();
+    let plan = plan.to_json().into_bytes();
     let (mut out, mut digests) = (Vec::new(), BTreeMap::new());
     for name in ["reroot", "reroot/accounts"] {
         directory_entry(&mut out, name).context(name)?;
     }
     for (name, bytes) in [
-        ("reroot/plan.json", plan.as_bytes()),
+        ("reroot/plan.json", &plan),
         ("reroot/manifest.json", &manifest),
         ("reroot/carried.tar", &carried),
         ("reroot/accounts/passwd", &accounts.passwd),
@@ -165,7 +171,10 @@ fn order(plan: &Plan, image: &Image) -> Result<(Vec<u8>, BTreeMap<String, Digest
         ("reroot/accounts/gshadow", &accounts.gshadow),
         ("reroot/accounts/subuid", &accounts.subuid),
         ("reroot/accounts/subgid", &accounts.subgid),
-    ] {
+    ]
+    .into_iter()
+    .chain(overlay.as_ref().map(|bytes| ("reroot/overlay.tar", bytes)))
+    {
         let mut member =
             entry(name, REGULAR | 0o400).write(&mut out, u32::try_from(bytes.len()).context(name)?);
         member

@@ -3,7 +3,7 @@
 use formats::entry::Entry;
 use identity::access::{decided, operator};
 use identity::network::select;
-use plan::{carried, choices, drivers};
+use plan::{brought, carried, choices, drivers};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::Ram;
@@ -205,6 +205,35 @@ pub(super) const CHECKS: &[Check] = &[
             let served = c.manifest.identity.doors.as_ref().is_some_and(|doors| doors.server);
             joined(&c.facts.identity.doors.elsewhere).filter(|_| served)
         },
+    },
+    Check {
+        code: "carry",
+        question: "Can everything that was asked for be carried?",
+        reads: "the paths of --carry and of the image's carry list, what the plan writes, the keep list, links of the payload",
+        force: Never,
+        again: &[],
+        remedy: "leave those paths out, or name what is beside them; what the run writes itself it writes from this \
+                 machine's own files, and what shall differ from that belongs into the image",
+        against: |c| joined(&brought::against_carried(c.facts, c.manifest)),
+    },
+    Check {
+        code: "overlay",
+        question: "Can the overlay be put into the new OS?",
+        reads: "the files of --overlay, what the plan writes and carries, the keep list, links of the payload, accounts",
+        force: Never,
+        again: &[],
+        remedy: "take those files out of the overlay, or give them the place that is named; who gets in and what the \
+                 network is follows from this machine, and what shall differ belongs into the image",
+        against: |c| joined(&brought::against_overlay(c.facts, c.manifest)),
+    },
+    Check {
+        code: "hooks",
+        question: "Can the operator's programs be called?",
+        reads: "/etc/reroot/before-stop.d",
+        force: Never,
+        again: &[],
+        remedy: "directory and programs have to be root's, and writable by nobody else (`chown root:root`, `chmod go-w`)",
+        against: |c| joined(&c.facts.unfit_hooks),
     },
     Check {
         code: "identity-keep",

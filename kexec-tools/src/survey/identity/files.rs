@@ -14,6 +14,9 @@ use tree::in_root;
 /// Nothing that a person writes is larger.
 const LARGEST: u64 = 4 << 20;
 
+/// The most entries of a folder that is carried: it is read into memory.
+const MOST_CARRIED: u64 = 200_000;
+
 /// An OS's files.
 pub struct Tree {
     root: PathBuf,
@@ -47,6 +50,17 @@ impl Tree {
             .is_some_and(|above| fs::symlink_metadata(above.join(name)).is_ok())
     }
 
+    /// Where a path is, its last name not followed if it is a link.
+    pub fn place(&self, path: &str) -> Option<PathBuf> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Some(self.at(above)?.join(name))
+    }
+
+    /// Whether something is mounted there.
+    pub fn is_mount(&self, at: &Path) -> bool {
+        self.mounts.iter().any(|mount| mount == at)
+    }
+
     pub fn is_file(&self, path: &str) -> bool {
         self.at(path).is_some_and(|at| at.is_file())
     }
@@ -72,6 +86,15 @@ impl Tree {
         (bytes.len() as u64 <= LARGEST).then_some(bytes)
     }
 
+    /// The text of a file of a package manager's, which may be larger than what a person writes.
+    pub fn text_up_to(&self, path: &str, most: u64) -> Option<String> {
+        let file = plain_file::open(&self.at(path)?).ok()?;
+        let mut bytes = Vec::new();
+        file.take(most + 1).read_to_end(&mut bytes).ok()?;
+        let whole = bytes.len() as u64 <= most;
+        whole.then(|| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The text of a file; bytes that are no UTF-8 become U+FFFD, CRLF becomes LF.
     pub fn text(&self, path: &str) -> Option<String> {
         let bytes = self.bytes(path)?;
@@ -89,6 +112,46 @@ impl Tree {
             .collect();
         names.sort();
         names
+    }
+
+    /// Bytes of everything at a path and below it as an archive has them, links not followed, or why it cannot
+    /// be carried.
+    pub fn weigh(&self, path: &str) -> Result<u64, String> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above_at = self.at(above).ok_or("is not there")?;
+        let plainly = self.root.join(above.trim_start_matches('/'));
+        if above_at != plainly {
+            let real = above_at.strip_prefix(&self.root).unwrap_or(&above_at);
+            let real = Path::new("/").join(real).join(name);
+            return Err(format!(
+                "leads through a link; its place is {}",
+                real.display()
+            ));
+        }
+        let mut entries = 0;
+        let mut bytes = 0;
+        let mut todo = vec![above_at.join(name)];
+        while let Some(at) = todo.pop() {
+            if self.mounts.contains(&at) {
+                return Err(format!("has a mount in it, at {}", at.display()));
+            }
+            // What vanishes meanwhile is not carried either.
+            let Ok(found) = fs::symlink_metadata(&at) else {
+                continue;
+            };
+            entries += 1;
+            if entries > MOST_CARRIED {
+                return Err(format!("has more than {MOST_CARRIED} entries"));
+            }
+            if found.is_dir() {
+                let names = fs::read_dir(&at).map_err(|e| format!("cannot be read: {e}"))?;
+                todo.extend(names.flatten().map(|entry| entry.path()));
+            }
+            let content = if found.is_file() { found.len() } else { 0 };
+            // Its header, and blocks of 512 bytes.
+            bytes += 1024 + content.next_multiple_of(512);
+        }
+        Ok(bytes)
     }
 
     /// How many files there are at a path and below it, links not followed; `most` is enough.

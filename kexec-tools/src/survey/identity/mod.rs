@@ -23,7 +23,7 @@ use identity::access::{decided, elsewhere, other_gates, server, written};
 use identity::{cloud, names, root_options, ssh_access};
 
 pub use files::in_home;
-use files::{plain, Tree};
+pub use files::{plain, Tree};
 use in_force::Running;
 
 /// Reads this machine. `new` has what the image's author wants carried; `homes` are those of the
@@ -102,6 +102,7 @@ fn gather(
         old.copied.extend(state);
     }
     carry_list(&tree, &new.carry, &mut old);
+    weigh(&tree, &new.carry, &mut old);
     let is_there =
         |path: &str| old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied));
     // That a file is there is not enough: the server has to be told to read it.
@@ -318,6 +319,24 @@ fn carry_list(tree: &Tree, carry: &[String], old: &mut OldIdentity) {
                 .push(format!("{path} of the carry list is not there"));
         } else if !old.copied.iter().any(|copied| copied == path) {
             old.copied.push(path.to_owned());
+        }
+    }
+}
+
+/// What everything that is carried takes, and which of the lists' paths cannot be.
+fn weigh(tree: &Tree, carry: &[String], old: &mut OldIdentity) {
+    for path in &old.copied {
+        match tree.weigh(path) {
+            Ok(bytes) => old.copied_bytes += bytes,
+            // What comes along by itself is packed in its own ways, and is small.
+            Err(why)
+                if carry
+                    .iter()
+                    .any(|listed| listed.trim_end_matches('/') == path) =>
+            {
+                old.uncarriable.push(format!("{path} {why}"));
+            }
+            Err(_) => {}
         }
     }
 }

@@ -11,8 +11,10 @@ use formats::facts::{
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
 use formats::manifest::Manifest;
+use formats::overlay::Overlay;
 use formats::payload::DirectoryLink;
 use formats::payload_drivers::DriverFirmware;
+use formats::Digest;
 
 use crate::survey::plain_machine::{accounts, link, measure, wireguard, MIB};
 
@@ -34,6 +36,18 @@ pub(super) fn public_key(kind: &str, bits: Option<u32>) -> PublicKey {
         fingerprint: "SHA256:abc".into(),
         bits,
         narrowed: false,
+    }
+}
+
+pub(super) fn overlay(files: &[&str]) -> Overlay {
+    Overlay {
+        source: "/root/overlay".into(),
+        digest: Digest::of(b""),
+        bytes: 4096,
+        files: files.iter().map(|&file| file.into()).collect(),
+        directories: vec!["/etc".into()],
+        users: vec![],
+        groups: vec![],
     }
 }
 
@@ -681,6 +695,39 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("root-journal", |f, _| {
         f.condition.root_features.as_mut().unwrap().compat &= !4;
+    }),
+    ("carry", |f, _| {
+        f.identity.wished = vec!["/etc/fstab".into()];
+    }),
+    ("carry", |f, _| {
+        f.identity.wished = vec!["/etc".into()];
+    }),
+    ("carry", |f, _| {
+        f.identity.wished = vec!["/bin/own".into()];
+    }),
+    ("carry", |f, _| f.identity.copied_bytes = 300 * MIB),
+    ("carry", |f, i| {
+        i.identity.carry = vec!["/bin/own".into()];
+        f.identity.copied = vec!["/bin/own".into()];
+    }),
+    ("carry", |f, _| {
+        f.identity.uncarriable = vec!["/data has a mount in it, at /data/x".into()];
+    }),
+    ("overlay", |f, _| {
+        f.overlay = Some(overlay(&["/etc/shadow"]));
+    }),
+    ("overlay", |f, _| {
+        f.overlay = Some(overlay(&["/srv/shop/index.html"]));
+    }),
+    ("overlay", |f, _| f.overlay = Some(overlay(&["/bin"]))),
+    ("overlay", |f, _| {
+        f.overlay = Some(Overlay {
+            users: vec!["nobody-knows".into()],
+            ..overlay(&["/etc/shop"])
+        });
+    }),
+    ("hooks", |f, _| {
+        f.unfit_hooks = vec!["/etc/reroot/before-stop.d/x is writable by others than root".into()];
     }),
     ("identity-keep", |f, _| {
         f.kept[0].path = KeepPath::parse("/etc/systemd/network").unwrap();

@@ -16,6 +16,7 @@ pub fn baseline() -> Baseline {
             measure: measure(2),
         }],
         machine_id: Some("0123".to_owned()),
+        ..Baseline::default()
     }
 }
 
