@@ -14,6 +14,7 @@ use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 
 mod condition;
+mod mounted;
 mod root_type;
 mod volume;
 mod written;
@@ -21,6 +22,7 @@ pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
     WipedTargets, XfsFeatures,
 };
+pub use mounted::{MountWishes, MountedFilesystem};
 pub use root_type::RootType;
 pub use volume::{RootPlace, Volume, VolumeKind};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};

@@ -19,6 +19,7 @@ use super::pack::{open, unchanged};
 use super::parents::{split, Parents};
 use super::place::{NewFiles, Placer};
 use super::read::each_entry;
+use super::roots::Roots;
 use super::scan::{list, look, Found};
 use crate::in_root;
 
@@ -198,20 +199,27 @@ impl Archive {
 /// Unpacks what [`pack_paths`] packed, below `root`. Files that are there are replaced;
 /// directories that are there stay as they are; nothing at or below a kept path is touched.
 /// Returns how many entries were written.
-pub fn unpack_tar(root: BorrowedFd<'_>, archive: &[u8], keep: &KeepSet) -> Result<u64, TreeError> {
-    let lookup = Lookup::detect(root);
-    let mut placer = Placer::new(lookup, root, keep, NewFiles::Unknown);
+pub fn unpack_tar<'r>(
+    roots: impl Into<Roots<'r>>,
+    archive: &[u8],
+    keep: &KeepSet,
+) -> Result<u64, TreeError> {
+    let roots = roots.into();
+    let lookup = Lookup::detect(roots.root());
+    let mut placer = Placer::new(lookup, roots.clone(), keep, NewFiles::Unknown);
     let mut written = 0;
     let mut made = Vec::new();
     each_entry(archive, "the archive of carried files", |entry, body| {
         if let Kind::Directory = entry.kind {
-            if make_missing(lookup, root, &mut placer, &entry)? {
+            if make_missing(lookup, &roots, &mut placer, &entry)? {
                 made.push(entry);
                 written += 1;
             }
             return Ok(());
         }
-        if matches!(placer.fate(&entry.path), Fate::Gone) {
+        if matches!(placer.fate(&entry.path), Fate::Gone)
+            && !placer.leads_to_another(&entry.path)
+        {
             match &entry.kind {
                 Kind::HardLink { target } if matches!(placer.fate(target), Fate::Gone) => {
                     placer.hard_link(&entry.path, target)?;
@@ -251,7 +259,7 @@ pub fn file_of_tar(archive: &[u8], path: &str) -> Result<Option<Vec<u8>>, TreeEr
 /// Makes a directory unless there is one, or it is kept, and says whether it did.
 fn make_missing(
     lookup: Lookup,
-    root: BorrowedFd<'_>,
+    roots: &Roots<'_>,
     placer: &mut Placer<'_>,
     entry: &Entry,
 ) -> Result<bool, TreeError> {
@@ -260,7 +268,7 @@ fn make_missing(
     }
     let (above, name) = split(&entry.path);
     let name = CString::new(name).map_err(|_| TreeError::entry(&entry.path, "NUL in the name"))?;
-    let mut parents = Parents::new(lookup, root);
+    let mut parents = Parents::new(lookup, roots.clone());
     let dir = parents.directory(above)?;
     match rustix::fs::statat(dir, &name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat)
