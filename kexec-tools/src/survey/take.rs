@@ -75,7 +75,7 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
     keep.retain(|path| !wishes.no_keep.contains(path));
     keep.sort();
     keep.dedup();
-    let facts = facts::gather(&keep, &manifest.identity)?;
+    let facts = facts::gather(&keep, &wishes.mounts, &manifest.identity)?;
     let sizes = image.sizes();
     let mut findings = checks::ask_all(&check::Context {
         facts: &facts,

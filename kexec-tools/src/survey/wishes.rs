@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use formats::facts::MountWishes;
 use formats::keep::KeepPath;
 use formats::run_id::RunId;
 use formats::Document;
@@ -17,6 +18,8 @@ pub struct Wishes {
     pub keep: Vec<KeepPath>,
     /// Paths not to keep although the image's keep list names them.
     pub no_keep: Vec<KeepPath>,
+    /// What becomes of mounted filesystems, where the rules shall not decide.
+    pub mounts: MountWishes,
     /// Directories of own checks beside the usual one, as they were named.
     pub check_directories: Vec<PathBuf>,
     /// Codes of checks that are forced.

@@ -10,6 +10,7 @@ use ::plan::svg;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use formats::entry::{Entry, KexecCall};
+use formats::facts::MountWishes;
 use formats::keep::{KeepPath, KeepPathError};
 use formats::plan::PayloadAt;
 use formats::printable;
@@ -127,6 +128,9 @@ enum Command {
     LookApart {
         /// What is asked
         subject: apart::Subject,
+        /// Where filesystems of the system are mounted
+        #[arg(long)]
+        system: Vec<String>,
         /// Paths
         paths: Vec<std::ffi::OsString>,
     },
@@ -147,6 +151,13 @@ struct WishArguments {
     /// Do not keep this path although the image's keep list names it
     #[arg(long, value_name = "PATH", value_parser = parse_keep)]
     no_keep: Vec<KeepPath>,
+    /// Wipe the filesystem mounted at this path together with the root, although no rule gives it to the system
+    #[arg(long, value_name = "PATH", value_parser = parse_mount)]
+    wipe_mount: Vec<String>,
+    /// Leave the filesystem mounted at this path alone, and have the new OS mount it again, although a rule
+    /// gives it to the system
+    #[arg(long, value_name = "PATH", value_parser = parse_mount)]
+    keep_mount: Vec<String>,
     /// Where the payload waits while the root is wiped
     #[arg(long, value_enum, default_value_t = PayloadWish::Auto)]
     payload: PayloadWish,
@@ -207,6 +218,10 @@ impl WishArguments {
             run: None,
             keep: self.keep,
             no_keep: self.no_keep,
+            mounts: MountWishes {
+                wipe: self.wipe_mount,
+                keep: self.keep_mount,
+            },
             check_directories: self.checks,
             forced: self.force,
             report_to: self.report_to.map(|url| report_to::Wish {
@@ -247,6 +262,11 @@ fn parse_url(text: &str) -> Result<String, NotAnUrl> {
 
 fn parse_keep(text: &str) -> Result<KeepPath, KeepPathError> {
     KeepPath::parse(text)
+}
+
+/// Where something is mounted, in its shortest spelling.
+fn parse_mount(text: &str) -> Result<String, KeepPathError> {
+    KeepPath::internal(text).map(String::from)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -346,8 +366,12 @@ impl Cli {
                 let _ = machine::answers::probe(&target);
                 Ok(Exit::Done)
             }
-            Command::LookApart { subject, paths } => {
-                print!("{}", apart::look(subject, &paths)?);
+            Command::LookApart {
+                subject,
+                system,
+                paths,
+            } => {
+                print!("{}", apart::look(subject, &system, &paths)?);
                 Ok(Exit::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

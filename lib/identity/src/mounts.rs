@@ -63,7 +63,15 @@ enum Outcome {
 }
 
 /// Decides about every line.
-pub(super) fn mounts(old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> Mounts {
+///
+/// `systems` are where filesystems are mounted that the new OS is unpacked on, beside the root: it does not do
+/// without any of them.
+pub(super) fn mounts(
+    old: &OldIdentity,
+    new: &NewIdentity,
+    root_uuid: &str,
+    systems: &[&str],
+) -> Mounts {
     let mut out = Mounts::default();
     let mut seen: Vec<(usize, Fields)> = Vec::new();
     for line in fstab::parse(&old.fstab) {
@@ -82,7 +90,11 @@ pub(super) fn mounts(old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> M
         let may_fail = ["nofail", "nobootwait", "optional"]
             .map(|o| fields.has(o))
             .contains(&true);
-        match decide(&fields, old, new, root_uuid) {
+        let of_system = systems.contains(&fields.target.as_str());
+        match decide(&fields, old, new, root_uuid, of_system) {
+            Outcome::Not(why) if of_system => out.refused.push(format!(
+                "{place}: {why}; the new OS is unpacked there and has to mount it: mend the line"
+            )),
             Outcome::Gone(why) => out.notes.push(format!("{place} is left out: {why}")),
             Outcome::Not(why) if at_boot && !may_fail => {
                 out.refused.push(format!(
@@ -126,10 +138,26 @@ pub(super) fn mounts(old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> M
             }
         }
     }
+    for target in systems {
+        let at_boot = out.planned.iter().any(|m| m.target == *target && m.required);
+        let refused = out.refused.iter().any(|line| line.contains(&format!("{target} ")));
+        if !at_boot && !refused {
+            out.refused.push(format!(
+                "{target} is mounted, and /etc/fstab does not mount it at every boot, although the new OS is \
+                 unpacked there; add a line for it, without `noauto` and `nofail`"
+            ));
+        }
+    }
     out
 }
 
-fn decide(fields: &Fields, old: &OldIdentity, new: &NewIdentity, root_uuid: &str) -> Outcome {
+fn decide(
+    fields: &Fields,
+    old: &OldIdentity,
+    new: &NewIdentity,
+    root_uuid: &str,
+    of_system: bool,
+) -> Outcome {
     let mut fields = fields.clone();
     let of = contents(&fields.fstype, &fields.source);
     if of == Contents::Kernel {
@@ -148,7 +176,7 @@ fn decide(fields: &Fields, old: &OldIdentity, new: &NewIdentity, root_uuid: &str
             "the new OS has its /boot on the root filesystem; what is on the old one stays there"
                 .to_owned(),
         );
-    } else if COVERS.contains(&fields.target.as_str()) {
+    } else if COVERS.contains(&fields.target.as_str()) && !of_system {
         return Outcome::Not(format!("it would hide the new OS's own {}", fields.target));
     }
     if let Some(why) = settle_source(&mut fields, old, root_uuid) {

@@ -38,7 +38,7 @@ const SHORT: usize = 6;
 const PARTS: [&str; 10] = [
     "the image",
     "the machine and its OS",
-    "the root filesystem",
+    "the filesystems that are wiped",
     "what is kept",
     "what is known to go",
     "the entry",
@@ -160,6 +160,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         root_device: _,
         disk: _,
         disk_by_id,
+        // By those that are wiped, below: what is left alone may be plugged in or out.
+        filesystems: _,
         keep,
         wiped: _,
         unpacked: _,
@@ -180,6 +182,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         warnings: _,
         steps: _,
     } = plan;
+    let systems: Vec<_> = plan.systems().collect();
     let keep: Vec<&KeepPath> = keep.iter().map(|kept| &kept.path).collect();
     let mut forced = forced.to_vec();
     forced.sort();
@@ -194,7 +197,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             hardware_parameters,
             consoles,
         )),
-        text(&(root, disk_by_id, boot_paths)),
+        text(&(root, disk_by_id, boot_paths, systems)),
         text(&keep),
         gone_text(gone),
         text(entry),

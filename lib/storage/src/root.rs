@@ -147,6 +147,21 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
     }))
 }
 
+/// The superblock of the filesystem on a device that a run can find again, its disk, and what identifies it there.
+pub(crate) fn known(
+    device: &BlockDevice,
+) -> Result<(Superblock, BlockDevice, RootIdentity), RootError> {
+    let (disk, place) = plain_partition(device)?;
+    let Some(fs) = superblock(device)? else {
+        return unsupported(format!(
+            "{} holds neither ext4 nor XFS",
+            device.node().display()
+        ));
+    };
+    let identity = identity(&fs, device, &disk, &place)?;
+    Ok((fs, disk, identity))
+}
+
 /// The root filesystem's device and its disk, found again.
 #[derive(Clone, Debug)]
 pub struct FoundRoot {
@@ -273,7 +288,7 @@ fn plain_partition(
 
 /// Every block device that holds a filesystem with this UUID. A disk and its first partition
 /// never share a superblock, so each filesystem counts once.
-fn same_uuid(uuid: &str) -> Result<Vec<(BlockDevice, Superblock)>, RootError> {
+pub(crate) fn same_uuid(uuid: &str) -> Result<Vec<(BlockDevice, Superblock)>, RootError> {
     let mut same = Vec::new();
     for device in reading("list /sys/class/block", block::all())? {
         // Drives without a medium, and the like, cannot be read, and hold no root.

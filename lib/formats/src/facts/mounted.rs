@@ -12,6 +12,8 @@ pub struct MountedFilesystem {
     pub target: String,
     /// Its device node in the old OS, for people.
     pub device: String,
+    /// The device node of its disk in the old OS; empty where there is not one alone.
+    pub disk: String,
     /// Its type, as mounted.
     pub fstype: String,
     /// How it is found again in the RAM environment, or why it would not be.
