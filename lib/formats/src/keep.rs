@@ -80,7 +80,9 @@ const SYSTEM: &str = "the directory belongs to the OS; name the path below it th
 
 /// Directories that the wipe spares although nobody named them: what runs have of their own, and
 /// what the filesystem's own check found.
-pub const SPARED: [&str; 2] = ["/.reroot", "/lost+found"];
+pub const SPARED: [&str; 2] = ["/.reroot", LOST_AND_FOUND];
+/// What a filesystem's own check finds, at the top of each.
+pub const LOST_AND_FOUND: &str = "/lost+found";
 
 /// Why a text is not a path that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

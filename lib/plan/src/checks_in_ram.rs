@@ -4,7 +4,7 @@
 //! The launcher's table of checks and the init's are both compared with this list by their tests.
 
 /// Codes, in the order of the launcher's table.
-pub const CODES: [&str; 13] = [
+pub const CODES: [&str; 14] = [
     "root",
     "root-type",
     "root-double",
@@ -13,6 +13,7 @@ pub const CODES: [&str; 13] = [
     "root-journal",
     "partition-table",
     "root-driver",
+    "separate-mounts",
     "keep-mounts",
     "keep",
     "space",

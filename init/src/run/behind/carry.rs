@@ -2,7 +2,6 @@
 //! groups, the files that the plan holds, fstab.
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -20,10 +19,10 @@ use crate::run::data::Run;
 /// Writes everything that is carried.
 pub fn carry(run: &Run) -> Result<()> {
     let plan = &run.plan;
-    let root = target::directory()?;
+    let tops = target::tops(plan)?;
     // The old OS's files first: what is written from the plan may replace one of them.
     let archive = parts::read("carried.tar")?;
-    tree::unpack_tar(root.as_fd(), &archive, &run.keep).context("write the carried files")?;
+    tree::unpack_tar(tops.roots(), &archive, &run.keep).context("write the carried files")?;
     for file in &plan.identity.copied {
         log::info!("carried {file}");
     }

@@ -68,10 +68,15 @@ pub fn with_carried(text: &str, carried: &[String]) -> String {
 
 /// What is mounted at `/` according to the text.
 pub fn root_device(text: &str) -> Option<&str> {
+    device_of(text, "/")
+}
+
+/// What is mounted at a path according to the text.
+pub fn device_of<'t>(text: &'t str, target: &str) -> Option<&'t str> {
     text.lines().rev().find_map(|line| {
         let mut fields = line.split_whitespace();
         let device = fields.next().filter(|d| !d.starts_with('#'))?;
-        (fields.next() == Some("/")).then_some(device)
+        (fields.next() == Some(target)).then_some(device)
     })
 }
 
@@ -137,6 +142,8 @@ mod tests {
         let once = with_carried(&with_root("", "u", RootType::Ext4, &[]), &carried);
         assert_eq!(once, expected);
         assert_eq!(root_device(&once), Some("UUID=u"));
+        assert_eq!(device_of(&once, "/srv"), Some("UUID=9"));
+        assert_eq!(device_of(&once, "/mnt"), None);
         assert_eq!(with_carried(&once, &carried), expected);
         assert_eq!(
             with_carried(&once, &[]),

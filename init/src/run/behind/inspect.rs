@@ -89,6 +89,12 @@ fn inspect_fstab(run: &Run) -> Result<()> {
         fstab::root_device(&text) == Some(expected.as_str()),
         "fstab does not mount {expected} at /"
     );
+    for (target, identity) in run.plan.systems() {
+        let expected = format!("UUID={}", identity.fs_uuid);
+        let found = fstab::device_of(&text, target);
+        let same = found.is_some_and(|found| found.eq_ignore_ascii_case(&expected));
+        ensure!(same, "fstab mounts {found:?} at {target}, expected {expected}");
+    }
     Ok(())
 }
 
