@@ -81,7 +81,11 @@ pub(super) fn measure_all(
     // Each filesystem numbers its inodes by itself.
     let mut measuring = Vec::with_capacity(tops.len());
     for (target, top) in &tops {
-        measuring.push(Measuring::new(*top, Stillness::Still).on(target).telling(&tell));
+        measuring.push(
+            Measuring::new(*top, Stillness::Still)
+                .on(target)
+                .telling(&tell),
+        );
     }
     // The small ones first: one that takes too long leaves no time for those behind it.
     let mut trees: Vec<_> = plan.keep.iter().collect();
@@ -90,7 +94,10 @@ pub(super) fn measure_all(
     so_far(&found);
     for kept in trees {
         let on = filesystem_of(kept.path.as_str(), &targets);
-        let at = tops.iter().position(|(target, _)| *target == on).unwrap_or(0);
+        let at = tops
+            .iter()
+            .position(|(target, _)| *target == on)
+            .unwrap_or(0);
         found.kept.push(Kept {
             path: kept.path.clone(),
             found: measuring[at]

@@ -145,8 +145,16 @@ fn between_mounts(plan: &Plan) -> String {
         return "Wants=local-fs-pre.target\nBefore=local-fs-pre.target".to_owned();
     }
     let is_system = |target: &str| plan.systems().any(|(system, _)| system == target);
-    let hides = |target: &str| plan.keep.iter().any(|kept| is_below(target, kept.path.as_str()));
-    let mounts = plan.identity.mounts.iter().map(|mount| mount.target.as_str());
+    let hides = |target: &str| {
+        plan.keep
+            .iter()
+            .any(|kept| is_below(target, kept.path.as_str()))
+    };
+    let mounts = plan
+        .identity
+        .mounts
+        .iter()
+        .map(|mount| mount.target.as_str());
     let hiding = mounts.filter(|target| !is_system(target) && hides(target));
     let mut text: Vec<String> = with_kept.into_iter().map(quoted).collect();
     text[0].insert_str(0, "RequiresMountsFor=");
@@ -225,17 +233,21 @@ mod tests {
         }
         plan.keep.truncate(1);
         plan.keep[0].path = KeepPath::parse("/var/lib/mysql").unwrap();
-        for (mount, target) in plan.identity.mounts.iter_mut().zip([
-            "/var",
-            "/var/lib/mysql/a-b c",
-            "/srv",
-        ]) {
+        for (mount, target) in
+            plan.identity
+                .mounts
+                .iter_mut()
+                .zip(["/var", "/var/lib/mysql/a-b c", "/srv"])
+        {
             target.clone_into(&mut mount.target);
         }
         let found = between_mounts(&plan);
         let expected = "RequiresMountsFor=\"/var\"";
         assert!(found.starts_with(expected), "{found}");
-        assert!(!found.contains("/opt") && !found.contains("srv.mount"), "{found}");
+        assert!(
+            !found.contains("/opt") && !found.contains("srv.mount"),
+            "{found}"
+        );
         let hidden = "Before=var-lib-mysql-a\\x2db\\x20c.mount";
         assert!(found.contains(hidden), "{found}");
     }

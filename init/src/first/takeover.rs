@@ -229,7 +229,8 @@ fn set_kernel() -> Vec<String> {
 /// mounted anew in a moment, and one filesystem must not be there twice.
 fn unmount_old_root() -> Result<()> {
     let before = read_mounts()?;
-    let root = mounts::at(&before, Path::new(OLD)).context("the old root is not where it was put")?;
+    let root =
+        mounts::at(&before, Path::new(OLD)).context("the old root is not where it was put")?;
     let devices = devices_of(&before, root);
     let mut patience = Patience::new(PATIENCE);
     loop {

@@ -25,5 +25,7 @@ pub fn tops<'p>(root: &Path, plan: &'p Plan) -> Vec<(&'p str, OwnedFd)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let systems = plan.systems().map(|(target, _)| target);
     let open = |target| rustix::fs::open(at(root, target), flags, Mode::empty());
-    systems.filter_map(|target| Some((target, open(target).ok()?))).collect()
+    systems
+        .filter_map(|target| Some((target, open(target).ok()?)))
+        .collect()
 }

@@ -48,7 +48,10 @@ impl Tops<'_> {
 
     /// Each of them with where it is mounted, the root first.
     pub fn each(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        let apart = self.apart.iter().map(|(target, top)| (*target, top.as_fd()));
+        let apart = self
+            .apart
+            .iter()
+            .map(|(target, top)| (*target, top.as_fd()));
         std::iter::once(("/", self.root.as_fd())).chain(apart)
     }
 }
@@ -67,7 +70,9 @@ pub fn tops(plan: &Plan) -> Result<Tops<'_>> {
 pub fn mounted_below() -> Vec<PathBuf> {
     let all = mounts::read().unwrap_or_default().into_iter().rev();
     let places = all.map(|mount| mount.target);
-    places.filter(|place| place.starts_with(TARGET) && place != Path::new(TARGET)).collect()
+    places
+        .filter(|place| place.starts_with(TARGET) && place != Path::new(TARGET))
+        .collect()
 }
 
 /// Writes everything to the disks; what was not reported as written does not count.

@@ -20,7 +20,10 @@ use crate::root::{place, target};
 pub fn measure(plan: &Plan) -> Result<Vec<Measure>> {
     let tops = target::tops(plan)?;
     // Each filesystem numbers its inodes by itself.
-    let mut measuring: Vec<_> = tops.each().map(|(target, top)| (target, on(target, top))).collect();
+    let mut measuring: Vec<_> = tops
+        .each()
+        .map(|(target, top)| (target, on(target, top)))
+        .collect();
     let targets: Vec<&str> = plan.systems().map(|(target, _)| target).collect();
     plan.keep
         .iter()
@@ -44,7 +47,9 @@ pub fn measure(plan: &Plan) -> Result<Vec<Measure>> {
 
 /// Takes measures on one filesystem.
 fn on<'a>(target: &str, top: BorrowedFd<'a>) -> Measuring<'a> {
-    Measuring::new(top, Stillness::Still).on(target).telling(&gets_on)
+    Measuring::new(top, Stillness::Still)
+        .on(target)
+        .telling(&gets_on)
 }
 
 /// A measure of millions of files does not hang as long as it gets on.
@@ -58,7 +63,9 @@ fn gets_on(_: u64) -> ControlFlow<()> {
 pub fn spared(plan: &Plan, target: &str) -> Result<Occupied> {
     let tops = target::tops(plan)?;
     let mut each = tops.each();
-    let (_, top) = each.find(|(at, _)| *at == target).context("it is not mounted")?;
+    let (_, top) = each
+        .find(|(at, _)| *at == target)
+        .context("it is not mounted")?;
     let mut measuring = on(target, top);
     let mut all = Occupied::default();
     for path in spared_on(target) {
@@ -98,12 +105,20 @@ pub fn keep_set(plan: &Plan) -> Result<KeepSet> {
 /// The part of it that is on the filesystem whose top `top` is, by paths from there. Where one is mounted in
 /// another one, its directory is no part of that.
 pub fn keep_set_on(plan: &Plan, target: &str, top: &Path) -> Result<KeepSet> {
-    let kept: Vec<KeepPath> = plan.kept_on(target).into_iter().map(|(_, path)| path).collect();
+    let kept: Vec<KeepPath> = plan
+        .kept_on(target)
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect();
     let mut keep = KeepSet::new(&kept);
     for path in spared_on(target) {
-        let own = path.strip_prefix(target.trim_end_matches('/')).unwrap_or(&path);
+        let own = path
+            .strip_prefix(target.trim_end_matches('/'))
+            .unwrap_or(&path);
         if place::at(top, own).is_dir() {
-            keep = keep.with_internal(own).with_context(|| format!("keep {path}"))?;
+            keep = keep
+                .with_internal(own)
+                .with_context(|| format!("keep {path}"))?;
         }
     }
     Ok(keep)

@@ -17,7 +17,9 @@ use crate::run::data::{MountedRoot, System};
 pub fn assemble(plan: &Plan, systems: &[System]) -> Result<()> {
     take_apart()?;
     let read_only = MountFlags::RDONLY | MountFlags::NOATIME;
-    systems.iter().try_for_each(|system| put(plan, system, read_only))
+    systems
+        .iter()
+        .try_for_each(|system| put(plan, system, read_only))
 }
 
 /// Mounts one of them writable, in a tree whose filesystems above it are.
@@ -40,10 +42,16 @@ fn put(plan: &Plan, system: &System, flags: MountFlags) -> Result<()> {
 /// A link on the way would lead the mount to another place than the machine's.
 fn ensure_directory(path: &str) -> Result<()> {
     let whole = target::at(path);
-    let above = whole.ancestors().take_while(|place| *place != Path::new(TARGET));
+    let above = whole
+        .ancestors()
+        .take_while(|place| *place != Path::new(TARGET));
     for place in above {
-        let found = fs::symlink_metadata(place)
-            .with_context(|| format!("look at {}, where a filesystem was mounted", place.display()))?;
+        let found = fs::symlink_metadata(place).with_context(|| {
+            format!(
+                "look at {}, where a filesystem was mounted",
+                place.display()
+            )
+        })?;
         ensure!(
             found.is_dir(),
             "{} is no directory, and in the old OS a filesystem was mounted there or below it",
@@ -72,7 +80,9 @@ pub fn ensure_mounted(root: &MountedRoot, systems: &[System]) -> Result<()> {
         let node = device.map(|device| device.node());
         here.push((mount.target.clone(), node.unwrap_or_default()));
     }
-    let systems = systems.iter().map(|s| (target::at(&s.target), s.device.clone()));
+    let systems = systems
+        .iter()
+        .map(|s| (target::at(&s.target), s.device.clone()));
     let root = (Path::new(TARGET).to_owned(), root.device.clone());
     let mut expected: Vec<_> = std::iter::once(root).chain(systems).collect();
     here.sort();

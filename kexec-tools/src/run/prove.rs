@@ -48,9 +48,8 @@ fn read_only(target: &str) -> Result<()> {
             Err(Errno::BUSY) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
             Err(e) => {
                 let who = holders(target);
-                return Err(e).with_context(|| {
-                    format!("make {target} read-only; open for writing: {who}")
-                });
+                return Err(e)
+                    .with_context(|| format!("make {target} read-only; open for writing: {who}"));
             }
         }
     }
@@ -60,7 +59,9 @@ fn read_only(target: &str) -> Result<()> {
 /// Makes the root writable again, and what is wiped with it, if a run is undone. systemd mounts the rest.
 pub fn make_writable(plan: &Plan) {
     let systems = plan.systems().map(|(target, _)| target);
-    std::iter::once("/").chain(systems).for_each(make_writable_at);
+    std::iter::once("/")
+        .chain(systems)
+        .for_each(make_writable_at);
 }
 
 /// Makes one filesystem writable again.
@@ -82,7 +83,9 @@ fn own_flags(target: &str) -> Result<MountFlags> {
         (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
         (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
     ];
-    let set = flags.into_iter().filter(|(told, _)| found.f_flag.contains(*told));
+    let set = flags
+        .into_iter()
+        .filter(|(told, _)| found.f_flag.contains(*told));
     Ok(set.map(|(_, flag)| flag).collect())
 }
 

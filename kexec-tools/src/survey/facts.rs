@@ -57,7 +57,8 @@ pub fn gather(keep: &[KeepPath], wishes: &MountWishes, new: &NewIdentity) -> Res
         .chain(identity.copied.iter().map(String::as_str))
         .chain(own.to_str())
         .collect();
-    let written = apart::written(&stays, &systems).context("look for what is written on this machine")?;
+    let written =
+        apart::written(&stays, &systems).context("look for what is written on this machine")?;
     Ok(Facts {
         hostname: uname.nodename().to_string_lossy().into_owned(),
         architecture: uname.machine().to_string_lossy().into_owned(),
@@ -277,7 +278,9 @@ fn image_on(mounts: &[mounts::Mount], systems: &[String]) -> Result<Option<Strin
 fn systems(mounts: &[mounts::Mount], keep: &[KeepPath], wishes: &MountWishes) -> Vec<String> {
     let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
     let kept: Vec<&str> = keep.iter().map(KeepPath::as_str).collect();
-    let could = mounts.iter().filter(|m| Some(m.device) != root && RootType::of(&m.fstype).is_some());
+    let could = mounts
+        .iter()
+        .filter(|m| Some(m.device) != root && RootType::of(&m.fstype).is_some());
     filesystems::systems(could.filter_map(|m| m.target.to_str()), &kept, wishes)
 }
 

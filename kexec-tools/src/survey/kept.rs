@@ -50,7 +50,11 @@ impl KeptTrees {
         self.outside_links = match (self.outside_links.take(), outside) {
             (Some(all), Some(more)) => Some(OutsideLinks {
                 files: all.files + more.files,
-                example: if all.files > 0 { all.example } else { more.example },
+                example: if all.files > 0 {
+                    all.example
+                } else {
+                    more.example
+                },
             }),
             // There were too many to tell.
             _ => None,

@@ -19,7 +19,9 @@ pub fn to_unmount<'m>(
     systems: &[&str],
 ) -> Vec<&'m Mount> {
     let is_system = |m: &Mount| systems.iter().any(|s| Path::new(s) == m.target);
-    let data = mounts.iter().filter(|m| holds_data(m, root) && !is_system(m));
+    let data = mounts
+        .iter()
+        .filter(|m| holds_data(m, root) && !is_system(m));
     let data: Vec<&Mount> = data.collect();
     let below = |m: &Mount| data.iter().any(|d| m.target.starts_with(&d.target));
     mounts.iter().rev().filter(|m| below(m)).collect()

@@ -121,7 +121,8 @@ fn candidates(
         }
     }
     for parent in gone::places_of_few() {
-        let (directories, files) = tree::children(root.clone(), Path::new(parent), left_out, MOST_NAMES);
+        let (directories, files) =
+            tree::children(root.clone(), Path::new(parent), left_out, MOST_NAMES);
         let all = directories.into_iter().chain(files);
         places.extend(all.filter(|path| !path.to_str().is_some_and(gone::is_every_os)));
     }

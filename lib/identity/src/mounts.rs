@@ -139,8 +139,14 @@ pub(super) fn mounts(
         }
     }
     for target in systems {
-        let at_boot = out.planned.iter().any(|m| m.target == *target && m.required);
-        let refused = out.refused.iter().any(|line| line.contains(&format!("{target} ")));
+        let at_boot = out
+            .planned
+            .iter()
+            .any(|m| m.target == *target && m.required);
+        let refused = out
+            .refused
+            .iter()
+            .any(|line| line.contains(&format!("{target} ")));
         if !at_boot && !refused {
             out.refused.push(format!(
                 "{target} is mounted, and /etc/fstab does not mount it at every boot, although the new OS is \

@@ -242,7 +242,14 @@ fn two_lines_for_one_place_are_told_apart() {
         fstab: format!("/dev/vdb1 /data ext4 nofail\n{second}\n"),
         ..old()
     };
-    let same = plan(&fstab("UUID=b1 /data/ ext4"), &new(), ROOT, RootType::Ext4, &[]).unwrap();
+    let same = plan(
+        &fstab("UUID=b1 /data/ ext4"),
+        &new(),
+        ROOT,
+        RootType::Ext4,
+        &[],
+    )
+    .unwrap();
     assert_eq!(same.fstab, ["UUID=b1 /data ext4 nofail 0 0"]);
     assert_eq!(
         same.mounts,
@@ -254,7 +261,14 @@ fn two_lines_for_one_place_are_told_apart() {
         }]
     );
     assert!(noted(&same, "line 1 says the same"));
-    let refused = plan(&fstab("/dev/vdb2 /data xfs"), &new(), ROOT, RootType::Ext4, &[]).unwrap_err();
+    let refused = plan(
+        &fstab("/dev/vdb2 /data xfs"),
+        &new(),
+        ROOT,
+        RootType::Ext4,
+        &[],
+    )
+    .unwrap_err();
     assert!(
         refused[0].contains("line 1 mounts something else at /data"),
         "{refused:?}"
@@ -371,7 +385,14 @@ fn the_zone_is_a_name_or_a_file() {
             copied: vec!["/etc/localtime".into()],
             ..old()
         };
-        let plan = plan(&old, &NewIdentity { zones, ..new() }, ROOT, RootType::Ext4, &[]).unwrap();
+        let plan = plan(
+            &old,
+            &NewIdentity { zones, ..new() },
+            ROOT,
+            RootType::Ext4,
+            &[],
+        )
+        .unwrap();
         assert_eq!(file(&plan, "/etc/localtime"), link, "{zone:?}");
         assert_eq!(
             plan.copied.contains(&"/etc/localtime".to_owned()),

@@ -24,11 +24,7 @@ const LARGEST_MAPS: u64 = 4 << 20;
 
 /// Directories with files that are open for writing, by path, on the root filesystem and on those mounted at
 /// `systems`. The program's own family is left out.
-pub fn read(
-    processes: &[Process],
-    own_mounts: &[Mount],
-    systems: &[String],
-) -> Vec<OpenDirectory> {
+pub fn read(processes: &[Process], own_mounts: &[Mount], systems: &[String]) -> Vec<OpenDirectory> {
     let places = std::iter::once("/").chain(systems.iter().map(String::as_str));
     let wiped: Vec<&Mount> = places
         .filter_map(|place| mounts::at(own_mounts, Path::new(place)))

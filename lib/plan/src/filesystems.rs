@@ -4,7 +4,7 @@
 //! The table names what is the system's. Whatever it does not name is data: there will always be a place
 //! that nobody thought of, and to take it for the system's is to lose it.
 
-use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem};
+use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem, RootType};
 use formats::filesystems::Contents;
 use formats::keep::is_below;
 use formats::manifest::Manifest;
@@ -81,7 +81,9 @@ fn rule_of(target: &str) -> Option<&'static Rule> {
     };
     let rules = SYSTEM.iter().filter(reaches);
     let found = rules.max_by_key(|rule| rule.0.len())?;
-    let site = SITE.iter().any(|site| is_below(target, site) && *site != target);
+    let site = SITE
+        .iter()
+        .any(|site| is_below(target, site) && *site != target);
     (found.0 == target || !site).then_some(found)
 }
 
@@ -116,7 +118,9 @@ pub fn systems<'t>(
     kept: &[&str],
     wishes: &MountWishes,
 ) -> Vec<String> {
-    let targets = targets.into_iter().filter(|target| !is_boot(target) && *target != "/");
+    let targets = targets
+        .into_iter()
+        .filter(|target| !is_boot(target) && *target != "/");
     let is_system = |target: &&str| decide(target, kept, wishes).becomes == Becomes::System;
     let mut found: Vec<String> = targets.filter(is_system).map(str::to_owned).collect();
     found.sort();
@@ -223,7 +227,10 @@ pub fn against(facts: &Facts, manifest: &Manifest) -> Vec<String> {
 
 fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<String> {
     let Some(filesystem) = known(facts, &mount.target) else {
-        return Some(format!("{} is neither ext4 nor XFS", mount.fstype));
+        return Some(match RootType::of(&mount.fstype) {
+            Some(_) => "what it is on was not found out".to_owned(),
+            None => format!("{} is neither ext4 nor XFS", mount.fstype),
+        });
     };
     if let Err(why) = &filesystem.identity {
         return Some(why.clone());
@@ -251,13 +258,17 @@ fn against_wishes(facts: &Facts) -> Vec<String> {
             if is_boot(path) {
                 found.push(format!("{option} {path}: it is left as it is, always"));
             } else if !there {
-                found.push(format!("{option} {path}: no other filesystem is mounted there"));
+                found.push(format!(
+                    "{option} {path}: no other filesystem is mounted there"
+                ));
             }
         }
     }
     for path in wipe {
         if keep.contains(path) {
-            found.push(format!("{path} is named by both --wipe-mount and --keep-mount"));
+            found.push(format!(
+                "{path} is named by both --wipe-mount and --keep-mount"
+            ));
         }
         let mut kept = facts.kept.iter().map(|kept| kept.path.as_str());
         if let Some(kept) = kept.find(|kept| is_below(path, kept)) {
@@ -269,14 +280,18 @@ fn against_wishes(facts: &Facts) -> Vec<String> {
 
 /// What the superblocks of the system's filesystems say against relying on them.
 pub fn errors(facts: &Facts) -> Vec<String> {
-    of_each(facts, |filesystem| Vec::from_iter(filesystem.errors.clone()))
+    of_each(facts, |filesystem| {
+        Vec::from_iter(filesystem.errors.clone())
+    })
 }
 
 /// Which of them are not the only ones with their UUID.
 pub fn doubles(facts: &Facts) -> Vec<String> {
     of_each(facts, |filesystem| {
         let doubles = filesystem.doubles.iter();
-        doubles.map(|double| format!("{double} has its UUID too")).collect()
+        doubles
+            .map(|double| format!("{double} has its UUID too"))
+            .collect()
     })
 }
 
@@ -291,7 +306,9 @@ pub fn read_only(facts: &Facts) -> Vec<String> {
 /// Which of them have no journal in themselves.
 pub fn journals(facts: &Facts) -> Vec<String> {
     of_each(facts, |filesystem| {
-        let none = filesystem.ext4.is_some_and(|features| !ext4_features::has_journal(features));
+        let none = filesystem
+            .ext4
+            .is_some_and(|features| !ext4_features::has_journal(features));
         let why = match (filesystem.journal_elsewhere, none) {
             (true, _) => Some("its journal is on another device"),
             (_, true) => Some("it has no journal"),
@@ -332,7 +349,8 @@ fn of_each(facts: &Facts, ask: impl Fn(&MountedFilesystem) -> Vec<String>) -> Ve
     filesystems
         .flat_map(|filesystem| {
             let said = ask(filesystem).into_iter();
-            said.map(|why| format!("{}: {why}", filesystem.target)).collect::<Vec<_>>()
+            said.map(|why| format!("{}: {why}", filesystem.target))
+                .collect::<Vec<_>>()
         })
         .collect()
 }

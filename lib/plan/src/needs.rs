@@ -203,7 +203,10 @@ pub fn parts(payload: &Payload, targets: &[&str]) -> Vec<Part> {
         };
         if let Some(size) = there {
             let above = filesystem_of(target, &targets[..at]);
-            let above = targets.iter().position(|t| *t == above).map_or(0, |above| above + 1);
+            let above = targets
+                .iter()
+                .position(|t| *t == above)
+                .map_or(0, |above| above + 1);
             part.bytes = size.bytes + size.shared_bytes;
             part.inodes = size.inodes + size.shared_inodes;
             let above = &mut parts[above];
@@ -285,9 +288,14 @@ pub fn space(target: &str, part: Part, fs: Filesystem, stays: Occupied) -> Space
 /// What will be lacking on each of the filesystems that the new OS goes to, as far as the old OS can tell.
 pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String> {
     let systems = filesystems::systems_of(facts);
-    let targets: Vec<&str> = systems.iter().map(|system| system.target.as_str()).collect();
+    let targets: Vec<&str> = systems
+        .iter()
+        .map(|system| system.target.as_str())
+        .collect();
     let root = facts.root.iter().map(|root| ("/", root.bytes, root.inodes));
-    let apart = systems.iter().map(|s| (s.target.as_str(), s.bytes, s.inodes));
+    let apart = systems
+        .iter()
+        .map(|s| (s.target.as_str(), s.bytes, s.inodes));
     let parts = parts(&manifest.payload, &targets);
     let each = root.chain(apart).zip(parts);
     each.filter_map(|((target, bytes, inodes), part)| {

@@ -89,13 +89,18 @@ fn look(mount: &Mount, found: &mut MountedFilesystem) -> Result<(), RootError> {
 fn doubles(superblock: &Superblock, device: &BlockDevice) -> Result<Vec<String>, RootError> {
     let same = root::same_uuid(superblock.uuid())?.into_iter();
     let others = same.filter(|(other, _)| other.name != device.name);
-    Ok(others.map(|(other, _)| other.node().display().to_string()).collect())
+    Ok(others
+        .map(|(other, _)| other.node().display().to_string())
+        .collect())
 }
 
 /// Other places where the same filesystem is seen, whole or in part.
 fn shown_again(mount: &Mount, mounts: &[Mount]) -> Vec<String> {
-    let same = mounts.iter().filter(|other| other.device == mount.device && other.id != mount.id);
-    same.map(|other| other.target.display().to_string()).collect()
+    let same = mounts
+        .iter()
+        .filter(|other| other.device == mount.device && other.id != mount.id);
+    same.map(|other| other.target.display().to_string())
+        .collect()
 }
 
 fn chain(error: &RootError) -> String {

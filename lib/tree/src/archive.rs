@@ -217,9 +217,7 @@ pub fn unpack_tar<'r>(
             }
             return Ok(());
         }
-        if matches!(placer.fate(&entry.path), Fate::Gone)
-            && !placer.leads_to_another(&entry.path)
-        {
+        if matches!(placer.fate(&entry.path), Fate::Gone) && !placer.leads_to_another(&entry.path) {
             match &entry.kind {
                 Kind::HardLink { target } if matches!(placer.fate(target), Fate::Gone) => {
                     placer.hard_link(&entry.path, target)?;

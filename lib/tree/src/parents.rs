@@ -90,10 +90,7 @@ impl<'r> Parents<'r> {
             depth += 1;
         }
         if end == path.len() {
-            return Ok(self
-                .open
-                .get(depth - 1)
-                .map_or(root, |(_, fd)| fd.as_fd()));
+            return Ok(self.open.get(depth - 1).map_or(root, |(_, fd)| fd.as_fd()));
         }
         let far = match self.far.take() {
             Some((far, fd)) if is_at_or_below(path, &far) => {

@@ -53,12 +53,16 @@ impl<'r> Roots<'r> {
     /// The top of what is mounted at this very path.
     pub(super) fn top(&self, path: &[u8]) -> Option<BorrowedFd<'r>> {
         let mut apart = self.apart.iter();
-        apart.find(|(target, _)| target == path).map(|(_, top)| *top)
+        apart
+            .find(|(target, _)| target == path)
+            .map(|(_, top)| *top)
     }
 
     /// Whether something of the tree is mounted at this path or below it.
     pub(super) fn leads_to_another(&self, path: &[u8]) -> bool {
-        self.apart.iter().any(|(target, _)| is_at_or_below(target, path))
+        self.apart
+            .iter()
+            .any(|(target, _)| is_at_or_below(target, path))
     }
 }
 

@@ -154,7 +154,9 @@ pub fn children<'r>(
 
 /// The top of the filesystem of the tree that is mounted at this very path.
 fn top<'r>(roots: &Roots<'r>, path: &Path, left_out: &LeftOut) -> Option<BorrowedFd<'r>> {
-    roots.top(&relative(path)).filter(|_| !left_out.covers(path))
+    roots
+        .top(&relative(path))
+        .filter(|_| !left_out.covers(path))
 }
 
 /// The directory that a path's last name is in.
@@ -178,7 +180,10 @@ fn directory_above(
     let last = names.pop()?;
     let (_, top, skipped) = roots.of(&relative(path));
     // Every slash of what leads to the top is behind a name.
-    let leading = relative(path)[..skipped].iter().filter(|&&byte| byte == b'/').count();
+    let leading = relative(path)[..skipped]
+        .iter()
+        .filter(|&&byte| byte == b'/')
+        .count();
     let (mut dir, _) = again(top).ok()?;
     for name in names.into_iter().skip(leading) {
         match lookup.directory(dir.as_fd(), &name) {

@@ -89,9 +89,17 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
         Some(_) => uuid,
         None => "",
     };
+    let mounted: Vec<String> = layout
+        .mounted()
+        .map(|(part, at, filesystem, options)| {
+            let uuid = disk::mounted_uuid(part.number);
+            format!("UUID={uuid} {at} {} {options} 0 2", filesystem.name())
+        })
+        .collect();
     run(Command::new("chroot")
         .arg(&tree)
         .args(["/bin/sh", "-c", OLD_SCRIPT])
+        .env("MOUNTED", mounted.join("\n"))
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("ROOT_TYPE", layout.root.name())
         .env("GRUB_MODULE", layout.root.grub_module())
@@ -135,8 +143,14 @@ fn install_grub(server: &OldServer, to: &std::path::Path) -> Result<()> {
     let mut machine = vm::boot_disk(server, directory, disk, MEMORY_MIB)?;
     machine.wait_for_old_ssh()?;
     machine.expect("grub-install --no-floppy /dev/vda 2>&1")?;
-    machine
-        .expect("swapoff -a; umount /boot/efi /boot 2>/dev/null; mount -o remount,ro / && sync")?;
+    machine.expect(
+        "swapoff -a
+         umount /boot/efi /boot 2>/dev/null
+         for place in $(awk '$1 ~ \"^/dev/vda\" && $2 != \"/\" { print $2 }' /proc/mounts | sort -r); do
+             umount $place || mount -o remount,ro $place
+         done
+         mount -o remount,ro / && sync",
+    )?;
     let off = machine.cut_power()?;
     run(Command::new("qemu-img")
         .args(["convert", "-O", "qcow2"])

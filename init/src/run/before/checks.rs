@@ -55,7 +55,9 @@ const CHECKS: [(&str, Check); 13] = [
     // It came up by this kernel's drivers, or it would not be found.
     ("root-driver", the_root_is_the_only_one),
     ("separate-mounts", the_systems_are_the_only_ones),
-    ("keep-mounts", |a| systems::ensure_mounted(a.root, a.systems)),
+    ("keep-mounts", |a| {
+        systems::ensure_mounted(a.root, a.systems)
+    }),
     ("keep", the_kept_paths_are_there),
     ("space", ensure_space),
     ("memory", |_| ensure_memory()),
@@ -150,7 +152,11 @@ fn the_features_are_known(subject: &Subject) -> Result<()> {
         .readers(&subject.manifest.kernel.release);
     let without_loader = filesystems::without_loader(readers);
     each(subject, |target, superblock| {
-        let readers = if target == "/" { &readers } else { &without_loader };
+        let readers = if target == "/" {
+            &readers
+        } else {
+            &without_loader
+        };
         let unknown = match superblock {
             Superblock::Ext(found) => ext4_features::unknown(found.features, readers),
             Superblock::Xfs(found) => xfs_features::unknown(found.features, readers),
@@ -216,7 +222,9 @@ fn ensure_space(subject: &Subject) -> Result<()> {
             .with_context(|| format!("statvfs of the filesystem of {target}"))?;
         let superblock = superblock(device)?;
         let kept = plan.kept_on(target);
-        let kept = kept.iter().filter_map(|(at, path)| Some((path, subject.kept.get(*at)?)));
+        let kept = kept
+            .iter()
+            .filter_map(|(at, path)| Some((path, subject.kept.get(*at)?)));
         let space = needs::space(
             target,
             part,

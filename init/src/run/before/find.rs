@@ -30,7 +30,8 @@ pub fn find_systems(plan: &Plan, root: &MountedRoot, drivers: &Drivers) -> Resul
     let mut systems: Vec<System> = Vec::new();
     for (target, identity) in plan.systems() {
         drivers.load_named(&[identity.filesystem.name()])?;
-        let found = find(identity, drivers).with_context(|| format!("find what was at {target}"))?;
+        let found =
+            find(identity, drivers).with_context(|| format!("find what was at {target}"))?;
         let known = systems.iter().any(|system| system.device == found.device);
         ensure!(
             !known && found.device != root.device,

@@ -3,6 +3,7 @@
 mod cases;
 mod entries;
 mod ram_ssh;
+mod systems;
 
 use formats::facts::{Facts, Firmware, Memory, UnkeptWay};
 use formats::keep::KeepPath;
