@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use formats::confirm::KeptFound;
 use formats::counted::counted;
 use formats::facts::{Kept, Unkept, UnkeptWay};
+use formats::keep::filesystem_of;
 use formats::plan::{KeptPath, Plan};
 use formats::Document;
 use rustix::fs::{Mode, OFlags};
@@ -65,6 +66,10 @@ pub(super) fn measure_all(
 ) -> Result<KeptFound> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", flags, Mode::empty()).context("open directory /")?;
+    let apart = place::tops(Path::new("/"), plan);
+    let apart = apart.iter().map(|(target, top)| (*target, top.as_fd()));
+    let tops: Vec<_> = std::iter::once(("/", root.as_fd())).chain(apart).collect();
+    let targets: Vec<&str> = tops[1..].iter().map(|(target, _)| *target).collect();
     let begun = Instant::now();
     let tell = |_| {
         if begun.elapsed() > budget {
@@ -73,16 +78,29 @@ pub(super) fn measure_all(
             ControlFlow::Continue(())
         }
     };
-    let mut measuring = Measuring::new(root.as_fd(), Stillness::Still).telling(&tell);
+    // Each filesystem numbers its inodes by itself.
+    let mut measuring = Vec::with_capacity(tops.len());
+    for (target, top) in &tops {
+        measuring.push(
+            Measuring::new(*top, Stillness::Still)
+                .on(target)
+                .telling(&tell),
+        );
+    }
     // The small ones first: one that takes too long leaves no time for those behind it.
     let mut trees: Vec<_> = plan.keep.iter().collect();
     trees.sort_by_key(|kept| kept.measure.entries);
     let mut found = KeptFound::default();
     so_far(&found);
     for kept in trees {
+        let on = filesystem_of(kept.path.as_str(), &targets);
+        let at = tops
+            .iter()
+            .position(|(target, _)| *target == on)
+            .unwrap_or(0);
         found.kept.push(Kept {
             path: kept.path.clone(),
-            found: measuring
+            found: measuring[at]
                 .measure(&kept.path)
                 .map_err(|e| why(e, kept, budget)),
         });

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{ensure, Context, Result};
 use formats::confirm::{self, Baseline, HookOutcome};
 use formats::hooks::LIMIT_S;
+use formats::keep::is_below;
 use formats::plan::{KeptPath, Plan};
 use formats::Document;
 
@@ -45,9 +46,9 @@ Description=Measure what reroot kept
 ConditionPathExists=/.reroot/@RUN@/plan.json
 DefaultDependencies=no
 Conflicts=shutdown.target
-Wants=local-fs-pre.target
 After=systemd-remount-fs.service
-Before=local-fs-pre.target local-fs.target sysinit.target shutdown.target
+@MOUNTS@
+Before=local-fs.target sysinit.target shutdown.target
 Before=systemd-tmpfiles-setup.service systemd-sysusers.service
 Before=systemd-journal-flush.service systemd-random-seed.service
 Before=systemd-update-utmp.service systemd-machine-id-commit.service
@@ -145,12 +146,67 @@ pub fn install(root: &Path, plan: &Plan, left: Left) -> Result<()> {
         let text = unit
             .text
             .replace("@RUN@", &plan.run)
-            .replace("@LIMIT@", &(COMPARING_S + calls).to_string());
+            .replace("@LIMIT@", &(COMPARING_S + calls).to_string())
+            .replace("@MOUNTS@", &between_mounts(plan));
         gate.write(&path(unit), text.as_bytes(), 0o644)?;
         gate.link(&link(unit), &path(unit))
             .with_context(|| format!("enable {}", unit.name))?;
     }
     Ok(())
+}
+
+/// Between which mounts the kept paths are measured: behind those of filesystems that were wiped with the root, if
+/// anything is kept on them, and before all that would hide what is below a kept path.
+fn between_mounts(plan: &Plan) -> String {
+    let with_kept: Vec<&str> = plan
+        .systems()
+        .map(|(target, _)| target)
+        .filter(|target| !plan.kept_on(target).is_empty())
+        .collect();
+    if with_kept.is_empty() {
+        return "Wants=local-fs-pre.target\nBefore=local-fs-pre.target".to_owned();
+    }
+    let is_system = |target: &str| plan.systems().any(|(system, _)| system == target);
+    let hides = |target: &str| {
+        plan.keep
+            .iter()
+            .any(|kept| is_below(target, kept.path.as_str()))
+    };
+    let mounts = plan
+        .identity
+        .mounts
+        .iter()
+        .map(|mount| mount.target.as_str());
+    let hiding = mounts.filter(|target| !is_system(target) && hides(target));
+    let mut text: Vec<String> = with_kept.into_iter().map(quoted).collect();
+    text[0].insert_str(0, "RequiresMountsFor=");
+    let mut text = text.join(" ");
+    for target in hiding {
+        text.push_str("\nBefore=");
+        text.push_str(&unit_of_mount(target));
+    }
+    text
+}
+
+/// A path in a list of a unit's, in quotes, with nothing in it that systemd would put something in place of.
+fn quoted(path: &str) -> String {
+    let plain = path.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", plain.replace('%', "%%"))
+}
+
+/// The unit that systemd makes of a line of fstab: `systemd-escape --path --suffix=mount`.
+fn unit_of_mount(target: &str) -> String {
+    let mut name = String::new();
+    for (at, byte) in target.trim_matches('/').bytes().enumerate() {
+        match byte {
+            b'/' => name.push('-'),
+            b'.' if at == 0 => name.push_str("\\x2e"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => name.push(byte as char),
+            other => name.push_str(&format!("\\x{other:02x}")),
+        }
+    }
+    // In a unit `%` begins what is put in its place; here none is left.
+    format!("{name}.mount")
 }
 
 /// Removes the units; those that are gone already are no failure, and what is kept is left alone.
@@ -172,4 +228,49 @@ fn path(unit: &Unit) -> String {
 
 fn link(unit: &Unit) -> String {
     format!("{DIRECTORY}/{}.wants/{}", unit.wanted_by, unit.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use formats::keep::KeepPath;
+    use formats::plan::{Becomes, FilesystemPlan};
+
+    use super::*;
+
+    #[test]
+    fn kept_paths_are_measured_where_they_are_mounted_and_before_anything_hides_them() {
+        let mut plan = fixtures::plan::plan();
+        assert_eq!(
+            between_mounts(&plan),
+            "Wants=local-fs-pre.target\nBefore=local-fs-pre.target"
+        );
+        for target in ["/opt", "/var"] {
+            plan.filesystems.push(FilesystemPlan {
+                target: target.to_owned(),
+                device: String::new(),
+                becomes: Becomes::System,
+                rule: String::new(),
+                identity: Some(plan.root.clone()),
+            });
+        }
+        plan.keep.truncate(1);
+        plan.keep[0].path = KeepPath::parse("/var/lib/mysql").unwrap();
+        for (mount, target) in
+            plan.identity
+                .mounts
+                .iter_mut()
+                .zip(["/var", "/var/lib/mysql/a-b c", "/srv"])
+        {
+            target.clone_into(&mut mount.target);
+        }
+        let found = between_mounts(&plan);
+        let expected = "RequiresMountsFor=\"/var\"";
+        assert!(found.starts_with(expected), "{found}");
+        assert!(
+            !found.contains("/opt") && !found.contains("srv.mount"),
+            "{found}"
+        );
+        let hidden = "Before=var-lib-mysql-a\\x2db\\x20c.mount";
+        assert!(found.contains(hidden), "{found}");
+    }
 }

@@ -20,7 +20,7 @@ use crate::first::watch::Guard;
 use crate::ram::console;
 use crate::ram::current_step::Current;
 use crate::ram::{commit_point, current_step, ended, exit_status};
-use crate::root::target::TARGET;
+use crate::root::target::{self, TARGET};
 
 /// What becomes of the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -279,6 +279,14 @@ const REBOOTS: u32 = 3;
 fn reboot(guard: &mut Guard) -> ExitCode {
     guard.allow_for_reboot();
     rustix::fs::sync();
+    for place in target::mounted_below() {
+        if let Err(e) = unmount(&place, UnmountFlags::empty()) {
+            log::warn!("unmount {}: {e}; making it read-only", place.display());
+            if let Err(e) = mount_remount(&place, MountFlags::RDONLY, "") {
+                log::warn!("make {} read-only: {e}", place.display());
+            }
+        }
+    }
     if let Err(e) = unmount(TARGET, UnmountFlags::empty()) {
         // Not mounted is as good; otherwise read-only is the next best, and sync has been called.
         if e != rustix::io::Errno::INVAL {

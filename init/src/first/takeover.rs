@@ -5,6 +5,7 @@
 //! Nothing is changed on the way. If somebody cannot be ended, or holds the old root so that it
 //! cannot be unmounted, the machine reboots into the old OS.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -227,9 +228,10 @@ fn set_kernel() -> Vec<String> {
 /// Unmounts the old root and everything below it, and proves that its device is free: it is
 /// mounted anew in a moment, and one filesystem must not be there twice.
 fn unmount_old_root() -> Result<()> {
-    let device = mounts::at(&read_mounts()?, Path::new(OLD))
-        .context("the old root is not where it was put")?
-        .device;
+    let before = read_mounts()?;
+    let root =
+        mounts::at(&before, Path::new(OLD)).context("the old root is not where it was put")?;
+    let devices = devices_of(&before, root);
     let mut patience = Patience::new(PATIENCE);
     loop {
         let left = below_old(&read_mounts()?);
@@ -252,7 +254,14 @@ fn unmount_old_root() -> Result<()> {
         }
         std::thread::sleep(PAUSE);
     }
-    prove_free(device)
+    devices.into_iter().try_for_each(prove_free)
+}
+
+/// The block devices of the old root and of what is mounted below it and holds somebody's data.
+fn devices_of(mounts: &[Mount], root: &Mount) -> BTreeSet<(u32, u32)> {
+    let old = mounts.iter().filter(|m| m.target.starts_with(OLD));
+    let data = old.filter(|m| m.contents().is_missed() && m.device.0 != 0);
+    data.chain([root]).map(|m| m.device).collect()
 }
 
 fn read_mounts() -> Result<Vec<Mount>> {
@@ -306,7 +315,7 @@ fn holders() -> String {
 fn prove_free((major, minor): (u32, u32)) -> Result<()> {
     let mut patience = Patience::new(PATIENCE);
     let node = block::by_number(major, minor)
-        .with_context(|| format!("look up the old root's device {major}:{minor}"))?
+        .with_context(|| format!("look up the old OS's device {major}:{minor}"))?
         .node();
     let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
     loop {
@@ -316,7 +325,7 @@ fn prove_free((major, minor): (u32, u32)) -> Result<()> {
             Err(Errno::BUSY) if !patience.is_over() => std::thread::sleep(PAUSE),
             Err(e) => {
                 return Err(e).with_context(|| {
-                    format!("the old root's device {} is still in use", node.display())
+                    format!("the old OS's device {} is still in use", node.display())
                 })
             }
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use formats::facts::RootType;
 use formats::keep::KeepSet;
 use formats::measure::Measure;
 use formats::plan::Plan;
@@ -21,6 +22,8 @@ pub struct Run {
     pub manifest: Manifest,
     /// The root filesystem, mounted at /target, and its disk.
     pub root: MountedRoot,
+    /// The filesystems beside it that are wiped with it, each behind the one that it is mounted in.
+    pub systems: Vec<System>,
     /// Whether it begins here or is taken up.
     pub start: Start,
     /// The payload.
@@ -55,6 +58,17 @@ impl From<FoundRoot> for MountedRoot {
                 .collect(),
         }
     }
+}
+
+/// A filesystem beside the root that is wiped with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Where the machine has it mounted.
+    pub target: String,
+    /// Its type.
+    pub filesystem: RootType,
+    /// The partition's device node.
+    pub device: PathBuf,
 }
 
 /// How this start goes on.

@@ -23,4 +23,5 @@ mod recorder;
 mod stage_loader;
 mod staged_file;
 mod standing;
+mod systems;
 pub mod worker;

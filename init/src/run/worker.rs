@@ -20,7 +20,7 @@ use crate::run::behind::finish;
 use crate::run::data::Start;
 use crate::run::order::Order;
 use crate::run::recorder::{Recorder, AGAIN, ONCE};
-use crate::run::{back, commit, stage_loader, standing};
+use crate::run::{back, commit, stage_loader, standing, systems};
 
 /// How often the root's disk is looked for in a run that is taken up, each time for a minute: an
 /// array may take that long to put itself together, and a hold helps nobody meanwhile.
@@ -195,9 +195,20 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     if start == Start::TakenUp {
         recorder.repeating("find", AGAIN, || commit::count_start(&order.plan.run))?;
     }
+    let systems = recorder.repeating("find", long, || {
+        find::find_systems(&order.plan, &root, &drivers)
+    })?;
     let attempts = if start == Start::TakenUp { AGAIN } else { ONCE };
+    if commit_point::is_passed() {
+        recorder.repeating("repair", AGAIN, || {
+            systems.iter().try_for_each(find::repair_system)
+        })?;
+    }
+    recorder.repeating("find", attempts, || {
+        systems::assemble(&order.plan, &systems)
+    })?;
     let verified = recorder.repeating("verify", attempts, || {
-        verify::verify(order.clone(), root.clone(), start)
+        verify::verify(order.clone(), root.clone(), systems.clone(), start)
     })?;
     // What was proved before the commit point is no reason to stop behind it.
     if start == Start::Fresh {

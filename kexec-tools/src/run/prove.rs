@@ -1,5 +1,5 @@
-//! Proving that the old OS has let go: swap is off, every other filesystem is unmounted, and the
-//! root is read-only. The kernel refuses the last as long as anything is open for writing, so its
+//! Proving that the old OS has let go: swap is off, every filesystem that is left alone is unmounted, and the
+//! root is read-only, with those that are wiped together with it. The kernel refuses the last as long as anything is open for writing, so its
 //! consent is the proof; /proc only says who it is that keeps it from consenting.
 
 use std::ffi::CString;
@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use formats::plan::Plan;
 use machine::held;
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use storage::mounts;
@@ -19,33 +21,72 @@ use crate::survey::mounts::to_unmount;
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Leaves nothing mounted but the root, and that read-only.
-pub fn prove() -> Result<()> {
+/// Leaves nothing mounted but the root and the filesystems that are wiped with it, and those read-only. What PID 1
+/// itself runs from and writes to may be on them, so none of them can be unmounted.
+pub fn prove(plan: &Plan) -> Result<()> {
+    let systems: Vec<&str> = plan.systems().map(|(target, _)| target).collect();
     swap_off()?;
-    unmount_others()?;
+    unmount_others(&systems)?;
     rustix::fs::sync();
+    for target in systems.iter().rev() {
+        read_only(target)?;
+        log::info!("prove: nothing on {target} is open for writing");
+    }
     // From here on the log's file cannot take lines any more; the console still does.
     log::info!("prove: making the root read-only");
-    for attempt in 1.. {
-        match mount_remount("/", MountFlags::RDONLY, "") {
-            Ok(()) => break,
-            Err(Errno::BUSY) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
-            Err(e) => {
-                let who = holders();
-                return Err(e)
-                    .with_context(|| format!("make the root read-only; open for writing: {who}"));
-            }
-        }
-    }
+    read_only("/")?;
     log::info!("prove: nothing on the root is open for writing");
     Ok(())
 }
 
-/// Makes the root writable again, if a run is undone. systemd mounts the rest.
-pub fn make_writable() {
-    if let Err(e) = mount_remount("/", MountFlags::empty(), "") {
-        log::error!("make the root writable again: {e}; run `mount -o remount,rw /`");
+/// Makes a filesystem read-only, whose consent is the proof.
+fn read_only(target: &str) -> Result<()> {
+    for attempt in 1.. {
+        // A remount says anew what a mount had of its own.
+        match mount_remount(target, MountFlags::RDONLY | own_flags(target)?, "") {
+            Ok(()) => break,
+            Err(Errno::BUSY) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
+            Err(e) => {
+                let who = holders(target);
+                return Err(e)
+                    .with_context(|| format!("make {target} read-only; open for writing: {who}"));
+            }
+        }
     }
+    Ok(())
+}
+
+/// Makes the root writable again, and what is wiped with it, if a run is undone. systemd mounts the rest.
+pub fn make_writable(plan: &Plan) {
+    let systems = plan.systems().map(|(target, _)| target);
+    std::iter::once("/")
+        .chain(systems)
+        .for_each(make_writable_at);
+}
+
+/// Makes one filesystem writable again.
+pub fn make_writable_at(target: &str) {
+    let flags = own_flags(target).unwrap_or(MountFlags::empty());
+    if let Err(e) = mount_remount(target, flags, "") {
+        log::error!("make {target} writable again: {e}; run `mount -o remount,rw {target}`");
+    }
+}
+
+/// What a mount forbids beside writing.
+fn own_flags(target: &str) -> Result<MountFlags> {
+    let found = rustix::fs::statvfs(target).with_context(|| format!("statvfs {target}"))?;
+    let flags = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ];
+    let set = flags
+        .into_iter()
+        .filter(|(told, _)| found.f_flag.contains(*told));
+    Ok(set.map(|(_, flag)| flag).collect())
 }
 
 fn swap_off() -> Result<()> {
@@ -66,21 +107,21 @@ fn swap_off() -> Result<()> {
     Ok(())
 }
 
-fn unmount_others() -> Result<()> {
+fn unmount_others(systems: &[&str]) -> Result<()> {
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let root = mounts::at(&mounts, Path::new("/"))
         .context("nothing is mounted at /")?
         .device;
-    for mount in to_unmount(&mounts, Some(root)) {
+    for mount in to_unmount(&mounts, Some(root), systems) {
         unmount(&mount.target, UnmountFlags::empty())
             .with_context(|| format!("unmount {} ({})", mount.target.display(), mount.fstype))?;
     }
     Ok(())
 }
 
-fn holders() -> String {
+fn holders(target: &str) -> String {
     let found = mounts::read().and_then(|mounts| {
-        let root = mounts::at(&mounts, Path::new("/")).map(|root| root.device);
+        let root = mounts::at(&mounts, Path::new(target)).map(|root| root.device);
         held::by_all(root.ok_or(std::io::ErrorKind::NotFound)?)
     });
     match found {

@@ -37,7 +37,7 @@ const DEEDS: &[Deed] = &[
     Deed { name: "ask",     act: ask,     undo: None },
     Deed { name: BEFORE_STOP, act: before_stop, undo: Some(|_| own_programs::end_running()) },
     Deed { name: "stop",    act: stop,    undo: Some(let_go_of_first_process) },
-    Deed { name: "prove",   act: prove,   undo: Some(|_| prove::make_writable()) },
+    Deed { name: "prove",   act: prove,   undo: Some(|job| prove::make_writable(&job.plan)) },
     Deed { name: "enter",   act: enter,   undo: None },
 ];
 
@@ -94,7 +94,7 @@ fn let_go_of_first_process(_: &Job) {
 
 fn prove(job: &Job) -> Result<()> {
     initrd::remove_loaded(&job.directory);
-    prove::prove()
+    prove::prove(&job.plan)
 }
 
 fn enter(job: &Job) -> Result<()> {

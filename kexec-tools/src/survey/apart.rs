@@ -32,14 +32,15 @@ pub enum Subject {
 }
 
 /// Measures the kept paths. One that does not answer has no measure.
-pub fn kept(keep: &[KeepPath]) -> Result<KeptTrees> {
-    let answer = ask(Subject::Kept, keep.iter().map(KeepPath::as_str))?;
+/// `systems` are where filesystems are mounted that are wiped as the root is.
+pub fn kept(keep: &[KeepPath], systems: &[String]) -> Result<KeptTrees> {
+    let answer = ask(Subject::Kept, systems, keep.iter().map(KeepPath::as_str))?;
     Ok(answer.unwrap_or_else(|| KeptTrees::unmeasured(keep, &silent())))
 }
 
 /// Looks for what is written beside these paths, which stay.
-pub fn written(stays: &[&str]) -> Result<Written> {
-    let answer = ask(Subject::Written, stays.iter().copied())?;
+pub fn written(stays: &[&str], systems: &[String]) -> Result<Written> {
+    let answer = ask(Subject::Written, systems, stays.iter().copied())?;
     answer.ok_or_else(|| anyhow!("{}", silent().why))
 }
 
@@ -55,10 +56,15 @@ fn silent() -> Unkept {
 /// What the child says; nothing if it is silent.
 fn ask<'a, T: DeserializeOwned>(
     subject: Subject,
+    systems: &[String],
     paths: impl Iterator<Item = &'a str>,
 ) -> Result<Option<T>> {
     let mut child = Command::new("/proc/self/exe");
-    child.arg(COMMAND).arg(subject.name()).args(paths);
+    child.arg(COMMAND);
+    for system in systems {
+        child.arg("--system").arg(system);
+    }
+    child.arg(subject.name()).arg("--").args(paths);
     match answers::ask(child).context("start a child that looks")? {
         Answer::Silent => Ok(None),
         Answer::Said(bytes) => {
@@ -79,11 +85,11 @@ impl Subject {
 }
 
 /// The child's part: looks, and gives what it says. May never return.
-pub fn look(subject: Subject, paths: &[OsString]) -> Result<String> {
+pub fn look(subject: Subject, systems: &[String], paths: &[OsString]) -> Result<String> {
     let paths: Vec<&str> = paths.iter().filter_map(|path| path.to_str()).collect();
     match subject {
-        Subject::Kept => said(look_at_kept(&paths)),
-        Subject::Written => said(look_at_written(&paths)),
+        Subject::Kept => said(look_at_kept(&paths, systems)),
+        Subject::Written => said(look_at_written(&paths, systems)),
     }
 }
 
@@ -92,14 +98,20 @@ fn said<T: Serialize>(found: Result<T>) -> Result<String> {
     serde_json::to_string(&found).context("write what was found")
 }
 
-fn look_at_kept(paths: &[&str]) -> Result<KeptTrees> {
+fn look_at_kept(paths: &[&str], systems: &[String]) -> Result<KeptTrees> {
     let keep: Result<Vec<_>, _> = paths.iter().map(|path| KeepPath::parse(path)).collect();
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
-    kept::look(&keep?, &mounts)
+    kept::look(&keep?, systems, &mounts)
 }
 
-fn look_at_written(stays: &[&str]) -> Result<Written> {
+fn look_at_written(stays: &[&str], systems: &[String]) -> Result<Written> {
     let mounts = mounts::read().context("read /proc/self/mountinfo")?;
     let processes = processes::all().context("list processes")?;
-    Ok(written::read(stays, &accounts::read(), &processes, &mounts))
+    Ok(written::read(
+        stays,
+        systems,
+        &accounts::read(),
+        &processes,
+        &mounts,
+    ))
 }

@@ -10,12 +10,13 @@ use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::accounts::Accounts;
 use formats::boot_path::EfiFacts;
-use formats::facts::{Facts, Firmware, Kexec, Mount, Root};
+use formats::facts::{Facts, Firmware, Kexec, Mount, MountWishes, Root, RootType};
 use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
 use formats::overlay::Overlay;
 use machine::bus_masters::{self, BusMaster};
 use machine::{condition, listening, meminfo, os_release, processes};
+use plan::filesystems;
 use storage::{array, block, devices, mounts};
 
 use crate::run_directory;
@@ -24,7 +25,12 @@ use crate::survey::mounts::holds_data;
 use crate::survey::{accounts, apart, brought, first_process, identity, kept, network, written};
 
 /// Reads everything that plan and checks look at.
-pub fn gather(keep: &[KeepPath], new: &NewIdentity, overlay: Option<Overlay>) -> Result<Facts> {
+pub fn gather(
+    keep: &[KeepPath],
+    wishes: &MountWishes,
+    new: &NewIdentity,
+    overlay: Option<Overlay>,
+) -> Result<Facts> {
     let accounts = accounts::read();
     let uname = rustix::system::uname();
     let text = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
@@ -36,8 +42,10 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity, overlay: Option<Overlay>) ->
         Ok(root) => (Some(root), None),
         Err(e) => (None, Some(chain(&e))),
     };
-    let kept_trees = apart::kept(keep)?;
+    let systems = systems(&mounts, keep, wishes);
+    let kept_trees = apart::kept(keep, &systems)?;
     let mut condition = condition::read(root.as_ref(), &mounts, &processes, probe_mount);
+    condition.mount_wishes.clone_from(wishes);
     kept_trees.note(&mut condition);
     let (network, network_notes) = network::read(&processes).context("read the network")?;
     let efi = efi(root.as_ref(), &mounts).context("look up the root's disk")?;
@@ -55,7 +63,8 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity, overlay: Option<Overlay>) ->
         .chain(identity.copied.iter().map(String::as_str))
         .chain(own.to_str())
         .collect();
-    let written = apart::written(&stays).context("look for what is written on this machine")?;
+    let written =
+        apart::written(&stays, &systems).context("look for what is written on this machine")?;
     let (hooks, unfit_hooks) = brought::hooks();
     Ok(Facts {
         overlay,
@@ -97,7 +106,7 @@ pub fn gather(keep: &[KeepPath], new: &NewIdentity, overlay: Option<Overlay>) ->
         arrays: array::all().context("list the arrays")?,
         root_drivers,
         watchdogs: watchdogs(),
-        image_on: image_on(&mounts)?,
+        image_on: image_on(&mounts, &systems)?,
         listening: listening::read().map_err(|e| chain(&e)),
         other_run: run_directory::in_progress(),
         condition,
@@ -111,7 +120,11 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
     let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
     facts.memory = meminfo::parse(&text).context("/proc/meminfo tells no total")?;
     facts.mounts = other_mounts(&mounts);
-    facts.written.open = written::open(&processes, &mounts);
+    let systems: Vec<String> = filesystems::systems_of(facts)
+        .into_iter()
+        .map(|system| system.target.clone())
+        .collect();
+    facts.written.open = written::open(&processes, &mounts, &systems);
     facts.watchdogs = watchdogs();
     (facts.root, facts.root_unknown) = match bootpath::root::describe() {
         Ok(root) => (Some(root), None),
@@ -268,7 +281,7 @@ fn watchdogs() -> Vec<String> {
 }
 
 /// The mount that this program runs from, if it is one that must be unmounted.
-fn image_on(mounts: &[mounts::Mount]) -> Result<Option<String>> {
+fn image_on(mounts: &[mounts::Mount], systems: &[String]) -> Result<Option<String>> {
     let device = fs::metadata("/proc/self/exe")
         .context("look at the running image")?
         .dev();
@@ -276,8 +289,19 @@ fn image_on(mounts: &[mounts::Mount]) -> Result<Option<String>> {
     let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
     Ok(mounts
         .iter()
-        .find(|m| m.device == device && Some(device) != root && holds_data(m, root))
-        .map(|m| m.target.display().to_string()))
+        .filter(|m| m.device == device && Some(device) != root && holds_data(m, root))
+        .map(|m| m.target.display().to_string())
+        .find(|target| !systems.contains(target)))
+}
+
+/// Where filesystems are mounted that are wiped as the root is, as far as their types allow it.
+fn systems(mounts: &[mounts::Mount], keep: &[KeepPath], wishes: &MountWishes) -> Vec<String> {
+    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let kept: Vec<&str> = keep.iter().map(KeepPath::as_str).collect();
+    let could = mounts
+        .iter()
+        .filter(|m| Some(m.device) != root && RootType::of(&m.fstype).is_some());
+    filesystems::systems(could.filter_map(|m| m.target.to_str()), &kept, wishes)
 }
 
 /// The first word of every line of /proc/swaps behind the heading.

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use formats::facts::{Condition, Kept, OutsideLinks, Unkept, UnkeptWay, WipedTargets};
-use formats::keep::{is_below, KeepPath, KeepSet, SPARED};
+use formats::keep::{filesystem_of, is_below, KeepPath, KeepSet, SPARED};
 use formats::measure::{Measure, Occupied};
 use serde::{Deserialize, Serialize};
 use storage::mounts;
 use storage::mounts::Mount;
-use tree::{LeadingOut, Measuring, MountPoints, Stillness, TreeError};
+use tree::{LeadingOut, Measuring, MountPoints, Roots, Stillness, TreeError};
 
 use crate::run_directory;
 use crate::survey::chain::chain;
@@ -45,6 +45,25 @@ impl KeptTrees {
         }
     }
 
+    /// Adds what the trees on one filesystem have told.
+    fn add(&mut self, outside: Option<OutsideLinks>, targets: WipedTargets) {
+        self.outside_links = match (self.outside_links.take(), outside) {
+            (Some(all), Some(more)) => Some(OutsideLinks {
+                files: all.files + more.files,
+                example: if all.files > 0 {
+                    all.example
+                } else {
+                    more.example
+                },
+            }),
+            // There were too many to tell.
+            _ => None,
+        };
+        self.wiped_targets.links += targets.links;
+        self.wiped_targets.of_the_os += targets.of_the_os;
+        self.wiped_targets.examples.extend(targets.examples);
+    }
+
     /// Adds what the checks look at.
     pub fn note(&self, condition: &mut Condition) {
         condition.outside_links.clone_from(&self.outside_links);
@@ -58,36 +77,63 @@ pub fn take_over(condition: &mut Condition, before: Condition) {
     condition.outside_links = before.outside_links;
     condition.wiped_targets = before.wiped_targets;
     condition.spared = before.spared;
+    condition.mount_wishes = before.mount_wishes;
 }
 
-/// Looks at all of them.
-pub fn look(keep: &[KeepPath], mounts: &[Mount]) -> Result<KeptTrees> {
-    let root = File::open("/").context("open /")?;
+/// Looks at all of them. `systems` are where filesystems are mounted that are wiped as the root is, each behind
+/// the one that it is mounted in.
+pub fn look(keep: &[KeepPath], systems: &[String], mounts: &[Mount]) -> Result<KeptTrees> {
+    let targets: Vec<&str> = systems.iter().map(String::as_str).collect();
     let points = |mounts: &[Mount]| {
-        MountPoints::below(Path::new("/"), mounts.iter().map(|mount| &mount.target))
+        let foreign = mounts.iter().map(|mount| mount.target.as_path());
+        let foreign = foreign.filter(|target| !targets.iter().any(|t| Path::new(t) == *target));
+        MountPoints::below(Path::new("/"), foreign)
     };
     let by_now = || -> io::Result<MountPoints> { Ok(points(&mounts::read()?)) };
-    let leading_out = LeadingOut::new(root.as_fd(), keep, points(mounts))
-        .context("look for links in the root directory")?;
-    let mut measuring = Measuring::new(root.as_fd(), Stillness::Live(&by_now)).noting(leading_out);
-    let kept = keep
-        .iter()
-        .map(|path| Kept {
+    let places = || std::iter::once("/").chain(targets.iter().copied());
+    let tops = places()
+        .map(|target| File::open(target).with_context(|| format!("open {target}")))
+        .collect::<Result<Vec<File>>>()?;
+    let mut roots = Roots::from(tops[0].as_fd());
+    for (target, top) in targets.iter().zip(&tops[1..]) {
+        roots = roots.with(target, top.as_fd());
+    }
+    // Each filesystem numbers its inodes by itself.
+    let mut measuring = Vec::new();
+    for (target, top) in places().zip(&tops) {
+        let leading_out = LeadingOut::new(tops[0].as_fd(), keep, points(mounts))
+            .context("look for links in the root directory")?;
+        let on = Measuring::new(top.as_fd(), Stillness::Live(&by_now)).on(target);
+        measuring.push((target, on.noting(leading_out)));
+    }
+    let mut found = KeptTrees::unmeasured(&[], &unasked());
+    for path in keep {
+        let on = filesystem_of(path.as_str(), &targets);
+        let measuring = measuring.iter_mut().find(|(target, _)| *target == on);
+        let (_, measuring) = measuring.context("a kept path is on no filesystem")?;
+        found.kept.push(Kept {
             path: path.clone(),
-            found: look_at(&root, path, keep, mounts, &points(mounts), &mut measuring),
-        })
-        .collect();
-    let (links, leading_out) = measuring.noted();
-    Ok(KeptTrees {
-        kept,
-        outside_links: links.outside(),
-        wiped_targets: leading_out.map(LeadingOut::found).unwrap_or_default(),
-        spared: spared(&root, &by_now)?,
-    })
+            found: look_at(&roots, path, keep, mounts, &points(mounts), measuring),
+        });
+    }
+    for (_, measuring) in measuring {
+        let (links, leading_out) = measuring.noted();
+        let leading_out = leading_out.map(LeadingOut::found).unwrap_or_default();
+        found.add(links.outside(), leading_out);
+    }
+    found.spared = spared(&tops[0], &by_now)?;
+    Ok(found)
+}
+
+fn unasked() -> Unkept {
+    Unkept {
+        way: UnkeptWay::Unasked,
+        why: String::new(),
+    }
 }
 
 fn look_at(
-    root: &File,
+    roots: &Roots<'_>,
     path: &KeepPath,
     keep: &[KeepPath],
     mounts: &[Mount],
@@ -103,7 +149,7 @@ fn look_at(
             mounts,
         ));
     }
-    tree::validate_keep(root.as_fd(), &KeepSet::new([path]))
+    tree::validate_keep(roots.clone(), &KeepSet::new([path]))
         .and_then(|()| measuring.measure(path))
         .map_err(|e| Unkept {
             way: way(&e),

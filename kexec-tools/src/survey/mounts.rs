@@ -11,9 +11,18 @@ pub fn holds_data(mount: &Mount, root: Option<(u32, u32)>) -> bool {
 }
 
 /// What has to be unmounted, the last mounted first: what holds data, and whatever is mounted
-/// below that, for it would keep it busy.
-pub fn to_unmount(mounts: &[Mount], root: Option<(u32, u32)>) -> Vec<&Mount> {
-    let data: Vec<&Mount> = mounts.iter().filter(|m| holds_data(m, root)).collect();
+/// below that, for it would keep it busy. What is mounted at `systems` is wiped as the root is, and stays
+/// mounted as that does.
+pub fn to_unmount<'m>(
+    mounts: &'m [Mount],
+    root: Option<(u32, u32)>,
+    systems: &[&str],
+) -> Vec<&'m Mount> {
+    let is_system = |m: &Mount| systems.iter().any(|s| Path::new(s) == m.target);
+    let data = mounts
+        .iter()
+        .filter(|m| holds_data(m, root) && !is_system(m));
+    let data: Vec<&Mount> = data.collect();
     let below = |m: &Mount| data.iter().any(|d| m.target.starts_with(&d.target));
     mounts.iter().rev().filter(|m| below(m)).collect()
 }
@@ -71,7 +80,21 @@ mod tests {
               26 24 0:51 / /tank/tmp rw - tmpfs tmpfs rw\n\
               27 22 0:52 / /tanker rw - tmpfs tmpfs rw\n",
         );
-        let found = to_unmount(&mounts, ROOT);
+        let found = to_unmount(&mounts, ROOT, &[]);
         assert_eq!(targets(&found), ["/tank/tmp", "/tank/chroot/proc", "/tank"]);
+    }
+
+    #[test]
+    fn what_is_wiped_stays_mounted_and_what_is_mounted_in_it_goes() {
+        let mounts = storage::mounts::parse(
+            b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
+              23 22 253:2 / /var rw - ext4 /dev/vda2 rw\n\
+              24 23 253:3 / /var/log rw - xfs /dev/vda3 rw\n\
+              25 23 253:4 / /var/lib/shop rw - xfs /dev/vda4 rw\n\
+              26 23 0:5 / /var/lib/memory rw - tmpfs tmpfs rw\n\
+              27 22 253:5 / /home rw - ext4 /dev/vda5 rw\n",
+        );
+        let found = to_unmount(&mounts, ROOT, &["/var", "/var/log"]);
+        assert_eq!(targets(&found), ["/home", "/var/lib/shop"]);
     }
 }

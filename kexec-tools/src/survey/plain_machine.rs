@@ -12,7 +12,7 @@ use formats::keep::KeepPath;
 use formats::manifest::{Boot, Initramfs, Kernel, Loader, Manifest};
 use formats::measure::Measure;
 use formats::network::{Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Resolver, Stack};
-use formats::payload::{DirectoryLink, Frame, Payload};
+use formats::payload::{DirectoryLink, DirectorySize, Frame, Payload};
 use formats::payload_drivers::PayloadDrivers;
 use formats::tools::{Tools, XfsTools};
 use formats::Digest;
@@ -269,6 +269,15 @@ pub(super) fn image() -> Manifest {
                 path: "/bin".into(),
                 target: "/usr/bin".into(),
             }],
+            directories: ["/opt", "/usr", "/var", "/var/log"]
+                .map(|path| DirectorySize {
+                    path: path.into(),
+                    bytes: MIB,
+                    inodes: 10,
+                    shared_bytes: 0,
+                    shared_inodes: 0,
+                })
+                .to_vec(),
             frames: vec![Frame {
                 offset: 0,
                 length: 200 * MIB,

@@ -88,7 +88,12 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
         .transpose()?;
     let mut new = manifest.identity.clone();
     new.carry.extend(wished.iter().cloned());
-    let mut facts = facts::gather(&keep, &new, overlay.map(|(overlay, _)| overlay))?;
+    let mut facts = facts::gather(
+        &keep,
+        &wishes.mounts,
+        &new,
+        overlay.map(|(overlay, _)| overlay),
+    )?;
     facts.identity.wished = wished;
     let sizes = image.sizes().with_handed(&facts);
     let mut findings = checks::ask_all(&check::Context {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use formats::facts::MountWishes;
 use formats::keep::KeepPath;
 use formats::run_id::RunId;
 use formats::Document;
@@ -23,6 +24,8 @@ pub struct Wishes {
     pub carry_from: Vec<PathBuf>,
     /// The directory or archive of an overlay.
     pub overlay: Option<PathBuf>,
+    /// What becomes of mounted filesystems, where the rules shall not decide.
+    pub mounts: MountWishes,
     /// Directories of own checks beside the usual one, as they were named.
     pub check_directories: Vec<PathBuf>,
     /// Codes of checks that are forced.

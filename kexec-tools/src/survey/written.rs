@@ -1,4 +1,4 @@
-//! What is written on the root filesystem beside what is kept: files that programs have open, places
+//! What is written beside what is kept, on the root filesystem and on those that are wiped with it: files that programs have open, places
 //! where people and services put their things, homes.
 //!
 //! It reads a live machine, with millions of files and customers at work: every look is bounded, no
@@ -6,7 +6,7 @@
 //! something that is found matters is for [`plan::gone`] to say.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use machine::open_files;
 use machine::processes::Process;
 use plan::gone;
 use storage::mounts::Mount;
-use tree::{in_root, LeftOut, Limit};
+use tree::{in_root, LeftOut, Limit, Roots};
 
 /// How long places are looked at, all of them together. What is not counted by then is "at least".
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,25 +34,33 @@ const MOST_NAMES: usize = 10_000;
 /// Homes that are looked for.
 const MOST_HOMES: usize = 20_000;
 
-/// Reads it. `stays` are paths that are kept or carried.
+/// Reads it. `stays` are paths that are kept or carried, `systems` where filesystems are mounted that are wiped
+/// as the root is.
 pub fn read(
     stays: &[&str],
+    systems: &[String],
     accounts: &Result<Accounts, String>,
     processes: &[Process],
     mounts: &[Mount],
 ) -> Written {
     let mounted = mounts.iter().map(|m| m.target.clone());
-    let mounted: BTreeSet<PathBuf> = mounted.filter(|target| target != Path::new("/")).collect();
+    let is_system = |target: &Path| systems.iter().any(|system| Path::new(system) == target);
+    let foreign = mounted.filter(|target| target != Path::new("/") && !is_system(target));
+    let mounted: BTreeSet<PathBuf> = foreign.collect();
     let homes = homes(accounts, &mounted);
     let left_out: LeftOut = stays.iter().map(PathBuf::from).chain(mounted).collect();
-    let places = match open_root() {
-        Ok(root) => {
+    let tops = || -> rustix::io::Result<Vec<OwnedFd>> {
+        let places = std::iter::once("/").chain(systems.iter().map(String::as_str));
+        places.map(open_directory).collect()
+    };
+    let places = match tops() {
+        Ok(tops) => {
+            let mut roots = Roots::from(tops[0].as_fd());
+            for (system, top) in systems.iter().zip(&tops[1..]) {
+                roots = roots.with(system, top.as_fd());
+            }
             let also = homes.iter().filter_map(|home| home.leads_to.clone());
-            weighed(
-                root.as_fd(),
-                candidates(root.as_fd(), also, &left_out),
-                &left_out,
-            )
+            weighed(&roots, candidates(&roots, also, &left_out), &left_out)
         }
         Err(e) => {
             log::warn!("open /: {e}; what is written below it is not told");
@@ -60,15 +68,15 @@ pub fn read(
         }
     };
     Written {
-        open: open(processes, mounts),
+        open: open(processes, mounts, systems),
         places,
         homes,
     }
 }
 
 /// The part that may be read again in a moment.
-pub fn open(processes: &[Process], mounts: &[Mount]) -> Vec<OpenDirectory> {
-    let mut open = open_files::read(processes, mounts);
+pub fn open(processes: &[Process], mounts: &[Mount], systems: &[String]) -> Vec<OpenDirectory> {
+    let mut open = open_files::read(processes, mounts, systems);
     for directory in &mut open {
         // A program may call itself whatever it likes; these go to a terminal.
         directory.path = printable(Path::new(&directory.path));
@@ -83,10 +91,10 @@ fn printable(path: &Path) -> String {
     tree::printable(path.as_os_str().as_bytes())
 }
 
-fn open_root() -> rustix::io::Result<rustix::fd::OwnedFd> {
+fn open_directory(path: &str) -> rustix::io::Result<OwnedFd> {
     use rustix::fs::{open, Mode, OFlags};
     open(
-        "/",
+        path,
         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
         Mode::empty(),
     )
@@ -94,14 +102,14 @@ fn open_root() -> rustix::io::Result<rustix::fd::OwnedFd> {
 
 /// Places to look at, the known ones first; none is below another.
 fn candidates(
-    root: BorrowedFd<'_>,
+    root: &Roots<'_>,
     also: impl Iterator<Item = String>,
     left_out: &LeftOut,
 ) -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> = gone::whole_places().map(PathBuf::from).collect();
     for parent in gone::places_of_many() {
         let parent = Path::new(parent);
-        let (directories, files) = tree::children(root, parent, left_out, MOST_NAMES);
+        let (directories, files) = tree::children(root.clone(), parent, left_out, MOST_NAMES);
         if directories.len() + files.len() > MOST_CHILDREN {
             places.push(parent.to_owned());
         } else {
@@ -110,7 +118,8 @@ fn candidates(
         }
     }
     for parent in gone::places_of_few() {
-        let (directories, files) = tree::children(root, Path::new(parent), left_out, MOST_NAMES);
+        let (directories, files) =
+            tree::children(root.clone(), Path::new(parent), left_out, MOST_NAMES);
         let all = directories.into_iter().chain(files);
         places.extend(all.filter(|path| !path.to_str().is_some_and(gone::is_every_os)));
     }
@@ -125,7 +134,7 @@ fn candidates(
     taken
 }
 
-fn weighed(root: BorrowedFd<'_>, places: Vec<PathBuf>, left_out: &LeftOut) -> Vec<Place> {
+fn weighed(root: &Roots<'_>, places: Vec<PathBuf>, left_out: &LeftOut) -> Vec<Place> {
     let until = Instant::now() + PATIENCE;
     places
         .into_iter()
@@ -142,7 +151,7 @@ fn weighed(root: BorrowedFd<'_>, places: Vec<PathBuf>, left_out: &LeftOut) -> Ve
                     until: now + PATIENCE_LATE,
                 }
             };
-            let found = tree::weigh(root, &path, left_out, limit)?;
+            let found = tree::weigh(root.clone(), &path, left_out, limit)?;
             let something = found.files > 0 || !found.whole;
             something.then(|| Place {
                 path: printable(&path),

@@ -10,6 +10,7 @@ use ::plan::svg;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use formats::entry::{Entry, KexecCall};
+use formats::facts::MountWishes;
 use formats::keep::{KeepPath, KeepPathError};
 use formats::plan::PayloadAt;
 use formats::printable;
@@ -118,6 +119,9 @@ enum Command {
     LookApart {
         /// What is asked
         subject: apart::Subject,
+        /// Where filesystems of the system are mounted
+        #[arg(long)]
+        system: Vec<String>,
         /// Paths
         paths: Vec<std::ffi::OsString>,
     },
@@ -159,6 +163,13 @@ struct WishArguments {
     /// Put the files of this directory, or tar archive, into the new OS
     #[arg(long, value_name = "DIR|TAR")]
     overlay: Option<PathBuf>,
+    /// Wipe the filesystem mounted at this path together with the root, although no rule gives it to the system
+    #[arg(long, value_name = "PATH", value_parser = parse_mount)]
+    wipe_mount: Vec<String>,
+    /// Leave the filesystem mounted at this path alone, and have the new OS mount it again, although a rule
+    /// gives it to the system
+    #[arg(long, value_name = "PATH", value_parser = parse_mount)]
+    keep_mount: Vec<String>,
     /// Where the payload waits while the root is wiped
     #[arg(long, value_enum, default_value_t = PayloadWish::Auto)]
     payload: PayloadWish,
@@ -222,6 +233,10 @@ impl WishArguments {
             carry: self.carry,
             carry_from: self.carry_from,
             overlay: self.overlay,
+            mounts: MountWishes {
+                wipe: self.wipe_mount,
+                keep: self.keep_mount,
+            },
             check_directories: self.checks,
             forced: self.force,
             report_to: self.report_to.map(|url| report_to::Wish {
@@ -262,6 +277,11 @@ fn parse_url(text: &str) -> Result<String, NotAnUrl> {
 
 fn parse_keep(text: &str) -> Result<KeepPath, KeepPathError> {
     KeepPath::parse(text)
+}
+
+/// Where something is mounted, in its shortest spelling.
+fn parse_mount(text: &str) -> Result<String, KeepPathError> {
+    KeepPath::internal(text).map(String::from)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -366,8 +386,12 @@ impl Cli {
                 let _ = machine::answers::probe(&target);
                 Ok(Exit::Done)
             }
-            Command::LookApart { subject, paths } => {
-                print!("{}", apart::look(subject, &paths)?);
+            Command::LookApart {
+                subject,
+                system,
+                paths,
+            } => {
+                print!("{}", apart::look(subject, &system, &paths)?);
                 Ok(Exit::Done)
             }
             Command::Worker { run } => Ok(worker::main(&run)),

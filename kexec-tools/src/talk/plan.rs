@@ -6,7 +6,7 @@ use formats::counted::counted;
 use formats::identity::IdentityPlan;
 use formats::listening::Listener;
 use formats::network::{Content, NewFile};
-use formats::plan::{Gone, PayloadAt, Plan};
+use formats::plan::{Becomes, Gone, PayloadAt, Plan};
 use formats::printable::Page;
 use formats::steps::{Mode, OnFailure, Place};
 use plan::steps::COMMIT;
@@ -68,6 +68,27 @@ pub fn text(plan: &Plan) -> String {
             to.addresses.join(", ")
         );
     }
+    if !plan.filesystems.is_empty() {
+        t.blank();
+        writeln!(t, "Filesystems beside the root");
+    }
+    for filesystem in &plan.filesystems {
+        let becomes = match filesystem.becomes {
+            Becomes::System => "wiped as the root is, but for what is kept on it",
+            Becomes::Data => "left alone",
+        };
+        writeln!(
+            t,
+            "  {:20} {becomes}: {} ({}{})",
+            filesystem.target,
+            filesystem.rule,
+            filesystem.device,
+            match &filesystem.identity {
+                Some(identity) => format!(", filesystem {}", identity.fs_uuid),
+                None => String::new(),
+            }
+        );
+    }
     t.blank();
     writeln!(t, "Kept where it is");
     if plan.keep.is_empty() {
@@ -98,7 +119,11 @@ pub fn text(plan: &Plan) -> String {
     writeln!(
         t,
         "  {:30} {:>9} entries {:>10}",
-        "everything else on the root",
+        if plan.systems().next().is_some() {
+            "everything else on these"
+        } else {
+            "everything else on the root"
+        },
         plan.wiped.entries,
         size(plan.wiped.bytes)
     );

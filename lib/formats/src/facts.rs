@@ -19,6 +19,7 @@ use crate::overlay::Overlay;
 mod array;
 mod condition;
 mod logical;
+mod mounted;
 mod root_type;
 mod volume;
 mod written;
@@ -29,6 +30,7 @@ pub use condition::{
     WipedTargets, XfsFeatures,
 };
 pub use logical::{LogicalVolume, PhysicalVolume, Segment};
+pub use mounted::{MountWishes, MountedFilesystem};
 pub use root_type::RootType;
 pub use volume::{RootPlace, Volume, VolumeKind, LINEAR};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};

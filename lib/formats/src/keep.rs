@@ -80,7 +80,9 @@ const SYSTEM: &str = "the directory belongs to the OS; name the path below it th
 
 /// Directories that the wipe spares although nobody named them: what runs have of their own, and
 /// what the filesystem's own check found.
-pub const SPARED: [&str; 2] = ["/.reroot", "/lost+found"];
+pub const SPARED: [&str; 2] = ["/.reroot", LOST_AND_FOUND];
+/// What a filesystem's own check finds, at the top of each.
+pub const LOST_AND_FOUND: &str = "/lost+found";
 
 /// Why a text is not a path that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -165,6 +167,13 @@ impl KeepPath {
     /// Whether it is another path, or below it.
     pub fn is_below(&self, other: &Self) -> bool {
         is_below(&self.0, &other.0)
+    }
+
+    /// The same file's path from the top of the filesystem that is mounted at `target`, which is above it.
+    pub fn within(&self, target: &str) -> Option<Self> {
+        let rest = self.0.strip_prefix(target.trim_end_matches('/'))?;
+        let below = rest.starts_with('/') && rest.len() > 1;
+        below.then(|| Self(rest.to_owned()))
     }
 
     /// The names from the root down; there is at least one.
@@ -365,6 +374,13 @@ pub fn is_below(path: impl AsRef<[u8]>, above: impl AsRef<[u8]>) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
+/// Where the filesystem is mounted that a path is on: the deepest of `targets` above it, `/` without one. A
+/// target is on its own filesystem.
+pub fn filesystem_of<'t>(path: &str, targets: &[&'t str]) -> &'t str {
+    let above = targets.iter().filter(|target| is_below(path, target));
+    above.max_by_key(|target| target.len()).unwrap_or(&"/")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -388,6 +404,23 @@ mod tests {
         ];
         for (text, path) in cases {
             assert_eq!(KeepPath::parse(text).unwrap().as_str(), path, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_on_the_deepest_filesystem_above_it() {
+        let targets = ["/var", "/var/log", "/opt"];
+        for (path, target, within) in [
+            ("/srv", "/", Some("/srv")),
+            ("/var/lib/mysql", "/var", Some("/lib/mysql")),
+            ("/var/log/shop", "/var/log", Some("/shop")),
+            ("/var/logs", "/var", Some("/logs")),
+            ("/variant", "/", Some("/variant")),
+            ("/opt", "/opt", None),
+        ] {
+            assert_eq!(filesystem_of(path, &targets), target, "{path}");
+            let found = KeepPath::internal(path).unwrap().within(target);
+            assert_eq!(found.as_ref().map(KeepPath::as_str), within, "{path}");
         }
     }
 

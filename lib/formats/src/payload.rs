@@ -30,8 +30,34 @@ pub struct Payload {
     /// Symbolic links in the tree that lead to a directory in the tree. A kept path must not go
     /// through one, for the directory that the old OS has there has to stay.
     pub directory_links: Vec<DirectoryLink>,
+    /// What is in each directory of the first levels, for machines that have it on a filesystem of its own;
+    /// none in images of releases that did not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<DirectorySize>,
     /// The frames, in order, without gaps.
     pub frames: Vec<Frame>,
+}
+
+/// How many levels of directories [`Payload::directories`] has, those in the root being the first.
+pub const LEVELS_COUNTED: usize = 3;
+
+/// What a directory of the tree takes, with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectorySize {
+    /// The directory, as an absolute path within the tree.
+    pub path: String,
+    /// Bytes on a filesystem with blocks of 4 KiB, its own block included; a file with several names counts
+    /// where its first name is.
+    pub bytes: u64,
+    /// Inodes, in the same way.
+    pub inodes: u64,
+    /// Bytes of files that have a name in here and one elsewhere, each such name: on two filesystems they are
+    /// two files.
+    #[serde(default)]
+    pub shared_bytes: u64,
+    /// How many such names there are.
+    #[serde(default)]
+    pub shared_inodes: u64,
 }
 
 /// A symbolic link to a directory of the same tree.
@@ -198,6 +224,7 @@ mod tests {
             unpacked_bytes: 8192,
             disk_bytes: 4096,
             directory_links: Vec::new(),
+            directories: Vec::new(),
             frames: vec![frame(0, 100, 4096, 3), frame(100, 50, 4096, 2)],
         }
     }

@@ -10,7 +10,7 @@ use crate::entry::EntryPlan;
 use crate::facts::{Array, Firmware, OsRelease, RootIdentity, Weight};
 use crate::hooks::Hooks;
 use crate::identity::IdentityPlan;
-use crate::keep::{is_below, KeepPath};
+use crate::keep::{self, is_below, KeepPath};
 use crate::listening::Listener;
 use crate::measure::Measure;
 use crate::network::{Dialect, Gateway, Network, Written};
@@ -70,6 +70,10 @@ pub struct Plan {
     /// The machine's arrays, which the new OS is told the names of.
     #[serde(default)]
     pub arrays: Vec<Array>,
+    /// What becomes of each filesystem that is mounted beside the root from a block device; where one is
+    /// mounted in another one, that comes first.
+    #[serde(default)]
+    pub filesystems: Vec<FilesystemPlan>,
     /// What is kept, as measured when the plan was made.
     pub keep: Vec<KeptPath>,
     /// What goes.
@@ -128,6 +132,31 @@ pub struct PlanCopy {
     pub disk_by_id: Option<String>,
     /// The ways in which a firmware starts it.
     pub boot_paths: Vec<BootPath>,
+}
+
+/// A filesystem beside the root, and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesystemPlan {
+    /// Where it is mounted.
+    pub target: String,
+    /// Its device in the old OS, for people only.
+    pub device: String,
+    /// What becomes of it.
+    pub becomes: Becomes,
+    /// The rule that decided, in words.
+    pub rule: String,
+    /// How it is found again, where it is the system's: nobody looks for one that is data.
+    pub identity: Option<RootIdentity>,
+}
+
+/// What becomes of a mounted filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Becomes {
+    /// The system's: it is wiped as the root is, and what is kept on it stays.
+    System,
+    /// Data: it is unmounted and left alone.
+    Data,
 }
 
 /// What is written on a machine and will be gone.
@@ -209,6 +238,24 @@ pub struct Amount {
 }
 
 impl Plan {
+    /// The filesystems beside the root that are wiped, each behind the one that it is mounted in: where,
+    /// and how it is found again.
+    pub fn systems(&self) -> impl DoubleEndedIterator<Item = (&str, &RootIdentity)> {
+        let filesystems = self.filesystems.iter();
+        let systems = filesystems.filter(|f| f.becomes == Becomes::System);
+        systems.filter_map(|f| Some((f.target.as_str(), f.identity.as_ref()?)))
+    }
+
+    /// What is kept on the filesystem mounted at `target` (`/` is the root), as paths from its own top, with
+    /// the place of each in the keep list.
+    pub fn kept_on(&self, target: &str) -> Vec<(usize, KeepPath)> {
+        let targets: Vec<&str> = self.systems().map(|(target, _)| target).collect();
+        let kept = self.keep.iter().enumerate();
+        kept.filter(|(_, kept)| keep::filesystem_of(kept.path.as_str(), &targets) == target)
+            .filter_map(|(at, kept)| Some((at, kept.path.within(target)?)))
+            .collect()
+    }
+
     /// The step of that name.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|s| s.name == name)
@@ -221,9 +268,13 @@ impl Plan {
 
     /// Where the run's records stay in the new OS. What is kept is never written to, so they
     /// remain in the run's own directory if the log directory is kept.
+    ///
+    /// Nor are they put where a filesystem that is data would be mounted over them.
     pub fn record_directory(&self) -> String {
         let logs = "/var/log/reroot";
-        if self.keep.iter().any(|k| is_below(logs, k.path.as_str())) {
+        let mut data = self.filesystems.iter();
+        let covered = data.any(|f| f.becomes == Becomes::Data && is_below(logs, &f.target));
+        if covered || self.keep.iter().any(|k| is_below(logs, k.path.as_str())) {
             self.run_directory()
         } else {
             format!("{logs}/{}", self.run)

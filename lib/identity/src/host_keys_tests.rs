@@ -59,7 +59,7 @@ fn host_keys_elsewhere_are_shown_where_the_new_server_is_told_of_them() {
         ..NewIdentity::default()
     };
     let planned =
-        |old: &OldIdentity, new: &NewIdentity| plan(old, new, "root", RootType::Ext4).unwrap();
+        |old: &OldIdentity, new: &NewIdentity| plan(old, new, "root", RootType::Ext4, &[]).unwrap();
     let written = |old: &OldIdentity, new: &NewIdentity| {
         let mut plan = planned(old, new);
         let nobody = Accounts::default();

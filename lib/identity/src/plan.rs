@@ -12,12 +12,14 @@ use crate::host_keys::{shown, USUAL};
 /// How many items of a kind are named among what stays behind.
 const NAMED: usize = 20;
 
-/// Resolves it, or says everything that cannot be carried and must not be lost, one line each.
+/// Resolves it, or says everything that cannot be carried and must not be lost, one line each. `systems` are
+/// where filesystems are mounted that the new OS is unpacked on, beside the root.
 pub fn plan(
     old: &OldIdentity,
     new: &NewIdentity,
     root_uuid: &str,
     filesystem: RootType,
+    systems: &[&str],
 ) -> Result<IdentityPlan, Vec<String>> {
     let mut refused = Vec::new();
     let mut plan = IdentityPlan {
@@ -49,7 +51,7 @@ pub fn plan(
     let root = root_options(&old.fstab, filesystem);
     plan.root_options = root.options;
     plan.notes.extend(root.notes);
-    let mounts = mounts::mounts(old, new, root_uuid);
+    let mounts = mounts::mounts(old, new, root_uuid, systems);
     plan.fstab = mounts.lines;
     plan.mounts = mounts.planned;
     plan.notes.extend(mounts.notes);

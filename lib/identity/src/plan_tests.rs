@@ -191,7 +191,7 @@ fn each_line_of_fstab_has_its_fate() {
             fstab: format!("# x\r\n{line}\r\n"),
             ..old()
         };
-        let found = plan(&old, &new(), ROOT, RootType::Ext4);
+        let found = plan(&old, &new(), ROOT, RootType::Ext4, &[]);
         let place = "line 2 of /etc/fstab";
         match fate {
             Refused(why) => {
@@ -242,7 +242,14 @@ fn two_lines_for_one_place_are_told_apart() {
         fstab: format!("/dev/vdb1 /data ext4 nofail\n{second}\n"),
         ..old()
     };
-    let same = plan(&fstab("UUID=b1 /data/ ext4"), &new(), ROOT, RootType::Ext4).unwrap();
+    let same = plan(
+        &fstab("UUID=b1 /data/ ext4"),
+        &new(),
+        ROOT,
+        RootType::Ext4,
+        &[],
+    )
+    .unwrap();
     assert_eq!(same.fstab, ["UUID=b1 /data ext4 nofail 0 0"]);
     assert_eq!(
         same.mounts,
@@ -254,7 +261,14 @@ fn two_lines_for_one_place_are_told_apart() {
         }]
     );
     assert!(noted(&same, "line 1 says the same"));
-    let refused = plan(&fstab("/dev/vdb2 /data xfs"), &new(), ROOT, RootType::Ext4).unwrap_err();
+    let refused = plan(
+        &fstab("/dev/vdb2 /data xfs"),
+        &new(),
+        ROOT,
+        RootType::Ext4,
+        &[],
+    )
+    .unwrap_err();
     assert!(
         refused[0].contains("line 1 mounts something else at /data"),
         "{refused:?}"
@@ -264,9 +278,54 @@ fn two_lines_for_one_place_are_told_apart() {
         &new(),
         ROOT,
         RootType::Ext4,
+        &[],
     )
     .unwrap();
     assert_eq!(by_hand.fstab.len(), 2);
+}
+
+/// The new OS is unpacked on it: fstab has to mount it at every boot, and what lies on it goes.
+#[test]
+fn filesystems_of_the_system_are_mounted_by_the_new_os_or_refused() {
+    let with = |fstab: &str, systems: &[&str]| {
+        let old = OldIdentity {
+            fstab: format!("{fstab}\n"),
+            ..old()
+        };
+        plan(&old, &new(), ROOT, RootType::Ext4, systems)
+    };
+    let var = "/dev/vdb1 /var ext4 nosuid,noatime 0 2";
+    let carried = with(var, &["/var"]).unwrap();
+    assert_eq!(carried.fstab, ["UUID=b1 /var ext4 nosuid,noatime 0 2"]);
+    assert!(carried.mounts[0].required);
+    assert!(with(var, &[]).unwrap_err()[0].contains("would hide the new OS's own /var"));
+    for (fstab, why) in [
+        ("", "does not mount it at every boot"),
+        (
+            "/dev/vdb1 /var ext4 noauto",
+            "does not mount it at every boot",
+        ),
+        (
+            "/dev/vdb1 /var ext4 nofail",
+            "does not mount it at every boot",
+        ),
+        ("/dev/vdz9 /var ext4 nofail", "mend the line"),
+        ("/dev/vdb1 /var ext4 nonsense,nofail", "mend the line"),
+    ] {
+        let refused = with(fstab, &["/var"]).unwrap_err();
+        assert_eq!(refused.len(), 1, "{fstab}: {refused:?}");
+        assert!(refused[0].contains(why), "{fstab}: {refused:?}");
+    }
+    // What a bind mount shows is wiped with it, and is not where it is data.
+    let bind = "/var/shop /mnt/shop none bind 0 0";
+    let gone = with(&format!("{var}\n{bind}"), &["/var"]).unwrap_err();
+    assert!(
+        gone[0].contains("/var/shop is not kept, and is wiped"),
+        "{gone:?}"
+    );
+    let data = "/dev/vdb1 /data ext4 defaults 0 2\n/data/shop /mnt/shop none bind 0 0";
+    assert_eq!(with(data, &["/var/log"]).unwrap_err().len(), 1);
+    assert_eq!(with(data, &[]).unwrap().fstab.len(), 2);
 }
 
 #[test]
@@ -277,7 +336,7 @@ fn host_names_are_checked() {
             hostname: name.into(),
             ..old()
         };
-        let plan = plan(&old, &new(), ROOT, RootType::Ext4).expect(name);
+        let plan = plan(&old, &new(), ROOT, RootType::Ext4, &[]).expect(name);
         assert_eq!(
             file(&plan, "/etc/hostname"),
             Some(format!("{name}\n").as_str())
@@ -301,7 +360,7 @@ fn host_names_are_checked() {
             hostname: name.into(),
             ..old()
         };
-        let refused = plan(&old, &new(), ROOT, RootType::Ext4).expect_err(name);
+        let refused = plan(&old, &new(), ROOT, RootType::Ext4, &[]).expect_err(name);
         assert!(refused[0].contains(&format!("{name:?}")), "{refused:?}");
     }
 }
@@ -322,7 +381,7 @@ fn hosts_come_along_with_what_they_lack() {
             hosts: hosts.into(),
             ..old()
         };
-        let plan = plan(&old, &new(), ROOT, RootType::Ext4).unwrap();
+        let plan = plan(&old, &new(), ROOT, RootType::Ext4, &[]).unwrap();
         assert_eq!(
             file(&plan, "/etc/hosts"),
             Some(expected.as_str()),
@@ -334,7 +393,7 @@ fn hosts_come_along_with_what_they_lack() {
             hosts: hosts.into(),
             ..old()
         };
-        let refused = plan(&old, &new(), ROOT, RootType::Ext4).unwrap_err();
+        let refused = plan(&old, &new(), ROOT, RootType::Ext4, &[]).unwrap_err();
         assert!(refused[0].contains("line 2 of /etc/hosts"), "{refused:?}");
     }
 }
@@ -370,7 +429,14 @@ fn the_zone_is_a_name_or_a_file() {
             copied: vec!["/etc/localtime".into()],
             ..old()
         };
-        let plan = plan(&old, &NewIdentity { zones, ..new() }, ROOT, RootType::Ext4).unwrap();
+        let plan = plan(
+            &old,
+            &NewIdentity { zones, ..new() },
+            ROOT,
+            RootType::Ext4,
+            &[],
+        )
+        .unwrap();
         assert_eq!(file(&plan, "/etc/localtime"), link, "{zone:?}");
         assert_eq!(
             plan.copied.contains(&"/etc/localtime".to_owned()),
@@ -432,6 +498,7 @@ fn locales_are_written_where_the_new_os_has_them() {
             },
             ROOT,
             RootType::Ext4,
+            &[],
         )
         .unwrap();
         assert_eq!(file(&plan, "/etc/locale.conf"), Some(conf), "{lines:?}");
@@ -461,7 +528,7 @@ fn host_keys_come_along_as_far_as_the_server_takes_them() {
         .into(),
         ..old()
     };
-    let found = plan(&old, &new(), ROOT, RootType::Ext4).unwrap();
+    let found = plan(&old, &new(), ROOT, RootType::Ext4, &[]).unwrap();
     assert_eq!(
         found.copied,
         [
@@ -480,7 +547,7 @@ fn host_keys_come_along_as_far_as_the_server_takes_them() {
         host_key_types: Vec::new(),
         ..new()
     };
-    let found = plan(&old, &without, ROOT, RootType::Ext4).unwrap();
+    let found = plan(&old, &without, ROOT, RootType::Ext4, &[]).unwrap();
     assert_eq!((found.copied.len(), found.host_keys.len()), (5, 0));
 }
 
@@ -508,6 +575,7 @@ fn cloud_init_takes_nothing_over() {
             },
             ROOT,
             RootType::Ext4,
+            &[],
         )
         .unwrap();
         let first = plan.files.iter().find(|f| f.path.starts_with("/etc/cloud"));
@@ -535,7 +603,7 @@ fn cloud_init_takes_nothing_over() {
             ..new()
         };
         assert!(
-            plan(&old, &new, ROOT, RootType::Ext4).unwrap_err()[0].contains("instance id"),
+            plan(&old, &new, ROOT, RootType::Ext4, &[]).unwrap_err()[0].contains("instance id"),
             "{id}"
         );
     }
@@ -555,7 +623,7 @@ fn the_machine_id_stays_if_it_is_one() {
             machine_id: found.map(str::to_owned),
             ..old()
         };
-        let plan = plan(&old, &new(), ROOT, RootType::Ext4).unwrap();
+        let plan = plan(&old, &new(), ROOT, RootType::Ext4, &[]).unwrap();
         let text = written.then(|| format!("{id}\n"));
         assert_eq!(file(&plan, "/etc/machine-id"), text.as_deref(), "{found:?}");
         assert_eq!(noted(&plan, "machine id"), !written, "{found:?}");
@@ -572,7 +640,7 @@ fn what_stays_behind_is_counted_when_it_is_much() {
         ],
         ..old()
     };
-    let plan = plan(&old, &new(), ROOT, RootType::Ext4).unwrap();
+    let plan = plan(&old, &new(), ROOT, RootType::Ext4, &[]).unwrap();
     assert!(plan.left[0].starts_with("cron jobs: /etc/cron.d/0\n, /etc/cron.d/1\n,"));
     assert!(
         plan.left[0].ends_with("/etc/cron.d/19\n and 3 more"),

@@ -22,11 +22,13 @@ const MOST_FILES: usize = 100_000;
 /// The most of a list of mappings that is read.
 const LARGEST_MAPS: u64 = 4 << 20;
 
-/// Directories with files that are open for writing, by path. The program's own family is left out.
-pub fn read(processes: &[Process], own_mounts: &[Mount]) -> Vec<OpenDirectory> {
-    let Some(root) = mounts::at(own_mounts, Path::new("/")) else {
-        return Vec::new();
-    };
+/// Directories with files that are open for writing, by path, on the root filesystem and on those mounted at
+/// `systems`. The program's own family is left out.
+pub fn read(processes: &[Process], own_mounts: &[Mount], systems: &[String]) -> Vec<OpenDirectory> {
+    let places = std::iter::once("/").chain(systems.iter().map(String::as_str));
+    let wiped: Vec<&Mount> = places
+        .filter_map(|place| mounts::at(own_mounts, Path::new(place)))
+        .collect();
     let own_namespace = fs::read_link("/proc/self/ns/mnt").ok();
     let family = family(std::process::id() as i32);
     let mut namespaces: BTreeMap<PathBuf, Vec<Mount>> = BTreeMap::new();
@@ -50,9 +52,9 @@ pub fn read(processes: &[Process], own_mounts: &[Mount]) -> Vec<OpenDirectory> {
         };
         let writer = Writer::of(process);
         for file in files {
-            let place = on_root(theirs, &file, root.device).or_else(|| {
+            let place = on_wiped(theirs, &file, &wiped).or_else(|| {
                 let upper = in_upper(theirs, &file)?;
-                on_root(own_mounts, &upper, root.device)
+                on_wiped(own_mounts, &upper, &wiped)
             });
             if let Some(place) = place {
                 found.add(&place, &writer);
@@ -173,10 +175,12 @@ fn mapped(maps: &[u8]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where a path is on the filesystem `device`, if it is on that.
-fn on_root(mounts: &[Mount], path: &Path, device: (u32, u32)) -> Option<PathBuf> {
-    let mount = mounts::containing(mounts, path).filter(|m| m.device == device)?;
-    Some(mount.root.join(path.strip_prefix(&mount.target).ok()?))
+/// Where a path is in the tree of the filesystems that are wiped, if it is on one of them.
+fn on_wiped(mounts: &[Mount], path: &Path, wiped: &[&Mount]) -> Option<PathBuf> {
+    let mount = mounts::containing(mounts, path)?;
+    let filesystem = wiped.iter().find(|wiped| wiped.device == mount.device)?;
+    let place = mount.root.join(path.strip_prefix(&mount.target).ok()?);
+    Some(filesystem.target.join(place.strip_prefix("/").ok()?))
 }
 
 /// Where what is written to a path goes, if that is laid over other directories.
@@ -196,15 +200,18 @@ mod tests {
     const MOUNTS: &[u8] = b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n\
         23 22 0:5 / /proc rw - proc proc rw\n\
         24 22 253:1 /data /srv/data rw - ext4 /dev/vda1 rw\n\
-        25 22 0:50 / /tank rw - zfs tank rw\n";
+        25 22 0:50 / /tank rw - zfs tank rw\n\
+        26 22 253:3 / /var/log rw - xfs /dev/vda3 rw\n\
+        27 22 253:3 /shop /mnt/shop rw - xfs /dev/vda3 rw\n\
+        28 22 253:4 / /home rw - ext4 /dev/vda4 rw\n";
     const CONTAINER: &[u8] = b"90 80 0:60 / / rw - overlay overlay rw,lowerdir=/l,upperdir=/var/lib/docker/u/diff,workdir=/w\n\
         91 90 253:1 /var/lib/docker/volumes/db/_data /var/lib/mysql rw - ext4 /dev/vda1 rw\n\
         92 90 0:61 / /dev rw - tmpfs tmpfs rw\n";
 
     #[test]
-    fn a_path_is_told_by_where_it_is_on_the_root() {
+    fn a_path_is_told_by_where_it_is_on_what_is_wiped() {
         let (own, theirs) = (mounts::parse(MOUNTS), mounts::parse(CONTAINER));
-        let root = (253, 1);
+        let wiped: Vec<&Mount> = own.iter().filter(|m| m.id == 22 || m.id == 26).collect();
         for (mounts, path, expected) in [
             (
                 &own,
@@ -215,6 +222,9 @@ mod tests {
             (&own, "/srv/database", Some("/srv/database")),
             (&own, "/tank/x", None),
             (&own, "/proc/sys/x", None),
+            (&own, "/var/log/shop/x", Some("/var/log/shop/x")),
+            (&own, "/mnt/shop/x", Some("/var/log/shop/x")),
+            (&own, "/home/x", None),
             (
                 &theirs,
                 "/var/lib/mysql/x",
@@ -222,7 +232,7 @@ mod tests {
             ),
             (&theirs, "/var/log/x", None),
         ] {
-            let found = on_root(mounts, Path::new(path), root);
+            let found = on_wiped(mounts, Path::new(path), &wiped);
             assert_eq!(found.as_deref(), expected.map(Path::new), "{path}");
         }
         assert_eq!(
@@ -294,7 +304,11 @@ mod tests {
         let mut mounts = mounts::read().unwrap();
         let shown = mounts::containing(&mounts, &path).unwrap().clone();
         assert_eq!(rustix::fs::major(device), shown.device.0);
-        let under_root = on_root(&mounts, &path, shown.device).unwrap();
+        let root = Mount {
+            target: "/".into(),
+            ..shown.clone()
+        };
+        let under_root = on_wiped(&mounts, &path, &[&root]).unwrap();
         for mount in &mut mounts {
             if mount.target == Path::new("/") {
                 mount.device = shown.device;
@@ -306,7 +320,7 @@ mod tests {
             &path,
         );
         let _own = File::create(path.join("own")).unwrap();
-        let found = read(&crate::processes::all().unwrap(), &mounts);
+        let found = read(&crate::processes::all().unwrap(), &mounts, &[]);
         let here: Vec<_> = found
             .iter()
             .filter(|d| Path::new(&d.path) == under_root)

@@ -2,6 +2,7 @@
 //! unmounts and leaves them alone; what /etc/fstab names the new OS mounts again, and whatever is not
 //! named would be missing there.
 
+use crate::filesystems;
 use formats::facts::{Facts, Kept, Mount, UnkeptWay};
 use formats::identity::{IdentityPlan, PlannedMount};
 use formats::keep::{is_below, KeepPath};
@@ -18,7 +19,12 @@ pub struct BelowKept {
 /// Looks for them.
 pub fn mounts(facts: &Facts, identity: &IdentityPlan) -> BelowKept {
     let mut found = BelowKept::default();
+    let systems = filesystems::systems_of(facts);
     for mount in &facts.mounts {
+        // What is wiped as the root is, is looked at as the root is.
+        if systems.iter().any(|system| system.target == mount.target) {
+            continue;
+        }
         let Some(kept) = facts.kept.iter().find(|kept| is_part(mount, kept)) else {
             continue;
         };
@@ -69,10 +75,13 @@ fn is_part(mount: &Mount, kept: &Kept) -> bool {
     }
 }
 
-/// The directory of the root that the mount with a kept path's data is on: it stays in the path's
+/// The directory of what is wiped that the mount with a kept path's data is on: it stays in the path's
 /// stead, and what it hides with it.
 pub fn mount_point(facts: &Facts, path: &KeepPath) -> Option<KeepPath> {
+    let systems = filesystems::systems_of(facts);
+    let is_system = |target: &str| systems.iter().any(|system| system.target == target);
     let mounts = facts.mounts.iter().map(|mount| mount.target.as_str());
+    let mounts = mounts.filter(|target| !is_system(target));
     let above = mounts.filter(|target| is_below(path.as_str(), target));
     // What is mounted in a mount has its mount point there, not on the root.
     let outermost = above.min_by_key(|target| target.len())?;

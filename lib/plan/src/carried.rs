@@ -1,5 +1,6 @@
 //! What a machine is known by as its new OS gets it: network, accounts, names, keys and mounts.
 
+use crate::filesystems;
 use formats::accounts::{AccountPlan, Owners};
 use formats::facts::{Facts, RootType};
 use formats::identity::IdentityPlan;
@@ -56,12 +57,19 @@ pub fn accounts(facts: &Facts, manifest: &Manifest) -> Result<AccountPlan, Vec<S
 /// Names, keys and mounts of the new OS, or why they cannot be carried.
 pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<String>> {
     let root = facts.root.as_ref().map(|r| &r.identity);
+    let systems = filesystems::systems_of(facts).into_iter();
+    let systems: Vec<&str> = systems.map(|system| system.target.as_str()).collect();
     let mut plan = identity::plan::plan(
         &facts.identity,
         &manifest.identity,
         root.map_or("", |r| r.fs_uuid.as_str()),
         root.map_or(RootType::default(), |r| r.filesystem),
+        &systems,
     )?;
+    let refused = against_systems(facts, &plan);
+    if !refused.is_empty() {
+        return Err(refused);
+    }
     // Accounts that cannot be read or merged refuse by a check of their own.
     if let (Ok(old), Ok(merged)) = (&facts.accounts, accounts(facts, manifest)) {
         let sides = (&facts.identity, &manifest.identity);
@@ -69,6 +77,24 @@ pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<
     }
     plan.notes.extend(root_notes(facts));
     Ok(plan)
+}
+
+/// Which of the filesystems that the new OS is unpacked on it would not mount where they are now.
+fn against_systems(facts: &Facts, plan: &IdentityPlan) -> Vec<String> {
+    let systems = filesystems::systems_of(facts).into_iter();
+    let others = systems.filter_map(|system| {
+        let identity = system.identity.as_ref().ok()?;
+        let planned = plan.mounts.iter().find(|m| m.target == system.target)?;
+        let expected = format!("UUID={}", identity.fs_uuid);
+        let same = planned.source.eq_ignore_ascii_case(&expected);
+        (!same).then(|| {
+            format!(
+                "/etc/fstab mounts {} at {}, where {} ({expected}) is now; mend the line",
+                planned.source, system.target, system.device
+            )
+        })
+    });
+    others.collect()
 }
 
 /// What of the root's mount the filesystem and the kernel's parameters say, not fstab.

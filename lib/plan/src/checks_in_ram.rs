@@ -4,7 +4,7 @@
 //! The launcher's table of checks and the init's are both compared with this list by their tests.
 
 /// Codes, in the order of the launcher's table.
-pub const CODES: [&str; 14] = [
+pub const CODES: [&str; 15] = [
     "root",
     "root-degraded",
     "root-type",
@@ -14,6 +14,7 @@ pub const CODES: [&str; 14] = [
     "root-journal",
     "partition-table",
     "root-driver",
+    "separate-mounts",
     "keep-mounts",
     "keep",
     "space",

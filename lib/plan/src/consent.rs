@@ -39,7 +39,7 @@ const SHORT: usize = 6;
 const PARTS: [&str; 11] = [
     "the image",
     "the machine and its OS",
-    "the root filesystem",
+    "the filesystems that are wiped",
     "what is kept",
     "what is known to go",
     "the entry",
@@ -165,6 +165,8 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         disk_by_id,
         // Names; what is mounted from them counts.
         arrays: _,
+        // By those that are wiped, below: what is left alone may be plugged in or out.
+        filesystems: _,
         keep,
         wiped: _,
         unpacked: _,
@@ -187,11 +189,11 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         warnings: _,
         steps: _,
     } = plan;
-    // It counts every change of the volume group, and the run asks for itself whether there was one.
-    let mut root = root.clone();
-    if let Some(volume) = &mut root.logical {
-        volume.sequence = None;
-    }
+    let root = as_planned(root);
+    let systems = plan.systems();
+    let systems: Vec<_> = systems
+        .map(|(target, identity)| (target, as_planned(identity)))
+        .collect();
     let keep: Vec<&KeepPath> = keep.iter().map(|kept| &kept.path).collect();
     let mut forced = forced.to_vec();
     forced.sort();
@@ -206,7 +208,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             hardware_parameters,
             consoles,
         )),
-        disks_text(&root, disk_by_id.as_ref(), boot_paths, copies),
+        disks_text(&root, disk_by_id.as_ref(), boot_paths, copies) + &systems_text(&systems),
         text(&keep),
         gone_text(gone),
         text(entry),
@@ -217,6 +219,23 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         text(&(overlay.as_ref().map(|overlay| overlay.digest), hooks)),
         text(&forced),
     ]
+}
+
+/// A volume group's number counts every change of it, and the run asks for itself whether there was one.
+fn as_planned(identity: &RootIdentity) -> RootIdentity {
+    let mut identity = identity.clone();
+    if let Some(volume) = &mut identity.logical {
+        volume.sequence = None;
+    }
+    identity
+}
+
+/// The filesystems that are wiped beside the root, where there are any.
+fn systems_text(systems: &[(&str, RootIdentity)]) -> String {
+    if systems.is_empty() {
+        return String::new();
+    }
+    text(&systems)
 }
 
 /// The root's disk; and those of a mirror behind it, where there are any.

@@ -6,7 +6,7 @@ use formats::entry::Entry;
 use formats::facts::Weight;
 use formats::network::{Content, NewFile};
 use formats::overlay::Overlay;
-use formats::plan::{GonePlace, KeptPath, PayloadAt};
+use formats::plan::{Becomes, GonePlace, KeptPath, PayloadAt};
 use formats::steps::Mode;
 
 const IMAGE: Digest = Digest([7; 32]);
@@ -82,13 +82,17 @@ fn figures_that_move_times_and_the_run_do_not_count() {
 #[test]
 fn decisions_count_and_are_named() {
     type Change = fn(&mut Plan);
-    let changes: [(&str, Change); 13] = [
+    let changes: [(&str, Change); 14] = [
         ("the image", |p| p.manifest_digest = Digest([1; 32])),
         ("the machine and its OS", |p| p.hostname = "web2".to_owned()),
         ("the machine and its OS", |p| {
             p.old_os.version_id = "12".to_owned();
         }),
-        ("the root filesystem", |p| p.root.start += 1),
+        ("the filesystems that are wiped", |p| p.root.start += 1),
+        ("the filesystems that are wiped", |p| {
+            p.filesystems[0].becomes = Becomes::System;
+            p.filesystems[0].identity = Some(p.root.clone());
+        }),
         ("what is kept", |p| {
             p.keep.push(KeptPath {
                 path: KeepPath::parse("/srv").unwrap(),

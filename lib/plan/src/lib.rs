@@ -15,6 +15,7 @@ pub mod deadlines;
 pub mod drivers;
 pub mod entry;
 pub mod ext4_features;
+pub mod filesystems;
 pub mod firmware;
 pub mod gone;
 pub mod kexec_call;

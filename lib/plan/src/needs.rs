@@ -4,9 +4,13 @@
 use crate::choices::{entry_plan, Choices};
 use formats::entry::{Entry, EntryPlan, KexecCall};
 use formats::facts::{Facts, Memory};
+use formats::keep::filesystem_of;
 use formats::manifest::Manifest;
 use formats::measure::Occupied;
+use formats::payload::{Payload, LEVELS_COUNTED};
 use formats::plan::PayloadAt;
+
+use crate::filesystems;
 
 const MIB: u64 = 1 << 20;
 /// What the kernel of the RAM environment takes for itself: its code and data, page tables,
@@ -22,6 +26,10 @@ const OLD_OS_SPARE: u64 = 32 * MIB;
 const SPACE_SPARE: u64 = 64 * MIB;
 /// Inodes that stay free, at the least.
 const INODES_SPARE: u64 = 1024;
+/// The same on each other filesystem: records and logs, for the most.
+const SPACE_SPARE_APART: u64 = 8 * MIB;
+/// Inodes that stay free there.
+const INODES_SPARE_APART: u64 = 64;
 /// Plan, facts, carried files, logs.
 const STAGED_SPARE: u64 = 16 * MIB;
 /// The files of a run's directory, and more.
@@ -182,6 +190,54 @@ pub fn payload_at(
     }
 }
 
+/// What of the new OS goes to one filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Bytes.
+    pub bytes: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+/// What of the new OS goes to the root filesystem and to each of those that are mounted at `targets`, in this
+/// order; where one is mounted in another one, that comes first. A name of a file that it has on another
+/// filesystem too counts as a file on both.
+pub fn parts(payload: &Payload, targets: &[&str]) -> Vec<Part> {
+    let mut parts = vec![Part {
+        bytes: payload.disk_bytes,
+        inodes: payload.inodes,
+    }];
+    for (at, target) in targets.iter().enumerate() {
+        let level = target.matches('/').count().min(LEVELS_COUNTED);
+        let counted: Vec<&str> = target.split('/').take(level + 1).collect();
+        let counted = counted.join("/");
+        let there = payload.directories.iter().find(|d| d.path == counted);
+        let mut part = Part {
+            bytes: 0,
+            inodes: 0,
+        };
+        if let Some(size) = there {
+            let above = filesystem_of(target, &targets[..at]);
+            let above = targets
+                .iter()
+                .position(|t| *t == above)
+                .map_or(0, |above| above + 1);
+            part.bytes = size.bytes + size.shared_bytes;
+            part.inodes = size.inodes + size.shared_inodes;
+            let above = &mut parts[above];
+            // Deeper than was counted it is at most this, and the filesystem above may have all of it.
+            if counted == *target {
+                above.bytes = above.bytes.saturating_sub(size.bytes);
+                above.inodes = above.inodes.saturating_sub(size.inodes);
+            }
+            above.bytes += size.shared_bytes;
+            above.inodes += size.shared_inodes;
+        }
+        parts.push(part);
+    }
+    parts
+}
+
 /// Size of a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filesystem {
@@ -206,43 +262,89 @@ pub struct Space {
 }
 
 impl Space {
-    /// What is missing, in words; `None` where everything fits.
-    pub fn lack(&self) -> Option<String> {
+    /// What is missing on the filesystem at `target` (`/` is the root), in words; `None` where everything fits.
+    pub fn lack(&self, target: &str) -> Option<String> {
+        let place = match target {
+            "/" => "the root filesystem".to_owned(),
+            target => format!("the filesystem at {target}"),
+        };
         if self.bytes_there < self.bytes_needed {
             return Some(format!(
-                "the new OS takes {} MiB on the root filesystem, beside what is kept there are {} MiB",
+                "the new OS takes {} MiB on {place}, beside what is kept there are {} MiB",
                 self.bytes_needed / MIB,
                 self.bytes_there / MIB
             ));
         }
         (self.inodes_there < self.inodes_needed).then(|| {
             format!(
-                "the new OS takes {} inodes on the root filesystem, beside what is kept there are {}",
+                "the new OS takes {} inodes on {place}, beside what is kept there are {}",
                 self.inodes_needed, self.inodes_there
             )
         })
     }
 }
 
-/// Computes [`Space`]. `stays` is everything that the wipe leaves: kept paths, what it spares beside
-/// them, and what the run itself has or will have on the filesystem.
-pub fn space(manifest: &Manifest, fs: Filesystem, stays: Occupied) -> Space {
+/// Computes [`Space`] of the filesystem at `target`, which gets this part of the new OS. `stays` is everything
+/// that the wipe leaves: kept paths, what it spares beside them, and what the run itself has or will have on the
+/// filesystem.
+pub fn space(target: &str, part: Part, fs: Filesystem, stays: Occupied) -> Space {
+    let (bytes_spare, inodes_spare) = match target {
+        "/" => (SPACE_SPARE, INODES_SPARE),
+        _ => (SPACE_SPARE_APART, INODES_SPARE_APART),
+    };
     Space {
-        bytes_needed: manifest.payload.disk_bytes + SPACE_SPARE,
+        bytes_needed: part.bytes + bytes_spare,
         bytes_there: fs.bytes.saturating_sub(stays.bytes),
-        inodes_needed: manifest.payload.inodes + INODES_SPARE,
+        inodes_needed: part.inodes + inodes_spare,
         inodes_there: fs.inodes.saturating_sub(stays.inodes),
     }
 }
 
-/// What the wipe will leave, as far as the old OS can tell.
-pub fn stays(facts: &Facts, sizes: PartSizes) -> Occupied {
+/// What will be lacking on each of the filesystems that the new OS goes to, as far as the old OS can tell.
+pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String> {
+    let systems = filesystems::systems_of(facts);
+    let targets: Vec<&str> = systems
+        .iter()
+        .map(|system| system.target.as_str())
+        .collect();
+    let root = facts.root.iter().map(|root| ("/", root.bytes, root.inodes));
+    let apart = systems
+        .iter()
+        .map(|s| (s.target.as_str(), s.bytes, s.inodes));
+    let parts = parts(&manifest.payload, &targets);
+    let each = root.chain(apart).zip(parts);
+    each.filter_map(|((target, bytes, inodes), part)| {
+        let stays = match target {
+            "/" => stays_on_root(facts, sizes, &targets),
+            // Which of them gets how much of it is not looked at.
+            _ => {
+                let handed = Occupied {
+                    bytes: sizes.handed,
+                    inodes: 0,
+                };
+                kept_on(facts, target, &targets) + handed
+            }
+        };
+        space(target, part, Filesystem { bytes, inodes }, stays).lack(target)
+    })
+    .collect()
+}
+
+/// What the wipe will leave on the root filesystem, as far as the old OS can tell.
+pub fn stays_on_root(facts: &Facts, sizes: PartSizes, targets: &[&str]) -> Occupied {
     let staged = Occupied {
         // Once where it waits, and once in its place.
         bytes: staged_bytes(sizes) + sizes.handed,
         inodes: STAGED_INODES,
     };
-    kept_occupies(facts) + facts.condition.spared + staged
+    kept_on(facts, "/", targets) + facts.condition.spared + staged
+}
+
+/// What the kept paths on a filesystem take.
+fn kept_on(facts: &Facts, target: &str, targets: &[&str]) -> Occupied {
+    let kept = facts.kept.iter();
+    let kept = kept.filter(|k| filesystem_of(k.path.as_str(), targets) == target);
+    Occupied::by_kept(kept.filter_map(|k| Some((&k.path, k.found.as_ref().ok()?))))
 }
 
 /// What the kept paths take.

@@ -7,6 +7,7 @@ use crate::brought;
 use crate::carried;
 use crate::choices::{entry_plan, Choices};
 use crate::drivers::missing_network_drivers;
+use crate::filesystems;
 use crate::firmware;
 use crate::gone;
 use crate::needs::{self, memory_peak, PartSizes, SshPart};
@@ -74,13 +75,19 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     let (payload_at, payload_reason) =
         needs::payload_at(manifest, inputs.sizes, facts, inputs.choices, ssh);
     let stays = needs::kept_occupies(facts) + facts.condition.spared;
-    let used_bytes = root.bytes.saturating_sub(root.bytes_free);
+    let systems = filesystems::systems_of(facts).into_iter();
+    let systems = systems.map(|s| (s.bytes, s.bytes_free, s.inodes, s.inodes_free));
+    let root_size = (root.bytes, root.bytes_free, root.inodes, root.inodes_free);
+    let (mut used_bytes, mut used_inodes) = (0_u64, 0_u64);
+    for (bytes, bytes_free, inodes, inodes_free) in systems.chain([root_size]) {
+        used_bytes += bytes.saturating_sub(bytes_free);
+        used_inodes += inodes.saturating_sub(inodes_free);
+    }
     let mut warnings = Vec::new();
     let identity = carried::identity(facts, manifest)
         .map_err(|why| cannot_carry("names, keys and mounts", &why))?;
     let accounts =
         carried::accounts(facts, manifest).map_err(|why| cannot_carry("the accounts", &why))?;
-    let used_inodes = root.inodes.saturating_sub(root.inodes_free);
     let entry = entry_plan(facts, inputs.choices);
     warnings.extend(stop_warning(&facts.init));
     warnings.extend(facts.listening.as_ref().err().map(|why| {
@@ -142,6 +149,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         disk: root.disk.clone(),
         disk_by_id: root.disk_by_id.clone(),
         arrays: facts.arrays.clone(),
+        filesystems: filesystems::plan(facts),
         keep,
         wiped,
         unpacked,
@@ -247,8 +255,10 @@ fn left_alone(facts: &Facts, identity: &IdentityPlan) -> Vec<String> {
     let mounts = facts.mounts.iter();
     let mounts = mounts.filter(|m| !m.bind_of_root && !of_root(m));
     let carried = |target: &str| identity.mounts.iter().any(|m| m.target == target);
+    let systems = filesystems::systems_of(facts);
+    let wiped = |target: &str| systems.iter().any(|s| s.target == target);
     mounts
-        .filter(|m| !carried(&m.target))
+        .filter(|m| !carried(&m.target) && !wiped(&m.target))
         .map(|m| format!("{} ({} on {})", m.target, m.fstype, m.source))
         .collect()
 }

@@ -5,6 +5,7 @@
 //! the one way to write a file whole, and [`logical`], which has the kernel put a volume together. It refuses to know of boot loaders, or of what is in a tree of
 //! files. Parsers take bytes and are pure; thin readers feed them. It may import formats and syscalls.
 
+pub mod apart;
 pub mod array;
 pub mod block;
 pub mod devices;

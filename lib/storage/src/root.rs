@@ -158,6 +158,24 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
     })
 }
 
+/// The superblock of the filesystem on a device that a run can find again, its disk, and what identifies it there.
+pub(crate) fn known(
+    device: &BlockDevice,
+) -> Result<(Superblock, BlockDevice, RootIdentity), RootError> {
+    let ground = ground(device)?;
+    let Some(fs) = superblock(device)? else {
+        return unsupported(format!(
+            "{} holds neither ext4 nor XFS",
+            device.node().display()
+        ));
+    };
+    let identity = identity(&fs, &ground)?;
+    let Some(first) = ground.partitions.into_iter().next() else {
+        return unsupported("no disk has all of it");
+    };
+    Ok((fs, first.disk, identity))
+}
+
 /// The root filesystem's device and its disks, found again.
 #[derive(Clone, Debug)]
 pub struct FoundRoot {
@@ -453,7 +471,7 @@ fn no_stack_above(part: &BlockDevice) -> Result<(), RootError> {
 /// Every block device that holds a filesystem with this UUID. A disk and its first partition
 /// never share a superblock, so each filesystem counts once. The members of the mirror that it is on may begin
 /// with its superblock, too, and are no further ones.
-fn same_uuid(
+pub(crate) fn same_uuid(
     uuid: &str,
     mirror: Option<&ArrayIdentity>,
 ) -> Result<Vec<(BlockDevice, Superblock)>, RootError> {

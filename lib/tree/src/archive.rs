@@ -19,6 +19,7 @@ use super::pack::{open, unchanged};
 use super::parents::{split, Parents};
 use super::place::{NewFiles, Placer};
 use super::read::each_entry;
+use super::roots::Roots;
 use super::scan::{list, look, Found};
 use crate::in_root;
 
@@ -208,13 +209,14 @@ pub struct Placed {
 /// directories that are there stay as they are; nothing at or below a kept path is touched. Where a
 /// directory has to be and something else is, or the other way round, or a link leads elsewhere, the
 /// entry is left out and told: no reason to leave a machine with half an OS.
-pub fn unpack_tar(
-    root: BorrowedFd<'_>,
+pub fn unpack_tar<'r>(
+    roots: impl Into<Roots<'r>>,
     archive: &[u8],
     keep: &KeepSet,
 ) -> Result<Placed, TreeError> {
-    let lookup = Lookup::detect(root);
-    let mut placer = Placer::new(lookup, root, keep, NewFiles::Unknown);
+    let roots = roots.into();
+    let lookup = Lookup::detect(roots.root());
+    let mut placer = Placer::new(lookup, roots.clone(), keep, NewFiles::Unknown);
     let mut placed = Placed::default();
     let mut made = Vec::new();
     let mut left_out = BTreeSet::new();
@@ -227,7 +229,7 @@ pub fn unpack_tar(
                 return Ok(());
             }
         }
-        match place_one(lookup, root, &mut placer, &entry, body) {
+        match place_one(lookup, &roots, &mut placer, &entry, body) {
             Ok(true) => placed.written += 1,
             Ok(false) => return Ok(()),
             Err(e @ TreeError::Obstacle { .. }) => {
@@ -258,15 +260,15 @@ pub fn unpack_tar(
 /// Writes an entry, and says whether there was something to be written.
 fn place_one(
     lookup: Lookup,
-    root: BorrowedFd<'_>,
+    roots: &Roots<'_>,
     placer: &mut Placer<'_>,
     entry: &Entry,
     body: &mut dyn Read,
 ) -> Result<bool, TreeError> {
     if entry.kind == Kind::Directory {
-        return make_missing(lookup, root, placer, entry);
+        return make_missing(lookup, roots, placer, entry);
     }
-    if !matches!(placer.fate(&entry.path), Fate::Gone) {
+    if !matches!(placer.fate(&entry.path), Fate::Gone) || placer.leads_to_another(&entry.path) {
         return Ok(false);
     }
     match &entry.kind {
@@ -300,7 +302,7 @@ pub fn file_of_tar(archive: &[u8], path: &str) -> Result<Option<Vec<u8>>, TreeEr
 /// Makes a directory unless there is one, or it is kept, and says whether it did.
 fn make_missing(
     lookup: Lookup,
-    root: BorrowedFd<'_>,
+    roots: &Roots<'_>,
     placer: &mut Placer<'_>,
     entry: &Entry,
 ) -> Result<bool, TreeError> {
@@ -309,7 +311,7 @@ fn make_missing(
     }
     let (above, name) = split(&entry.path);
     let name = CString::new(name).map_err(|_| TreeError::entry(&entry.path, "NUL in the name"))?;
-    let mut parents = Parents::new(lookup, root);
+    let mut parents = Parents::new(lookup, roots.clone());
     let dir = parents.directory(above)?;
     match rustix::fs::statat(dir, &name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat)

@@ -3,8 +3,8 @@
 //!
 //! It knows the keep list: at or below a kept path, and in the place of a directory that leads to
 //! one, it does nothing and says so ([`TreeError::Kept`]). Names are opened one component at a time
-//! from the root's handle; a link on the way and a mount are refused, never followed or crossed. A
-//! file is written whole: a temporary name, its bytes on the disk, then a rename, and that on the
+//! from the root's handle; a link on the way and a mount are refused, never followed or crossed, but for
+//! filesystems that were given by their own handles. A file is written whole: a temporary name, its bytes on the disk, then a rename, and that on the
 //! disk. A power cut at any time leaves the old one or the new one.
 //!
 //! What a path is when it is read is none of its business.
@@ -67,6 +67,9 @@ pub enum Directory {
 #[derive(Debug)]
 pub struct Gate {
     root: OwnedFd,
+    /// Filesystems that are mounted below it and belong to it: where, without a slash at either end, and the
+    /// top of each.
+    apart: Vec<(Vec<u8>, OwnedFd)>,
     lookup: Lookup,
     keep: KeepSet,
 }
@@ -80,12 +83,26 @@ impl Gate {
     /// A gate to the directory that `root` is open on.
     pub fn new(root: OwnedFd, keep: KeepSet) -> Self {
         let lookup = Lookup::detect(root.as_fd());
-        Self { root, lookup, keep }
+        Self::new_by(lookup, root, keep)
     }
 
     /// The same, with the way to look names up given: tests force the one of old kernels.
     pub fn new_by(lookup: Lookup, root: OwnedFd, keep: KeepSet) -> Self {
-        Self { root, lookup, keep }
+        Self {
+            root,
+            apart: Vec::new(),
+            lookup,
+            keep,
+        }
+    }
+
+    /// With a filesystem that is mounted at an absolute path below the root; the caller answers for `top` being
+    /// its top.
+    #[must_use]
+    pub fn with(mut self, target: &str, top: OwnedFd) -> Self {
+        let target = target.trim_matches('/').as_bytes().to_vec();
+        self.apart.push((target, top));
+        self
     }
 
     /// A gate to the directory at a path, which the caller answers for.
@@ -261,6 +278,9 @@ impl Gate {
     /// Removes a directory with everything in it, if it is there. Nothing at or below it is kept.
     pub fn remove_tree(&self, path: &str) -> Result<(), TreeError> {
         let Free { path } = self.free(path)?;
+        if self.apart.iter().any(|(target, _)| target == path) {
+            return Err(TreeError::mount(path));
+        }
         let Some((dir, name)) = self.parent_if_there(path)? else {
             return Ok(());
         };
@@ -322,6 +342,10 @@ impl Gate {
         name: &CStr,
         path: &[u8],
     ) -> Result<Option<OwnedFd>, TreeError> {
+        if let Some((_, top)) = self.apart.iter().find(|(target, _)| target == path) {
+            let top = rustix::io::fcntl_dupfd_cloexec(top, 0);
+            return top.map(Some).map_err(|e| TreeError::io("open", path, e));
+        }
         let opened = self.lookup.directory(dir, name);
         match opened.map_err(|e| TreeError::io("open", path, e))? {
             Opened::Directory(fd, _) => Ok(Some(fd)),

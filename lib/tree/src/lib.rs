@@ -2,7 +2,7 @@
 //! kept, measuring what is, packing a tree into a payload and unpacking a payload on to a root.
 //!
 //! Everything here names one component at a time relative to an open directory, never follows a
-//! link, and never crosses a mount. What cannot be told apart from something to keep is kept. The
+//! link, and never crosses a mount; a tree on several filesystems is given by the handle of each. What cannot be told apart from something to keep is kept. The
 //! number of open descriptors does not depend on the depth of a tree, and memory grows with the
 //! names of one directory, not with the tree.
 //!
@@ -15,6 +15,7 @@ mod archive;
 mod attributes;
 mod cleared;
 mod descent;
+mod directory_sizes;
 mod entry;
 mod error;
 mod flags;
@@ -34,6 +35,7 @@ mod pack;
 mod parents;
 mod place;
 mod read;
+mod roots;
 mod scan;
 mod source;
 mod tally;
@@ -54,6 +56,7 @@ pub use measure::{Measuring, Stillness};
 pub use mount_points::MountPoints;
 pub use overlay::{Numbers, Overlay};
 pub use pack::{pack, PackOptions};
+pub use roots::Roots;
 pub use source::Source;
 pub use unpack::{unpack, Skipped, SkippedBecause, UnpackOptions, UnpackReport};
 pub use validate::{validate_keep, validate_keep_by};

@@ -50,6 +50,8 @@ pub enum Stillness<'a> {
 /// Takes measures below one root.
 pub struct Measuring<'a> {
     root: BorrowedFd<'a>,
+    /// Where the root is mounted in the tree that paths are named by.
+    target: String,
     lookup: Lookup,
     stillness: Stillness<'a>,
     look: Look,
@@ -65,6 +67,7 @@ impl<'a> Measuring<'a> {
     pub fn new(root: BorrowedFd<'a>, stillness: Stillness<'a>) -> Self {
         Self {
             root,
+            target: "/".to_owned(),
             lookup: Lookup::detect(root),
             stillness,
             look: Look::Statx,
@@ -73,6 +76,14 @@ impl<'a> Measuring<'a> {
             leading_out: None,
             tell: &|_| ControlFlow::Continue(()),
         }
+    }
+
+    /// Of trees on the filesystem that is mounted at this absolute path, whose top the root is. Paths are named
+    /// by the whole tree all the same.
+    #[must_use]
+    pub fn on(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
     }
 
     /// With the way to look names up given.
@@ -118,7 +129,9 @@ impl<'a> Measuring<'a> {
         if let Some(mount) = mounts.crossed_by(shown) {
             return Err(TreeError::keep_mount(mount));
         }
-        let (dir, name) = way_to(self.lookup, self.root, path)?;
+        let own = path.within(&self.target);
+        let own = own.ok_or_else(|| TreeError::obstacle(shown, "is on another filesystem"))?;
+        let (dir, name) = way_to(self.lookup, self.root, &own)?;
         self.links.enter(path.as_str());
         let mut walk = Walk {
             tally: Tally::default(),

@@ -15,8 +15,9 @@ use formats::payload::{Frame, Payload};
 use formats::Digest;
 use rustix::fs::{Mode, OFlags};
 
+use super::directory_sizes::directory_sizes;
 use super::error::{printable, TreeError};
-use super::header::{Kind, BLOCK, END};
+use super::header::{Entry, Kind, BLOCK, END};
 use super::lookup::Lookup;
 use super::parents::Parents;
 use super::scan::{self, Found, Stamp};
@@ -81,16 +82,13 @@ pub fn pack(
         listing.files.len(),
         listing.hard_links.len(),
     ];
-    let disk_bytes = sections[0] as u64 * DISK_BLOCK
-        + listing
-            .files
-            .iter()
-            .map(|found| found.entry.body_size().next_multiple_of(DISK_BLOCK))
-            .sum::<u64>();
     let inodes = (sections[0] + sections[1]) as u64;
     let mut items = listing.directories;
     items.extend(listing.files);
     items.extend(listing.hard_links);
+    let entries = items.iter().map(|found| &found.entry);
+    let disk_bytes = entries.clone().map(disk_bytes_of).sum();
+    let directories = directory_sizes(entries, disk_bytes_of);
     let planned = plan(&items, &sections, options.frame_bytes)?;
     let frames = compress_all(root, lookup, &items, &planned, options, out, progress)?;
     Ok(Payload {
@@ -99,8 +97,17 @@ pub fn pack(
         unpacked_bytes: planned.iter().map(|frame| frame.unpacked).sum(),
         disk_bytes,
         directory_links,
+        directories,
         frames,
     })
+}
+
+/// What an entry takes on a disk; a hard link has nothing of its own.
+fn disk_bytes_of(entry: &Entry) -> u64 {
+    match entry.kind {
+        Kind::Directory => DISK_BLOCK,
+        _ => entry.body_size().next_multiple_of(DISK_BLOCK),
+    }
 }
 
 /// Cuts the entries into frames; none has entries of two sections.

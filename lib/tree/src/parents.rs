@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::error::TreeError;
 use super::lookup::{Lookup, Opened};
+use super::roots::Roots;
 
 /// How many directories from the root down stay open. Further down only the last one does.
 const STAY_OPEN: usize = 24;
@@ -15,16 +16,19 @@ const STAY_OPEN: usize = 24;
 /// Directories below a root, by path.
 pub(super) struct Parents<'r> {
     lookup: Lookup,
-    root: BorrowedFd<'r>,
+    roots: Roots<'r>,
+    /// Below which of the roots the open directories are.
+    at: usize,
     open: Vec<(Vec<u8>, OwnedFd)>,
     far: Option<(Vec<u8>, OwnedFd)>,
 }
 
 impl<'r> Parents<'r> {
-    pub(super) fn new(lookup: Lookup, root: BorrowedFd<'r>) -> Self {
+    pub(super) fn new(lookup: Lookup, roots: impl Into<Roots<'r>>) -> Self {
         Self {
             lookup,
-            root,
+            roots: roots.into(),
+            at: 0,
             open: Vec::new(),
             far: None,
         }
@@ -40,10 +44,32 @@ impl<'r> Parents<'r> {
         Ok((self.directory(above)?, name))
     }
 
+    /// What the tree is on.
+    pub(super) fn roots(&self) -> &Roots<'r> {
+        &self.roots
+    }
+
     /// The directory at `path`; an empty path is the root.
     pub(super) fn directory(&mut self, path: &[u8]) -> Result<BorrowedFd<'_>, TreeError> {
+        let (at, root, skipped) = self.roots.of(path);
+        if at != self.at {
+            self.open.clear();
+            self.far = None;
+            self.at = at;
+        }
+        self.below(root, path, skipped)
+    }
+
+    /// The directory at `whole`, of which the first bytes lead to `root`.
+    fn below<'s>(
+        &'s mut self,
+        root: BorrowedFd<'s>,
+        whole: &[u8],
+        skipped: usize,
+    ) -> Result<BorrowedFd<'s>, TreeError> {
+        let path = &whole[skipped..];
         if path.is_empty() {
-            return Ok(self.root);
+            return Ok(root);
         }
         let mut end = 0;
         let mut depth = 0;
@@ -57,17 +83,14 @@ impl<'r> Parents<'r> {
                 .is_none_or(|(name, _)| name != component)
             {
                 self.open.truncate(depth);
-                let above = self.open.last().map_or(self.root, |(_, fd)| fd.as_fd());
-                let fd = self.open_in(above, component, &path[..end])?;
+                let above = self.open.last().map_or(root, |(_, fd)| fd.as_fd());
+                let fd = self.open_in(above, component, &whole[..skipped + end])?;
                 self.open.push((component.to_vec(), fd));
             }
             depth += 1;
         }
         if end == path.len() {
-            return Ok(self
-                .open
-                .get(depth - 1)
-                .map_or(self.root, |(_, fd)| fd.as_fd()));
+            return Ok(self.open.get(depth - 1).map_or(root, |(_, fd)| fd.as_fd()));
         }
         let far = match self.far.take() {
             Some((far, fd)) if is_at_or_below(path, &far) => {
@@ -82,9 +105,9 @@ impl<'r> Parents<'r> {
             end = component_end(path, start);
             let above = match &far {
                 Some(fd) => fd.as_fd(),
-                None => self.open.last().map_or(self.root, |(_, fd)| fd.as_fd()),
+                None => self.open.last().map_or(root, |(_, fd)| fd.as_fd()),
             };
-            far = Some(self.open_in(above, &path[start..end], &path[..end])?);
+            far = Some(self.open_in(above, &path[start..end], &whole[..skipped + end])?);
         }
         let far = self.far.insert((
             path.to_vec(),

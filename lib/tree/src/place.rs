@@ -17,6 +17,8 @@ use super::flags;
 use super::header::{Entry, Kind, Time};
 use super::lookup::{Lookup, Opened};
 use super::parents::Parents;
+use super::roots::Roots;
+use super::scan;
 
 /// Zeros are tested for in pieces of this size, at multiples of it; a piece of zeros is a hole.
 const HOLE: usize = 64 * 1024;
@@ -78,14 +80,14 @@ pub(super) struct Placer<'a> {
 impl<'a> Placer<'a> {
     pub(super) fn new(
         lookup: Lookup,
-        root: BorrowedFd<'a>,
+        roots: impl Into<Roots<'a>>,
         keep: &'a KeepSet,
         new_files: NewFiles,
     ) -> Self {
         Self {
             lookup,
             keep,
-            parents: Parents::new(lookup, root),
+            parents: Parents::new(lookup, roots),
             new_files,
             buffer: vec![0; CHUNK],
         }
@@ -99,14 +101,19 @@ impl<'a> Placer<'a> {
         self.keep.fate(path.split(|&byte| byte == b'/'))
     }
 
+    /// Whether another filesystem of the tree is mounted at this path or below it: only a directory can be there.
+    pub(super) fn leads_to_another(&self, path: &[u8]) -> bool {
+        self.parents.roots().leads_to_another(path)
+    }
+
     /// Makes a directory that is for root alone until [`Placer::finish_directory`], or takes the
     /// one that is there and makes it so. Something else in its place is a leftover and goes.
     pub(super) fn directory(&mut self, entry: &Entry) -> Result<(), TreeError> {
         let path = &entry.path;
         let failed = |e: io::Error| TreeError::io("reuse directory", path, e);
-        if path.is_empty() {
-            let root = self.parents.directory(path)?;
-            make_plain(root).map_err(|e| failed(e.into()))?;
+        if path.is_empty() || self.parents.roots().top(path).is_some() {
+            let top = self.parents.directory(path)?;
+            make_plain(top).map_err(|e| failed(e.into()))?;
             return Ok(());
         }
         let lookup = self.lookup;
@@ -176,7 +183,8 @@ impl<'a> Placer<'a> {
             .map_err(|e| TreeError::io("set the attributes of", path, e))
     }
 
-    /// Gives the entry at `target` another name. Neither is at or below a kept path.
+    /// Gives the entry at `target` another name. Neither is at or below a kept path. On two filesystems a file
+    /// cannot have two names, and becomes two files.
     pub(super) fn hard_link(&mut self, path: &[u8], target: &[u8]) -> Result<(), TreeError> {
         let failed = |e: Errno| TreeError::io("make hard link", path, e);
         // Both directories must be open at once, and the cache lends one at a time.
@@ -199,10 +207,33 @@ impl<'a> Placer<'a> {
                     return Ok(());
                 }
                 remove_leftover(dir.as_fd(), &name, path)?;
-                link().map_err(failed)
+                match link() {
+                    Err(Errno::XDEV) => self.copy(path, target),
+                    result => result.map_err(failed),
+                }
             }
+            Err(Errno::XDEV) => self.copy(path, target),
             result => result.map_err(failed),
         }
+    }
+
+    /// Writes what is at `target` once more, at `path`.
+    fn copy(&mut self, path: &[u8], target: &[u8]) -> Result<(), TreeError> {
+        let failed = |e: Errno| TreeError::io("copy for a hard link", path, e);
+        let (dir, name) = self.parents.of(target)?;
+        let found = scan::look(dir, &name, path)?;
+        let Some(found) = found else {
+            return Err(TreeError::entry(path, "the hard link leads to a socket"));
+        };
+        let mut body: Box<dyn Read> = match found.entry.kind {
+            Kind::File { .. } => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(dir, &name, flags, Mode::empty()).map_err(failed)?;
+                Box::new(std::fs::File::from(file))
+            }
+            _ => Box::new(io::empty()),
+        };
+        self.non_directory(&found.entry, &mut *body)
     }
 }
 

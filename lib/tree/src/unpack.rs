@@ -1,4 +1,5 @@
-//! Unpacking a payload on to a wiped root, around what is kept.
+//! Unpacking a payload on to a wiped root, around what is kept, and on to the filesystems that are mounted
+//! below the root and belong to its tree.
 //!
 //! Four phases: directories, plain and for root alone; everything else, in threads, a frame each;
 //! hard links; and then what directories are to look like. A frame's digest is checked before a
@@ -9,7 +10,6 @@
 
 use std::io::{self, BufReader, Read};
 use std::num::NonZero;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,6 +26,7 @@ use super::lookup::Lookup;
 use super::pack::WINDOW_LOG;
 use super::place::{NewFiles, Placer};
 use super::read::each_entry;
+use super::roots::Roots;
 use super::source::Source;
 use super::validate::validate_keep_by;
 
@@ -66,6 +67,8 @@ pub enum SkippedBecause {
     LeadsToKept,
     /// It is a hard link to an entry that is at or below a kept path.
     TargetKept,
+    /// Another filesystem of the tree is mounted there, and the payload has no directory for it.
+    MountPoint,
 }
 
 /// An entry of the payload that was not unpacked.
@@ -92,17 +95,19 @@ pub struct UnpackReport {
 /// since it was last told.
 ///
 /// The caller syncs the filesystem; until that has succeeded nothing here is durable.
-pub fn unpack(
-    root: BorrowedFd<'_>,
+pub fn unpack<'r>(
+    roots: impl Into<Roots<'r>>,
     source: &Source,
     payload: &Payload,
     keep: &KeepSet,
     options: &UnpackOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<UnpackReport, TreeError> {
-    let lookup = options.lookup.unwrap_or_else(|| Lookup::detect(root));
+    let roots = roots.into();
+    let detect = || Lookup::detect(roots.root());
+    let lookup = options.lookup.unwrap_or_else(detect);
     payload.validate()?;
-    validate_keep_by(lookup, root, keep)?;
+    validate_keep_by(lookup, roots.clone(), keep)?;
     let new_files = NewFiles::detect();
     let work = Work {
         source,
@@ -112,7 +117,7 @@ pub fn unpack(
         shared: Mutex::new(Shared::default()),
     };
     let worker = || Worker {
-        placer: Placer::new(lookup, root, keep, new_files),
+        placer: Placer::new(lookup, roots.clone(), keep, new_files),
         context: None,
         buffer: Vec::new(),
         work: &work,
@@ -310,6 +315,10 @@ impl Worker<'_> {
             }
             Fate::Ancestor(_) | Fate::Gone => {}
         }
+        if entry.kind != Kind::Directory && self.placer.leads_to_another(&entry.path) {
+            work.skip(&entry.path, SkippedBecause::MountPoint);
+            return Ok(());
+        }
         match &entry.kind {
             Kind::Directory => {
                 self.placer.directory(&entry)?;
@@ -317,7 +326,9 @@ impl Worker<'_> {
                 Ok(())
             }
             Kind::HardLink { target } => {
-                if matches!(self.placer.fate(target), Fate::Gone) {
+                if self.placer.leads_to_another(target) {
+                    work.skip(&entry.path, SkippedBecause::MountPoint);
+                } else if matches!(self.placer.fate(target), Fate::Gone) {
                     let link = (entry.path, target.clone());
                     work.shared().hard_links.push(link);
                 } else {

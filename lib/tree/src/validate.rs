@@ -9,26 +9,30 @@ use rustix::io::Errno;
 
 use super::error::{printable, TreeError};
 use super::lookup::{Lookup, Opened};
+use super::roots::Roots;
 
 /// Proves that each path in `keep` exists below `root`, that no component of it is a symbolic
-/// link, and that none is on another mount. Only reads.
-pub fn validate_keep(root: BorrowedFd<'_>, keep: &KeepSet) -> Result<(), TreeError> {
-    validate_keep_by(Lookup::detect(root), root, keep)
+/// link, and that none is on a mount that is not one of the tree's. Only reads.
+pub fn validate_keep<'r>(roots: impl Into<Roots<'r>>, keep: &KeepSet) -> Result<(), TreeError> {
+    let roots = roots.into();
+    validate_keep_by(Lookup::detect(roots.root()), roots, keep)
 }
 
 /// [`validate_keep`], with the way to look names up given: tests force the one of old kernels.
-pub fn validate_keep_by(
+pub fn validate_keep_by<'r>(
     lookup: Lookup,
-    root: BorrowedFd<'_>,
+    roots: impl Into<Roots<'r>>,
     keep: &KeepSet,
 ) -> Result<(), TreeError> {
-    directory(lookup, root, keep.root(), &mut Vec::new())
+    let roots = roots.into();
+    directory(lookup, &roots, roots.root(), keep.root(), &mut Vec::new())
 }
 
 /// One directory. A path has at most 2047 names, which bounds the recursion and the descriptors;
 /// the latter is the one place where they grow with depth, and only with that of the keep list.
 fn directory(
     lookup: Lookup,
+    roots: &Roots<'_>,
     dir: BorrowedFd<'_>,
     node: &KeepNode,
     path: &mut Vec<u8>,
@@ -43,11 +47,18 @@ fn directory(
         match fate {
             Fate::Kept => leaf(lookup, dir, &name, path)?,
             Fate::Ancestor(child) => {
+                if let Some(top) = roots.top(&path[1..]) {
+                    directory(lookup, roots, top, child, path)?;
+                    path.truncate(above);
+                    continue;
+                }
                 let opened = lookup
                     .directory(dir, &name)
                     .map_err(|e| TreeError::io("open", path, e))?;
                 match opened {
-                    Opened::Directory(fd, _) => directory(lookup, fd.as_fd(), child, path)?,
+                    Opened::Directory(fd, _) => {
+                        directory(lookup, roots, fd.as_fd(), child, path)?;
+                    }
                     Opened::Mount => return Err(TreeError::keep_mount(path)),
                     Opened::Missing => return Err(TreeError::keep_missing(path)),
                     Opened::NotDirectory => return Err(not_directory(dir, &name, path)),

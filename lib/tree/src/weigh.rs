@@ -20,6 +20,7 @@ use super::descent::{Descent, Entered};
 use super::error::TreeError;
 use super::lookup::{again, Lookup, Opened};
 use super::names::{Names, Reader};
+use super::roots::Roots;
 
 /// Deeper trees are not followed to their end.
 const DEEPEST: usize = 128;
@@ -69,16 +70,21 @@ pub struct Limit {
 
 /// Weighs what is at `path` below `root`, an absolute path whose directories are no links. Nothing
 /// where there is nothing, or where it is left out.
-pub fn weigh(
-    root: BorrowedFd<'_>,
+pub fn weigh<'r>(
+    roots: impl Into<Roots<'r>>,
     path: &Path,
     left_out: &LeftOut,
     limit: Limit,
 ) -> Option<Weight> {
-    let lookup = Lookup::detect(root);
-    let (above, name) = directory_above(lookup, root, path, left_out)?;
-    let stat = look(above.as_fd(), &name)?;
+    let roots = roots.into();
+    let lookup = Lookup::detect(roots.root());
     let mut tally = Tally::default();
+    if let Some(top) = top(&roots, path, left_out) {
+        let whole = tree(&mut tally, lookup, top, path, left_out, limit).unwrap_or(false);
+        return Some(tally.weight(whole));
+    }
+    let (above, name) = directory_above(lookup, &roots, path, left_out)?;
+    let stat = look(above.as_fd(), &name)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         tally.add(&stat);
         return Some(tally.weight(true));
@@ -93,17 +99,22 @@ pub fn weigh(
 
 /// Names of what is in a directory, sorted, at most so many; links and what is left out are not
 /// among them. Those of directories come first.
-pub fn children(
-    root: BorrowedFd<'_>,
+pub fn children<'r>(
+    roots: impl Into<Roots<'r>>,
     path: &Path,
     left_out: &LeftOut,
     most: usize,
 ) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let lookup = Lookup::detect(root);
-    let found = if path == Path::new("/") {
-        again(root).ok().map(|(dir, _)| dir)
+    let roots = roots.into();
+    let lookup = Lookup::detect(roots.root());
+    let top = match top(&roots, path, left_out) {
+        None if path == Path::new("/") => Some(roots.root()),
+        top => top,
+    };
+    let found = if let Some(top) = top {
+        again(top).ok().map(|(dir, _)| dir)
     } else {
-        directory_above(lookup, root, path, left_out).and_then(|(above, name)| {
+        directory_above(lookup, &roots, path, left_out).and_then(|(above, name)| {
             match lookup.directory(above.as_fd(), &name) {
                 Ok(Opened::Directory(dir, _)) => Some(dir),
                 _ => None,
@@ -141,10 +152,17 @@ pub fn children(
     (directories, files)
 }
 
+/// The top of the filesystem of the tree that is mounted at this very path.
+fn top<'r>(roots: &Roots<'r>, path: &Path, left_out: &LeftOut) -> Option<BorrowedFd<'r>> {
+    roots
+        .top(&relative(path))
+        .filter(|_| !left_out.covers(path))
+}
+
 /// The directory that a path's last name is in.
 fn directory_above(
     lookup: Lookup,
-    root: BorrowedFd<'_>,
+    roots: &Roots<'_>,
     path: &Path,
     left_out: &LeftOut,
 ) -> Option<(OwnedFd, CString)> {
@@ -160,8 +178,14 @@ fn directory_above(
         }
     }
     let last = names.pop()?;
-    let (mut dir, _) = again(root).ok()?;
-    for name in names {
+    let (_, top, skipped) = roots.of(&relative(path));
+    // Every slash of what leads to the top is behind a name.
+    let leading = relative(path)[..skipped]
+        .iter()
+        .filter(|&&byte| byte == b'/')
+        .count();
+    let (mut dir, _) = again(top).ok()?;
+    for name in names.into_iter().skip(leading) {
         match lookup.directory(dir.as_fd(), &name) {
             Ok(Opened::Directory(next, _)) => dir = next,
             _ => return None,

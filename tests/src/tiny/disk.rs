@@ -30,6 +30,10 @@ pub const SWAP_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be22";
 pub const BOOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be23";
 /// Of the filesystem of `/home`.
 pub const HOME_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be24";
+/// Of a filesystem that is mounted beside these, by the number of its partition.
+pub fn mounted_uuid(number: u32) -> String {
+    format!("7265726f-6f74-4d0b-9c36-d1f1c6a0bf{number:02x}")
+}
 /// The EFI system partition's serial number, as mount takes it.
 pub const ESP_UUID: &str = "7265-726F";
 
@@ -74,6 +78,13 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
         fs::remove_dir_all(&boot).context("take what is on its own filesystem from the root")?;
         fs::create_dir(&boot).context("make the mount point")?;
     }
+    // What is mounted in another one first: it takes its part out of the tree.
+    for (part, at, ..) in layout.mounted().rev() {
+        parts(&[part.kind])?;
+        let place = tree.join(at.trim_start_matches('/'));
+        fs::remove_dir_all(&place).context("take what is on its own filesystem from the tree")?;
+        fs::create_dir(&place).context("make the mount point")?;
+    }
     parts(&[Kind::Root])?;
     drop(disk);
     by_hand::into_qcow2(&raw, to)
@@ -87,6 +98,7 @@ fn partition(raw: &Path, layout: &Layout) -> Result<()> {
     for part in layout.partitions {
         let (mbr, gpt) = match part.kind {
             Kind::Root => ("83", "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"),
+            Kind::Mounted(..) => ("83", "0FC63DAF-8483-4772-8E79-3D69D8477DE4"),
             Kind::Boot => ("83", "BC13C2FF-59E6-4262-A352-B275FD6F7172"),
             Kind::BiosBoot => ("", "21686148-6449-6E6F-744E-656564454649"),
             Kind::Esp => ("ef", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
@@ -120,24 +132,30 @@ fn fill(
     efi: Option<&Path>,
 ) -> Result<()> {
     let offset = part.start * SECTOR;
+    // In MiB; a small filesystem would have none left for anything else.
+    let journal = if part.sectors < 200 << 11 { 4 } else { 16 };
+    let (uuid, from, filesystem) = match part.kind {
+        Kind::Boot => (BOOT_UUID.to_owned(), tree.join("boot"), RootType::Ext4),
+        Kind::Mounted(at, filesystem, _) => {
+            let from = tree.join(at.trim_start_matches('/'));
+            (mounted_uuid(part.number), from, filesystem)
+        }
+        _ => (ROOT_UUID.to_owned(), tree.to_owned(), layout.root),
+    };
     match part.kind {
-        Kind::Root if layout.root == RootType::Xfs => {
+        Kind::Root | Kind::Mounted(..) if filesystem == RootType::Xfs => {
             let features = xfs_features(layout);
             made_apart(disk, part, |file| {
                 run(Command::new("mkfs.xfs")
-                    .args(["-q", "-m", &format!("uuid={ROOT_UUID},{features}")])
+                    .args(["-q", "-m", &format!("uuid={uuid},{features}")])
                     .arg(file))?;
-                copy_into(tree, file)
+                copy_into(&from, file)
             })?;
         }
-        Kind::Root | Kind::Boot => {
-            let (uuid, from) = match part.kind {
-                Kind::Boot => (BOOT_UUID, tree.join("boot")),
-                _ => (ROOT_UUID, tree.to_owned()),
-            };
+        Kind::Root | Kind::Boot | Kind::Mounted(..) => {
             run(Command::new("mkfs.ext4")
-                .args(["-q", "-F", "-U", uuid, "-O", "^orphan_file"])
-                .args(["-J", "size=16", "-E"])
+                .args(["-q", "-F", "-U", &uuid, "-O", "^orphan_file"])
+                .args(["-J", &format!("size={journal}"), "-E"])
                 .arg(format!(
                     "hash_seed={ROOT_UUID},offset={offset},lazy_itable_init=0"
                 ))

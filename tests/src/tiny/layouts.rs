@@ -33,6 +33,8 @@ pub enum Kind {
     Physical,
     /// Mounted at /home, and somebody's data.
     Home,
+    /// A filesystem of this type, mounted at this place, with these options.
+    Mounted(&'static str, RootType, &'static str),
 }
 
 /// A logical volume of the one group, [`GROUP`].
@@ -244,6 +246,23 @@ pub const LAYOUTS: &[Layout] = &[
             },
         ],
     },
+    Layout {
+        name: "gpt-var-apart",
+        made_by: "careful administrators: what grows, and what anybody may write to, on partitions of their own",
+        table: Table::Gpt,
+        root: RootType::Ext4,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 480 * MIB, Kind::Root),
+            // mkfs.xfs makes none of less than 300 MiB.
+            part(3, 480 * MIB, 800 * MIB, Kind::Mounted("/var", RootType::Xfs, "noatime")),
+            part(4, 800 * MIB, 860 * MIB, Kind::Mounted("/var/log", RootType::Ext4, "nosuid,nodev")),
+            part(5, 860 * MIB, 900 * MIB, Kind::Mounted("/opt", RootType::Ext4, "defaults")),
+            part(6, 900 * MIB, 940 * MIB, Kind::Mounted("/tmp", RootType::Ext4, "nosuid,nodev,noexec")),
+            part(7, 940 * MIB, END, Kind::Mounted("/home", RootType::Ext4, "defaults")),
+        ],
+        volumes: &[],
+    },
 ];
 
 /// The row of this name.
@@ -260,6 +279,18 @@ impl Layout {
     /// Whether a partition or a logical volume is for this.
     pub fn has(&self, kind: Kind) -> bool {
         self.of_kind(kind).next().is_some() || self.volumes.iter().any(|v| v.kind == kind)
+    }
+
+    /// What is mounted beside the root as a rule has it, where one is in another one that first: the partition,
+    /// where, its type, and its options.
+    pub fn mounted(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (&'static Partition, &'static str, RootType, &'static str)>
+    {
+        self.partitions.iter().filter_map(|part| match part.kind {
+            Kind::Mounted(at, filesystem, options) => Some((part, at, filesystem, options)),
+            _ => None,
+        })
     }
 
     /// Where GRUB's core image is put, and how many sectors there are for it.

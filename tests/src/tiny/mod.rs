@@ -78,6 +78,13 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
     let made = scratch.path().join("made");
     fs::create_dir(&made).context("create the disk's directory")?;
     let uuid_of = |kind, uuid: &'static str| if layout.has(kind) { uuid } else { "" };
+    let mounted: Vec<String> = layout
+        .mounted()
+        .map(|(part, at, filesystem, options)| {
+            let uuid = disk::mounted_uuid(part.number);
+            format!("UUID={uuid} {at} {} {options} 0 2", filesystem.name())
+        })
+        .collect();
     old_tree(
         &tree,
         &tarball,
@@ -88,6 +95,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
             ("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID)),
             ("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID)),
             ("HOME_UUID", uuid_of(Kind::Home, disk::HOME_UUID)),
+            ("MOUNTED", &mounted.join("\n")),
             ("ESP_UUID", uuid_of(Kind::Esp, disk::ESP_UUID)),
         ],
     )?;
@@ -133,7 +141,8 @@ fn old_tree(to: &Path, tarball: &Path, filesystems: &[(&str, &str)]) -> Result<(
         .arg("-C")
         .arg(to))?;
     // What a machine does not have is empty.
-    let none = ["BOOT_UUID", "ESP_UUID", "HOME_UUID", "SWAP_UUID"].map(|name| (name, ""));
+    let none =
+        ["BOOT_UUID", "ESP_UUID", "HOME_UUID", "MOUNTED", "SWAP_UUID"].map(|name| (name, ""));
     run(Command::new("chroot")
         .arg(to)
         .args(["/bin/sh", "-c", OLD_SCRIPT])
@@ -161,7 +170,12 @@ fn install_grub(server: &OldServer, to: &std::path::Path) -> Result<()> {
     machine.wait_for_old_ssh()?;
     machine.expect("grub-install --no-floppy /dev/vda 2>&1")?;
     machine.expect(
-        "swapoff -a; umount /boot/efi /boot /home 2>/dev/null; mount -o remount,ro / && sync",
+        "swapoff -a
+         umount /boot/efi /boot 2>/dev/null
+         for place in $(awk '$1 ~ \"^/dev/\" && $2 != \"/\" { print $2 }' /proc/mounts | sort -r); do
+             umount $place || mount -o remount,ro $place
+         done
+         mount -o remount,ro / && sync",
     )?;
     let off = machine.cut_power()?;
     run(Command::new("qemu-img")

@@ -18,6 +18,11 @@ if [ -n "$ESP_UUID" ]; then
     mkdir -p /boot/efi
     echo "UUID=$ESP_UUID /boot/efi vfat umask=0077 0 1" >>/etc/fstab
 fi
+[ -z "$MOUNTED" ] || echo "$MOUNTED" >>/etc/fstab
+# What goes with the old OS wherever it is, and what stays where /home is not the root's.
+touch /opt/of-the-old-os /var/log/of-the-old-os /var/of-the-old-os
+mkdir -p /home
+echo data >/home/left-alone
 cat >/etc/network/interfaces <<INTERFACES
 auto lo
 iface lo inet loopback

@@ -107,6 +107,11 @@ fn a_root_on_a_logical_volume_that_uefi_starts() -> Result<()> {
 }
 
 #[test]
+fn a_system_on_filesystems_of_its_own() -> Result<()> {
+    reinstalled(row("gpt-var-apart")?, "--entry kexec --payload disk")
+}
+
+#[test]
 #[ignore = "minutes more than make test has: make prove"]
 fn a_root_on_a_logical_volume_by_taking_over_pid_1() -> Result<()> {
     reinstalled(row("lvm-boot-apart")?, "--entry takeover --payload disk")
@@ -126,6 +131,12 @@ fn a_root_on_xfs_on_a_logical_volume_of_two_partitions() -> Result<()> {
 #[ignore = "minutes more than make test has: make prove"]
 fn a_power_cut_with_a_root_on_xfs_on_a_logical_volume() -> Result<()> {
     cut_in_the_wipe(row("lvm-xfs-mbr")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_with_a_system_on_filesystems_of_its_own() -> Result<()> {
+    cut_everywhere(row("gpt-var-apart")?)
 }
 
 #[test]
@@ -161,6 +172,18 @@ fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
     }
     for part in layout.of_kind(Kind::Swap) {
         machine.expect(&format!("grep -q ^/dev/vda{} /proc/swaps", part.number))?;
+    }
+    for (part, at, filesystem, options) in layout.mounted() {
+        let last = options
+            .rsplit(',')
+            .next()
+            .filter(|last| *last != "defaults");
+        machine.expect(&format!(
+            "grep '^/dev/vda{} {at} {} rw' /proc/mounts | grep -q '{}'",
+            part.number,
+            filesystem.name(),
+            last.unwrap_or_default(),
+        ))?;
     }
     for part in layout.of_kind(Kind::Esp) {
         machine.expect(&format!(
@@ -226,6 +249,11 @@ fn boot_files(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
 
 fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
     is_on(layout, machine, tiny::NEW)?;
+    machine
+        .expect("! ls /opt/of-the-old-os /var/of-the-old-os /var/log/of-the-old-os 2>/dev/null")?;
+    if layout.mounted().any(|(_, at, ..)| at == "/home") {
+        machine.expect("grep -q data /home/left-alone")?;
+    }
     assert_eq!(evidence::gather(machine, &KEPT)?, before);
     confirmed::assert_passed(machine)
 }

@@ -2,26 +2,24 @@
 //! old OS went on after `check` had looked. Only reads. `plan::checks_in_ram` has the list
 //! that both sides are compared with.
 
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
-use formats::counted::counted;
 use formats::keep::KeepSet;
 use formats::measure::{Measure, Occupied};
 use formats::plan::Plan;
 use formats::Manifest;
 use machine::meminfo;
 use plan::needs;
-use plan::{ext4_features, xfs_features};
+use plan::{ext4_features, filesystems, xfs_features};
 use storage::superblock::{self, Superblock};
-use storage::{block, mounts, root};
+use storage::{mounts, root};
 
 use crate::ram::{commit_point, parts};
 use crate::root::target::{self, TARGET};
 use crate::run::boot_paths;
-use crate::run::data::{MountedRoot, Start};
-use crate::run::kept;
+use crate::run::data::{MountedRoot, Start, System};
+use crate::run::{kept, systems};
 
 /// What is looked at.
 pub struct Subject<'a> {
@@ -31,6 +29,8 @@ pub struct Subject<'a> {
     pub manifest: &'a Manifest,
     /// The root filesystem, mounted.
     pub root: &'a MountedRoot,
+    /// The filesystems that are wiped with it, mounted.
+    pub systems: &'a [System],
     /// Whether the run begins or is taken up.
     pub start: Start,
     /// What the wipe spares.
@@ -42,7 +42,7 @@ pub struct Subject<'a> {
 type Check = fn(&Subject) -> Result<()>;
 
 /// Code and check, in the order of the launcher's table.
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 14] = [
     ("root", the_root_is_the_only_one),
     ("root-degraded", every_disk_has_all_of_it),
     ("root-type", the_root_is_of_its_type),
@@ -55,11 +55,12 @@ const CHECKS: [(&str, Check); 13] = [
     }),
     // It came up by this kernel's drivers, or it would not be found.
     ("root-driver", the_root_is_the_only_one),
-    ("keep-mounts", |a| ensure_plain_mount(a.root)),
-    ("keep", the_kept_paths_are_there),
-    ("space", |a| {
-        ensure_space(a.plan, a.manifest, a.root, a.kept)
+    ("separate-mounts", the_systems_are_the_only_ones),
+    ("keep-mounts", |a| {
+        systems::ensure_mounted(a.root, a.systems)
     }),
+    ("keep", the_kept_paths_are_there),
+    ("space", ensure_space),
     ("memory", |_| ensure_memory()),
 ];
 
@@ -115,24 +116,49 @@ fn the_root_is_of_its_type(subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-fn superblock(root: &MountedRoot) -> Result<Superblock> {
-    let node = &root.device;
+fn the_systems_are_the_only_ones(subject: &Subject) -> Result<()> {
+    for ((target, identity), system) in subject.plan.systems().zip(subject.systems) {
+        let found = root::find(identity).with_context(|| format!("find what was at {target}"))?;
+        let found = found.with_context(|| format!("the filesystem of {target} has gone"))?;
+        ensure!(
+            found.device.node() == system.device && system.target == target,
+            "the filesystem of {target} is {} now, and was {}",
+            found.device.node().display(),
+            system.device.display()
+        );
+    }
+    Ok(())
+}
+
+fn superblock(node: &Path) -> Result<Superblock> {
     superblock::read(node)
         .with_context(|| format!("read the superblock of {}", node.display()))?
         .with_context(|| format!("{} has no superblock that is known", node.display()))
 }
 
+/// Asks the superblock of the root and of each filesystem that is wiped with it.
+fn each(subject: &Subject, ask: impl Fn(&str, &Superblock) -> Result<()>) -> Result<()> {
+    ask("/", &superblock(&subject.root.device)?)?;
+    for system in subject.systems {
+        ask(&system.target, &superblock(&system.device)?)
+            .with_context(|| format!("the filesystem of {}", system.target))?;
+    }
+    Ok(())
+}
+
 /// After the commit point there is no old OS to go back to: a person who tries a held run again
 /// has been told, and decides.
 fn no_errors_are_recorded(subject: &Subject) -> Result<()> {
-    let Some(said) = superblock(subject.root)?.errors() else {
-        return Ok(());
-    };
-    if commit_point::is_passed() {
-        log::warn!("check root-errors: {said}; going on, past the commit point");
-        return Ok(());
-    }
-    bail!("{said}; run e2fsck, for XFS xfs_repair, from a rescue system")
+    each(subject, |_, superblock| {
+        let Some(said) = superblock.errors() else {
+            return Ok(());
+        };
+        if commit_point::is_passed() {
+            log::warn!("check root-errors: {said}; going on, past the commit point");
+            return Ok(());
+        }
+        bail!("{said}; run e2fsck, for XFS xfs_repair, from a rescue system")
+    })
 }
 
 fn the_features_are_known(subject: &Subject) -> Result<()> {
@@ -140,27 +166,36 @@ fn the_features_are_known(subject: &Subject) -> Result<()> {
         .manifest
         .tools
         .readers(&subject.manifest.kernel.release);
-    let unknown = match superblock(subject.root)? {
-        Superblock::Ext(found) => ext4_features::unknown(found.features, &readers),
-        Superblock::Xfs(found) => xfs_features::unknown(found.features, &readers),
-    };
-    ensure!(unknown.is_empty(), "{}", unknown.join("; "));
-    Ok(())
+    let without_loader = filesystems::without_loader(readers);
+    each(subject, |target, superblock| {
+        let readers = if target == "/" {
+            &readers
+        } else {
+            &without_loader
+        };
+        let unknown = match superblock {
+            Superblock::Ext(found) => ext4_features::unknown(found.features, readers),
+            Superblock::Xfs(found) => xfs_features::unknown(found.features, readers),
+        };
+        ensure!(unknown.is_empty(), "{}", unknown.join("; "));
+        Ok(())
+    })
 }
 
 /// Nothing repairs what a power cut does to a filesystem without one.
 fn there_is_a_journal(subject: &Subject) -> Result<()> {
-    let found = superblock(subject.root)?;
-    if let Superblock::Ext(found) = &found {
-        ensure!(ext4_features::has_journal(found.features), "it has none");
-    }
-    ensure!(!found.journal_elsewhere(), "it is on another device");
-    Ok(())
+    each(subject, |_, superblock| {
+        if let Superblock::Ext(found) = superblock {
+            ensure!(ext4_features::has_journal(found.features), "it has none");
+        }
+        ensure!(!superblock.journal_elsewhere(), "it is on another device");
+        Ok(())
+    })
 }
 
 fn the_kept_paths_are_there(subject: &Subject) -> Result<()> {
-    let directory = target::directory()?;
-    tree::validate_keep(directory.as_fd(), subject.keep).context("check the kept paths")
+    let tops = target::tops(subject.plan)?;
+    tree::validate_keep(tops.roots(), subject.keep).context("check the kept paths")
 }
 
 /// Wiping and unpacking must not run out of memory half-way.
@@ -190,55 +225,40 @@ pub fn ensure_room_for_loader(plan: &Plan, root: &MountedRoot, start: Start) -> 
         .try_for_each(|path| path.ensure_room(start))
 }
 
-/// Nothing but the root filesystem may be mounted at or below the target.
-pub fn ensure_plain_mount(root: &MountedRoot) -> Result<()> {
-    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
-    let here: Vec<_> = mounts
-        .iter()
-        .filter(|m| m.target.starts_with(TARGET))
-        .collect();
-    let device = mounts::at(&mounts, Path::new(TARGET))
-        .context("the root is not mounted")?
-        .device;
-    let node = block::by_number(device.0, device.1)
-        .context("look up the mounted device")?
-        .node();
-    ensure!(
-        here.len() == 1 && node == root.device,
-        "{} at or below {TARGET}, of {}; expected one, of {}",
-        counted(here.len() as u64, "mount", "mounts"),
-        node.display(),
-        root.device.display()
-    );
-    Ok(())
-}
-
-/// Bytes and inodes that there will be once the old OS is gone.
-pub fn ensure_space(
-    plan: &Plan,
-    manifest: &Manifest,
-    root: &MountedRoot,
-    kept: &[Measure],
-) -> Result<()> {
-    let fs = rustix::fs::statvfs(TARGET).context("statvfs of the root filesystem")?;
-    let superblock = superblock(root)?;
-    let space = needs::space(
-        manifest,
-        needs::Filesystem {
-            bytes: superblock.bytes_for_files(fs.f_blocks * fs.f_frsize),
-            inodes: superblock.inodes(fs.f_files),
-        },
-        Occupied::by_kept(plan.keep.iter().map(|k| &k.path).zip(kept))
-            + kept::spared()?
-            + handed_over(plan)?,
-    );
-    if let Some(lack) = space.lack() {
-        bail!("{lack}");
+/// Bytes and inodes that there will be on each filesystem once the old OS is gone.
+fn ensure_space(subject: &Subject) -> Result<()> {
+    let plan = subject.plan;
+    let targets: Vec<&str> = plan.systems().map(|(target, _)| target).collect();
+    let parts = needs::parts(&subject.manifest.payload, &targets);
+    let devices = subject.systems.iter().map(|system| &system.device);
+    let devices = std::iter::once(&subject.root.device).chain(devices);
+    let targets = std::iter::once("/").chain(targets);
+    for ((target, device), part) in targets.zip(devices).zip(parts) {
+        let fs = rustix::fs::statvfs(target::at(target))
+            .with_context(|| format!("statvfs of the filesystem of {target}"))?;
+        let superblock = superblock(device)?;
+        let kept = plan.kept_on(target);
+        let kept = kept
+            .iter()
+            .filter_map(|(at, path)| Some((path, subject.kept.get(*at)?)));
+        let space = needs::space(
+            target,
+            part,
+            needs::Filesystem {
+                bytes: superblock.bytes_for_files(fs.f_blocks * fs.f_frsize),
+                inodes: superblock.inodes(fs.f_files),
+            },
+            Occupied::by_kept(kept) + kept::spared(plan, target)? + handed_over(plan)?,
+        );
+        if let Some(lack) = space.lack(target) {
+            bail!("{lack}");
+        }
     }
     Ok(())
 }
 
-/// What carried files and the overlay will take.
+/// What carried files and the overlay will take. Which filesystem takes how much of it is not looked at: each has
+/// to have room for all of it.
 fn handed_over(plan: &Plan) -> Result<Occupied> {
     let archives =
         std::iter::once("carried.tar").chain(plan.overlay.as_ref().map(|_| "overlay.tar"));

@@ -1,27 +1,73 @@
 //! Finding the root filesystem again: by filesystem UUID and partition, exactly one match, in a
 //! bounded time, never by name.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use formats::facts::{RootIdentity, RootType};
+use formats::plan::Plan;
 use machine::patience::Patience;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
 use storage::{mounts, root};
 
-use crate::ram::{commit_point, kernel_filesystems};
-use crate::root::target::TARGET;
+use crate::ram::{commit_point, kernel_filesystems, state};
+use crate::root::target::{self, TARGET};
 use crate::run::before::drivers::Drivers;
 use crate::run::before::{mirror, repair, replay};
-use crate::run::data::MountedRoot;
+use crate::run::data::{MountedRoot, System};
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to go on looking for a second match once there is one: a clone of the disk on a slow
 /// controller must not be missed.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
+
+/// Finds those that are wiped with the root, as strictly as that.
+pub fn find_systems(plan: &Plan, root: &MountedRoot, drivers: &Drivers) -> Result<Vec<System>> {
+    let mut systems: Vec<System> = Vec::new();
+    for (target, identity) in plan.systems() {
+        drivers.load_named(&[identity.filesystem.name()])?;
+        let found =
+            find(identity, drivers).with_context(|| format!("find what was at {target}"))?;
+        let known = systems.iter().any(|system| system.device == found.device);
+        ensure!(
+            !known && found.device != root.device,
+            "{} is the filesystem of two places, {target} is one of them",
+            found.device.display()
+        );
+        systems.push(System {
+            target: target.to_owned(),
+            filesystem: identity.filesystem,
+            device: found.device,
+        });
+    }
+    Ok(systems)
+}
+
+/// Mends one of them, where the run is taken up and an earlier start has left it unclean.
+pub fn repair_system(system: &System) -> Result<()> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let place = target::at(&system.target);
+    if !commit_point::is_passed() || mounts::at(&mounts, &place).is_some() {
+        return Ok(());
+    }
+    let mended = match system.filesystem {
+        RootType::Ext4 => repair::repair(&system.device),
+        RootType::Xfs => {
+            let directory = state::at(REPLAYED);
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("make {}", directory.display()))?;
+            replay::replay(&system.device, &directory)
+        }
+    };
+    mended.with_context(|| format!("mend the filesystem of {}", system.target))
+}
+
+/// Where a log is replayed that is not the root's.
+const REPLAYED: &str = "replayed";
 
 /// Finds it.
 pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
@@ -32,13 +78,13 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
     let mut seen_at: Option<Instant> = None;
     let found = loop {
         drivers.load_for_hardware()?;
-        match root::find(identity).context("find the root filesystem")? {
+        match root::find(identity).context("find the filesystem")? {
             Some(found) if seen_at.is_some_and(|t| t.elapsed() >= SECOND_LOOK) => break found,
             Some(_) => {
                 seen_at.get_or_insert_with(Instant::now);
             }
             None if patience.is_over() => bail!(
-                "no disk with the root filesystem {} appeared within {} s; is the driver of its controller in the image?",
+                "no disk with the filesystem {} appeared within {} s; is the driver of its controller in the image?",
                 identity.fs_uuid,
                 PATIENCE.as_secs()
             ),
@@ -47,10 +93,10 @@ pub fn find(identity: &RootIdentity, drivers: &Drivers) -> Result<MountedRoot> {
         std::thread::sleep(Duration::from_millis(250));
     };
     for lack in &found.lacks {
-        log::error!("the root's mirror: {lack}");
+        log::error!("the mirror of {}: {lack}", identity.fs_uuid);
     }
     let root = MountedRoot::from(found);
-    log::info!("root {} is {}", identity.fs_uuid, root.device.display());
+    log::info!("{} is {}", identity.fs_uuid, root.device.display());
     Ok(root)
 }
 

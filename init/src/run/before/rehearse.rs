@@ -2,7 +2,6 @@
 //! with the one that was carried in; the report stays, the old OS boots.
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -122,6 +121,17 @@ fn facts_now(run: &Run) -> Result<Facts> {
         root.inodes = fs.f_files;
         root.inodes_free = fs.f_ffree;
     }
+    for system in &mut facts.condition.filesystems {
+        // Those that are left alone are not mounted here, and are as they were.
+        let mounted = run.systems.iter().any(|s| s.target == system.target);
+        if mounted {
+            let fs = rustix::fs::statvfs(target::at(&system.target))
+                .with_context(|| format!("statvfs of the filesystem of {}", system.target))?;
+            system.bytes_free = fs.f_bfree * fs.f_frsize;
+            let used = fs.f_files.saturating_sub(fs.f_ffree);
+            system.inodes_free = system.inodes.saturating_sub(used);
+        }
+    }
     facts.kept = kept(&run.plan, run)?;
     Ok(facts)
 }
@@ -137,12 +147,12 @@ fn accounts() -> Result<formats::accounts::Accounts, String> {
 }
 
 fn kept(plan: &Plan, run: &Run) -> Result<Vec<Kept>> {
-    let root = target::directory()?;
+    let tops = target::tops(plan)?;
     let paths = plan.keep.iter().zip(&run.before);
     Ok(paths
         .map(|(kept, measure)| Kept {
             path: kept.path.clone(),
-            found: tree::validate_keep(root.as_fd(), &KeepSet::new([&kept.path]))
+            found: tree::validate_keep(tops.roots(), &KeepSet::new([&kept.path]))
                 .map(|()| measure.clone())
                 .map_err(|e| Unkept {
                     way: UnkeptWay::Unread,

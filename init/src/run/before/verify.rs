@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
@@ -19,12 +18,12 @@ use tree::Source;
 use crate::root::run_directory;
 use crate::root::target;
 use crate::run::before::checks::{self, Subject};
-use crate::run::data::{MountedRoot, Run, Start};
+use crate::run::data::{MountedRoot, Run, Start, System};
 use crate::run::order::Order;
 use crate::run::payload::{self, PayloadIn};
 use crate::run::progress::Progress;
 use crate::run::recorder::Recorder;
-use crate::run::{kept, stage_loader};
+use crate::run::{kept, stage_loader, systems};
 
 /// Proof that the image is whole and fits, and that every kept path is there.
 pub struct VerifiedImage(pub(in crate::run) Run);
@@ -48,7 +47,12 @@ impl VerifiedImage {
 }
 
 /// Verifies everything that can be verified without writing.
-pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedImage> {
+pub fn verify(
+    order: Order,
+    root: MountedRoot,
+    systems: Vec<System>,
+    start: Start,
+) -> Result<VerifiedImage> {
     let Order { plan, manifest } = order;
     manifest
         .payload
@@ -61,14 +65,14 @@ pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedI
         verify_staged(&plan, &manifest, &root)?;
     }
     let keep = kept::keep_set(&plan)?;
-    let directory = target::directory()?;
-    checks::ensure_plain_mount(&root)?;
-    tree::validate_keep(directory.as_fd(), &keep).context("check the kept paths")?;
+    systems::ensure_mounted(&root, &systems)?;
+    tree::validate_keep(target::tops(&plan)?.roots(), &keep).context("check the kept paths")?;
     let before = baseline(&plan, start)?;
     checks::check_all(&Subject {
         plan: &plan,
         manifest: &manifest,
         root: &root,
+        systems: &systems,
         start,
         keep: &keep,
         kept: &before,
@@ -77,6 +81,7 @@ pub fn verify(order: Order, root: MountedRoot, start: Start) -> Result<VerifiedI
         plan,
         manifest,
         root,
+        systems,
         start,
         payload,
         payload_in,

@@ -2,7 +2,6 @@
 //! groups, the files that the plan holds, fstab.
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -22,17 +21,17 @@ use crate::run::data::Run;
 /// place and was left out: the first boot tells it, and nothing of the rest waits for it.
 pub fn carry(run: &Run) -> Result<Vec<String>> {
     let plan = &run.plan;
-    let root = target::directory()?;
+    let tops = target::tops(plan)?;
     // The old OS's files first: what is written from the plan may replace one of them.
     let archive = parts::read("carried.tar")?;
-    let carried = tree::unpack_tar(root.as_fd(), &archive, &run.keep);
+    let carried = tree::unpack_tar(tops.roots(), &archive, &run.keep);
     let mut obstructed = carried.context("write the carried files")?.obstructed;
     for file in &plan.identity.copied {
         log::info!("carried {file}");
     }
     if let Some(overlay) = &plan.overlay {
         let archive = parts::read("overlay.tar")?;
-        let placed = tree::unpack_tar(root.as_fd(), &archive, &run.keep);
+        let placed = tree::unpack_tar(tops.roots(), &archive, &run.keep);
         let placed = placed.context("write the overlay")?;
         log::info!(
             "wrote {} of the overlay {}",

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -29,18 +29,28 @@ pub struct FlagsCleared {
 }
 
 impl FlagsCleared {
-    /// Gives back what an earlier wipe could not any more, and begins anew.
-    pub fn begin(run: &Run) -> Result<FlagsCleared> {
+    /// Gives back what an earlier wipe of the filesystem at `target` could not any more, and begins anew. `top` is
+    /// that one's, `number` its place in the run: each numbers its inodes by itself.
+    pub fn begin(
+        run: &Run,
+        number: usize,
+        target: &str,
+        top: BorrowedFd<'_>,
+    ) -> Result<FlagsCleared> {
+        let name = match number {
+            0 => NAME.to_owned(),
+            number => format!("{NAME}-{number}"),
+        };
         let notes = FlagsCleared {
-            path: run_directory::at(&run.plan, NAME),
+            path: run_directory::at(&run.plan, &name),
             file: Mutex::new(None),
         };
         let before = notes.read()?;
         if !before.is_empty() {
-            let root = target::directory()?;
-            let kept = run.plan.keep.iter().map(|k| &k.path);
+            let kept = run.plan.kept_on(target);
+            let kept = kept.iter().map(|(_, path)| path);
             let restored =
-                tree::restore_cleared(root.as_fd(), kept, &before, &|_| current_step::progressed())
+                tree::restore_cleared(top, kept, &before, &|_| current_step::progressed())
                     .context("give kept files their flags back")?;
             log::info!("wipe: {restored} kept files have their flags back");
             target::sync()?;

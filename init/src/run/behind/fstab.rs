@@ -1,6 +1,7 @@
 //! fstab(5) of the new OS: the root by UUID, the payload's other lines as they are.
 
 use formats::facts::RootType;
+use identity::fstab;
 
 /// How the source of a line begins that names a device: one of the machine that the payload was
 /// made on, which would be waited for at every boot of this one.
@@ -67,12 +68,15 @@ pub fn with_carried(text: &str, carried: &[String]) -> String {
 }
 
 /// What is mounted at `/` according to the text.
-pub fn root_device(text: &str) -> Option<&str> {
-    text.lines().rev().find_map(|line| {
-        let mut fields = line.split_whitespace();
-        let device = fields.next().filter(|d| !d.starts_with('#'))?;
-        (fields.next() == Some("/")).then_some(device)
-    })
+pub fn root_device(text: &str) -> Option<String> {
+    device_of(text, "/")
+}
+
+/// What is mounted at a path according to the text.
+pub fn device_of(text: &str, target: &str) -> Option<String> {
+    let lines = fstab::parse(text).into_iter().rev();
+    let mut fields = lines.filter_map(|line| line.fields.ok());
+    Some(fields.find(|fields| fields.target == target)?.source)
 }
 
 #[cfg(test)]
@@ -87,7 +91,7 @@ mod tests {
             after,
             "# comment /\ntmpfs /tmp tmpfs size=1g 0 0\nUUID=12-34 / ext4 errors=remount-ro 0 1\n"
         );
-        assert_eq!(root_device(&after), Some("UUID=12-34"));
+        assert_eq!(root_device(&after).as_deref(), Some("UUID=12-34"));
         assert_eq!(with_root(&after, "12-34", RootType::Ext4, &[]), after);
     }
 
@@ -136,7 +140,9 @@ mod tests {
              # from the OS before: /mnt\n# //nas/x /mnt cifs ro 0 0\n";
         let once = with_carried(&with_root("", "u", RootType::Ext4, &[]), &carried);
         assert_eq!(once, expected);
-        assert_eq!(root_device(&once), Some("UUID=u"));
+        assert_eq!(root_device(&once).as_deref(), Some("UUID=u"));
+        assert_eq!(device_of(&once, "/srv").as_deref(), Some("UUID=9"));
+        assert_eq!(device_of(&once, "/mnt"), None);
         assert_eq!(with_carried(&once, &carried), expected);
         assert_eq!(
             with_carried(&once, &[]),

@@ -94,9 +94,20 @@ fn inspect_fstab(run: &Run) -> Result<()> {
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let expected = format!("UUID={}", run.plan.root.fs_uuid);
     ensure!(
-        fstab::root_device(&text) == Some(expected.as_str()),
+        fstab::root_device(&text).as_ref() == Some(&expected),
         "fstab does not mount {expected} at /"
     );
+    for (target, identity) in run.plan.systems() {
+        let expected = format!("UUID={}", identity.fs_uuid);
+        let found = fstab::device_of(&text, target);
+        let same = found
+            .as_deref()
+            .is_some_and(|found| found.eq_ignore_ascii_case(&expected));
+        ensure!(
+            same,
+            "fstab mounts {found:?} at {target}, expected {expected}"
+        );
+    }
     Ok(())
 }
 

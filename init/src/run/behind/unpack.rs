@@ -1,7 +1,5 @@
 //! Unpacking the new OS.
 
-use std::os::fd::AsFd;
-
 use anyhow::{Context, Result};
 use formats::journal::Phase;
 use tree::{SkippedBecause, UnpackOptions, UnpackReport};
@@ -9,9 +7,9 @@ use tree::{SkippedBecause, UnpackOptions, UnpackReport};
 use crate::root::target;
 use crate::run::behind::wipe::{self, WipedRoot};
 use crate::run::data::Run;
-use crate::run::journal_file;
 use crate::run::payload::{self, PayloadIn};
 use crate::run::progress::Progress;
+use crate::run::{journal_file, systems};
 
 /// Each thread takes a window and buffers, some 10 MiB, of which a machine with many processors
 /// and little memory does not have enough for all.
@@ -87,13 +85,17 @@ fn reason(because: SkippedBecause) -> &'static str {
             "the way to a kept path is a directory, the payload has none there"
         }
         SkippedBecause::TargetKept => "it is a link to something that is kept",
+        SkippedBecause::MountPoint => {
+            "a filesystem is mounted there or below it, and the payload has no directory for that"
+        }
     }
 }
 
 fn once(run: &Run) -> Result<UnpackReport> {
     let payload = &run.manifest.payload;
     let progress = Progress::new("unpack", payload.unpacked_bytes);
-    let root = target::directory()?;
+    systems::ensure_mounted(&run.root, &run.systems)?;
+    let tops = target::tops(&run.plan)?;
     let all = UnpackOptions::default().threads;
     let options = UnpackOptions {
         threads: all.min(THREADS_MAX),
@@ -101,7 +103,7 @@ fn once(run: &Run) -> Result<UnpackReport> {
         lookup: None,
     };
     tree::unpack(
-        root.as_fd(),
+        tops.roots(),
         &run.payload,
         payload,
         &run.keep,

@@ -5,14 +5,14 @@ use std::os::fd::AsFd;
 use anyhow::{ensure, Context, Result};
 use formats::counted::counted;
 use formats::journal::Phase;
-use tree::WipeReport;
+use rustix::fs::{Mode, OFlags};
 
 use crate::root::target;
 use crate::run::behind::flags_cleared::FlagsCleared;
 use crate::run::commit::CommittedRun;
 use crate::run::data::Run;
-use crate::run::journal_file;
 use crate::run::progress::Progress;
+use crate::run::{journal_file, kept, systems};
 
 /// Proof that nothing but the kept paths is left.
 pub struct WipedRoot(pub(in crate::run) Run, pub(in crate::run) u64);
@@ -25,12 +25,9 @@ impl CommittedRun {
         let mut removed = 0;
         recorder.retrying("wipe", || {
             journal_file::record(&run.plan.run, Phase::Wipe)?;
-            let report = once(&run)?;
-            removed += report.removed;
-            log::info!(
-                "wipe: removed {}",
-                counted(report.removed, "entry", "entries")
-            );
+            let gone = once(&run)?;
+            removed += gone;
+            log::info!("wipe: removed {}", counted(gone, "entry", "entries"));
             Ok(())
         })?;
         run.recorder = recorder;
@@ -38,20 +35,36 @@ impl CommittedRun {
     }
 }
 
-/// Wipes once. Nothing is mounted below the root here; a mount would hide part of the old OS.
-pub fn once(run: &Run) -> Result<WipeReport> {
+/// Wipes once, one filesystem after the other, each while nothing is mounted in it: a mount would hide part of the
+/// old OS. Behind it all of them are mounted where the machine has them, and writable.
+pub fn once(run: &Run) -> Result<u64> {
     let progress = Progress::new("wipe", run.plan.wiped.entries);
-    let root = target::directory()?;
-    let cleared = FlagsCleared::begin(run)?;
-    let report = tree::wipe_noting(root.as_fd(), &run.keep, &|n| progress.add(n), &|file| {
+    systems::take_apart().context("have each filesystem by itself")?;
+    let mut removed = wipe_one(run, 0, "/", &progress)?;
+    for (number, system) in run.systems.iter().enumerate() {
+        systems::put_writable(&run.plan, system)?;
+        removed += wipe_one(run, number + 1, &system.target, &progress)?;
+    }
+    systems::ensure_mounted(&run.root, &run.systems)?;
+    Ok(removed)
+}
+
+fn wipe_one(run: &Run, number: usize, target: &str, progress: &Progress) -> Result<u64> {
+    let place = target::at(target);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let top = rustix::fs::open(&place, flags, Mode::empty())
+        .with_context(|| format!("open directory {}", place.display()))?;
+    let keep = kept::keep_set_on(&run.plan, target, &place)?;
+    let cleared = FlagsCleared::begin(run, number, target, top.as_fd())?;
+    let report = tree::wipe_noting(top.as_fd(), &keep, &|n| progress.add(n), &|file| {
         cleared.note(file)
     })
-    .context("wipe the root filesystem")?;
+    .with_context(|| format!("wipe the filesystem of {target}"))?;
     cleared.end()?;
     ensure!(
         report.skipped_mounts.is_empty(),
-        "something is mounted on the root filesystem: {:?}",
+        "something is mounted on the filesystem of {target}: {:?}",
         report.skipped_mounts
     );
-    Ok(report)
+    Ok(report.removed)
 }

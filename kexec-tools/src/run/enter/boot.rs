@@ -43,7 +43,7 @@ pub fn unload() {
     if !one_shot::is_installed(root) {
         return;
     }
-    prove::make_writable();
+    prove::make_writable_at(ROOT);
     if let Err(e) = one_shot::remove(root) {
         log::error!(
             "{:#}; GRUB passes over it unless /boot/grub/grubenv names the run: `grub-editenv - unset {}`",

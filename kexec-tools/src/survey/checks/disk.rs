@@ -5,7 +5,9 @@ use formats::facts::{DiskHealth, Facts, Firmware, Health, Root, RootType, Volume
 use formats::tools::MDADM;
 use plan::boot_paths::loader_apart;
 use plan::started;
-use plan::{ext4_features, firmware, root_logical, root_place, root_type, xfs_features};
+use plan::{
+    ext4_features, filesystems, firmware, root_logical, root_place, root_type, xfs_features,
+};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -142,19 +144,20 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-read-only",
-        question: "Can the root be written to?",
+        question: "Can the root be written to, and what is wiped with it?",
         reads: "/proc/self/mountinfo",
         force: Never,
         again: &[Stop],
         remedy: "see why in the kernel's log (an error on the disk?), mend it, and mount it writable",
         against: |c| {
-            let read_only = c.facts.condition.root_read_only;
-            read_only.then(|| "it is mounted read-only".to_owned())
+            let root = c.facts.condition.root_read_only;
+            let root = root.then(|| "it is mounted read-only".to_owned());
+            with_systems(Vec::from_iter(root), filesystems::read_only(c.facts))
         },
     },
     Check {
         code: "root-double",
-        question: "Is the root filesystem the only one with its UUID?",
+        question: "Is the root filesystem the only one with its UUID, and each that is wiped with it?",
         reads: "the superblock of every block device",
         force: Never,
         again: &[Ram],
@@ -162,22 +165,26 @@ pub(super) const CHECKS: &[Check] = &[
                  never on the root; a second path to the same disk or a member of an array is left as it is",
         against: |c| {
             let root = c.facts.root.as_ref()?;
-            (!root.doubles.is_empty())
-                .then(|| format!("{} has it too: {}", root.doubles.join(" and "), root.identity.fs_uuid))
+            let doubles = (!root.doubles.is_empty())
+                .then(|| format!("{} has it too: {}", root.doubles.join(" and "), root.identity.fs_uuid));
+            with_systems(Vec::from_iter(doubles), filesystems::doubles(c.facts))
         },
     },
     Check {
         code: "root-errors",
-        question: "Is the root filesystem free of recorded errors?",
+        question: "Is the root filesystem free of recorded errors, and each that is wiped with it?",
         reads: "the root's superblock",
         force: Never,
         again: &[Stop, Ram],
         remedy: "make a backup, then run e2fsck, for XFS xfs_repair, on it from a rescue system",
-        against: |c| c.facts.root.as_ref()?.errors.clone(),
+        against: |c| {
+            let root = c.facts.root.as_ref()?.errors.clone();
+            with_systems(Vec::from_iter(root), filesystems::errors(c.facts))
+        },
     },
     Check {
         code: "root-features",
-        question: "Do the new OS's kernel, e2fsck and GRUB know the root filesystem's features?",
+        question: "Do the new OS's kernel, e2fsck and GRUB know the root filesystem's features, and all but GRUB those of what is wiped with it?",
         reads: "the root's superblock, the image's manifest",
         force: Never,
         again: &[Ram],
@@ -185,15 +192,18 @@ pub(super) const CHECKS: &[Check] = &[
                  XFS keeps what it was made with",
         against: |c| {
             let readers = c.manifest.tools.readers(&c.manifest.kernel.release);
-            if let Some(features) = c.facts.condition.root_xfs {
-                return joined(&xfs_features::unknown(features, &readers));
-            }
-            joined(&ext4_features::unknown(c.facts.condition.root_features?, &readers))
+            let condition = &c.facts.condition;
+            let root = match (condition.root_xfs, condition.root_features) {
+                (Some(features), _) => xfs_features::unknown(features, &readers),
+                (None, Some(features)) => ext4_features::unknown(features, &readers),
+                (None, None) => Vec::new(),
+            };
+            with_systems(root, filesystems::unknown(c.facts, c.manifest))
         },
     },
     Check {
         code: "root-journal",
-        question: "Does the root filesystem have a journal, in itself?",
+        question: "Does the root filesystem have a journal, in itself, and each that is wiped with it?",
         reads: "the root's superblock",
         force: Never,
         again: &[Ram],
@@ -201,11 +211,13 @@ pub(super) const CHECKS: &[Check] = &[
                  behind the commit point may damage what is kept; one on another device is taken back first, with \
                  `tune2fs -O ^has_journal DEVICE`; XFS keeps its log where it was made",
         against: |c| {
-            if c.facts.condition.root_journal_elsewhere {
-                return Some("it is on another device, which nothing in the RAM environment looks for".to_owned());
-            }
-            let features = c.facts.condition.root_features?;
-            (!ext4_features::has_journal(features)).then(|| "it has none".to_owned())
+            let elsewhere = c.facts.condition.root_journal_elsewhere.then_some(
+                "it is on another device, which nothing in the RAM environment looks for",
+            );
+            let features = c.facts.condition.root_features;
+            let none = features.is_some_and(|f| !ext4_features::has_journal(f)).then_some("it has none");
+            let root = elsewhere.or(none).map(str::to_owned);
+            with_systems(Vec::from_iter(root), filesystems::journals(c.facts))
         },
     },
     Check {
@@ -230,7 +242,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Stop],
         remedy: "copy it to a new disk first; a disk that fails in the middle leaves neither OS",
         against: |c| {
-            let failing = c.facts.condition.disks.iter().filter(|d| d.root);
+            let failing = c.facts.condition.disks.iter().filter(|d| is_wiped(c.facts, d));
             joined(&failing.filter_map(failing_disk).collect::<Vec<_>>())
         },
     },
@@ -242,7 +254,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "nothing that reroot does needs them; copy them to new ones all the same",
         against: |c| {
-            let failing = c.facts.condition.disks.iter().filter(|d| !d.root);
+            let failing = c.facts.condition.disks.iter().filter(|d| !is_wiped(c.facts, d));
             joined(&failing.filter_map(failing_disk).collect::<Vec<_>>())
         },
     },
@@ -254,7 +266,7 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "ask its controller with the maker's own program",
         against: |c| {
-            let unread = c.facts.condition.disks.iter().filter(|d| d.root);
+            let unread = c.facts.condition.disks.iter().filter(|d| is_wiped(c.facts, d));
             let unread = unread.filter_map(|d| match &d.health {
                 Health::Unread(why) => Some(format!("{}: {why}", d.node)),
                 _ => None,
@@ -476,6 +488,17 @@ pub(super) const CHECKS: &[Check] = &[
 /// Whether a BIOS has nothing to do with how the machine starts.
 fn by_uefi(facts: &Facts) -> bool {
     facts.firmware == Firmware::Uefi
+}
+
+/// What is found of the root filesystem, and of those that are wiped with it.
+fn with_systems(root: Vec<String>, systems: Vec<String>) -> Option<String> {
+    joined(&[root, systems].concat())
+}
+
+/// Whether something is on a disk that is wiped.
+fn is_wiped(facts: &Facts, disk: &DiskHealth) -> bool {
+    let systems = filesystems::systems_of(facts);
+    disk.root || systems.iter().any(|system| system.disk == disk.node)
 }
 
 /// What a check has against the place of the root filesystem.

@@ -2,26 +2,36 @@
 
 use formats::filesystems::Contents;
 use formats::keep::is_below;
-use plan::carried;
+use plan::{carried, filesystems};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
-use super::check::Moment::Stop;
+use super::check::Moment::{Ram, Stop};
 use super::check::{joined, listed, Check};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "separate-mounts",
-        question: "Is the old OS on one filesystem?",
-        reads: "/proc/self/mountinfo",
+        question: "Can every filesystem of the system be wiped together with the root, or be left alone?",
+        reads: "/proc/self/mountinfo, sysfs, superblocks, /etc/fstab, the image's manifest, --wipe-mount and --keep-mount",
         force: Never,
+        again: &[Stop, Ram],
+        remedy: "this release takes /usr, /var, /var/log, /opt, /tmp and their like on ext4 or XFS on partitions of \
+                 plain disks, each mounted once; leave alone what may be left alone with --keep-mount PATH, unmount \
+                 what is mounted a second time",
+        against: |c| joined(&filesystems::against(c.facts, c.manifest)),
+    },
+    Check {
+        code: "mounts-wiped",
+        question: "Is nothing wiped but the root filesystem?",
+        reads: "the same",
+        force: NotNeeded,
         again: &[],
-        remedy: "this release takes machines with /usr and /var on the root filesystem",
+        remedy: "nothing, if these are the system's: what the keep list names on them stays; --keep-mount PATH leaves \
+                 one alone as a whole",
         against: |c| {
-            let apart = c.facts.mounts.iter()
-                .filter(|m| OS_DIRECTORIES.contains(&m.target.as_str()) || m.target == BOOT && m.bind_of_root)
-                .map(|m| format!("{} is on {}", m.target, m.source));
-            listed(apart)
+            let systems = filesystems::systems_of(c.facts);
+            listed(systems.iter().map(|system| format!("{} ({})", system.target, system.device)))
         },
     },
     Check {
@@ -160,18 +170,3 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// Its filesystem is neither needed nor touched.
 const BOOT: &str = "/boot";
-
-/// Directories without which the old OS cannot be wiped or the new one not be started.
-const OS_DIRECTORIES: [&str; 11] = [
-    "/usr",
-    "/var",
-    "/etc",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/opt",
-    "/root",
-    "/var/lib",
-    "/usr/local",
-];

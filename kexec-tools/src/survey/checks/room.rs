@@ -2,6 +2,7 @@
 
 use plan::{choices, needs, ram_ssh};
 
+use super::check::joined;
 use super::check::Check;
 use super::check::Force::Never;
 use super::check::Moment::Ram;
@@ -10,19 +11,15 @@ use super::check::Moment::Ram;
 pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "space",
-        question: "Will the new OS fit beside what is kept?",
+        question: "Will the new OS fit beside what is kept, on each filesystem that it goes to?",
         reads: "statvfs(2), the kept trees, the image's manifest",
         force: Never,
         again: &[Ram],
         remedy: "what is not kept counts as free already: move kept data to another disk or machine until it fits, or \
                  use a smaller image",
         against: |c| {
-            let root = c.facts.root.as_ref()?;
-            let fs = needs::Filesystem {
-                bytes: root.bytes,
-                inodes: root.inodes,
-            };
-            needs::space(c.manifest, fs, needs::stays(c.facts, c.sizes)).lack()
+            c.facts.root.as_ref()?;
+            joined(&needs::lacks(c.facts, c.manifest, c.sizes))
         },
     },
     Check {

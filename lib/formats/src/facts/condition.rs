@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RootPlace;
+use super::{MountWishes, MountedFilesystem, RootPlace};
 use crate::counted::counted;
 use crate::measure::Occupied;
 
@@ -68,6 +68,10 @@ pub struct Condition {
     pub root_place: Option<RootPlace>,
     /// Other operating systems in the boot loader's menu, by title.
     pub other_systems: Vec<String>,
+    /// Filesystems of ext4 and XFS beside the root, in the order in which they were mounted.
+    pub filesystems: Vec<MountedFilesystem>,
+    /// What the operator wishes to become of them.
+    pub mount_wishes: MountWishes,
 }
 
 /// How the running kernel was started, by its own word.

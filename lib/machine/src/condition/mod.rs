@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use formats::facts::{Bind, Condition, Root, WipedTargets};
+use formats::facts::{Bind, Condition, MountWishes, Root, WipedTargets};
 use formats::measure::Occupied;
 
 use crate::answers;
@@ -24,7 +24,7 @@ use crate::processes::Process;
 use bootpath::{other_loader, other_systems, secure_boot, started};
 use storage::mounts::Mount;
 use storage::superblock::{self, Superblock};
-use storage::{block, edd, gpt, mbr, mounts};
+use storage::{apart, block, edd, gpt, mbr, mounts};
 use storage::{disk_health, layers, swaps};
 
 /// Reads it. `probe` makes the command that probes one mount, [`answers::probe`].
@@ -45,6 +45,9 @@ pub fn read(
     let head = root.and_then(|root| head(&root.disk));
     let superblock = root.and_then(|root| superblock::read(Path::new(&root.device)).ok()?);
     let secure_boot = secure_boot::read();
+    let silent_mounts = answers::silent(&answers::to_probe(mounts), probe);
+    let is_silent = |mount: &Mount| silent_mounts.iter().any(|s| Path::new(s) == mount.target);
+    let filesystems = apart::describe(mounts, |mount| !is_silent(mount));
     Condition {
         xen: xen::read(),
         hypervisor: hypervisor::read(),
@@ -78,7 +81,10 @@ pub fn read(
         sessions: mounts::at(mounts, Path::new("/"))
             .map(|root| stuck::sessions(processes, root.device))
             .unwrap_or_default(),
-        silent_mounts: answers::silent(&answers::to_probe(mounts), probe),
+        silent_mounts,
+        filesystems,
+        // Of the operator, who tells the launcher.
+        mount_wishes: MountWishes::default(),
         layers: layers::read(mounts, &areas),
         root_place: layers::root(mounts),
         other_systems: other_systems::read(Path::new("/")),

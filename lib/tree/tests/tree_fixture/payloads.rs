@@ -86,6 +86,7 @@ pub fn payload_of(frames: &[(&[u8], u64)]) -> (Source, Payload) {
         unpacked_bytes: frames.iter().map(|(tar, _)| tar.len() as u64).sum(),
         disk_bytes: 0,
         directory_links: Vec::new(),
+        directories: Vec::new(),
         frames: Vec::new(),
     };
     for (tar, entries) in frames {

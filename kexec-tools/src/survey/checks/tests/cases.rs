@@ -4,9 +4,9 @@ use formats::access::{Doors, Keys, PublicKey, Session};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
     ArrayIdentity, Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, LogicalVolume,
-    MemberIdentity, Memory, Mount, OpenDirectory, OutsideLinks, PhysicalVolume, Place, Root,
-    RootCopy, RootPlace, RootType, Segment, Started, Swap, Unkept, UnkeptWay, Volume, VolumeKind,
-    Weight, WipedTargets, XfsFeatures,
+    MemberIdentity, Memory, Mount, MountedFilesystem, OpenDirectory, OutsideLinks, PhysicalVolume,
+    Place, Root, RootCopy, RootPlace, RootType, Segment, Started, Swap, Unkept, UnkeptWay, Volume,
+    VolumeKind, Weight, WipedTargets, XfsFeatures,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -27,6 +27,46 @@ pub(super) fn mounted(target: &str, fstype: &str, backing_file: Option<&str>) ->
         upper: None,
         backing_file: backing_file.map(str::to_owned),
     }
+}
+
+/// A filesystem of the system's at this place, in order in every way.
+pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedFilesystem {
+    let uuid = "5f1f2a6e-0000-4000-8000-00000000c001";
+    facts.mounts.push(mounted(target, "ext4", None));
+    let mut identity = facts.root.as_ref().expect("a root").identity.clone();
+    uuid.clone_into(&mut identity.fs_uuid);
+    facts.identity.fstab = format!("UUID={uuid} {target} ext4 defaults 0 2\n");
+    facts.identity.devices = vec![DeviceFacts {
+        node: "/dev/vdc1".into(),
+        links: vec![],
+        fstype: Some("ext4".into()),
+        uuid: Some(uuid.into()),
+        label: None,
+        part_uuid: None,
+    }];
+    facts.condition.filesystems.push(MountedFilesystem {
+        target: target.into(),
+        device: "/dev/vdc1".into(),
+        disk: "/dev/vdc".into(),
+        fstype: "ext4".into(),
+        identity: Ok(identity),
+        bytes: 1 << 30,
+        bytes_free: 1 << 29,
+        inodes: 65536,
+        inodes_free: 60000,
+        errors: None,
+        doubles: vec![],
+        ext4: facts.condition.root_features,
+        xfs: None,
+        journal_elsewhere: false,
+        read_only: false,
+        shown_again: vec![],
+    });
+    facts
+        .condition
+        .filesystems
+        .last_mut()
+        .expect("it was added")
 }
 
 pub(super) fn public_key(kind: &str, bits: Option<u32>) -> PublicKey {
@@ -489,7 +529,13 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.mounts.last_mut().unwrap().bind_of_root = true;
     }),
     ("separate-mounts", |f, _| {
-        f.mounts.push(mounted("/var", "ext4", None));
+        f.mounts.push(mounted("/var", "btrfs", None));
+    }),
+    ("separate-mounts", |f, _| {
+        f.condition.mount_wishes.wipe = vec!["/nowhere".into()];
+    }),
+    ("mounts-wiped", |f, _| {
+        system(f, "/var");
     }),
     ("network-mounts", |f, _| {
         f.mounts.push(mounted("/mnt", "nfs4", None));

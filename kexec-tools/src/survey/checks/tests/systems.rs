@@ -1,0 +1,63 @@
+//! Filesystems that are wiped together with the root are asked as the root is.
+
+use formats::facts::{DiskHealth, Facts, Health};
+use formats::manifest::Manifest;
+
+use super::cases::system;
+use super::fired;
+use crate::survey::plain_machine::{image, machine};
+
+/// What is told of every such machine.
+const TOLD: &str = "mounts-wiped";
+
+type Change = fn(&mut Facts, &mut Manifest);
+
+const CASES: &[(&str, Change)] = &[
+    ("separate-mounts", |f, image| {
+        system(f, "/var");
+        image.payload.directories.clear();
+    }),
+    ("root-read-only", |f, _| system(f, "/var").read_only = true),
+    ("root-double", |f, _| {
+        system(f, "/var").doubles = vec!["/dev/vdd1".into()]
+    }),
+    ("root-errors", |f, _| {
+        system(f, "/var").errors = Some("2 errors".into())
+    }),
+    ("root-features", |f, _| {
+        let var = system(f, "/var");
+        var.ext4.as_mut().expect("ext4").incompat |= 1 << 30;
+    }),
+    ("root-journal", |f, _| {
+        system(f, "/var").journal_elsewhere = true
+    }),
+    ("space", |f, _| system(f, "/var").bytes = 1 << 20),
+    ("disk", |f, _| {
+        system(f, "/var");
+        f.condition.disks.push(DiskHealth {
+            node: "/dev/vdc".into(),
+            root: false,
+            health: Health::Failing("it expects to fail".into()),
+        });
+    }),
+    // A line that mounts something else there, and none at all.
+    ("identity", |f, _| {
+        system(f, "/var");
+        f.identity.devices[0].uuid = Some("another".into());
+    }),
+    ("identity", |f, _| {
+        system(f, "/var");
+        f.identity.fstab.clear();
+    }),
+];
+
+#[test]
+fn each_check_of_the_root_is_made_of_what_is_wiped_with_it() {
+    for (code, change) in CASES {
+        let (mut facts, mut image) = (machine(), image());
+        change(&mut facts, &mut image);
+        let mut found = fired(&facts, &image);
+        found.retain(|found| found != TOLD);
+        assert_eq!(found, [*code]);
+    }
+}
