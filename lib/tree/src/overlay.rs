@@ -251,7 +251,10 @@ impl Overlay {
     /// Bytes of the archive.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let each = |item: &Item| 2 * BLOCK + (item.body.len() as u64).next_multiple_of(BLOCK);
+        let each = |item: &Item| {
+            let header = item.entry.header().map_or(0, |header| header.len() as u64);
+            header + (item.body.len() as u64).next_multiple_of(BLOCK)
+        };
         self.items.iter().map(each).sum::<u64>() + END
     }
 

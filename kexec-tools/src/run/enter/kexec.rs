@@ -58,7 +58,7 @@ fn room_for(call: KexecCall, plan: &Plan, image: &Image, directory: &Path) -> Re
         .with_context(|| format!("look at {}", initramfs.display()))?
         .len();
     let sizes = PartSizes {
-        handed: length.saturating_sub(image.sizes().initramfs),
+        handed: length.saturating_sub(initrd::base_bytes(plan, image)?),
         ..image.sizes()
     };
     let peak = memory_peak(&image.manifest()?, sizes, plan.payload_at, &entry, ssh);

@@ -255,9 +255,15 @@ impl Look<'_> {
         }
         out.push_str("\n# Left out, with the reason:\n");
         for (pattern, why) in places::LEFT_OUT {
+            let start = pattern.trim_end_matches('*');
+            let folder = start.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let fits = |path: &String| path.starts_with(start);
             // Only what is there.
-            let plain = pattern.trim_end_matches('*');
-            if self.tree.exists(plain.trim_end_matches('/')) {
+            let there = match pattern.strip_suffix('*') {
+                Some(_) => self.tree.folder(folder).iter().any(fits),
+                None => self.tree.exists(pattern),
+            };
+            if there {
                 let _ = writeln!(out, "# {pattern}\t{why}");
             }
         }

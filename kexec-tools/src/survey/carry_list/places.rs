@@ -199,15 +199,10 @@ pub fn left_out(path: &str) -> Option<&'static str> {
     row.map(|(_, why)| *why)
 }
 
-/// Links that enable a unit: which services run is for the new OS's packages to say.
+/// Links that enable a unit, and folders of them: which services run is for the new OS's packages to say.
 pub fn enables(path: &str) -> bool {
-    let above = path.rsplit_once('/').map_or("", |(above, _)| above);
-    let of_units = |ending| {
-        above
-            .rsplit_once('.')
-            .is_some_and(|(_, last)| last == ending)
-    };
-    above.starts_with("/etc/systemd/") && (of_units("wants") || of_units("requires"))
+    let of_units = |name: &str| matches!(name.rsplit_once('.'), Some((_, "wants" | "requires")));
+    path.starts_with("/etc/systemd/") && path.split('/').any(of_units)
 }
 
 #[cfg(test)]
