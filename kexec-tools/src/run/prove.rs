@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use machine::held;
+use machine::patience::Patience;
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
 use storage::mounts;
 
 use crate::survey::mounts::to_unmount;
 
-/// How often the root is tried. Each time systemd may have started a helper that is gone a moment
+/// How long the root is tried. Each time systemd may have started a helper that is gone a moment
 /// later.
-const ATTEMPTS: u32 = 20;
+const LETS_GO: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Leaves nothing mounted but the root, and that read-only.
@@ -26,19 +27,29 @@ pub fn prove() -> Result<()> {
     rustix::fs::sync();
     // From here on the log's file cannot take lines any more; the console still does.
     log::info!("prove: making the root read-only");
-    for attempt in 1.. {
-        match mount_remount("/", MountFlags::RDONLY, "") {
-            Ok(()) => break,
-            Err(Errno::BUSY) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
-            Err(e) => {
-                let who = holders();
-                return Err(e)
-                    .with_context(|| format!("make the root read-only; open for writing: {who}"));
-            }
-        }
-    }
+    make_read_only()
+        .with_context(|| format!("make the root read-only; open for writing: {}", holders()))?;
     log::info!("prove: nothing on the root is open for writing");
     Ok(())
+}
+
+/// Makes the root read-only, as soon as nobody writes to it any more.
+pub fn make_read_only() -> Result<(), Errno> {
+    while_busy(Patience::new(LETS_GO), || {
+        mount_remount("/", MountFlags::RDONLY, "")
+    })
+}
+
+fn while_busy(
+    mut patience: Patience,
+    mut act: impl FnMut() -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    loop {
+        match act() {
+            Err(Errno::BUSY) if !patience.is_over() => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
 }
 
 /// Makes the root writable again, if a run is undone. systemd mounts the rest.
@@ -95,5 +106,30 @@ fn holders() -> String {
             names.join(", ")
         }
         Err(e) => format!("unknown, /proc cannot be read: {e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_is_busy_is_asked_again_and_any_other_answer_stands() {
+        for (limit, answers, last) in [
+            (
+                60,
+                &[Err(Errno::BUSY), Err(Errno::BUSY), Ok(())][..],
+                Ok(()),
+            ),
+            (60, &[Err(Errno::IO)], Err(Errno::IO)),
+            (60, &[Err(Errno::BUSY), Err(Errno::ROFS)], Err(Errno::ROFS)),
+            (0, &[Err(Errno::BUSY)], Err(Errno::BUSY)),
+        ] {
+            let mut left = answers.iter();
+            let patience = Patience::new(Duration::from_secs(limit));
+            let ended = while_busy(patience, || *left.next().expect("asked too often"));
+            assert_eq!(ended, last, "{answers:?}");
+            assert!(left.next().is_none(), "not asked again: {answers:?}");
+        }
     }
 }
