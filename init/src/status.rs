@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use formats::printable;
 use formats::run_id::RunId;
 use machine::runs::directory::{Places, RunsError};
 use machine::runs::told::{told_end, told_status, Form, Told};
@@ -78,11 +79,12 @@ fn say(tell: impl FnOnce(&Places) -> Result<Told, RunsError>) -> ExitCode {
         Ok(told) => {
             // Whoever does not read it any more is no failure of the run's.
             let _ = std::io::stdout().write_all(told.out.as_bytes());
-            eprint!("{}", told.err);
+            eprint!("{}", printable::text(&told.err));
             ExitCode::from(told.exit)
         }
         Err(e) => {
-            eprintln!("error: {:#}", anyhow::Error::from(e));
+            let why = format!("error: {:#}", anyhow::Error::from(e));
+            eprintln!("{}", printable::line(&why));
             ExitCode::from(REFUSED)
         }
     }

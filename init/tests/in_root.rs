@@ -14,10 +14,22 @@ fn root() -> tempfile::TempDir {
     );
     let dir = tempfile::tempdir().unwrap();
     let at = |path: &str| dir.path().join(path);
-    for path in ["bin", "tmp", "etc/ssh", "srv/shop", ".reroot/run", "proc"] {
+    for path in [
+        "bin",
+        "dev",
+        "tmp",
+        "etc/ssh",
+        "srv/shop",
+        ".reroot/run",
+        "proc",
+    ] {
         fs::create_dir_all(at(path)).unwrap();
     }
-    fixtures::program::put(BUSYBOX, at("bin/sh"));
+    // Where programs put what they would say of their failures; without it they do nothing at all.
+    fs::write(at("dev/null"), "").unwrap();
+    for name in ["sh", "busybox"] {
+        fixtures::program::put(BUSYBOX, at("bin").join(name));
+    }
     for path in ["srv/shop/order", "etc/kept", ".reroot/run/payload"] {
         fs::write(at(path), "before").unwrap();
     }
@@ -42,22 +54,28 @@ fn nothing_that_is_kept_can_be_written_to() {
             (echo after > $path) 2>/dev/null && echo wrote $path
         done
         for path in /srv/shop/order /.reroot/run/payload; do
-            rm $path 2>/dev/null && echo removed $path
+            busybox rm $path 2>/dev/null && echo removed $path
         done
-        mkdir /srv/shop/dir 2>/dev/null && echo made a directory
-        mount -o remount,bind,rw /srv/shop 2>/dev/null && echo remounted
-        umount /srv/shop 2>/dev/null && echo unmounted
+        busybox mkdir /srv/shop/dir 2>/dev/null && echo made a directory
+        busybox mount -o remount,bind,rw /srv/shop 2>/dev/null && echo remounted
+        busybox umount /srv/shop 2>/dev/null && echo unmounted
         echo scratch > /tmp/scratch && echo beside > /srv/beside && echo key > /etc/ssh/key
     ";
-    let mut script = script.to_owned();
-    for tool in ["rm", "mkdir", "mount", "umount"] {
-        script = script.replace(&format!("{tool} "), &format!("busybox {tool} "));
-    }
-    let script = format!("busybox() {{ /bin/busybox \"$@\"; }}\n{script}");
-    fixtures::program::put(BUSYBOX, dir.path().join("bin/busybox"));
-    let output = run(dir.path(), &["/srv/shop", "/etc/kept"], &script);
+    let output = run(dir.path(), &["/srv/shop", "/etc/kept"], script);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    // The same words do all of it where nothing is kept, but for what the run's own directory is.
+    let output = run(root().path(), &[], script);
+    let done = String::from_utf8_lossy(&output.stdout).into_owned();
+    for what in [
+        "wrote /srv/shop/order",
+        "wrote /srv/shop/new",
+        "wrote /etc/kept",
+        "removed /srv/shop/order",
+        "made a directory",
+    ] {
+        assert!(done.contains(what), "{what}: {output:?}");
+    }
     let read = |path: &str| fs::read_to_string(dir.path().join(path)).unwrap();
     for path in ["srv/shop/order", "etc/kept", ".reroot/run/payload"] {
         assert_eq!(read(path), "before");

@@ -56,9 +56,12 @@ pub const FILES: &[Need] = &[
     need("/proc/cpuinfo", OLD, Needed),
     need("/proc/fs/nfsd/exports", OLD, Optional("nothing is exported")),
     need("/proc/iomem", OLD, Needed),
+    need("/proc/loadavg", OLD, Optional("the machine is taken to have room, and limits of time run as they are")),
     need("/proc/meminfo", OLD, Needed),
     need("/proc/meminfo: MemAvailable", (3, 14), Optional("free memory, page cache and reclaimable slabs are added up")),
     need("/proc/net/bonding/*", OLD, Optional("there are no bonds")),
+    // An option of the build, too.
+    need("/proc/pressure/*", (4, 20), Optional("/proc/loadavg alone says how busy the machine is")),
     need("/proc/swaps", OLD, Needed),
     need("/proc/sysrq-trigger", OLD, Optional("CONFIG_MAGIC_SYSRQ: reboot(2) alone")),
     need("/proc/uptime", OLD, Needed),
@@ -224,9 +227,16 @@ mod tests {
         found
     }
 
-    /// Name by name, `*` for any.
+    /// Name by name, `*` for any; right below /proc it is a process.
     fn covers(row: &str, path: &str) -> bool {
         let row = row.split(':').next().unwrap_or(row);
+        let is_process = |name: &str| {
+            ["*", "self", "PID"].contains(&name) || name.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let of_process = |rest: &str| is_process(rest.split('/').next().unwrap_or(rest));
+        if row.starts_with("/proc/*") && !path.strip_prefix("/proc/").is_none_or(of_process) {
+            return false;
+        }
         let (mut rows, mut names) = (row.split('/'), path.split('/'));
         loop {
             match (rows.next(), names.next()) {
@@ -271,6 +281,8 @@ mod tests {
         assert!(covers("/sys/class/net/*", "/sys/class/net"));
         assert!(covers("/proc/self/fdinfo/*: mnt_id", "/proc/self/fdinfo/*"));
         assert!(!covers("/proc/meminfo", "/proc/meminfo/x"));
+        assert!(!covers("/proc/*/ns/mnt", "/proc/pressure"));
+        assert!(covers("/proc/*/ns/mnt", "/proc/self/ns"));
         assert!(!covers("/sys/class/net/*", "/sys/class/drm/card0"));
         assert_eq!(paths("let x = \"/proc/{pid}/stat\";"), ["/proc/*/stat"]);
     }

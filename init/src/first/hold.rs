@@ -72,7 +72,7 @@ fn next(hang: Hang) -> String {
     }
 }
 
-/// For a worker that was killed: it could not look.
+/// Where nobody could look: the disk did not answer whoever leaves the log of a worker that was killed.
 const UNTOLD: &str = "`/init run` tries again and tells how the disk stands if it fails; a reset starts \
     the staged image, which takes the run up, unless the boot sectors were changed by somebody else";
 

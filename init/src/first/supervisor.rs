@@ -152,7 +152,7 @@ fn attempt(guard: &mut Guard, ssh: &mut SshServer) -> (Verdict, Hang) {
             if let Some(signal) = status.signal() {
                 leave_log(&format!("the worker was ended by signal {signal}"), guard);
             }
-            let verdict = verdict(status, commit_point::is_passed(), commit_point::taken_up());
+            let verdict = verdict(status, commit_point::is_passed(), starts());
             (verdict, Hang::No)
         }
         Ok(Ended::Late { why, gone }) => {
@@ -213,39 +213,52 @@ fn overdue(current: Option<Current>, since_start: Duration) -> Option<String> {
 }
 
 /// A worker that was killed tells nothing, so the commit marker counts.
-fn verdict(status: ExitStatus, committed: bool, taken_up: u32) -> Verdict {
+fn verdict(status: ExitStatus, committed: bool, taken_up: Option<u32>) -> Verdict {
     match (status.code(), committed) {
         (Some(exit_status::DONE), true) => Verdict::BootNew,
         (Some(exit_status::REHEARSED), false) => Verdict::Rehearsed,
         (_, false) => Verdict::BootOld,
-        (Some(exit_status::TAKE_UP), true) if taken_up < TAKEN_UP_MOST => Verdict::TakeUp,
-        (Some(exit_status::TAKE_UP), true) => Verdict::Hold(format!(
-            "the run cannot go on; it was taken up {taken_up} times already"
-        )),
+        (Some(exit_status::TAKE_UP), true) => again("the run cannot go on", taken_up),
         (Some(_), true) => Verdict::Hold("the run failed after the commit point".to_owned()),
-        (None, true) => Verdict::Hold(format!(
-            "the worker was ended by signal {} after the commit point",
-            status.signal().unwrap_or_default()
-        )),
+        // Where memory ran out, the next start has more of it: its payload is on the disk.
+        (None, true) => {
+            let signal = status.signal().unwrap_or_default();
+            again(
+                &format!("the worker was ended by signal {signal} after the commit point"),
+                taken_up,
+            )
+        }
     }
 }
 
-/// How often a run is taken up until one more step that hangs holds it: a reset mends a controller
-/// that has lost its way, and no disk that is broken.
+/// How often a run is taken up until one more step that hangs, or one more worker that is killed, holds it: a
+/// reset mends a controller that has lost its way, and no disk that is broken.
 const TAKEN_UP_MOST: u32 = 3;
 
 /// A step has hung. Before the commit point the old OS is whole. Behind it a reset leads back here,
 /// with nothing left of this attempt that could write beside the next.
 fn late(why: &str, committed: bool, taken_up: u32) -> Verdict {
-    if !committed {
-        Verdict::BootOld
-    } else if taken_up < TAKEN_UP_MOST {
-        Verdict::TakeUp
+    if committed {
+        again(why, Some(taken_up))
     } else {
-        Verdict::Hold(format!(
-            "{why}; the run was taken up {taken_up} times already"
-        ))
+        Verdict::BootOld
     }
+}
+
+/// Behind the commit point: a reset, as long as that has not been tried often enough, and is counted.
+fn again(why: &str, taken_up: Option<u32>) -> Verdict {
+    match taken_up {
+        Some(times) if times < TAKEN_UP_MOST => Verdict::TakeUp,
+        Some(times) => Verdict::Hold(format!("{why}; the run was taken up {times} times already")),
+        None => Verdict::Hold(format!("{why}, before this start could be counted")),
+    }
+}
+
+/// How often the run was taken up. Nothing where this start takes it up and is not counted: a reset might go on
+/// for ever.
+fn starts() -> Option<u32> {
+    let counts = commit_point::is_counted() || !commit_point::is_ordered();
+    counts.then(commit_point::taken_up)
 }
 
 /// Leaves log and outcomes on the machine's disk, by a process that may hang; false if it does.
@@ -328,34 +341,40 @@ mod tests {
     fn never_boots_what_is_broken() {
         let exit = |code: i32| ExitStatus::from_raw(code << 8);
         let killed = ExitStatus::from_raw(9);
-        assert_eq!(verdict(exit(0), true, 0), Verdict::BootNew);
-        assert_eq!(verdict(exit(3), false, 0), Verdict::BootOld);
-        assert_eq!(verdict(killed, false, 0), Verdict::BootOld);
+        assert_eq!(verdict(exit(0), true, Some(0)), Verdict::BootNew);
+        assert_eq!(verdict(exit(3), false, Some(0)), Verdict::BootOld);
+        assert_eq!(verdict(killed, false, Some(0)), Verdict::BootOld);
         assert_eq!(
-            verdict(exit(0), false, 0),
+            verdict(exit(0), false, Some(0)),
             Verdict::BootOld,
             "done without a commit is not done"
         );
-        assert_eq!(verdict(exit(5), false, 0), Verdict::Rehearsed);
+        assert_eq!(verdict(exit(5), false, Some(0)), Verdict::Rehearsed);
         assert!(
-            matches!(verdict(exit(5), true, 0), Verdict::Hold(_)),
+            matches!(verdict(exit(5), true, Some(0)), Verdict::Hold(_)),
             "a rehearsal behind the commit point is none"
         );
-        assert!(matches!(verdict(exit(4), true, 0), Verdict::Hold(_)));
-        assert!(matches!(verdict(exit(3), true, 0), Verdict::Hold(_)));
-        assert!(matches!(verdict(killed, true, 0), Verdict::Hold(why) if why.contains("signal 9")));
+        assert!(matches!(verdict(exit(4), true, Some(0)), Verdict::Hold(_)));
+        assert!(matches!(verdict(exit(3), true, Some(0)), Verdict::Hold(_)));
     }
 
     #[test]
     fn what_fails_before_the_wipe_behind_the_commit_point_is_taken_up_until_it_was_often_enough() {
         let failed = ExitStatus::from_raw(exit_status::TAKE_UP << 8);
-        assert_eq!(verdict(failed, false, 0), Verdict::BootOld);
-        for taken_up in 0..TAKEN_UP_MOST {
-            assert_eq!(verdict(failed, true, taken_up), Verdict::TakeUp);
+        let killed = ExitStatus::from_raw(9);
+        for (ended, said) in [(failed, "cannot go on"), (killed, "signal 9")] {
+            assert_eq!(verdict(ended, false, Some(0)), Verdict::BootOld);
+            for taken_up in 0..TAKEN_UP_MOST {
+                assert_eq!(verdict(ended, true, Some(taken_up)), Verdict::TakeUp);
+            }
+            assert!(
+                matches!(verdict(ended, true, Some(TAKEN_UP_MOST)), Verdict::Hold(why)
+                    if why.contains("3 times") && why.contains(said))
+            );
+            assert!(
+                matches!(verdict(ended, true, None), Verdict::Hold(why) if why.contains("counted"))
+            );
         }
-        assert!(
-            matches!(verdict(failed, true, TAKEN_UP_MOST), Verdict::Hold(why) if why.contains("3 times"))
-        );
     }
 
     #[test]

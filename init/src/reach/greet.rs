@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use formats::printable;
 use machine::log_line;
 use rustix::fs::{flock, FlockOperation};
 
@@ -67,14 +68,19 @@ pub fn main() -> ExitCode {
         Asked::Nothing if holds => Ok(shell()),
         Asked::Nothing => greet(),
         Asked::Other => {
-            eprintln!("{}", refusal(holds));
+            eprintln!("{}", printable::text(&refusal(holds)));
             return ExitCode::from(REFUSED);
         }
     };
     answered.unwrap_or_else(|e| {
-        eprintln!("reroot: {e:#}");
+        eprintln!("{}", said(&format!("{e:#}")));
         ExitCode::FAILURE
     })
+}
+
+/// A line as the log has them: errors and the last words of a run may name somebody's files.
+fn said(words: &str) -> String {
+    format!("reroot: {}", printable::line(words))
 }
 
 /// Words by which a program knows that it talks to no OS.
@@ -108,18 +114,18 @@ fn say(text: &str) -> ExitCode {
 
 fn follow(from: From) -> anyhow::Result<ExitCode> {
     let ended = follow::follow(from)?;
-    eprintln!("reroot: {}", ended.words);
+    eprintln!("{}", said(&ended.words));
     Ok(ExitCode::from(ended.status))
 }
 
 /// For people: where the run is, and its log from here on.
 fn greet() -> anyhow::Result<ExitCode> {
-    println!("reroot: {}", in_a_word());
+    println!("{}", said(&in_a_word()));
     println!(
         "reroot: the log follows; `status` as a command tells more, Ctrl-C ends this session alone"
     );
     let ended = follow::follow(From::End)?;
-    println!("reroot: {}", ended.words);
+    println!("{}", said(&ended.words));
     if ended.holds() {
         println!("reroot: log in again for a root shell");
     }
@@ -128,10 +134,10 @@ fn greet() -> anyhow::Result<ExitCode> {
 
 /// A shell in the place of this program, as on the consoles.
 fn shell() -> ExitCode {
-    println!("reroot: {}", in_a_word());
+    println!("{}", said(&in_a_word()));
     match Told::read() {
-        Ok(told) => print!("{}", told.text()),
-        Err(e) => eprintln!("reroot: {e:#}"),
+        Ok(told) => print!("{}", printable::text(&told.text())),
+        Err(e) => eprintln!("{}", said(&format!("{e:#}"))),
     }
     let _ = io::stdout().flush();
     log_line::to_kernel_log("reroot: ssh: a shell was begun");
@@ -141,7 +147,7 @@ fn shell() -> ExitCode {
         .env("PS1", "reroot rescue # ")
         .env("HOME", "/root")
         .exec();
-    eprintln!("reroot: start /bin/busybox sh: {error}");
+    eprintln!("{}", said(&format!("start /bin/busybox sh: {error}")));
     ExitCode::FAILURE
 }
 

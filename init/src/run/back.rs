@@ -18,7 +18,7 @@ use rustix::mount::{mount_remount, MountFlags};
 use crate::ram::{commit_point, console};
 use crate::root::run_directory;
 use crate::root::target::{self, TARGET};
-use crate::run::{order, recorder};
+use crate::run::{order, recorder, standing};
 
 /// Leaves the log of a failed run in its directory, as far as that is possible. The failure itself
 /// has been told; a log that cannot be left is told as well.
@@ -36,6 +36,10 @@ pub fn main(why: &str) -> ExitCode {
         Err(e) => log::warn!("record how the run ended: {e:#}"),
     }
     leave_log();
+    // The machine may hold now, and whoever looks at it wants to know what a reset would start.
+    if commit_point::is_passed() {
+        standing::leave();
+    }
     ExitCode::SUCCESS
 }
 

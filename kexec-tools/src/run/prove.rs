@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use formats::plan::Plan;
 use machine::held;
+use machine::patience::Patience;
 use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 use rustix::mount::{mount_remount, unmount, MountFlags, UnmountFlags};
@@ -16,9 +17,9 @@ use storage::mounts;
 
 use crate::survey::mounts::to_unmount;
 
-/// How often the root is tried. Each time systemd may have started a helper that is gone a moment
+/// How long the root is tried. Each time systemd may have started a helper that is gone a moment
 /// later.
-const ATTEMPTS: u32 = 20;
+const LETS_GO: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Leaves nothing mounted but the root and the filesystems that are wiped with it, and those read-only. What PID 1
@@ -39,21 +40,28 @@ pub fn prove(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Makes a filesystem read-only, whose consent is the proof.
-fn read_only(target: &str) -> Result<()> {
-    for attempt in 1.. {
-        // A remount says anew what a mount had of its own.
-        match mount_remount(target, MountFlags::RDONLY | own_flags(target)?, "") {
-            Ok(()) => break,
-            Err(Errno::BUSY) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
-            Err(e) => {
-                let who = holders(target);
-                return Err(e)
-                    .with_context(|| format!("make {target} read-only; open for writing: {who}"));
-            }
+/// Makes a filesystem read-only, as soon as nobody writes to it any more: its consent is the proof.
+pub fn read_only(target: &str) -> Result<()> {
+    // A remount says anew what a mount had of its own.
+    let flags = MountFlags::RDONLY | own_flags(target)?;
+    while_busy(Patience::new(LETS_GO), || mount_remount(target, flags, "")).with_context(|| {
+        format!(
+            "make {target} read-only; open for writing: {}",
+            holders(target)
+        )
+    })
+}
+
+fn while_busy(
+    mut patience: Patience,
+    mut act: impl FnMut() -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    loop {
+        match act() {
+            Err(Errno::BUSY) if !patience.is_over() => std::thread::sleep(PAUSE),
+            other => return other,
         }
     }
-    Ok(())
 }
 
 /// Makes the root writable again, and what is wiped with it, if a run is undone. systemd mounts the rest.
@@ -136,5 +144,30 @@ fn holders(target: &str) -> String {
             names.join(", ")
         }
         Err(e) => format!("unknown, /proc cannot be read: {e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_is_busy_is_asked_again_and_any_other_answer_stands() {
+        for (limit, answers, last) in [
+            (
+                60,
+                &[Err(Errno::BUSY), Err(Errno::BUSY), Ok(())][..],
+                Ok(()),
+            ),
+            (60, &[Err(Errno::IO)], Err(Errno::IO)),
+            (60, &[Err(Errno::BUSY), Err(Errno::ROFS)], Err(Errno::ROFS)),
+            (0, &[Err(Errno::BUSY)], Err(Errno::BUSY)),
+        ] {
+            let mut left = answers.iter();
+            let patience = Patience::new(Duration::from_secs(limit));
+            let ended = while_busy(patience, || *left.next().expect("asked too often"));
+            assert_eq!(ended, last, "{answers:?}");
+            assert!(left.next().is_none(), "not asked again: {answers:?}");
+        }
     }
 }

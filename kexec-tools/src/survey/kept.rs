@@ -233,6 +233,28 @@ fn copies(base: &Path) -> Occupied {
 mod tests {
     use super::*;
 
+    /// Whoever asks what is behind it may wait for ever.
+    #[test]
+    fn what_is_mounted_at_or_before_a_kept_path_is_not_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let shown = directory.path().canonicalize().unwrap();
+        fs::create_dir(shown.join("shop")).unwrap();
+        let line = format!("24 22 0:77 / {} rw - fuse x rw\n", shown.display());
+        let root = "22 1 253:1 / / rw - ext4 /dev/vda1 rw\n".to_owned();
+        let mounts = mounts::parse((root + &line).as_bytes());
+        let targets = mounts.iter().map(|mount| &mount.target);
+        let points = MountPoints::below(Path::new("/"), targets);
+        let top = File::open("/").unwrap();
+        let live = || -> io::Result<MountPoints> { panic!("it was measured") };
+        for kept in [shown.clone(), shown.join("shop"), shown.join("not/there")] {
+            let keep = [KeepPath::parse(kept.to_str().unwrap()).unwrap()];
+            let mut measuring = Measuring::new(top.as_fd(), Stillness::Live(&live));
+            let found = look_at(&top, &keep[0], &keep, &mounts, &points, &mut measuring);
+            let why = found.unwrap_err();
+            assert_eq!(why.way, UnkeptWay::Mounted, "{why}");
+        }
+    }
+
     #[test]
     fn a_kept_path_on_a_mount_is_left_alone_and_one_that_shows_what_is_wiped_says_where_the_data_is(
     ) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use formats::printable;
 use plan::status;
 use plan::status::Evidence;
 
@@ -19,7 +20,7 @@ pub fn abort() -> Result<Exit> {
             eprintln!(
                 "refused: run {} is stopping services already; it enters the RAM environment, or boots \
                  the old OS again",
-                run.run
+                printable::line(&run.run)
             );
             eprintln!("intact: everything; follow the machine's console");
             return Ok(Exit::Refused);
@@ -27,12 +28,12 @@ pub fn abort() -> Result<Exit> {
         match abort::break_off()? {
             BrokenOff::Undone => println!(
                 "run {} is broken off; the old OS goes on as it was",
-                run.run
+                printable::line(&run.run)
             ),
             BrokenOff::GoesOn => {
                 eprintln!(
                     "run {} does not break off any more; follow the console",
-                    run.run
+                    printable::line(&run.run)
                 );
                 eprintln!("intact: everything; the commit point is not passed");
                 return Ok(Exit::NeedsAPerson);
@@ -53,15 +54,15 @@ fn clean_up(runs: &[Evidence]) -> Exit {
     for run in runs.iter().filter(|e| !e.leftovers.is_empty()) {
         let directory = Path::new(run_directory::BASE).join(&run.run);
         match abort::remove(run, &directory) {
-            Left::Gone => println!("what run {} left is removed", run.run),
+            Left::Gone => println!("what run {} left is removed", printable::line(&run.run)),
             Left::Needed => println!(
                 "run {} is behind the commit point: what it staged stays",
-                run.run
+                printable::line(&run.run)
             ),
             Left::Stays => {
                 eprintln!(
                     "what run {} left in {} cannot all be removed",
-                    run.run,
+                    printable::line(&run.run),
                     directory.display()
                 );
                 exit = Exit::NeedsAPerson;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use formats::printable;
 use formats::run_id::RunId;
 use formats::steps::Mode;
 use machine::patience::Patience;
@@ -40,7 +41,10 @@ pub fn attach(run: &RunId, mode: Mode, consent: Option<&str>) -> Result<Exit> {
     let begun_on = e.begun.as_ref().map(|begun| begun.consent.as_str());
     if let (Some(wanted), Some(begun_on)) = (consent, begun_on) {
         if wanted != begun_on {
-            eprintln!("refused: run {run} is there, and was begun on another consent, {begun_on}");
+            eprintln!(
+                "refused: run {run} is there, and was begun on another consent, {}",
+                printable::line(begun_on)
+            );
             eprintln!("intact: everything; nothing was changed");
             return Ok(Exit::OtherConsent);
         }

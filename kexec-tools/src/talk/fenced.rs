@@ -2,6 +2,7 @@
 //! `--consent`; and what it is told where they close the way.
 
 use anyhow::Result;
+use formats::printable;
 use formats::steps::Mode;
 use machine::runs::directory::Places;
 use machine::runs::evidence::evidence;
@@ -52,13 +53,16 @@ pub fn closed(closed: &Closed, wanted: &Wanted) -> Result<Exit> {
             let after = wanted.fence.after.as_ref().map_or("none", |a| a.text());
             eprintln!(
                 "refused: --after {after}, and {}",
-                newest_in_words(newest.as_deref())?
+                printable::line(&newest_in_words(newest.as_deref())?)
             );
             eprintln!("intact: everything; nothing was changed");
             Ok(Exit::NotTheNewest)
         }
         Closed::Busy(run) => {
-            eprintln!("refused: another run is in progress on this machine: {run}");
+            eprintln!(
+                "refused: another run is in progress on this machine: {}",
+                printable::line(run)
+            );
             eprintln!("intact: everything; nothing was changed by this call");
             Ok(Exit::Refused)
         }

@@ -33,7 +33,7 @@ pub fn go(survey: &Survey, consent: Consent, wanted: &Wanted) -> Result<Exit> {
     // The last words before the question, and where nobody is asked the last words at all.
     if plan.mode == Mode::Reinstall {
         if let Some(line) = headline(&plan.gone) {
-            eprintln!("\n{line}.");
+            eprintln!("\n{}.", printable::line(&line));
         }
     }
     if consent == Consent::Wanted && !consents(plan)? {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use formats::printable;
 use formats::run_id::RunId;
 use machine::runs::directory::Places;
 use machine::runs::evidence::evidence;
@@ -34,7 +35,7 @@ pub fn wait(run: &RunId, limit: Option<Duration>, form: Form) -> Result<Exit> {
 /// Prints it. Whoever does not read it any more is no failure of the run's.
 fn say(told: &Told) -> Result<Exit> {
     let _ = std::io::stdout().write_all(told.out.as_bytes());
-    eprint!("{}", told.err);
+    eprint!("{}", printable::text(&told.err));
     let known = [
         Exit::Done,
         Exit::Refused,

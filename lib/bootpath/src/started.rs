@@ -85,5 +85,7 @@ mod tests {
         ] {
             assert_eq!(is_on(root.path(), image), expected, "{image}");
         }
+        // A file, and of another filesystem.
+        assert!(!is_on(Path::new("/"), "/proc/cmdline"));
     }
 }

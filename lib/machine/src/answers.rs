@@ -62,7 +62,10 @@ impl Watch {
 
     /// Looks at it once more. It is silent when it slept for as long as an answer may take.
     fn is_silent(&mut self, pid: u32) -> bool {
-        let progress = Progress::read(pid);
+        self.is_silent_at(Progress::read(pid))
+    }
+
+    fn is_silent_at(&mut self, progress: Option<Progress>) -> bool {
         let sleeps = progress.as_ref().is_some_and(|p| p.asleep);
         if !sleeps || progress != self.progress {
             self.patience.renew();
@@ -302,6 +305,34 @@ mod tests {
         assert_eq!(of("D", "1 2 3"), of("D", "1 2 3"));
         assert_ne!(of("D", "1 2 3"), of("D", "1 9 4"));
         assert_eq!(Progress::parse(b"42 (cut", String::new()), None);
+    }
+
+    #[test]
+    fn who_gets_on_or_waits_for_a_processor_is_never_silent() {
+        let at = |asleep, turns: u32| Progress {
+            asleep,
+            counted: Vec::new(),
+            turns: turns.to_string(),
+        };
+        let limit = Duration::from_millis(10);
+        // Whether it sleeps, and whether it had a turn since the look before.
+        for (asleep, gets_on, silent) in [
+            (true, false, true),
+            (true, true, false),
+            (false, false, false),
+        ] {
+            let mut watch = Watch {
+                progress: None,
+                patience: Patience::new(limit),
+            };
+            let mut found = false;
+            for look in 0..20 {
+                found |= watch.is_silent_at(Some(at(asleep, if gets_on { look } else { 0 })));
+                // However slowly the limit runs, some looks make up for it.
+                thread::sleep(limit * 2);
+            }
+            assert_eq!(found, silent, "asleep {asleep}, gets on {gets_on}");
+        }
     }
 
     /// Every child competes with eight programs that never rest, and has to start first.

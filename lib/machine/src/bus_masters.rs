@@ -60,6 +60,8 @@ pub struct BusMaster {
     pub driver: Option<PathBuf>,
     /// The PCI device that it is, or that it is on, where that is of a class to be stopped.
     pub pci: Option<PathBuf>,
+    /// A disk hangs on it too, as on a card with a storage protocol of its own: it is left alone.
+    pub carries_disk: bool,
 }
 
 impl BusMaster {
@@ -68,16 +70,15 @@ impl BusMaster {
         self.device.join("driver").exists()
     }
 
-    /// Its driver cannot be made to let go of it.
+    /// Its driver cannot be made to let go of it, or must not.
     pub fn is_bound_for_good(&self) -> bool {
-        self.driver
-            .as_ref()
-            .is_some_and(|driver| !driver.join("unbind").exists())
+        let mut driver = self.driver.iter();
+        self.carries_disk || driver.any(|driver| !driver.join("unbind").exists())
     }
 }
 
-/// Every device that has to be stopped, by `sys`, where sysfs is mounted. A device that a block
-/// device hangs on is none of them, whatever else it is.
+/// Every device that has to be stopped, by `sys`, where sysfs is mounted. One that a block device hangs on
+/// is among them, and is not stopped.
 pub fn find(sys: &Path) -> Vec<BusMaster> {
     let disks: Vec<PathBuf> = children(&sys.join("class/block"))
         .iter()
@@ -95,7 +96,7 @@ pub fn find(sys: &Path) -> Vec<BusMaster> {
         let Ok(device) = fs::canonicalize(link.join("device")) else {
             continue;
         };
-        if carries_disk(&device) || found.iter().any(|f| f.device == device) {
+        if found.iter().any(|f| f.device == device) {
             continue;
         }
         let above = pci.iter().map(|(path, _)| path);
@@ -106,16 +107,18 @@ pub fn find(sys: &Path) -> Vec<BusMaster> {
                 .filter(|path| device.starts_with(path) && !carries_disk(path))
                 .max_by_key(|path| path.components().count())
                 .cloned(),
+            carries_disk: carries_disk(&device),
             device,
         });
     }
     for (device, Class(_, what)) in &pci {
         let known = found.iter().any(|f| f.device.starts_with(device));
-        if !known && !carries_disk(device) && is_master(device) {
+        if !known && is_master(device) {
             found.push(BusMaster {
                 name: format!("{what} ({})", last(device)),
                 driver: fs::canonicalize(device.join("driver")).ok(),
-                pci: Some(device.clone()),
+                pci: Some(device.clone()).filter(|device| !carries_disk(device)),
+                carries_disk: carries_disk(device),
                 device: device.clone(),
             });
         }
@@ -176,7 +179,8 @@ fn stop_by(
     let (done, answers) = mpsc::channel();
     let mut unbound: Vec<Option<io::Result<()>>> = Vec::new();
     unbound.resize_with(masters.len(), || None);
-    for (at, master) in masters.iter().enumerate() {
+    let alone = masters.iter().enumerate().filter(|(_, m)| !m.carries_disk);
+    for (at, master) in alone {
         // A thread each: one that hangs in the kernel holds up nobody else.
         let (done, master) = (done.clone(), master.clone());
         std::thread::spawn(move || done.send((at, unbind(&master))));
@@ -191,6 +195,7 @@ fn stop_by(
         .zip(unbound)
         .map(|(master, answer)| {
             let why = match answer {
+                _ if master.carries_disk => Some("a disk is on it too".to_owned()),
                 Some(Ok(())) => None,
                 Some(Err(e)) => Some(e.to_string()),
                 None => Some(format!("it did not end within {} s", patience.as_secs())),

@@ -101,6 +101,7 @@ fn what_writes_by_itself_is_found_and_no_disk_is_touched() {
         [
             "eth0 (virtio0)",
             "eth1 (0000:02:00.0)",
+            "eth2 (0000:03:00.0)",
             "eth3 (1-1:1.0)",
             "a sound card (0000:00:1b.0)",
             "a network card (0000:02:00.1)",
@@ -116,6 +117,11 @@ fn each_is_let_go_of_by_its_own_name_and_is_no_master_any_more() {
     let stopped = stop(&masters);
     for (master, stopped) in masters.iter().zip(&stopped) {
         match &master.driver {
+            Some(_) if master.carries_disk => {
+                let why = "a disk is on it too".to_owned();
+                assert_eq!(*stopped, Stopped::No(why), "{}", master.name);
+                assert_eq!(master.name, "eth2 (0000:03:00.0)");
+            }
             Some(driver) => {
                 assert_eq!(*stopped, Stopped::Unbound, "{}", master.name);
                 let written = fs::read_to_string(driver.join("unbind")).unwrap();
@@ -174,7 +180,8 @@ fn a_driver_that_cannot_let_go_is_known_before() {
         .filter(|m| m.is_bound_for_good())
         .map(|m| m.name.as_str())
         .collect();
-    assert_eq!(bound, ["eth1 (0000:02:00.0)"]);
+    // The latter must not: a disk is on it.
+    assert_eq!(bound, ["eth1 (0000:02:00.0)", "eth2 (0000:03:00.0)"]);
     let at = masters.iter().position(|m| m.name.starts_with("eth1"));
     let stopped = stop(&masters);
     assert!(matches!(&stopped[at.unwrap()], Stopped::Silenced(why) if why.contains("unbind")));

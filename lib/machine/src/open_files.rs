@@ -283,9 +283,22 @@ mod tests {
     }
 
     fn hold(script: &str, directory: &Path) -> Holding {
-        let mut child = Command::new("sh")
-            .args(["-c", script, "sh"])
-            .arg(directory)
+        let mut shell = Command::new("sh");
+        hold_by(shell.args(["-c", script, "sh"]).arg(directory))
+    }
+
+    /// A file that is mapped by a program, and open no more.
+    const MAPS: &str = r#"
+        open(my $file, "+>", "$ARGV[0]/mapped") or die;
+        truncate($file, 4096);
+        syscall(9, 0, 4096, 3, 1, fileno($file) + 0, 0) > 0 or die;
+        close($file);
+        syswrite(STDOUT, "ok");
+        sleep(60);
+    "#;
+
+    fn hold_by(program: &mut Command) -> Holding {
+        let mut child = program
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -319,6 +332,8 @@ mod tests {
             ": >\"$1\"/read; exec 9<\"$1\"/read; echo ok; exec sleep 60",
             &path,
         );
+        // Mapped, and closed behind that: mmap(2) is number 9.
+        let _mapping = hold_by(Command::new("perl").arg("-e").arg(MAPS).arg(&path));
         let _own = File::create(path.join("own")).unwrap();
         let found = read(&crate::processes::all().unwrap(), &mounts, &[]);
         let here: Vec<_> = found
@@ -326,7 +341,7 @@ mod tests {
             .filter(|d| Path::new(&d.path) == under_root)
             .collect();
         assert_eq!(here.len(), 1, "{found:?}");
-        assert_eq!(here[0].files, 1);
-        assert!(here[0].writers.len() == 1, "{here:?}");
+        assert_eq!(here[0].files, 2);
+        assert!(here[0].writers.len() == 2, "{here:?}");
     }
 }

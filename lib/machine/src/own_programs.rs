@@ -20,7 +20,8 @@ use crate::patience::Patience;
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
-const START_ATTEMPTS: u32 = 50;
+/// How long one may be written to when it is to be started, by a tool that rolls it out for one.
+const WRITTEN: Duration = Duration::from_secs(1);
 /// How much of what one says is shown, in bytes.
 const SAID_MAX: usize = 400;
 /// Not more than this is read of it.
@@ -181,14 +182,15 @@ fn run(
 
 fn start(program: &OwnProgram, variables: &[(&str, String)]) -> io::Result<Child> {
     let mut command = command(program, variables);
-    for _ in 1..START_ATTEMPTS {
+    let mut patience = Patience::new(WRITTEN);
+    loop {
         match command.spawn() {
-            // Somebody is writing it at this very moment, a tool that rolls it out for one.
-            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy => std::thread::sleep(PAUSE),
+            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy && !patience.is_over() => {
+                std::thread::sleep(PAUSE);
+            }
             other => return other,
         }
     }
-    command.spawn()
 }
 
 fn command(program: &OwnProgram, variables: &[(&str, String)]) -> Command {

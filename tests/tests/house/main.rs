@@ -1,5 +1,6 @@
 //! The house: which crate and which room of a program may use which, that no files of one crate use
-//! each other in a circle, and that every path that a page names is there.
+//! each other in a circle, that every path and test that a page names is there, and that what is written to the
+//! new root and to a terminal goes through the one gate that there is for it.
 //!
 //! docs/design.md has the map. All is read from the source, so that a wrong arrow fails here and not
 //! in a reader's head.
@@ -7,6 +8,7 @@
 mod arrows;
 mod circles;
 mod crates;
+mod edges;
 mod pages;
 
 #[test]
@@ -73,4 +75,24 @@ fn every_path_that_a_page_names_is_there() {
 fn the_map_names_every_file_of_a_room() {
     let off = pages::files_off_the_map();
     assert!(off.is_empty(), "{}", off.join("\n"));
+}
+
+#[test]
+fn behind_the_unpack_everything_is_written_through_the_gate() {
+    let beside = edges::beside_the_gate();
+    assert!(beside.is_empty(), "{}", beside.join("\n"));
+    let left = edges::exceptions_without_a_line();
+    assert!(left.is_empty(), "{}", left.join("\n"));
+}
+
+#[test]
+fn nothing_that_others_named_goes_to_a_terminal_as_it_is() {
+    let raw = edges::raw_words();
+    assert!(raw.is_empty(), "{}", raw.join("\n"));
+}
+
+#[test]
+fn every_test_of_the_threat_model_is_there() {
+    let lost = edges::lost_tests();
+    assert!(lost.is_empty(), "{}", lost.join("\n"));
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use caps::{CapSet, Capability};
 use formats::plan::KeptPath;
+use formats::printable;
 use rustix::mount::{
     mount, mount_bind, mount_change, mount_remount, MountFlags, MountPropagationFlags,
 };
@@ -133,14 +134,15 @@ pub fn enter(root: &str, rest: &[&str]) -> ExitCode {
         .position(|word| *word == END)
         .map(|at| (&rest[..at], &rest[at + 1..]))
     else {
-        eprintln!("enter {root}: no program is named");
+        eprintln!("enter the new OS: no program is named");
         return ExitCode::from(126);
     };
     let error = match protect(Path::new(root), kept).and_then(|()| confine(root)) {
         Ok(()) => Command::new(program).args(arguments).exec().into(),
         Err(e) => e,
     };
-    eprintln!("enter {root} to run {program}: {error:#}");
+    let why = format!("enter {root} to run {program}: {error:#}");
+    eprintln!("{}", printable::line(&why));
     ExitCode::from(126)
 }
 

@@ -3,21 +3,16 @@
 //! run, or are being stopped, boots the old OS.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bootpath::grub::{once, one_shot};
 use formats::plan::Plan;
-use rustix::io::Errno;
 use rustix::mount::{mount_remount, MountFlags};
 use rustix::system::RebootCommand;
 
 use crate::run::prove;
 
 const ROOT: &str = "/";
-/// How often making the root read-only again is tried.
-const ATTEMPTS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// Puts the block into GRUB's configuration.
 pub fn load(plan: &Plan, directory: &Path) -> Result<()> {
@@ -70,12 +65,5 @@ fn arm(plan: &Plan) -> Result<()> {
     let root = Path::new(ROOT);
     mount_remount(ROOT, MountFlags::empty(), "").context("make the root writable")?;
     one_shot::arm(root, &plan.run).context("have GRUB start the RAM environment once")?;
-    for attempt in 1.. {
-        match mount_remount(ROOT, MountFlags::RDONLY, "") {
-            Ok(()) => break,
-            Err(Errno::BUSY) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
-            Err(e) => return Err(e).context("make the root read-only again"),
-        }
-    }
-    Ok(())
+    prove::read_only(ROOT).context("make the root read-only again")
 }

@@ -96,6 +96,7 @@ mod tests {
         fs::set_permissions(at("root"), Permissions::from_mode(0o700)).unwrap();
         fs::write(at("root/keys/authorized_keys"), "root's").unwrap();
         fs::create_dir_all(at("data/linked/.ssh")).unwrap();
+        fs::write(at("data/readable"), "everybody's").unwrap();
         let make: &[(&str, Make)] = &[
             ("good", |ssh| fs::write(ssh.join(KEYS), "good's").unwrap()),
             ("shadow", |ssh| {
@@ -107,6 +108,10 @@ mod tests {
             ("folder", |ssh| {
                 fs::remove_dir(ssh).unwrap();
                 symlink("/root/keys", ssh).unwrap();
+            }),
+            // Nothing secret, and all the same nothing of this home.
+            ("readable", |ssh| {
+                symlink("/data/readable", ssh.join(KEYS)).unwrap();
             }),
             ("hard", |ssh| {
                 fs::hard_link(ssh.join("../../../etc/shadow"), ssh.join(KEYS)).unwrap();

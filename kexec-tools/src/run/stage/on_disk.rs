@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Seek, Write};
+use std::io::{BufWriter, ErrorKind, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// That of the plan's root filesystem. ext4 puts a large file where it put the last one, whatever
-    /// directory it is in, so that there is no asking for a low place: each attempt only looks on.
+    /// That of the plan's root filesystem.
     pub fn of(plan: &Plan) -> Place {
         Place {
             root: plan.root.clone(),
@@ -97,11 +96,16 @@ fn try_places(
     write: &dyn Fn(&mut dyn Write) -> Result<()>,
     tried: &mut Vec<PathBuf>,
 ) -> Result<()> {
-    let mut apart = String::new();
+    let (mut apart, mut beyond) = (String::new(), false);
     for attempt in 0..ATTEMPTS {
         let here = path.with_extension(format!("{ATTEMPT}{attempt}"));
         tried.push(here.clone());
-        let file = File::create(&here).with_context(|| format!("create {}", here.display()))?;
+        let file = if beyond {
+            create_elsewhere(&here)
+        } else {
+            File::create(&here)
+        };
+        let file = file.with_context(|| format!("create {}", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's
         // block maps) may find one all the same.
         if let Err(e) = fallocate(file.as_fd(), FallocateFlags::empty(), 0, length) {
@@ -122,16 +126,41 @@ fn try_places(
                     tried.pop();
                     return fs::rename(&here, path).context("name it");
                 }
-                Some(why) => apart = why,
+                Some(why) => (apart, beyond) = (why, true),
             },
-            Err(NotOneRun::Apart(why)) => apart = why,
+            Err(NotOneRun::Apart(why)) => (apart, beyond) = (why, false),
             Err(e) => return Err(e.into()),
         }
     }
+    let next = if beyond {
+        "reboot the old OS and run `go` right behind that, for a filesystem looks for room from its \
+         beginning once it is mounted anew"
+    } else {
+        "free some space on it and run `go` again"
+    };
     bail!(
         "the root filesystem has no {length} free bytes in a row, or no place that a boot loader can \
-         take them from ({apart}); free some space on it and run `go` again"
+         take them from ({apart}); {next}"
     )
+}
+
+/// Makes a file where a filesystem begins a new directory. XFS takes each of its parts in its turn for those, and
+/// keeps what is in a file beside the file's inode. ext4 puts a large file behind the last one, whatever
+/// directory it is in, so that there is no asking for a low place.
+fn create_elsewhere(here: &Path) -> std::io::Result<File> {
+    let directory = here.with_extension("elsewhere");
+    match fs::remove_dir_all(&directory) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        // What a run that lost its power has left is gone by now.
+        _ => fs::create_dir(&directory)?,
+    }
+    let inside = directory.join("file");
+    let file = File::create(&inside).and_then(|file| {
+        fs::rename(&inside, here)?;
+        Ok(file)
+    });
+    fs::remove_dir_all(&directory)?;
+    file
 }
 
 /// What was written in one run each.

@@ -4,11 +4,12 @@ use formats::facts::{LogicalVolume, PhysicalVolume, Segment};
 
 use super::*;
 
-/// An ext4 of 3 GiB on a loop device, mounted; gone with the value.
+/// A filesystem on a loop device, mounted; gone with the value.
 struct Filesystem(tempfile::TempDir);
 
 impl Filesystem {
-    fn mount() -> Filesystem {
+    /// `mkfs` by its words, but for the device.
+    fn mount(mkfs: &[&str], gib: u64) -> Filesystem {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test mounts a filesystem; run it as root: \
@@ -16,10 +17,10 @@ impl Filesystem {
         );
         let place = tempfile::tempdir_in("/var/tmp").unwrap();
         let image = place.path().join("disk");
-        File::create(&image).unwrap().set_len(3 << 30).unwrap();
+        File::create(&image).unwrap().set_len(gib << 30).unwrap();
         let root = place.path().join("root");
         fs::create_dir(&root).unwrap();
-        run(Command::new("mkfs.ext4").arg("-qF").arg(&image));
+        run(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&image));
         run(Command::new("mount")
             .args(["-o", "loop"])
             .arg(&image)
@@ -94,7 +95,7 @@ fn write(path: &Path, place: &Place) -> Result<u64> {
 
 #[test]
 fn files_lie_within_what_the_firmware_reads_or_are_refused() {
-    let filesystem = Filesystem::mount();
+    let filesystem = Filesystem::mount(&["mkfs.ext4", "-qF"], 3);
     let directory = filesystem.root().join("run");
     fs::create_dir(&directory).unwrap();
     let write_by = |name: &str, reach| write(&directory.join(name), &place(0, reach));
@@ -105,6 +106,8 @@ fn files_lie_within_what_the_firmware_reads_or_are_refused() {
     let error = write_by("beyond", Some(1 << 11)).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains("reads the first 1 MiB of it"), "{text}");
+    // Free space would not help.
+    assert!(text.contains("reboot the old OS and run `go`"), "{text}");
     let entries = fs::read_dir(&directory).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.collect();
@@ -114,6 +117,55 @@ fn files_lie_within_what_the_firmware_reads_or_are_refused() {
         ["free", "within"],
         "nothing stays of what was refused"
     );
+}
+
+/// XFS in four parts of 1 GiB each.
+#[test]
+fn xfs_is_asked_for_each_of_its_parts_until_one_is_low_enough() {
+    const PART: u64 = 1 << 30;
+    let filesystem = Filesystem::mount(&["mkfs.xfs", "-qf", "-d", "agcount=4"], 4);
+    let unlimited = Place { reach: None };
+    // A run's directory comes to lie in any of them.
+    let mut directories = (0..4).map(|n| filesystem.root().join(format!("run{n}")));
+    let directory = directories.find(|directory| {
+        fs::create_dir(directory).unwrap();
+        write(&directory.join("free"), &unlimited).unwrap() >= PART
+    });
+    let directory = directory.expect("a directory behind the first part");
+    let reach = Some(PART);
+    let low = write(&directory.join("low"), &Place { reach }).unwrap();
+    assert!(low + LENGTH <= PART, "{low}");
+    let left = fs::read_dir(&directory).unwrap().count();
+    assert_eq!(left, 2, "nothing stays of the attempts");
+}
+
+/// What is told as the way out where no place is low enough. Since Linux 6.17 ext4 remembers several places, by the
+/// number of a file's inode, of which no more than one for four groups of 128 MiB each.
+#[test]
+fn ext4_looks_for_room_from_its_beginning_once_it_is_mounted_anew() {
+    let filesystem = Filesystem::mount(&["mkfs.ext4", "-qF"], 3);
+    let root = filesystem.root();
+    let low = Place {
+        reach: Some(256 << 20),
+    };
+    let large = (0..6).map(|n| root.join(format!("large{n}")));
+    let large: Vec<PathBuf> = large.collect();
+    for path in &large {
+        let file = File::create(path).unwrap();
+        fallocate(&file, FallocateFlags::empty(), 0, 400 << 20).unwrap();
+    }
+    for path in &large {
+        fs::remove_file(path).unwrap();
+    }
+    rustix::fs::sync();
+    write(&root.join("kernel"), &low).unwrap_err();
+    run(Command::new("umount").arg(&root));
+    let disk = filesystem.0.path().join("disk");
+    run(Command::new("mount")
+        .args(["-o", "loop"])
+        .arg(disk)
+        .arg(&root));
+    write(&root.join("kernel"), &low).unwrap();
 }
 
 #[test]

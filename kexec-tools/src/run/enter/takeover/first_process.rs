@@ -29,9 +29,9 @@ const WALL: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
 const GETPID: u64 = 39;
 const EXECVE: u64 = 59;
 
-/// How often and how long a process may go on to be found in a call, where nothing else shows an
-/// instruction that calls the kernel: an init waits nearly always.
-const LOOKS: u32 = 100;
+/// How long a process may go on to be found in a call, where nothing else shows an instruction that calls
+/// the kernel: an init waits nearly always.
+const IN_A_CALL: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Start, end and permissions of a mapping.
@@ -135,7 +135,8 @@ impl FirstProcess {
     /// Lets it go on and stops it again until it is in a call, where its memory map does not show
     /// what it may execute. Without success it stays as it is, and the trial fails.
     fn find_in_call(&mut self) -> Result<()> {
-        for _ in 0..LOOKS {
+        let mut patience = Patience::new(IN_A_CALL);
+        while !patience.is_over() {
             let shown = (self.maps)(self.pid).unwrap_or_default();
             let shows_text = shown
                 .iter()
