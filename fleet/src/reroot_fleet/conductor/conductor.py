@@ -26,7 +26,7 @@ from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Drive, Left, drive
 from reroot_fleet.flow.outcome import Wait, Watch
 from reroot_fleet.flow.stop import Stop, Why
-from reroot_fleet.memory import conductors, jobs
+from reroot_fleet.memory import conductors, jobs, sightings
 from reroot_fleet.memory.errors import MemoryFault
 from reroot_fleet.values.job import JobState
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from reroot_fleet.machine.seam import Hooks, Machine
     from reroot_fleet.memory.database import Memory
     from reroot_fleet.values.host import Host
+    from reroot_fleet.values.sighting import Sighting
 
 LOG = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Seat:
     desk: Desk | None = None
     busy: bool = True
     """A thread works on it."""
+    seen: Sighting | None = None
+    """What its run said last of how far it is."""
 
 
 def process_mark(name: str) -> str:
@@ -114,6 +117,8 @@ class Conductor:
         self._asking = ThreadPoolExecutor(1, "latecomers")
         self._asked = True
         self._next: dict[str, float] = {}
+        self._unwritten: dict[str, Sighting] = {}
+        """What was seen of runs, and is to be written down yet."""
         self._started: datetime = clock.now()
 
     # -- the loop -----------------------------------------------------------------------------
@@ -139,6 +144,7 @@ class Conductor:
             (self._set.plan_s * (1 if self._first else SELDOM), self._keep),
             (self._set.sign_s, self._sign),
             (self._set.late_s, self._late),
+            (self._set.seen_s, self._tell_seen),
         ):
             if self._turn(what.__name__, every):
                 try:
@@ -281,15 +287,24 @@ class Conductor:
         rehearsal = wait.watch is Watch.REHEARSED
         run = desk.notes.get("rehearsal") if rehearsal else desk.job.run
         try:
-            over = watching.poll(desk.machine, desk.wishes.image, wait.watch, run)
+            polled = watching.poll(desk.machine, desk.wishes.image, wait.watch, run)
         except Exception:
             LOG.exception("%s was not looked at", job)
-            over = False
-        if over:
+            polled = watching.Polled(over=False)
+        if polled.sighting is not None and polled.sighting != seat.seen:
+            seat.seen = self._unwritten[job] = polled.sighting
+        if polled.over:
             self._room.leave(job)
             self._resume(job)
         else:
             self._room.looked(job, self._clock.monotonic())
+
+    def _tell_seen(self) -> None:
+        """Writes down how far runs are: all of them in one transaction, for people who look on."""
+        seen, self._unwritten = self._unwritten, {}
+        if seen:
+            with self._memory.begin() as c:
+                sightings.keep(c, seen, at=self._clock.now())
 
     def _ended_by_others(self) -> None:
         """A halt, a stop or a person has ended jobs that wait here: they are undone at once."""

@@ -28,6 +28,8 @@ class Settings:
     """Between two looks whether somebody has ended a job that waits here."""
     late_s: float = 20.0
     """Between two looks whether a held machine is to be asked again."""
+    seen_s: float = 5.0
+    """Between two writings of how far runs are."""
     sign_s: float = 10.0
     """Between two signs of life."""
     again_s: float = 5.0

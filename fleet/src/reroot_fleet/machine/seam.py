@@ -54,6 +54,11 @@ class Look:
     busy: bool = False
     """The image is being executed: a `go` may be on its way that has not made its run yet."""
 
+    @property
+    def in_ram(self) -> bool:
+        """The RAM environment answers, and no OS: nothing but its run's status can be asked of it."""
+        return self.status.in_ram
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
@@ -127,7 +132,7 @@ class Machine(Protocol):
         """Returns where its ssh server says its banner; much cheaper than a session."""
 
     def look(self, image: str) -> Look:
-        """Boot, uptime, runs, and whether the image is there."""
+        """Boot, uptime, runs, and whether the image is there; the RAM environment tells of its run."""
 
     def check(self, wishes: Wishes) -> tuple[Finding, ...]:
         """Asks its checks."""

@@ -152,10 +152,13 @@ class Stage:
         seed: int = 1,
         odds: Odds = NO_FAULTS,
         pace: Pace | None = None,
-    ) -> None:
-        """A world of those machines."""
+        dealt: bool = False,
+    ) -> World:
+        """A world of those machines, as it is at its beginning."""
         names = [host.name for host in inventory]
-        self.serve(build(names, seed=seed, odds=odds, pace=pace or Pace()))
+        made = build(names, seed=seed, odds=odds, pace=pace or Pace(), dealt=dealt)
+        self.serve(made)
+        return made
 
     def conductor(
         self, name: str, *, trap: str | None = None, trace: Path | None = None
