@@ -103,7 +103,7 @@ class Conductor:
         )
         self._seats: dict[str, Seat] = {}
         self._lock = threading.Lock()
-        self._heart = Heart(board, clock, self._lost)
+        self._heart = Heart(board, clock, self._lost, self._mute)
         self._room = WaitingRoom(
             clock.real(settings.poll_first_s), clock.real(settings.poll_longest_s)
         )
@@ -180,9 +180,13 @@ class Conductor:
         with self._lock:
             return self._set.slots - len(self._seats)
 
+    def _mute(self) -> bool:
+        """Whether the memory has not answered for so long that others should have the jobs."""
+        return self._clock.monotonic() > self._memory.answered + self._set.mute_s
+
     def _claim(self) -> None:
         free = self.free
-        if free <= 0:
+        if free <= 0 or self._mute():
             return
         for posting in self._board.free()[:free]:
             asked = self._clock.monotonic()

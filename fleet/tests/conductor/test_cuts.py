@@ -1,0 +1,105 @@
+"""The ways between the parts are cut, and the parts restarted: nothing is lost, and nothing stands still."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reroot_fleet.simulation.model import Pace
+from reroot_fleet.simulation.stage import Stage, hosts, policy
+from reroot_fleet.values.event import What
+from reroot_fleet.values.job import JobState
+from tests.conductor.test_a_night import LONG_S, QUICK, judged, until
+from tests.services.cut import Cut
+from tests.services.postgres import Postgres
+from tests.services.redis import Redis
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.services.place import Place
+
+pytestmark = pytest.mark.postgres
+TTL_S = 4.0
+MUTE_S = 3.0
+PACE = Pace(look=0.2, check=1, copy=2, rehearse=10, old_os=6, ram=100, boot=6, confirm=4)
+
+
+def test_a_conductor_that_is_cut_off_from_the_memory_gives_its_jobs_back(
+    tmp_path: Path, postgres: Postgres, place: Place
+) -> None:
+    database = postgres.database()
+    settings = {**QUICK, "mute_s": MUTE_S, "sign_s": 1.0}
+    with (
+        Cut(postgres.port) as way,
+        Stage(tmp_path, database, place.address, scale=20, ttl_s=TTL_S, settings=settings) as stage,
+    ):
+        stage.world(hosts(4), pace=PACE)
+        stage.fill(hosts(4), policy(4))
+        through = database.replace(f":{postgres.port}/", f":{way.port}/")
+        stage.conductor("a", database=through)
+        assert until(lambda: sum(j.begun_go for j in stage.jobs()) >= 1), stage.log()
+        way.cut()
+        stage.conductor("b")
+        # It still reaches the board, and would renew its claims for as long as it lives.
+        assert stage.wait_until_over(LONG_S), stage.log()
+        assert {j.state for j in stage.jobs()} == {JobState.DONE}
+        way.mend()
+        time.sleep(TTL_S)
+        assert judged(stage) == []
+        ends = [e.who for e in stage.events() if e.what is What.JOB_DONE]
+        assert set(ends) == {"conductor b"}
+
+
+def test_a_conductor_that_is_cut_off_from_the_board_begins_nothing_and_others_go_on(
+    tmp_path: Path, postgres: Postgres, redis_server: Redis
+) -> None:
+    where = postgres.database(), redis_server.address
+    with (
+        Cut(redis_server.port) as way,
+        Stage(tmp_path, *where, scale=20, ttl_s=TTL_S, settings=QUICK) as stage,
+    ):
+        stage.world(hosts(4), pace=PACE)
+        stage.fill(hosts(4), policy(4))
+        through = redis_server.address.replace(f":{redis_server.port}/", f":{way.port}/")
+        stage.conductor("a", board=through)
+        assert until(lambda: sum(j.begun_go for j in stage.jobs()) >= 1), stage.log()
+        way.cut()
+        stage.conductor("b")
+        assert stage.wait_until_over(LONG_S), stage.log()
+        assert {j.state for j in stage.jobs()} == {JobState.DONE}
+        way.mend()
+        time.sleep(TTL_S)
+        assert judged(stage) == []
+        ends = [e.who for e in stage.events() if e.what is What.JOB_DONE]
+        assert set(ends) == {"conductor b"}
+
+
+def test_database_and_board_are_killed_and_come_back_in_the_middle_of_a_night(
+    tmp_path: Path,
+) -> None:
+    settings = {**QUICK, "mute_s": MUTE_S, "sign_s": 1.0}
+    with (
+        Postgres() as postgres,
+        Redis() as redis,
+        Stage(
+            tmp_path, postgres.database(), redis.address, scale=20, ttl_s=TTL_S, settings=settings
+        ) as stage,
+    ):
+        stage.world(hosts(8), pace=PACE)
+        stage.fill(hosts(8), policy(8))
+        for name in ("a", "b"):
+            stage.conductor(name)
+        assert until(lambda: sum(j.begun_go for j in stage.jobs()) >= 2), stage.log()
+        postgres.kill()
+        time.sleep(2 * MUTE_S)
+        postgres.start()
+        redis.kill()
+        time.sleep(2 * TTL_S)
+        redis.start()
+        stage.memory.close()
+        assert stage.wait_until_over(LONG_S), stage.log()
+        assert {j.state for j in stage.jobs()} == {JobState.DONE}
+        assert judged(stage) == []
