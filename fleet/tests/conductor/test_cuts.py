@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
+from unittest.mock import MagicMock
 
 import pytest
 
+from reroot_fleet.board.lease import Lease
+from reroot_fleet.conductor.conductor import Conductor, Seat
+from reroot_fleet.conductor.settings import Settings
+from reroot_fleet.flow.outcome import Wait
+from reroot_fleet.memory.database import open_memory
 from reroot_fleet.simulation.model import Pace
-from reroot_fleet.simulation.stage import Stage, hosts, policy
+from reroot_fleet.simulation.stage import BEGINS, Stage, hosts, policy
 from reroot_fleet.values.event import What
 from reroot_fleet.values.job import JobState
 from tests.conductor.test_a_night import LONG_S, QUICK, judged, until
+from tests.hand_clock import HandClock
 from tests.services.cut import Cut
 from tests.services.postgres import Postgres
 from tests.services.redis import Redis
@@ -75,6 +83,24 @@ def test_a_conductor_that_is_cut_off_from_the_board_begins_nothing_and_others_go
         assert judged(stage) == []
         ends = [e.who for e in stage.events() if e.what is What.JOB_DONE]
         assert set(ends) == {"conductor b"}
+
+
+def test_a_job_whose_claim_was_lost_while_it_was_worked_on_does_not_wait_here(
+    tmp_path: Path, place: Place
+) -> None:
+    board = place.board("a")
+    memory = open_memory(f"sqlite:///{tmp_path}/fleet.sqlite")
+    never = MagicMock()
+    ours = Conductor(Settings("a"), memory, board, HandClock(), never, never, "a")
+    assert board.post("n/shop1/1")
+    (posting,) = board.free()
+    assert board.claim(posting)
+    seat = ours._seats[posting.job] = Seat(posting, Lease(60.0, 0.0))
+    seat.lease.lose()
+    ours._let_wait(seat, Wait(BEGINS + timedelta(hours=8)))
+    assert ours.free == Settings("a").slots
+    assert [p.job for p in board.free()] == ["n/shop1/1"]
+    memory.close()
 
 
 def test_database_and_board_are_killed_and_come_back_in_the_middle_of_a_night(

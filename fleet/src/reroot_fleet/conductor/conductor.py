@@ -250,6 +250,10 @@ class Conductor:
     # -- waiting ------------------------------------------------------------------------------
 
     def _let_wait(self, seat: Seat, wait: Wait) -> None:
+        if seat.lease.lost:
+            # While it was worked on: nobody would notice for as long as it waits.
+            self._give_back(seat)
+            return
         now = self._clock.monotonic()
         left = (wait.until - self._clock.now()).total_seconds()
         seat.busy = False
