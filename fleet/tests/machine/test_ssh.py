@@ -14,7 +14,7 @@ import pytest
 
 from reroot_fleet.machine import commands
 from reroot_fleet.machine.faults import Fault, MachineFault
-from reroot_fleet.machine.seam import STALE_TICKET, ImageFile, Order, Ticket, Wishes
+from reroot_fleet.machine.seam import STALE_TICKET, Answer, ImageFile, Order, Ticket, Wishes
 from reroot_fleet.machine.ssh import Limits, SshMachine, fault_of
 from reroot_fleet.values.machine_status import RunState
 from tests.services.process import free_port
@@ -29,6 +29,13 @@ STATUS = {
     "runs": [{"run": "20261124T155307Z-077c", "state": "done", "mode": "reinstall",
               "confirmation": "fell-short", "fell_short": ["a service is missing"]}],
 }  # fmt: skip
+REFUSES = """\
+note by legacy-ids: 3 files belong to nobody
+refused by other-run: the run 20261124T155307Z-077c is in progress
+  remedy: wait for it
+note by links: /var/www leads to /srv
+  remedy: keep what they lead to as well
+"""
 IMAGE = """#!/bin/sh
 echo "$*" >> LOG
 case "$1" in
@@ -229,6 +236,19 @@ def test_where_too_many_ask_the_ram_environment_it_is_asked_again(tmp_path: Path
     with ram(tmp_path, full) as machine, pytest.raises(MachineFault) as fault:
         machine.look("0")
     assert fault.value.kind is Fault.SILENT
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (REFUSES, "refused by other-run: the run 20261124T155307Z-077c is in progress"),
+        ("it begins\nrefused: --after none, and X\n", "refused: --after none, and X"),
+        ("one\n\n two \n", "two"),
+        ("", "it said nothing"),
+    ],
+)
+def test_the_line_that_says_why_is_found_among_notes_and_remedies(said: str, line: str) -> None:
+    assert Answer(1, said).last_line == line
 
 
 @pytest.mark.parametrize(

@@ -102,11 +102,15 @@ class Answer:
 
     @property
     def last_line(self) -> str:
-        """What it said last: the line that says why."""
+        """The line that says why: by what it was refused, else what it said last."""
         lines = [line.strip() for line in self.text.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "it said nothing"
+        # Behind a refusal come what mends it, and notes with remedies of their own.
+        refused = [line for line in lines if line.startswith(REFUSED)]
+        return (refused[:1] or lines[-1:] or ["it said nothing"])[0][:300]
 
 
+REFUSED = ("refused by ", "refused: ")
+"""How the image begins the line that says what refuses."""
 STALE_TICKET = 75
 """A ticket was past its best: the machine did nothing (EX_TEMPFAIL)."""
 
