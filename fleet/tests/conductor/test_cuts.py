@@ -13,11 +13,14 @@ from reroot_fleet.board.lease import Lease
 from reroot_fleet.conductor.conductor import Conductor, Seat
 from reroot_fleet.conductor.settings import Settings
 from reroot_fleet.flow.outcome import Wait
+from reroot_fleet.memory import sightings
 from reroot_fleet.memory.database import open_memory
+from reroot_fleet.memory.errors import Unreachable
 from reroot_fleet.simulation.model import Pace
 from reroot_fleet.simulation.stage import BEGINS, Stage, hosts, policy
 from reroot_fleet.values.event import What
 from reroot_fleet.values.job import JobState
+from reroot_fleet.values.sighting import Sighting
 from tests.conductor.test_a_night import LONG_S, QUICK, judged, until
 from tests.hand_clock import HandClock
 from tests.services.cut import Cut
@@ -100,6 +103,27 @@ def test_a_job_whose_claim_was_lost_while_it_was_worked_on_does_not_wait_here(
     ours._let_wait(seat, Wait(BEGINS + timedelta(hours=8)))
     assert ours.free == Settings("a").slots
     assert [p.job for p in board.free()] == ["n/shop1/1"]
+    memory.close()
+
+
+def test_what_was_seen_is_written_when_the_memory_answers_again(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = open_memory(f"sqlite:///{tmp_path}/fleet.sqlite")
+    never = MagicMock()
+    ours = Conductor(Settings("a"), memory, place.board("a"), HandClock(), never, never, "a")
+    ours._unwritten = {"n/shop1/1": Sighting("wipe", 43), "n/shop2/1": Sighting("wipe", 1)}
+    away = MagicMock(side_effect=Unreachable("a database", "it is away"))
+    kept: dict[str, Sighting] = {}
+    with monkeypatch.context() as patched:
+        patched.setattr(sightings, "keep", away)
+        with pytest.raises(Unreachable):
+            ours._tell_seen()
+    ours._unwritten["n/shop2/1"] = Sighting("unpack", 2)
+    monkeypatch.setattr(sightings, "keep", lambda _c, seen, **_kw: kept.update(seen))
+    ours._tell_seen()
+    assert kept == {"n/shop1/1": Sighting("wipe", 43), "n/shop2/1": Sighting("unpack", 2)}
+    assert ours._unwritten == {}
     memory.close()
 
 

@@ -300,7 +300,8 @@ class Conductor:
             LOG.exception("%s was not looked at", job)
             polled = watching.Polled(over=False)
         if polled.sighting is not None and polled.sighting != seat.seen:
-            seat.seen = self._unwritten[job] = polled.sighting
+            with self._lock:
+                seat.seen = self._unwritten[job] = polled.sighting
         if polled.over:
             self._room.leave(job)
             self._resume(job)
@@ -309,10 +310,17 @@ class Conductor:
 
     def _tell_seen(self) -> None:
         """Writes down how far runs are: all of them in one transaction, for people who look on."""
-        seen, self._unwritten = self._unwritten, {}
-        if seen:
+        with self._lock:
+            seen, self._unwritten = self._unwritten, {}
+        if not seen:
+            return
+        try:
             with self._memory.begin() as c:
                 sightings.keep(c, seen, at=self._clock.now())
+        except MemoryFault:
+            with self._lock:
+                self._unwritten = seen | self._unwritten
+            raise
 
     def _ended_by_others(self) -> None:
         """A halt, a stop or a person has ended jobs that wait here: they are undone at once."""
