@@ -19,7 +19,8 @@ import psutil
 from reroot_fleet.flow.desk import TICKET_S
 from reroot_fleet.memory import nights
 from reroot_fleet.simulation import kill_table
-from reroot_fleet.simulation.fate import HARSH, Odds
+from reroot_fleet.simulation.fate import HARSH, End, Odds
+from reroot_fleet.simulation.ideal import Turn, alone_s, night_s
 from reroot_fleet.simulation.invariants import Whole, broken
 from reroot_fleet.simulation.model import Pace
 from reroot_fleet.simulation.stage import BEGINS, NIGHT, Stage, hosts, policy
@@ -33,7 +34,9 @@ from tests.services.redis import Redis
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reroot_fleet.simulation.world import World
     from reroot_fleet.values.event import Event
+    from reroot_fleet.values.job import Job
 
 SLOW = Pace(
     look=1, check=20, copy=240, old_os=1500, ram=3000, boot=600, confirm=300, deadlines=28800
@@ -98,13 +101,13 @@ def night(
         stage.fill(inventory, policy(count, at_once=400))
         # The night begins when everything is set up, not while it is.
         stage.begun = time.time()
-        stage.world(inventory, seed=42, odds=odds, pace=SLOW)
+        world = stage.world(inventory, seed=42, odds=odds, pace=SLOW, dealt=True)
         pids = {name: stage.conductor(name).pid or 0 for name in ("a", "b")}
         with Meter(pids) as meter:
             begun = time.monotonic()
             over = stage.wait_until_over(6 * 3600, every_s=1.0)
             took = time.monotonic() - begun
-        tell(stage, count, took, meter, over=over)
+        tell(stage, world, took, meter, over=over)
 
 
 def backlog(where: kill_table.Where, directory: Path, count: int) -> None:
@@ -149,23 +152,28 @@ def waiting(where: kill_table.Where, directory: Path, count: int) -> None:
     print(f"  {count:6} that wait      {1000 * spent / BACKLOG_S:.1f} ms of processor a second")
 
 
-def tell(stage: Stage, count: int, took: float, meter: Meter, *, over: bool) -> None:
+def tell(stage: Stage, world: World, took: float, meter: Meter, *, over: bool) -> None:
     """Prints what a night came to."""
+    count = len(world.models)
     with stage.memory.read() as c:
         row = nights.get(c, NIGHT)
     assert row is not None
     jobs, events, seen = stage.jobs(), stage.events(), stage.socket.seen()
     states = Counter(j.state for j in jobs)
     faults = broken(Whole(row, jobs, events, seen, BEGINS))
-    ideal = ideal_s(count) / stage.scale
-    failed = states[JobState.REVERTED] + states[JobState.HELD]
+    ideal = ideal_s(world, jobs, events) / stage.scale
+    failed = [j for j in jobs if j.state in {JobState.REVERTED, JobState.HELD}]
+    by_fleet = [j for j in failed if world.models[j.host].fate.end(0) is End.DONE]
     accepted = [len(s.accepted) for s in seen]
     at_once = most_at_once(events)
     print(f"  ended               {'all' if over else 'NOT ALL'}: "
           + ", ".join(f"{n} {s}" for s, n in sorted(states.items())))  # fmt: skip
     print(f"  accepted `go`       {sum(accepted)}, at most {max(accepted)} a machine; said "
           f"{sum(s.gos for s in seen)} times")  # fmt: skip
-    print(f"  failed first try    {failed} of {count} = {failed / count:.2%}")
+    print(f"  failed first try    {len(failed)} of {count} = {len(failed) / count:.2%}; of them "
+          f"{len(by_fleet)} whose own run would have gone well")  # fmt: skip
+    for job in by_fleet[:10]:
+        print(f"    {job.host}: {job.state} at {job.step}: {job.cause}")
     print(f"  at once             {at_once} (limit 400)")
     print(f"  wall                {took:.0f} s, ideal {ideal:.0f} s: {took / ideal:.2f} times")
     print(f"  processor           {sum(meter.cpu.values()):.0f} s of both conductors: "
@@ -173,16 +181,37 @@ def tell(stage: Stage, count: int, took: float, meter: Meter, *, over: bool) -> 
     print("  memory              "
           + ", ".join(f"{n}: {r / 2**20:.0f} MiB" for n, r in sorted(meter.rss.items())))  # fmt: skip
     print(f"  events              {len(events)}; retries {steps_failed(events)}")
+    for took_s, host in slowest(world, jobs)[:5]:
+        print(f"    {host} took {took_s:.0f} s of the day longer than by itself")
     print(f"  invariants          {'hold' if not faults else f'{len(faults)} BROKEN'}")
     for fault in faults[:10]:
         print(f"    {fault}")
 
 
-def ideal_s(count: int) -> float:
-    """The canary of each class, then what the hourly cap lets go, each as long as a machine takes."""
-    one = SLOW.check * 2 + SLOW.copy + SLOW.old_os + SLOW.ram + SLOW.boot + SLOW.confirm
-    batches = -(-count // HOURLY_CAP)
-    return 2 * one + max(0, batches - 1) * timedelta(hours=1).total_seconds()
+def ideal_s(world: World, jobs: Sequence[Job], events: Sequence[Event]) -> float:
+    """What the same machines in the same order would take if the fleet cost nothing."""
+    of = {job.id: job for job in jobs}
+    let_go = dict.fromkeys(e.job for e in events if e.what is What.JOB_POSTED and e.job in of)
+    turns = [
+        Turn(job.host, job.machine_class, canary=job.wave == 0)
+        for job in (of[name] for name in let_go if name is not None)
+    ]
+    return night_s(turns, world.models, at_once=400, hourly=HOURLY_CAP)
+
+
+def slowest(world: World, jobs: Sequence[Job]) -> list[tuple[float, str]]:
+    """By how much machines took longer than they take by themselves, the worst first."""
+    return sorted(
+        (
+            (
+                (job.ended_at - job.posted_at).total_seconds() - alone_s(world.models[job.host]),
+                job.host,
+            )
+            for job in jobs
+            if job.ended_at and job.posted_at
+        ),
+        reverse=True,
+    )
 
 
 def most_at_once(events: Sequence[Event]) -> int:

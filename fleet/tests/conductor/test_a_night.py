@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reroot_fleet.memory import nights
+from reroot_fleet.memory.look import look
 from reroot_fleet.policy.fold import fold
 from reroot_fleet.simulation.fate import End, Fate, Odds
 from reroot_fleet.simulation.invariants import Whole, broken
@@ -65,6 +67,30 @@ def until(what: Callable[[], object], limit_s: float = LONG_S) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def test_how_far_a_run_is_in_ram_is_seen_by_whoever_looks_on(stage: Stage) -> None:
+    slow = replace(BRISK, ram=400)
+    fate = Fate([End.HELD], ram_ssh=True)
+    stage.serve(World({"shop0000": Model("shop0000", fate, slow)}))
+    stage.fill(hosts(1), policy(1))
+    stage.settings = {**QUICK, "seen_s": 0.1, "poll_first_s": 1.0, "poll_longest_s": 1.0}
+    stage.conductor("a")
+
+    def word() -> str:
+        with stage.memory.read() as c:
+            night = nights.get(c, NIGHT)
+            assert night is not None
+            (customer,) = look(c, night, stage.scene.clock.now()).overview.customers
+        return customer.machines[0].word
+
+    assert until(lambda: " in RAM" in word(), 60), stage.log()
+    # It holds there, and a person knows of it long before the plan's deadlines have passed.
+    assert stage.wait_until_over(60), stage.log()
+    (job,) = stage.jobs()
+    assert (job.state, word()) == (JobState.HELD, "held")
+    assert "holds in the RAM environment" in (job.cause or "")
+    assert judged(stage) == []
 
 
 def test_one_machine_goes_through_every_step(stage: Stage) -> None:

@@ -32,6 +32,7 @@ from reroot_fleet.simulation.world import World
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import Job, JobState, job_id
 from reroot_fleet.values.night import Night, NightState, Window
+from reroot_fleet.values.policy import Policy, Rehearsal
 from tests.hand_clock import HandClock
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ class Direct:
 class Play:
     """A job, its machine, and whoever drives it."""
 
-    def __init__(self, memory: Memory, fate: Fate) -> None:
+    def __init__(self, memory: Memory, fate: Fate, rules: Policy | None = None) -> None:
         self.memory, self.clock = memory, HandClock()
         self.direct = Direct(World({"shop0000": Model("shop0000", fate, SHORT)}), self.clock)
         with memory.begin() as c:
             machines.replace_all(c, hosts(1), now=BEGINS, who="t")
             images.add(c, images.Image(IMAGE, "trixie", "/nowhere", 1, BEGINS))
             window = Window(BEGINS - timedelta(hours=1), BEGINS + timedelta(hours=8))
-            nights.create(c, Night(NIGHT, window, policy(1)), now=BEGINS, who="t")
+            nights.create(c, Night(NIGHT, window, rules or policy(1)), now=BEGINS, who="t")
             nights.move(c, NIGHT, NightState.OPEN, expect=tuple(NightState), now=BEGINS, who="t")
             jobs.queue(c, Job(JOB, NIGHT, "shop0000", IMAGE), now=BEGINS, who="t")
             jobs.record(c, self.event(What.JOB_POSTED, wave=0))
@@ -363,6 +364,91 @@ def test_a_machine_behind_the_commit_point_is_not_taken_up(memory: Memory) -> No
     assert _asked_late(play) == []
 
 
+# -- what the RAM environment tells ---------------------------------------------------------------
+
+
+def _until_it_waits_for_its_new_os(play: Play) -> Desk:
+    desk = play.claim()
+    assert desk is not None
+    while drive(desk).left is Left.WAITING:
+        assert desk.wait is not None
+        if desk.wait.watch is Watch.SETTLED:
+            return desk
+        while not _poll(desk):
+            play.clock.sleep(1)
+    raise AssertionError(desk.job)
+
+
+def test_a_run_that_goes_on_in_ram_is_waited_for_and_tells_how_far_it_is(memory: Memory) -> None:
+    play = Play(memory, Fate(ram_ssh=True))
+    desk = _until_it_waits_for_its_new_os(play)
+    (left,) = play.told(What.MACHINE_SILENT)
+    assert left.detail == {"place": "ram"}
+    seen = []
+    while not (polled := _polled(desk)).over:
+        seen.append(polled.sighting)
+        play.clock.sleep(1)
+    in_ram = [sighting for sighting in seen if sighting is not None]
+    assert {sighting.step for sighting in in_ram} == {"wipe", "unpack", "carry", "loader"}
+    assert all(sighting.in_ram and sighting.percent is not None for sighting in in_ram)
+    assert seen[-1] is None  # it boots
+    assert play.to_the_end(hand_over=True).state is JobState.DONE
+
+
+def test_a_run_that_holds_in_ram_wants_a_person_at_once(memory: Memory) -> None:
+    play = Play(memory, Fate([End.HELD], ram_ssh=True))
+    desk = _until_it_waits_for_its_new_os(play)
+    while not _poll(desk):
+        play.clock.sleep(1)
+    assert drive(desk).left is Left.HELD
+    (held,) = play.told(What.JOB_HELD)
+    assert "holds in the RAM environment: " in str(held.detail["cause"])
+    assert "log in" in str(held.detail["cause"])
+    assert desk.job.deadline is not None
+    assert desk.job.deadline - held.at > timedelta(minutes=3)
+    # Nobody says go to it, and it is not taken up for the same thing.
+    assert _asked_late(play) == []
+    assert play.model.gos == 1
+    assert play.model.hooks == ["drain"]
+
+
+def test_a_go_that_finds_its_run_holding_in_ram_wants_a_person(memory: Memory) -> None:
+    play = Play(memory, Fate([End.HELD], ram_ssh=True))
+    play.direct.fails = {"go": [Fault.BROKEN]}
+    first = play.claim()
+    assert first is not None
+    drive(first)  # the answer to its go was lost
+    play.clock.sleep(60)
+    assert play.to_the_end(hand_over=True).state is JobState.HELD
+    assert play.told(What.JOB_HELD)[0].at < (first.job.deadline or play.clock.now())
+    assert play.model.gos == 1
+
+
+REHEARSES = Policy(
+    rehearsal=Rehearsal.REQUIRED,
+    hooks={"drain": "drain", "undrain": "undrain", "confirm": "confirm"},
+)
+
+
+@pytest.mark.parametrize(
+    ("fate", "why"),
+    [
+        (Fate([End.SILENT]), "the machine is silent in its rehearsal, and the plan's deadlines"),
+        (Fate([End.HELD], ram_ssh=True), "the rehearsal holds in the RAM environment"),
+    ],
+)
+def test_a_machine_that_does_not_come_back_from_its_rehearsal_wants_a_person(
+    memory: Memory, fate: Fate, why: str
+) -> None:
+    play = Play(memory, fate, rules=REHEARSES)
+    play.model.rehearsal_comes_back = False
+    job = play.to_the_end(hand_over=True)
+    assert job.state is JobState.HELD
+    assert why in str(job.cause)
+    assert play.model.gos == 0
+    assert play.model.hooks == []
+
+
 # -- how little is written, and what becomes of it ------------------------------------------------
 
 
@@ -390,6 +476,10 @@ def writes(memory: Memory) -> Iterator[list[list[str]]]:
 
 
 def _poll(desk: Desk) -> bool:
+    return _polled(desk).over
+
+
+def _polled(desk: Desk) -> watching.Polled:
     assert desk.wait is not None
     return watching.poll(desk.machine, IMAGE, desk.wait.watch, desk.job.run)
 

@@ -7,14 +7,16 @@ import json
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reroot_fleet.machine import commands
 from reroot_fleet.machine.faults import Fault, MachineFault
-from reroot_fleet.machine.seam import STALE_TICKET, ImageFile, Order, Ticket, Wishes
+from reroot_fleet.machine.seam import STALE_TICKET, Answer, ImageFile, Order, Ticket, Wishes
 from reroot_fleet.machine.ssh import Limits, SshMachine, fault_of
+from reroot_fleet.values.machine_status import RunState
 from tests.services.process import free_port
 from tests.services.sshd import Sshd
 
@@ -27,6 +29,13 @@ STATUS = {
     "runs": [{"run": "20261124T155307Z-077c", "state": "done", "mode": "reinstall",
               "confirmation": "fell-short", "fell_short": ["a service is missing"]}],
 }  # fmt: skip
+REFUSES = """\
+note by legacy-ids: 3 files belong to nobody
+refused by other-run: the run 20261124T155307Z-077c is in progress
+  remedy: wait for it
+note by links: /var/www leads to /srv
+  remedy: keep what they lead to as well
+"""
 IMAGE = """#!/bin/sh
 echo "$*" >> LOG
 case "$1" in
@@ -172,19 +181,74 @@ def test_a_connection_that_is_half_open_ends_in_the_time_that_was_given(
             assert time.monotonic() - begun < 60
 
 
-IN_RAM = """
-VersionAddendum reroot-ram
-ForceCommand echo 'reroot: this is the RAM environment: wipe 43 %' >&2; exit 2
+RUN = "20261124T155307Z-077c"
+TOLD_IN_RAM = {
+    "kind": "reroot-status", "version": 1, "boot_id": "b", "kexec_loaded": False, "newest": RUN,
+    "in_progress": RUN, "runs": [{
+        "run": RUN, "state": "in-progress", "mode": "reinstall", "behind_commit_point": True,
+        "reached": {"step": "wipe", "place": "ram", "result": "running"},
+        "progress": {"step": "wipe", "percent": 43},
+    }],
+}  # fmt: skip
+# As the RAM environment's answers: by the last words alone, and everything else is refused with 2.
+GREET = """#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+    *" status --json") echo 'STATUS' ;;
+    *) echo 'reroot: this is the RAM environment: wipe 43 %' >&2; exit 2 ;;
+esac
 """
 
 
-def test_the_ram_environment_is_no_os_that_answers() -> None:
-    with Sshd(IN_RAM) as server:
-        machine = SshMachine(server.host())
-        for ask in (machine.greet, lambda: machine.look("0")):
+@contextmanager
+def ram(tmp_path: Path, greet: str) -> Iterator[SshMachine]:
+    """A machine whose RAM environment answers with that program."""
+    program = tmp_path / "greet"
+    program.write_text(greet)
+    program.chmod(0o755)
+    more = f"VersionAddendum reroot-ram\nForceCommand {program}\n"
+    with Sshd(more) as server:
+        yield SshMachine(server.host())
+
+
+def test_the_ram_environment_tells_of_its_run_and_does_nothing(tmp_path: Path) -> None:
+    with ram(tmp_path, GREET.replace("STATUS", json.dumps(TOLD_IN_RAM))) as machine:
+        machine.greet()
+        look = machine.look("0")
+        assert look.in_ram
+        assert not look.image_there
+        (run,) = look.status.runs
+        assert (run.id, run.state, run.reached, run.percent) == (
+            RUN, RunState.IN_PROGRESS, "wipe", 43,
+        )  # fmt: skip
+        assert not machine.confirm(RUN).known
+        for ask in (
+            lambda: machine.check(Wishes("0")),
+            lambda: machine.plan(Wishes("0")),
+            lambda: machine.clear("0"),
+        ):
             with pytest.raises(MachineFault, match="RAM environment") as fault:
                 ask()
             assert fault.value.kind is Fault.SILENT
+
+
+def test_where_too_many_ask_the_ram_environment_it_is_asked_again(tmp_path: Path) -> None:
+    full = "#!/bin/sh\necho 'reroot: 6 sessions are open already; close one of them' >&2; exit 2\n"
+    with ram(tmp_path, full) as machine, pytest.raises(MachineFault) as fault:
+        machine.look("0")
+    assert fault.value.kind is Fault.SILENT
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (REFUSES, "refused by other-run: the run 20261124T155307Z-077c is in progress"),
+        ("it begins\nrefused: --after none, and X\n", "refused: --after none, and X"),
+        ("one\n\n two \n", "two"),
+        ("", "it said nothing"),
+    ],
+)
+def test_the_line_that_says_why_is_found_among_notes_and_remedies(said: str, line: str) -> None:
+    assert Answer(1, said).last_line == line
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,29 @@
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from rich.console import Console
 from starlette.testclient import TestClient
 
 from reroot_fleet.alerts.metrics import registry
-from reroot_fleet.memory import events, jobs, nights
+from reroot_fleet.memory import events, jobs, nights, sightings
 from reroot_fleet.memory.database import Memory, connect, open_memory
+from reroot_fleet.memory.look import look
 from reroot_fleet.page.app import app
 from reroot_fleet.page.guard import COOKIE, Guard, guard
 from reroot_fleet.page.stream import stream
+from reroot_fleet.talk.watch import drawn
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.job import JobState
 from reroot_fleet.values.night import NightState
 from reroot_fleet.values.problem import Problem
 from reroot_fleet.values.settings import PageSettings
+from reroot_fleet.values.sighting import Sighting
 from tests.page.scene import NIGHT, paint
 
 if TYPE_CHECKING:
@@ -119,6 +124,27 @@ def test_a_machine_has_its_log_and_its_drawing(client: TestClient) -> None:
     assert drawn.headers["content-type"].startswith("image/svg")
     for path in ("report", "tree.svg"):
         assert client.get(f"/nights/{NIGHT}/{path}", headers=ALICE).status_code == 200
+
+
+def test_how_far_a_run_is_stands_beside_its_machine(client: TestClient, memory: Memory) -> None:
+    with memory.begin() as c:
+        (job, *_) = jobs.select(c, night=NIGHT, states=(JobState.RUNNING,))
+        tell = {"step": "answer"}
+        jobs.record(c, Event(NOW, "x", What.STEP_BEGUN, NIGHT, job.host, job.id, detail=tell))
+        sightings.keep(c, {job.id: Sighting("wipe", 43, in_ram=True)}, at=NOW)
+    words = "wipe 43 % in RAM"
+    assert f"running: answer, {words}" in client.get(f"/nights/{NIGHT}", headers=ALICE).text
+    assert words in client.get(f"/machines/{job.host}", headers=ALICE).text
+    with memory.begin() as c:
+        night = nights.get(c, NIGHT)
+        assert night is not None
+        console = Console(width=200, record=True, file=io.StringIO())
+        console.print(drawn(look(c, night, NOW)))
+        assert f"{job.host}: {words}" in console.export_text()
+        # Of a step in which no run goes on it is old news.
+        tell = {"step": "undrain"}
+        jobs.record(c, Event(NOW, "x", What.STEP_BEGUN, NIGHT, job.host, job.id, detail=tell))
+    assert words not in client.get(f"/nights/{NIGHT}", headers=ALICE).text
 
 
 def test_what_machines_say_is_text_and_never_markup(client: TestClient, memory: Memory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,6 +54,15 @@ def test_the_table(
     intent: Intent | None, status: MachineStatus | None, now: datetime, action: Action
 ) -> None:
     assert judge(intent, status, now).action is action
+
+
+def test_a_run_that_holds_and_says_so_itself_is_waited_for_by_nobody() -> None:
+    def told(state: RunState) -> Action:
+        status = replace(with_run(state), in_ram=True)
+        return judge(INTENT, status, NOW).action
+
+    assert told(RunState.COMMITTED) is Action.PAGE
+    assert told(RunState.IN_PROGRESS) is Action.ATTACH
 
 
 def test_every_state_has_a_rule() -> None:

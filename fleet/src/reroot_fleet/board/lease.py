@@ -34,6 +34,12 @@ class Lease:
         with self._lock:
             self._until = float("-inf")
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is gone for good."""
+        with self._lock:
+            return self._until == float("-inf")
+
     def holds(self, now: float) -> bool:
         """Whether a step may begin."""
         with self._lock:

@@ -26,7 +26,7 @@ from reroot_fleet.flow.copies import Copies
 from reroot_fleet.flow.drive import Drive, Left, drive
 from reroot_fleet.flow.outcome import Wait, Watch
 from reroot_fleet.flow.stop import Stop, Why
-from reroot_fleet.memory import conductors, jobs
+from reroot_fleet.memory import conductors, jobs, sightings
 from reroot_fleet.memory.errors import MemoryFault
 from reroot_fleet.values.job import JobState
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from reroot_fleet.machine.seam import Hooks, Machine
     from reroot_fleet.memory.database import Memory
     from reroot_fleet.values.host import Host
+    from reroot_fleet.values.sighting import Sighting
 
 LOG = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Seat:
     desk: Desk | None = None
     busy: bool = True
     """A thread works on it."""
+    seen: Sighting | None = None
+    """What its run said last of how far it is."""
 
 
 def process_mark(name: str) -> str:
@@ -100,7 +103,7 @@ class Conductor:
         )
         self._seats: dict[str, Seat] = {}
         self._lock = threading.Lock()
-        self._heart = Heart(board, clock, self._lost)
+        self._heart = Heart(board, clock, self._lost, self._mute)
         self._room = WaitingRoom(
             clock.real(settings.poll_first_s), clock.real(settings.poll_longest_s)
         )
@@ -114,6 +117,8 @@ class Conductor:
         self._asking = ThreadPoolExecutor(1, "latecomers")
         self._asked = True
         self._next: dict[str, float] = {}
+        self._unwritten: dict[str, Sighting] = {}
+        """What was seen of runs, and is to be written down yet."""
         self._started: datetime = clock.now()
 
     # -- the loop -----------------------------------------------------------------------------
@@ -139,6 +144,7 @@ class Conductor:
             (self._set.plan_s * (1 if self._first else SELDOM), self._keep),
             (self._set.sign_s, self._sign),
             (self._set.late_s, self._late),
+            (self._set.seen_s, self._tell_seen),
         ):
             if self._turn(what.__name__, every):
                 try:
@@ -174,9 +180,13 @@ class Conductor:
         with self._lock:
             return self._set.slots - len(self._seats)
 
+    def _mute(self) -> bool:
+        """Whether the memory has not answered for so long that others should have the jobs."""
+        return self._clock.monotonic() > self._memory.answered + self._set.mute_s
+
     def _claim(self) -> None:
         free = self.free
-        if free <= 0:
+        if free <= 0 or self._mute():
             return
         for posting in self._board.free()[:free]:
             asked = self._clock.monotonic()
@@ -240,6 +250,10 @@ class Conductor:
     # -- waiting ------------------------------------------------------------------------------
 
     def _let_wait(self, seat: Seat, wait: Wait) -> None:
+        if seat.lease.lost:
+            # While it was worked on: nobody would notice for as long as it waits.
+            self._give_back(seat)
+            return
         now = self._clock.monotonic()
         left = (wait.until - self._clock.now()).total_seconds()
         seat.busy = False
@@ -281,15 +295,32 @@ class Conductor:
         rehearsal = wait.watch is Watch.REHEARSED
         run = desk.notes.get("rehearsal") if rehearsal else desk.job.run
         try:
-            over = watching.poll(desk.machine, desk.wishes.image, wait.watch, run)
+            polled = watching.poll(desk.machine, desk.wishes.image, wait.watch, run)
         except Exception:
             LOG.exception("%s was not looked at", job)
-            over = False
-        if over:
+            polled = watching.Polled(over=False)
+        if polled.sighting is not None and polled.sighting != seat.seen:
+            with self._lock:
+                seat.seen = self._unwritten[job] = polled.sighting
+        if polled.over:
             self._room.leave(job)
             self._resume(job)
         else:
             self._room.looked(job, self._clock.monotonic())
+
+    def _tell_seen(self) -> None:
+        """Writes down how far runs are: all of them in one transaction, for people who look on."""
+        with self._lock:
+            seen, self._unwritten = self._unwritten, {}
+        if not seen:
+            return
+        try:
+            with self._memory.begin() as c:
+                sightings.keep(c, seen, at=self._clock.now())
+        except MemoryFault:
+            with self._lock:
+                self._unwritten = seen | self._unwritten
+            raise
 
     def _ended_by_others(self) -> None:
         """A halt, a stop or a person has ended jobs that wait here: they are undone at once."""

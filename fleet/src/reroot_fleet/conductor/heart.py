@@ -1,4 +1,8 @@
-"""The heartbeat: renews the claims of every job that is here, in one question for all of them."""
+"""The heartbeat: renews the claims of every job that is here, in one question for all of them.
+
+Whoever reaches the board and not the memory could keep its jobs for ever and do nothing for them. So it gives
+them back, from this thread, for the others may hang in a question that is never answered.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,16 @@ BEATS = 5
 class Heart:
     """A thread of its own, so that no step keeps it from beating."""
 
-    def __init__(self, board: Board, clock: Clock, lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        clock: Clock,
+        lost: Callable[[str], None],
+        mute: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`lost` is told of each claim that is gone; `mute`: whether the memory does not answer."""
         self._board = board
+        self._mute = mute
         self._clock = clock
         self._lost = lost
         self._claims: dict[str, tuple[Posting, Lease]] = {}
@@ -59,6 +71,9 @@ class Heart:
         """One renewal of all."""
         with self._lock:
             claims = dict(self._claims)
+        if self._mute():
+            self._give_back(claims)
+            return
         asked = self._clock.monotonic()
         try:
             lost = self._board.renew([posting for posting, _ in claims.values()])
@@ -72,3 +87,15 @@ class Heart:
                 self._lost(job)
             else:
                 lease.renewed(asked)
+
+    def _give_back(self, claims: dict[str, tuple[Posting, Lease]]) -> None:
+        if claims:
+            LOG.warning("the memory does not answer: %d jobs are given back", len(claims))
+        for job, (posting, lease) in claims.items():
+            lease.lose()
+            self.drop(job)
+            self._lost(job)
+            try:
+                self._board.abandon(posting)
+            except BoardFault as fault:
+                LOG.warning("the claim of %s runs out by itself: %s", job, fault)

@@ -28,8 +28,12 @@ class Settings:
     """Between two looks whether somebody has ended a job that waits here."""
     late_s: float = 20.0
     """Between two looks whether a held machine is to be asked again."""
+    seen_s: float = 5.0
+    """Between two writings of how far runs are."""
     sign_s: float = 10.0
     """Between two signs of life."""
+    mute_s: float = 30.0
+    """After which a conductor gives its jobs back whom the memory does not answer any more."""
     again_s: float = 5.0
     """After which a job is taken up again that was left because the memory did not answer."""
     ticket_s: float = TICKET_S

@@ -80,6 +80,17 @@ class RecordStorage(Storage):  # type: ignore[misc]  # as below
         return kept.update(conn.update_atom_details(new))
 
 
+def _without_locks() -> None:
+    """Takes the locks off: each of TaskFlow's methods is wrapped in one, and knows what is in it."""
+    for name, method in vars(Storage).items():
+        locked = getattr(method, "__code__", None)
+        if locked is not None and locked.co_filename.endswith("fasteners/lock.py"):
+            setattr(RecordStorage, name, method.__wrapped__)
+
+
+_without_locks()
+
+
 class Engine(SerialActionEngine):  # type: ignore[misc]  # TaskFlow has no types
     """TaskFlow's engine, on a flow that was compiled before."""
 

@@ -42,6 +42,10 @@ _RAISE = (
 _FLOWS = uuid.UUID("0c4c4f57-6f1e-4b53-8f6e-7265726f6f74")
 _SAME = {None: "", "PENDING": "", "RUNNING": "", "RESUMING": "", "SUSPENDED": "", "SUSPENDING": ""}
 """States of flows and atoms that a resumed engine treats alike."""
+Matter = tuple[str, str | None, str, str | None]
+"""Of an atom: its name, state, what is meant to be done with it, and how it failed."""
+Matters = tuple[str | None, dict[str, Matter]]
+"""Of a flow: its state, and its atoms by their ids."""
 _LONGEST = 600
 """Characters of an error that are kept."""
 
@@ -59,8 +63,9 @@ class FlowRecord:
         found = json.loads(document) if document else {"flow": None, "atoms": {}}
         self._flow: dict[str, Any] | None = found["flow"]
         self._atoms: dict[str, Any] = found["atoms"]
-        self._written = self._matters() if document else ""
-        self._unwritten: str | None = None
+        self._matter = {u: _matter_of(atom["atom"]) for u, atom in self._atoms.items()}
+        self._written: Matters | None = self._matters() if document else None
+        self._unwritten: Matters | None = None
         """What matters of a document that has changed and is to be written."""
 
     # -- the claim ----------------------------------------------------------------------------
@@ -142,22 +147,18 @@ class FlowRecord:
         """Saves the flow and all its atoms."""
         self._flow = detail.to_dict()
         self._atoms = {atom.uuid: _of_atom(atom) for atom in detail}
+        self._matter = {u: _matter_of(atom["atom"]) for u, atom in self._atoms.items()}
         self._save()
 
     def save_atom(self, atom: models.AtomDetail) -> None:
         """Saves one atom."""
-        self._atoms[atom.uuid] = _of_atom(atom)
+        kept = self._atoms[atom.uuid] = _of_atom(atom)
+        self._matter[atom.uuid] = _matter_of(kept["atom"])
         self._save()
 
-    def _matters(self) -> str:
+    def _matters(self) -> Matters:
         state = (self._flow or {}).get("state")
-        atoms = [
-            (a["name"], _SAME.get(a["state"], a["state"]), a["intention"], a["failure"])
-            for a in (atom["atom"] for atom in self._atoms.values())
-            # A retry controller that was never asked decides nothing.
-            if "patience" not in a["name"] or a["intention"] != "EXECUTE" or a["failure"]
-        ]
-        return json.dumps([_SAME.get(state, state), sorted(atoms, key=str)], default=str)
+        return _SAME.get(state, state), {u: m for u, m in self._matter.items() if m is not None}
 
     def _save(self) -> None:
         """Keeps what a resumed engine would act on differently, and nothing else, for the next write.
@@ -184,12 +185,24 @@ def told() -> Iterator[None]:
         raise Stop(Why.MEMORY, str(fault)) from fault
 
 
+def _matter_of(atom: dict[str, Any]) -> Matter | None:
+    """What a resumed engine acts on; a retry controller that was never asked decides nothing."""
+    failure = atom["failure"]
+    if "patience" in atom["name"] and atom["intention"] == "EXECUTE" and not failure:
+        return None
+    state = atom["state"]
+    said = str(failure.get("exception_str", "")) if failure else None
+    return atom["name"], _SAME.get(state, state), atom["intention"], said
+
+
 def _of_atom(atom: models.AtomDetail) -> dict[str, Any]:
     return {"type": models.atom_detail_type(atom), "atom": _trimmed(atom.to_dict())}
 
 
 def _trimmed(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Without tracebacks, which are in the log; with errors of a bounded length."""
+    if not value or isinstance(value, str):
+        return value
     if isinstance(value, dict):
         if "exc_type_names" in value:
             text = str(value.get("exception_str", ""))[:_LONGEST]

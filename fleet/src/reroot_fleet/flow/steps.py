@@ -7,7 +7,7 @@ looks before it acts, and what it did is asked of the machine and not remembered
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from reroot_fleet.flow.outcome import Again, End, Hold, NotYet, Watch
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from reroot_fleet.flow.desk import Desk
     from reroot_fleet.machine.seam import Answer, Look
+    from reroot_fleet.values.machine_status import Run
 
 COPY_TURN = timedelta(minutes=15)
 """How long a job waits for its turn to copy before it looks again; it is woken when the turn comes."""
@@ -97,11 +98,14 @@ def rehearse(desk: Desk) -> None:
         return
     if _rehearsed(desk) is not None:
         return
-    look = desk.machine.look(desk.wishes.image)
+    look = _look_in_rehearsal(desk)
     run = desk.notes.get("rehearsal")
     if run is None:
         run = run_id(desk, "rehearsal")
-        desk.note(rehearsal=run, rehearsal_after=look.status.after)
+        until = desk.now + timedelta(seconds=desk.job.deadlines_s or 7200)
+        desk.note(
+            rehearsal=run, rehearsal_after=look.status.after, rehearsal_until=until.isoformat()
+        )
     found = look.status.run(run)
     if found is None:
         order = Order(
@@ -115,8 +119,10 @@ def rehearse(desk: Desk) -> None:
         answer = desk.machine.rehearse(order)
         if not answer.begun:
             raise _not_begun(answer)
+    if found is not None and look.in_ram and found.state is RunState.COMMITTED:
+        raise Hold(f"the rehearsal holds in the RAM environment: {_told(found)}")
     if found is None or found.state is RunState.IN_PROGRESS:
-        raise NotYet(desk.now + timedelta(seconds=desk.job.deadlines_s or 7200), Watch.REHEARSED)
+        raise _until_rehearsed(desk, "the rehearsal goes on")
     if found.state is not RunState.REHEARSED:
         raise End(JobState.REFUSED, f"the rehearsal {run} ended as {found.state}", ("rehearsal",))
     rehearsed = surveys.Rehearsed(
@@ -124,6 +130,27 @@ def rehearse(desk: Desk) -> None:
     )
     with desk.record.writing() as c:
         surveys.record_rehearsal(c, rehearsed)
+
+
+def _look_in_rehearsal(desk: Desk) -> Look:
+    """A machine that may be in its rehearsal and is silent is waited for, and then a person is."""
+    try:
+        return desk.machine.look(desk.wishes.image)
+    except MachineFault as fault:
+        # Not everybody whom an OS lets in is let into the RAM environment.
+        if "rehearsal" not in desk.notes or not (fault.passing or fault.kind is Fault.LOGIN):
+            raise
+        raise _until_rehearsed(desk, "the machine is silent in its rehearsal") from fault
+
+
+def _until_rehearsed(desk: Desk, what: str) -> NotYet | Hold:
+    """Waits for the rehearsal's end as long as the plan's deadlines let it."""
+    until = desk.now + timedelta(seconds=desk.job.deadlines_s or 7200)
+    if "rehearsal_until" in desk.notes:
+        until = datetime.fromisoformat(desk.notes["rehearsal_until"])
+    if desk.now >= until:
+        return Hold(f"{what}, and the plan's deadlines have passed")
+    return NotYet(until, Watch.REHEARSED)
 
 
 def _rehearsed(desk: Desk) -> Rehearsed | None:
@@ -243,7 +270,11 @@ def silence(desk: Desk) -> None:
         desk.later(What.MACHINE_SILENT)
         return
     deadline = desk.job.deadline or desk.now
-    if _judge(desk, look).action is Action.ATTACH and desk.now < deadline:
+    judged = _judge(desk, look).action
+    if look.in_ram and judged in {Action.ATTACH, Action.PAGE}:
+        desk.later(What.MACHINE_SILENT, {"place": "ram"})
+        return
+    if judged is Action.ATTACH and desk.now < deadline:
         raise NotYet(deadline, Watch.GONE)
 
 
@@ -361,7 +392,14 @@ def _not_begun(answer: Answer) -> Exception:
 
 def _why(desk: Desk, look: Look, judgement: Judgement) -> str:
     run = look.status.run(desk.job.run or "")
-    return f"{judgement.why}: {run.first_failure}" if run and run.first_failure else judgement.why
+    told = _told(run) if run else ""
+    return f"{judgement.why}: {told}" if told else judgement.why
+
+
+def _told(run: Run) -> str:
+    """What a run says of its trouble: the first failure, and where it holds what can be done."""
+    held = run.next if run.state is RunState.COMMITTED else ""
+    return "; ".join(text for text in (run.first_failure, held) if text)
 
 
 def _hook(desk: Desk, name: str) -> None:

@@ -11,8 +11,6 @@ import socket
 from reroot_fleet.machine.faults import Fault, MachineFault
 
 LIMIT_S = 5.0
-IN_RAM = b" reroot-ram"
-"""How the banner of the RAM environment's ssh server ends: a run goes on there, and no OS answers yet."""
 
 
 def greet(address: str, port: int, limit_s: float = LIMIT_S) -> str:
@@ -31,6 +29,4 @@ def greet(address: str, port: int, limit_s: float = LIMIT_S) -> str:
     if not banner.startswith(b"SSH-"):
         why = "it was closed at once" if not banner else f"it says {banner[:40]!r}"
         raise MachineFault(Fault.SILENT, attempted, why)
-    if banner.rstrip().endswith(IN_RAM):
-        raise MachineFault(Fault.SILENT, attempted, "the RAM environment answers, and no OS")
     return banner.decode("ascii", "replace").strip()

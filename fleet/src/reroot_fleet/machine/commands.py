@@ -34,7 +34,8 @@ def partial_path(digest: str) -> str:
 def look(digest: str, run: str | None = None) -> str:
     """Boot, uptime, whether the image is there, and the status, in one session.
 
-    In the old OS the image tells the status, in the new one what it left among the run's records.
+    In the old OS the image tells the status, in the new one what it left among the run's records. The
+    RAM environment runs no shell: it answers the last words, whatever comes before them.
     """
     image = shlex.quote(image_path(digest))
     places = [image]
@@ -47,7 +48,8 @@ def look(digest: str, run: str | None = None) -> str:
         f" $(ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF {image} && echo busy || echo idle);"
         f" for teller in {tries} /var/log/reroot/*/reroot /.reroot/*/reroot"
         f" {shlex.quote(HOME)}/*.reroot;"
-        ' do test -x "$teller" && exec "$teller" status --json; done; echo none'
+        ' do test -x "$teller" && break; teller=; done;'
+        ' test -n "$teller" || { echo none; exit 0; }; exec "$teller" status --json'
     )
 
 

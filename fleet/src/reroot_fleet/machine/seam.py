@@ -54,6 +54,11 @@ class Look:
     busy: bool = False
     """The image is being executed: a `go` may be on its way that has not made its run yet."""
 
+    @property
+    def in_ram(self) -> bool:
+        """The RAM environment answers, and no OS: nothing but its run's status can be asked of it."""
+        return self.status.in_ram
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
@@ -97,11 +102,15 @@ class Answer:
 
     @property
     def last_line(self) -> str:
-        """What it said last: the line that says why."""
+        """The line that says why: by what it was refused, else what it said last."""
         lines = [line.strip() for line in self.text.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "it said nothing"
+        # Behind a refusal come what mends it, and notes with remedies of their own.
+        refused = [line for line in lines if line.startswith(REFUSED)]
+        return (refused[:1] or lines[-1:] or ["it said nothing"])[0][:300]
 
 
+REFUSED = ("refused by ", "refused: ")
+"""How the image begins the line that says what refuses."""
 STALE_TICKET = 75
 """A ticket was past its best: the machine did nothing (EX_TEMPFAIL)."""
 
@@ -127,7 +136,7 @@ class Machine(Protocol):
         """Returns where its ssh server says its banner; much cheaper than a session."""
 
     def look(self, image: str) -> Look:
-        """Boot, uptime, runs, and whether the image is there."""
+        """Boot, uptime, runs, and whether the image is there; the RAM environment tells of its run."""
 
     def check(self, wishes: Wishes) -> tuple[Finding, ...]:
         """Asks its checks."""

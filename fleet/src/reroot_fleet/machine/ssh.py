@@ -75,8 +75,8 @@ SAID: tuple[tuple[str, Fault], ...] = (
 """What ssh says when it ends with 255, in the order in which it is looked for."""
 
 
-IN_RAM = "reroot: this is the RAM environment"
-"""What the RAM environment says to what it does not do. Behind a jump host its banner is not seen."""
+IN_RAM = ("reroot: this is the RAM environment", "sessions are open already")
+"""What the RAM environment says to what it does not do, and where too many ask at once."""
 
 
 def fault_of(text: str) -> Fault:
@@ -109,13 +109,22 @@ class SshMachine:
         """Boot, uptime, runs, and whether the image is there."""
         said = self._good("look at it", commands.look(image, self._run), self._limits.look)
         _, found, rest = said.partition(commands.LOOKED)
+        if not found:
+            return self._in_ram(said)
         head, _, document = rest.partition("\n")
         words = head.split()
-        if not found or len(words) != 4:
+        if len(words) != 4:
             raise MachineFault(Fault.NONSENSE, self._attempted("look at it"), repr(said[:200]))
         boot, uptime, there, busy = words
         status = self._status(document)
         return Look(boot, float(uptime), status, there == "there", busy == "busy")
+
+    def _in_ram(self, said: str) -> Look:
+        """What the RAM environment answers: the status alone, and none of a shell's words."""
+        status = self._parsed(
+            "status", lambda: parse_status(said, host=self._host.name, in_ram=True)
+        )
+        return Look(status.boot or "", 0.0, status, image_there=False)
 
     def _status(self, document: str) -> MachineStatus:
         if document.strip() == "none":
@@ -178,10 +187,7 @@ class SshMachine:
     def confirm(self, run: str) -> Confirmation:
         """What its first boot says of the run."""
         self._run = run
-        script = commands.look("none", run)
-        said = self._good("ask what its first boot found", script, self._limits.look)
-        document = said.partition(commands.LOOKED)[2].partition("\n")[2]
-        found = self._status(document).run(run)
+        found = self.look("none").status.run(run)
         if found is None or found.confirmation in {First.NONE, First.PENDING}:
             return Confirmation(known=False)
         passed = found.confirmation is First.PASSED
@@ -207,7 +213,7 @@ class SshMachine:
             raise MachineFault(Fault.SILENT, self._attempted(what), why)
         if answer.exit_status == SSH_FAILED:
             raise MachineFault(fault_of(answer.text), self._attempted(what), answer.last_line)
-        if IN_RAM in answer.text:
+        if answer.exit_status != 0 and any(words in answer.text for words in IN_RAM):
             raise MachineFault(Fault.SILENT, self._attempted(what), answer.last_line)
         return answer
 

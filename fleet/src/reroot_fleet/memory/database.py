@@ -30,6 +30,15 @@ stopped, or whose host is gone, and with it the locks that would keep everybody 
 PING_S = 1.0
 """A connection that was used so lately is used again without asking it first whether it is alive. A database
 that was restarted is noticed all the same before a statement is lost to it: a restart takes longer."""
+GIVEN_UP = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A server that cannot be reached any more closes nothing: the kernel finds out within half a minute, and not
+within hours. Seconds; the last one milliseconds."""
 # How long SQLite waits for another writer of the same file.
 _SQLITE_BUSY_SECONDS = 60
 
@@ -39,6 +48,8 @@ class Memory:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.answered = time.monotonic()
+        """When it was heard of last, by this host's own clock."""
 
     @property
     def where(self) -> str:
@@ -50,6 +61,7 @@ class Memory:
         """A transaction that writes: all of it, or nothing."""
         with _told(self.where), self.engine.begin() as connection:
             yield connection
+        self.answered = time.monotonic()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -60,6 +72,7 @@ class Memory:
                 options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             with connection.execution_options(**options).begin():
                 yield connection
+        self.answered = time.monotonic()
 
     def close(self) -> None:
         """Give every connection back."""
@@ -82,7 +95,7 @@ def connect(address: str, *, connections: int = 10, idle_s: int = 0) -> Memory:
             max_overflow=connections,
             # The one that was used last is asked least whether it is alive.
             pool_use_lifo=True,
-            connect_args={"connect_timeout": 10, "application_name": "reroot-fleet"},
+            connect_args={"application_name": "reroot-fleet", **GIVEN_UP},
         )
         _prepare_postgres(engine, idle_s)
         _ping_idle_ones(engine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reroot_fleet.memory import conductors, jobs, machines, outbox
+from reroot_fleet.memory import conductors, jobs, machines, outbox, sightings
 from reroot_fleet.policy.overview import Overview, overview
 from reroot_fleet.policy.site import site
 
@@ -32,6 +32,11 @@ def look(c: Connection, night: Night, now: datetime) -> Look:
     """How a night stands now."""
     hosts = machines.every(c)
     view = overview(
-        now, night, jobs.select(c, night=night.id), hosts, site(hosts, night.policy.limits)
+        now,
+        night,
+        jobs.select(c, night=night.id),
+        hosts,
+        site(hosts, night.policy.limits),
+        sightings.of_night(c, night.id),
     )
     return Look(view, tuple(conductors.every(c)), tuple(outbox.open_alerts(c)))

@@ -220,6 +220,18 @@ conductors = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
 )
 
+# What a conductor saw last of a run that goes on: shown to people, and nothing follows from it. Jobs are
+# folds of the log, and have none of it: a look a minute at each machine is no event.
+sightings = sa.Table(
+    "sightings",
+    metadata,
+    sa.Column("job", sa.Text, sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("percent", sa.Integer),
+    sa.Column("in_ram", sa.Boolean, nullable=False),
+)
+
 # Rows to lock while something may be done by one only, such as deciding which jobs are posted.
 turns = sa.Table("turns", metadata, sa.Column("name", sa.Text, primary_key=True))
 

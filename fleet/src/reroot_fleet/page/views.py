@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from reroot_fleet.alerts.watchdog import alive
-from reroot_fleet.memory import events, jobs, machines, nights, orders, surveys
+from reroot_fleet.memory import events, jobs, machines, nights, orders, sightings, surveys
 from reroot_fleet.memory.errors import Conflict
 from reroot_fleet.memory.look import look
 from reroot_fleet.page import drawings
@@ -93,6 +93,7 @@ class Views:
             log = events.read(c, host=host)
             survey = next(iter(surveys.latest(c, host=host)), None)
             night = nights.get(c, attempts[-1].night) if attempts else None
+            seen = sightings.of_night(c, night.id).get(attempts[-1].id) if night else None
             last = events.last_number(c)
         return self._page(
             "machine.html",
@@ -103,6 +104,7 @@ class Views:
             job=attempts[-1] if attempts else None,
             log=log[::-1],
             survey=survey,
+            seen=seen,
             steps=ORDER,
             last=last,
             part=request.headers.get("x-part") == "main",

@@ -18,6 +18,7 @@ from reroot_fleet.values.atoms import ORDER, Atom
 from reroot_fleet.values.host import Host
 from reroot_fleet.values.job import Job, JobState
 from reroot_fleet.values.night import Night, NightState
+from reroot_fleet.values.sighting import Sighting
 
 
 class Tone(StrEnum):
@@ -86,6 +87,8 @@ class MachineLine:
     attempt: int
     wave: int | None
     cause: str
+    seen: str | None = None
+    """How far its run was when it was looked at last: `wipe 43 % in RAM`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +168,23 @@ class Overview:
 
 
 def overview(
-    now: datetime, night: Night, jobs: Sequence[Job], hosts: Iterable[Host], site: Site
+    now: datetime,
+    night: Night,
+    jobs: Sequence[Job],
+    hosts: Iterable[Host],
+    site: Site,
+    seen: Mapping[str, Sighting] | None = None,
 ) -> Overview:
     """How a night stands; a machine that was queued again counts by its last attempt."""
     last: dict[str, Job] = {}
     for job in sorted(jobs, key=lambda j: j.attempt):
         last[job.host] = job
     by_name = {host.name: host for host in hosts}
-    lines = [_line(job, by_name.get(name), now) for name, job in sorted(last.items(), key=_by_name)]
+    seen = seen or {}
+    lines = [
+        _line(job, by_name.get(name), now, seen.get(job.id))
+        for name, job in sorted(last.items(), key=_by_name)
+    ]
     states = [line.state for line in lines]
     return Overview(
         night=night,
@@ -209,9 +221,16 @@ def span(length: timedelta) -> str:
     return f"{minutes} min" if minutes else f"{seconds} s"
 
 
-def _line(job: Job, host: Host | None, now: datetime) -> MachineLine:
+SEEN_AT = frozenset({Atom.REHEARSE, Atom.GO, Atom.SILENCE, Atom.ANSWER})
+"""Steps in which a run goes on: what was seen of it in another one is old."""
+
+
+def _line(job: Job, host: Host | None, now: datetime, seen: Sighting | None) -> MachineLine:
     running = job.state is JobState.RUNNING
     word = f"{job.state}: {job.step}" if running and job.step else str(job.state)
+    seen = seen if running and job.step in SEEN_AT else None
+    if seen is not None:
+        word += f", {seen}"
     late = budget.is_late(job, now)
     steps_done = len(ORDER) if job.state is JobState.DONE else 0
     if job.step is not None and job.state is not JobState.DONE:
@@ -230,6 +249,7 @@ def _line(job: Job, host: Host | None, now: datetime) -> MachineLine:
         attempt=job.attempt,
         wave=job.wave,
         cause=job.cause or "",
+        seen=None if seen is None else str(seen),
     )
 
 

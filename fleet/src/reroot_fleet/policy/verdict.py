@@ -1,7 +1,8 @@
 """What to do about a machine, decided from its `status` and the recorded intent alone.
 
 In progress: attach. Done: confirm. Reverted: may be queued again. Behind the commit point: wait, then page,
-never go again. Silence: wait out the plan's deadlines, then page.
+never go again. Silence: wait out the plan's deadlines, then page. A run that holds, and says so itself in the
+RAM environment, is waited for by nobody: page at once.
 """
 
 from __future__ import annotations
@@ -74,6 +75,9 @@ STATES: dict[RunState, Judgement] = {
     RunState.REHEARSED_WITH_FINDINGS: Judgement(Action.PAGE, "a rehearsal bears the run's id"),
 }
 
+HOLDS = Judgement(Action.PAGE, "the run holds in the RAM environment")
+"""What only the RAM environment can say: from an OS the same state means that the run may go on yet."""
+
 
 def judge(intent: Intent | None, status: MachineStatus | None, now: datetime) -> Judgement:
     """What to do about a machine whose status was asked; `None` where it is silent."""
@@ -87,7 +91,7 @@ def judge(intent: Intent | None, status: MachineStatus | None, now: datetime) ->
         return _until(intent, now, Judgement(Action.WAIT, "the machine is silent"))
     run = status.run(intent.run)
     if run is not None:
-        return _until(intent, now, of_run(run))
+        return _until(intent, now, of_run(run, in_ram=status.in_ram))
     if status.in_progress is not None:
         # It holds the lock and has written nothing yet.
         if status.in_progress == intent.run:
@@ -99,8 +103,10 @@ def judge(intent: Intent | None, status: MachineStatus | None, now: datetime) ->
     return Judgement(Action.FENCED, f"the newest run is {newest}, and was to be {intent.after}")
 
 
-def of_run(run: Run) -> Judgement:
-    """What a run's own state comes to, whatever the time is."""
+def of_run(run: Run, *, in_ram: bool = False) -> Judgement:
+    """What a run's own state comes to, whatever the time is; `in_ram`: as the run itself tells it there."""
+    if in_ram and run.state is RunState.COMMITTED:
+        return HOLDS
     if run.state is not RunState.DONE:
         return STATES[run.state]
     judgement = DONE[run.confirmation]

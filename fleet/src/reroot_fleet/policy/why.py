@@ -129,7 +129,11 @@ WORDS: dict[What, Callable[[Detail], str]] = {
         f"the machine {'goes on with' if d.get('attached') else 'began'} run {d.get('run', '?')}"
     ),
     What.GO_REFUSED: _refused_go,
-    What.MACHINE_SILENT: lambda _: "the machine is silent",
+    What.MACHINE_SILENT: lambda d: (
+        "the machine has left its OS: the RAM environment answers"
+        if d.get("place") == "ram"
+        else "the machine is silent"
+    ),
     What.MACHINE_ANSWERED: lambda d: (
         f"the machine answers{', in a new boot' if d.get('new_boot') else ''}"
         + (f": run {d['state']}" if d.get("state") else "")

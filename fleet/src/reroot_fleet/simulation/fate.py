@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -44,6 +45,8 @@ class Odds:
     flake: float = 0.05
     """How often a question to such a machine fails."""
     skewed: float = 0.1
+    ram_ssh: float = 0.7
+    """Machines whose RAM environment has an ssh server that lets the fleet in."""
 
 
 NO_FAULTS = Odds(reverted=0, old_os_back=0, held=0, silent=0, slow=0, flaky=0, skewed=0)
@@ -80,6 +83,8 @@ class Fate:
     skew_s: float = 0.0
     """By how much its time of day is wrong."""
     seed: int = 0
+    ram_ssh: bool = False
+    """It answers `status` in the RAM environment."""
 
     def end(self, attempt: int) -> End:
         """How its run of that number ends, from 0."""
@@ -89,14 +94,7 @@ class Fate:
 def draw(seed: int, name: str, odds: Odds) -> Fate:
     """A machine's fate: the same for the same seed and name."""
     dice = random.Random(f"{seed}/{name}")  # noqa: S311 - it has to repeat
-    table = (
-        (End.REVERTED, odds.reverted),
-        (End.OLD_OS_BACK, odds.old_os_back),
-        (End.HELD, odds.held),
-        (End.COMMITTED, odds.committed),
-        (End.SILENT, odds.silent),
-        (End.UNCONFIRMED, odds.unconfirmed),
-    )
+    table = _ends(odds)
     roll, first = dice.random(), End.DONE
     for end, chance in table:
         if roll < chance:
@@ -112,4 +110,38 @@ def draw(seed: int, name: str, odds: Odds) -> Fate:
         flake=odds.flake if dice.random() < odds.flaky else 0.0,
         skew_s=dice.uniform(-86400, 86400) if dice.random() < odds.skewed else 0.0,
         seed=dice.getrandbits(32),
+        ram_ssh=dice.random() < odds.ram_ssh,
+    )
+
+
+def deal(seed: int, names: Iterable[str], odds: Odds) -> dict[str, Fate]:
+    """Fates of many: each end is dealt to so many as the odds come to, to whom is the seed's.
+
+    Of two thousand machines of which three in a thousand fail by themselves, one draw for each makes between
+    one and a dozen fail. That is the draw's luck, and nothing that a fleet could be measured by.
+    """
+    fates = {name: draw(seed, name, replace(odds, **NO_ENDS)) for name in names}
+    order = sorted(fates)
+    random.Random(seed).shuffle(order)  # noqa: S311 - it has to repeat
+    for end, chance in _ends(odds):
+        count = round(chance * len(fates))
+        for name in order[:count]:
+            fates[name].ends = [end, End.DONE]
+        order = order[count:]
+    return fates
+
+
+NO_ENDS: dict[str, float] = dict.fromkeys(
+    ("reverted", "old_os_back", "held", "committed", "silent", "unconfirmed"), 0.0
+)
+
+
+def _ends(odds: Odds) -> tuple[tuple[End, float], ...]:
+    return (
+        (End.REVERTED, odds.reverted),
+        (End.OLD_OS_BACK, odds.old_os_back),
+        (End.HELD, odds.held),
+        (End.COMMITTED, odds.committed),
+        (End.SILENT, odds.silent),
+        (End.UNCONFIRMED, odds.unconfirmed),
     )

@@ -8,6 +8,7 @@ runs by itself: what happened up to now is worked out when somebody asks.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ from reroot_fleet.values.machine_status import MachineStatus, Mode, Run, RunStat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+IN_RAM = ("wipe", "unpack", "carry", "loader")
+"""Steps that the RAM environment tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,15 @@ class Went:
     """When something answers again; never."""
     over: float
     """When its state does not change any more."""
+    ram: float | None = None
+    """Until when the RAM environment answers, where it lets in; for ever where it holds. Not at all: none."""
+    held: float | None = None
+    """From when on it holds there."""
+
+    @property
+    def ends_in_ram(self) -> float:
+        """The end of what the RAM environment tells."""
+        return self.gone if self.ram is None else self.ram
 
 
 @dataclass(slots=True)
@@ -72,6 +85,7 @@ class Model:
     """Every `go` that began a run: what must never be more than one a job."""
     hooks: list[str] = field(default_factory=list)
     """Hooks that were called for it."""
+    rehearsal_comes_back: bool = True
     asked: int = 0
     gos: int = 0
     """How often `go` was said at all."""
@@ -81,6 +95,10 @@ class Model:
     def reachable(self, now: float) -> bool:
         """Whether an ssh server answers."""
         return all(now < r.gone or (r.back is not None and now >= r.back) for r in self.runs)
+
+    def in_ram(self, now: float) -> Went | None:
+        """The run that goes on in the RAM environment, where that lets in."""
+        return next((r for r in self.runs if r.gone <= now < r.ends_in_ram), None)
 
     def boot(self, now: float) -> tuple[str, float]:
         """The id of the boot, and its uptime."""
@@ -96,7 +114,10 @@ class Model:
         return MachineStatus(runs, boot=self.boot(now)[0])
 
     def look(self, image: str, now: float) -> Look:
-        """Boot, uptime, runs, and whether the image is there."""
+        """Boot, uptime, runs, and whether the image is there; of RAM, what its run says of itself."""
+        there = self.in_ram(now)
+        if there is not None:
+            return Look(f"ram of {there.id}", 0.0, _told_in_ram(there, now), image_there=False)
         boot, uptime = self.boot(now)
         return Look(boot, uptime, self.status(now), image_there=self.image == image)
 
@@ -144,8 +165,14 @@ class Model:
     def _begin(self, run: str, mode: Mode, now: float) -> None:
         p, f = self.pace, self.fate.pace
         if mode is Mode.REHEARSE:
-            came = now + p.rehearse * f
-            self.runs.append(Went(run, mode, now, End.DONE, now + p.old_os * f, came, came))
+            came, gone = now + p.rehearse * f, now + p.old_os * f
+            ram = came - p.boot * f if self.fate.ram_ssh else None
+            went = Went(run, mode, now, End.DONE, gone, came, came, ram)
+            if not self.rehearsal_comes_back:
+                went.back = None
+                if self.fate.ram_ssh:
+                    went.ram, went.held = math.inf, gone
+            self.runs.append(went)
             return
         self.accepted.append((now, run))
         reinstalls = sum(r.mode is Mode.REINSTALL for r in self.runs)
@@ -160,7 +187,12 @@ class Model:
         elif end in {End.HELD, End.SILENT}:
             back = None
         over = new if back is None else back
-        self.runs.append(Went(run, mode, now, end, gone, back, over))
+        ram, held = None, None
+        if self.fate.ram_ssh and end not in {End.REVERTED, End.SILENT}:
+            ram = over - p.boot * f
+            if end is End.HELD:
+                ram, held = math.inf, gone + p.ram * f / 2
+        self.runs.append(Went(run, mode, now, end, gone, back, over, ram, held))
 
     def confirm(self, run: str, now: float) -> Confirmation:
         """What the first boot found."""
@@ -181,6 +213,27 @@ _ENDS: dict[End, RunState] = {
     End.HELD: RunState.COMMITTED,
     End.SILENT: RunState.UNKNOWN,
 }
+
+
+def _told_in_ram(run: Went, now: float) -> MachineStatus:
+    """What the RAM environment says: of its own run alone, and nothing of others."""
+    holds = run.held is not None and now >= run.held
+    lasts = min(run.ends_in_ram, run.over) - run.gone
+    share = min((now - run.gone) / max(lasts, 1.0), 0.99)
+    step = IN_RAM[int(share * len(IN_RAM))]
+    told = Run(
+        run.id,
+        RunState.COMMITTED if holds else RunState.IN_PROGRESS,
+        run.mode,
+        reached=step,
+        percent=None if holds else 10 * int(10 * (share * len(IN_RAM) % 1)),
+        first_failure=f"{step}: simulated" if holds else None,
+        next="it holds: simulated; log in" if holds else "",
+    )
+    goes_on = None if holds else run.id
+    return MachineStatus(
+        (told,), boot=f"ram of {run.id}", in_progress=goes_on, newest_id=run.id, in_ram=True
+    )
 
 
 def _state(run: Went, now: float) -> RunState:

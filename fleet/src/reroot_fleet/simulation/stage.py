@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as day_time
 from pathlib import Path
@@ -152,17 +152,28 @@ class Stage:
         seed: int = 1,
         odds: Odds = NO_FAULTS,
         pace: Pace | None = None,
-    ) -> None:
-        """A world of those machines."""
+        dealt: bool = False,
+    ) -> World:
+        """A world of those machines, as it is at its beginning."""
         names = [host.name for host in inventory]
-        self.serve(build(names, seed=seed, odds=odds, pace=pace or Pace()))
+        made = build(names, seed=seed, odds=odds, pace=pace or Pace(), dealt=dealt)
+        self.serve(made)
+        return made
 
     def conductor(
-        self, name: str, *, trap: str | None = None, trace: Path | None = None
+        self,
+        name: str,
+        *,
+        trap: str | None = None,
+        trace: Path | None = None,
+        database: str | None = None,
+        board: str | None = None,
     ) -> BaseProcess:
-        """Starts a conductor's process."""
+        """Starts a conductor's process; `database`, `board`: other ways to them."""
         log = self.directory / f"{name}.log"
-        started = _start(process.run, self.scene, name, log, trap, trace)
+        scene = self.scene
+        scene = replace(scene, database=database or scene.database, board=board or scene.board)
+        started = _start(process.run, scene, name, log, trap, trace)
         self.processes[name] = started
         return started
 

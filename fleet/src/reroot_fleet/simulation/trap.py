@@ -92,8 +92,8 @@ class Trap:
 
         def counted(connection: Any) -> None:  # noqa: ANN401 - the driver's
             tables = dict.fromkeys(getattr(wrote, "tables", []))
-            # Signs of life and turns are written by the clock, and not by a job's life.
-            if not tables or tables.keys() & {"conductors", "turns"}:
+            # Signs of life, turns and sightings are written by the clock, and not by a job's life.
+            if not tables or tables.keys() & {"conductors", "turns", "sightings"}:
                 commit(connection)
                 return
             with self.write("memory " + "+".join(tables)):

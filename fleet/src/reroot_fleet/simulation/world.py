@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reroot_fleet.machine.faults import Fault
-from reroot_fleet.machine.seam import Order
-from reroot_fleet.simulation.fate import Odds, draw
+from reroot_fleet.machine.seam import Confirmation, Order
+from reroot_fleet.simulation.fate import Odds, deal, draw
 from reroot_fleet.simulation.model import Model, Pace
 from reroot_fleet.values.findings import Finding, Verdict
 from reroot_fleet.values.host import MachineClass
@@ -57,6 +57,10 @@ class World:
             return Reply(0.0)
         if model.fate.wrong_key:
             return Reply(p.look, fault=Fault.HOST_KEY)
+        if model.in_ram(now) is not None and op in {"greet", "look", "confirm"}:
+            if op == "confirm":
+                return Reply(p.look, Confirmation(known=False))
+            return Reply(0.0) if op == "greet" else Reply(p.look, model.look(args[0], now))
         if not model.reachable(now):
             # Some networks say so at once, others let it time out, and some connections stay half open.
             kind = (Fault.REFUSED, Fault.SILENT, Fault.SILENT)[model.fate.seed % 3]
@@ -112,9 +116,11 @@ class World:
         )
 
 
-def build(names: Iterable[str], *, seed: int, odds: Odds, pace: Pace) -> World:
-    """Machines with their fates drawn."""
-    return World({n: Model(n, draw(seed, n, odds), pace) for n in names})
+def build(names: Iterable[str], *, seed: int, odds: Odds, pace: Pace, dealt: bool = False) -> World:
+    """Machines with their fates drawn, each for itself, or dealt out."""
+    some = list(names)
+    fates = deal(seed, some, odds) if dealt else {n: draw(seed, n, odds) for n in some}
+    return World({n: Model(n, fates[n], pace) for n in some})
 
 
 def _consent(model: Model, wishes: Any) -> str:  # noqa: ANN401 - as it came

@@ -72,7 +72,13 @@ def as_document(found: Look) -> dict[str, Any]:
             {"host": s.machine.host, "state": s.machine.state, "why": s.why} for s in view.stuck
         ],
         "machines": {
-            m.host: {"state": m.state, "step": m.step, "late": m.late, "attempt": m.attempt}
+            m.host: {
+                "state": m.state,
+                "step": m.step,
+                "seen": m.seen,
+                "late": m.late,
+                "attempt": m.attempt,
+            }
             for customer in view.customers
             for m in customer.machines
         },

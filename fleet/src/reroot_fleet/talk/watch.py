@@ -13,7 +13,7 @@ from rich.text import Text
 
 from reroot_fleet.memory.errors import Unreachable
 from reroot_fleet.memory.look import Look, look
-from reroot_fleet.policy.overview import Customer, Tone
+from reroot_fleet.policy.overview import Customer, Overview, Tone
 from reroot_fleet.talk import fleet, say
 from reroot_fleet.talk.options import AsJson, NightId
 from reroot_fleet.talk.status import as_document, lines
@@ -26,6 +26,8 @@ STYLES = {
     Tone.WARN: "yellow",
     Tone.BAD: "bold red",
 }
+SHOWN = 20
+"""So many runs are told with how far they are; of all of them `status --json` tells, and the page."""
 # Two letters a machine: it has to be read without colour too.
 SIGNS = {
     "queued": "··",
@@ -74,7 +76,18 @@ def drawn(found: Look) -> Group:
     """One look, drawn."""
     view = found.overview
     head = Text("\n".join(lines(found)), style=STYLES[view.tone] if view.night.cause else "")
-    return Group(head, Text(), *[_customer(customer) for customer in view.customers])
+    return Group(
+        head, Text(), *[_customer(customer) for customer in view.customers], *_on_their_way(view)
+    )
+
+
+def _on_their_way(view: Overview) -> list[Text]:
+    """How far runs are, the first ones of many."""
+    seen = [m for customer in view.customers for m in customer.machines if m.seen]
+    told = [f"{m.host}: {m.seen}" for m in seen[:SHOWN]]
+    if len(seen) > SHOWN:
+        told.append(f"and {len(seen) - SHOWN} more")
+    return [Text(), Text("\n".join(told), style=STYLES[Tone.BUSY])] if told else []
 
 
 def _customer(customer: Customer) -> Table:

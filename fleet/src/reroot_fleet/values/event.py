@@ -38,6 +38,7 @@ class What(StrEnum):
     GO_REFUSED = "go-refused"
     """The machine's fence or a check said no. detail: exit_status, newest"""
     MACHINE_SILENT = "machine-silent"
+    """No OS answers any more. detail: place (`ram`: the RAM environment does)"""
     MACHINE_ANSWERED = "machine-answered"
     """detail: boot, os, state"""
     JOB_LATE = "job-late"

@@ -65,6 +65,8 @@ class Run:
     consent: str | None = None
     begun_in: str | None = None
     """The id of the boot in which it was begun."""
+    percent: int | None = None
+    """How far the step is, by an estimate; the RAM environment says it."""
 
     @property
     def behind_commit_point(self) -> bool:
@@ -87,6 +89,8 @@ class MachineStatus:
     hostname: str | None = None
     os: str | None = None
     """The OS that answers, for people."""
+    in_ram: bool = False
+    """No OS answers, but the RAM environment: what it says of its run is so at this moment."""
 
     @property
     def after(self) -> str | None:
@@ -103,7 +107,9 @@ class MachineStatus:
         return next((r for r in self.runs if r.id == run_id), None)
 
 
-def parse_status(text: str | bytes, *, host: str | None = None) -> MachineStatus:
+def parse_status(
+    text: str | bytes, *, host: str | None = None, in_ram: bool = False
+) -> MachineStatus:
     """Reads `status --json`; raises `Problem`."""
     f = Fields(read(text, "reroot-status", 1, host=host), "status", host=host)
     os = f.inner("os") if f.value.get("os") is not None else None
@@ -115,6 +121,7 @@ def parse_status(text: str | bytes, *, host: str | None = None) -> MachineStatus
         newest_id=f.text_or_none("newest"),
         hostname=f.text_or_none("hostname"),
         os=os.text_or_none("pretty_name") if os else None,
+        in_ram=in_ram,
     )
 
 
@@ -124,6 +131,7 @@ def _run(value: object, host: str | None) -> Run:
     confirmation = f.text_or_none("confirmation") or Confirmation.NONE
     failure = f.inner("first_failure") if f.value.get("first_failure") is not None else None
     reached = f.inner("reached") if f.value.get("reached") is not None else None
+    progress = f.inner("progress") if f.value.get("progress") is not None else None
     return Run(
         id=f.text("run"),
         # A word that this program does not know tells nothing: nothing is ever begun on it.
@@ -131,6 +139,7 @@ def _run(value: object, host: str | None) -> Run:
         mode=Mode(mode) if mode in set(Mode) else None,
         journal=f.text_or_none("journal"),
         reached=reached.text("step") if reached else None,
+        percent=progress.number("percent") if progress else None,
         first_failure=f"{failure.text('step')}: {failure.text('error')}" if failure else None,
         intact=f.text_or_none("intact") or "",
         next=f.text_or_none("next") or "",
