@@ -249,7 +249,8 @@ mod tests {
         for kept in [shown.clone(), shown.join("shop"), shown.join("not/there")] {
             let keep = [KeepPath::parse(kept.to_str().unwrap()).unwrap()];
             let mut measuring = Measuring::new(top.as_fd(), Stillness::Live(&live));
-            let found = look_at(&top, &keep[0], &keep, &mounts, &points, &mut measuring);
+            let roots = Roots::from(top.as_fd());
+            let found = look_at(&roots, &keep[0], &keep, &mounts, &points, &mut measuring);
             let why = found.unwrap_err();
             assert_eq!(why.way, UnkeptWay::Mounted, "{why}");
         }

@@ -124,7 +124,7 @@ fn files_lie_within_what_the_firmware_reads_or_are_refused() {
 fn xfs_is_asked_for_each_of_its_parts_until_one_is_low_enough() {
     const PART: u64 = 1 << 30;
     let filesystem = Filesystem::mount(&["mkfs.xfs", "-qf", "-d", "agcount=4"], 4);
-    let unlimited = Place { reach: None };
+    let unlimited = place(0, None);
     // A run's directory comes to lie in any of them.
     let mut directories = (0..4).map(|n| filesystem.root().join(format!("run{n}")));
     let directory = directories.find(|directory| {
@@ -132,8 +132,8 @@ fn xfs_is_asked_for_each_of_its_parts_until_one_is_low_enough() {
         write(&directory.join("free"), &unlimited).unwrap() >= PART
     });
     let directory = directory.expect("a directory behind the first part");
-    let reach = Some(PART);
-    let low = write(&directory.join("low"), &Place { reach }).unwrap();
+    let reach = Some(PART / block::SECTOR);
+    let low = write(&directory.join("low"), &place(0, reach)).unwrap();
     assert!(low + LENGTH <= PART, "{low}");
     let left = fs::read_dir(&directory).unwrap().count();
     assert_eq!(left, 2, "nothing stays of the attempts");
@@ -145,9 +145,7 @@ fn xfs_is_asked_for_each_of_its_parts_until_one_is_low_enough() {
 fn ext4_looks_for_room_from_its_beginning_once_it_is_mounted_anew() {
     let filesystem = Filesystem::mount(&["mkfs.ext4", "-qF"], 3);
     let root = filesystem.root();
-    let low = Place {
-        reach: Some(256 << 20),
-    };
+    let low = place(0, Some(256 << 11));
     let large = (0..6).map(|n| root.join(format!("large{n}")));
     let large: Vec<PathBuf> = large.collect();
     for path in &large {
