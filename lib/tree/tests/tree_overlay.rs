@@ -104,7 +104,7 @@ fn an_archive_tells_its_owners_by_name() {
     let disk = Disk::new();
     with_files(&disk);
     let long = format!("etc/{}/{}", "l".repeat(120), "n".repeat(200));
-    disk.file(&format!("over/{long}"), "long");
+    disk.file(format!("over/{long}"), "long");
     for format in ["gnu", "posix", "oldgnu"] {
         let tar = disk.path("over.tar");
         run(
@@ -131,13 +131,13 @@ fn an_archive_tells_its_owners_by_name() {
         disk.dir(&top);
         let new = File::open(disk.path(&top)).unwrap();
         unpack_tar(new.as_fd(), &archive, &KeepSet::default()).unwrap();
-        let found = fs::metadata(disk.path(&format!("{top}/etc/shop/conf"))).unwrap();
+        let found = fs::metadata(disk.path(format!("{top}/etc/shop/conf"))).unwrap();
         assert_eq!(
             (found.uid(), found.gid(), found.nlink()),
             (1234, 4321, 2),
             "{format}"
         );
-        let text = fs::read_to_string(disk.path(&format!("{top}/{long}"))).unwrap();
+        let text = fs::read_to_string(disk.path(format!("{top}/{long}"))).unwrap();
         assert_eq!(text, "long", "{format}");
     }
 }
