@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ext4Features, RootIdentity, XfsFeatures};
+use super::features::{Ext4Features, XfsFeatures};
+use super::root_identity::RootIdentity;
 
 /// A filesystem of ext4 or XFS, mounted from a block device somewhere below the root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
