@@ -149,6 +149,7 @@ pub(crate) fn machine() -> Facts {
         }),
         root_unknown: None,
         mounts: vec![],
+        filesystems: vec![],
         swaps: vec![],
         kept: vec![Kept {
             path: KeepPath::parse("/srv").unwrap(),
