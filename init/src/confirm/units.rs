@@ -3,6 +3,7 @@
 //! systemd.unit(5), systemd.special(7). Neither unit is required by anything, and both have an
 //! end in time, so that a boot never fails or hangs with them.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -180,7 +181,10 @@ fn unit_of_mount(target: &str) -> String {
             b'/' => name.push('-'),
             b'.' if at == 0 => name.push_str("\\x2e"),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => name.push(byte as char),
-            other => name.push_str(&format!("\\x{other:02x}")),
+            other => {
+                // Text takes whatever is written to it.
+                let _ = write!(name, "\\x{other:02x}");
+            }
         }
     }
     // In a unit `%` begins what is put in its place; here none is left.

@@ -91,7 +91,7 @@ pub(super) fn mounts(
             .map(|o| fields.has(o))
             .contains(&true);
         let of_system = systems.contains(&fields.target.as_str());
-        match decide(&fields, old, new, root_uuid, of_system) {
+        match decide(&fields, old, new, root_uuid, systems) {
             Outcome::Not(why) if of_system => out.refused.push(format!(
                 "{place}: {why}; the new OS is unpacked there and has to mount it: mend the line"
             )),
@@ -162,9 +162,10 @@ fn decide(
     old: &OldIdentity,
     new: &NewIdentity,
     root_uuid: &str,
-    of_system: bool,
+    systems: &[&str],
 ) -> Outcome {
     let mut fields = fields.clone();
+    let of_system = systems.contains(&fields.target.as_str());
     let of = contents(&fields.fstype, &fields.source);
     if of == Contents::Kernel {
         return Outcome::Gone(format!("the new OS mounts {} by itself", fields.fstype));
@@ -185,7 +186,7 @@ fn decide(
     } else if COVERS.contains(&fields.target.as_str()) && !of_system {
         return Outcome::Not(format!("it would hide the new OS's own {}", fields.target));
     }
-    if let Some(why) = settle_source(&mut fields, old, root_uuid) {
+    if let Some(why) = settle_source(&mut fields, old, root_uuid, systems) {
         return why;
     }
     if let Some(why) = settle_type(&fields, new) {
@@ -216,7 +217,12 @@ fn decide(
 
 /// Names a device by its UUID, and its filesystem by its type. Gives the outcome where the line
 /// is done with.
-fn settle_source(fields: &mut Fields, old: &OldIdentity, root_uuid: &str) -> Option<Outcome> {
+fn settle_source(
+    fields: &mut Fields,
+    old: &OldIdentity,
+    root_uuid: &str,
+    systems: &[&str],
+) -> Option<Outcome> {
     let swap = fields.fstype == "swap";
     if is_device(&fields.source) {
         let device = match find(&fields.source, &old.devices) {
@@ -260,7 +266,7 @@ fn settle_source(fields: &mut Fields, old: &OldIdentity, root_uuid: &str) -> Opt
         return None;
     }
     // A file or a directory of the old OS.
-    if old.keeps(&fields.source) || elsewhere(old, &fields.source) {
+    if old.keeps(&fields.source) || elsewhere(old, &fields.source, systems) {
         return None;
     }
     let source = &fields.source;
@@ -401,15 +407,16 @@ fn has(old: &OldIdentity, path: &str) -> bool {
     old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
 }
 
-/// Is a path of the old OS on a filesystem that fstab mounts, and not on the root?
-fn elsewhere(old: &OldIdentity, path: &str) -> bool {
-    fstab::parse(&old.fstab).iter().any(|line| {
-        line.fields.as_ref().is_ok_and(|f| {
-            f.target != "/"
-                && f.target.starts_with('/')
-                && f.source != path
-                && !f.is_bind()
-                && is_below(path, &f.target)
-        })
-    })
+/// Is a path of the old OS on a filesystem that fstab mounts, and that is not wiped as the root is?
+fn elsewhere(old: &OldIdentity, path: &str, systems: &[&str]) -> bool {
+    let lines = fstab::parse(&old.fstab).into_iter();
+    let above = lines.filter_map(|line| line.fields.ok()).filter(|f| {
+        f.target != "/"
+            && f.target.starts_with('/')
+            && f.source != path
+            && !f.is_bind()
+            && is_below(path, &f.target)
+    });
+    let on = above.max_by_key(|f| f.target.len());
+    on.is_some_and(|f| !systems.contains(&f.target.as_str()))
 }

@@ -284,6 +284,50 @@ fn two_lines_for_one_place_are_told_apart() {
     assert_eq!(by_hand.fstab.len(), 2);
 }
 
+/// The new OS is unpacked on it: fstab has to mount it at every boot, and what lies on it goes.
+#[test]
+fn filesystems_of_the_system_are_mounted_by_the_new_os_or_refused() {
+    let with = |fstab: &str, systems: &[&str]| {
+        let old = OldIdentity {
+            fstab: format!("{fstab}\n"),
+            ..old()
+        };
+        plan(&old, &new(), ROOT, RootType::Ext4, systems)
+    };
+    let var = "/dev/vdb1 /var ext4 nosuid,noatime 0 2";
+    let carried = with(var, &["/var"]).unwrap();
+    assert_eq!(carried.fstab, ["UUID=b1 /var ext4 nosuid,noatime 0 2"]);
+    assert!(carried.mounts[0].required);
+    assert!(with(var, &[]).unwrap_err()[0].contains("would hide the new OS's own /var"));
+    for (fstab, why) in [
+        ("", "does not mount it at every boot"),
+        (
+            "/dev/vdb1 /var ext4 noauto",
+            "does not mount it at every boot",
+        ),
+        (
+            "/dev/vdb1 /var ext4 nofail",
+            "does not mount it at every boot",
+        ),
+        ("/dev/vdz9 /var ext4 nofail", "mend the line"),
+        ("/dev/vdb1 /var ext4 nonsense,nofail", "mend the line"),
+    ] {
+        let refused = with(fstab, &["/var"]).unwrap_err();
+        assert_eq!(refused.len(), 1, "{fstab}: {refused:?}");
+        assert!(refused[0].contains(why), "{fstab}: {refused:?}");
+    }
+    // What a bind mount shows is wiped with it, and is not where it is data.
+    let bind = "/var/shop /mnt/shop none bind 0 0";
+    let gone = with(&format!("{var}\n{bind}"), &["/var"]).unwrap_err();
+    assert!(
+        gone[0].contains("/var/shop is not kept, and is wiped"),
+        "{gone:?}"
+    );
+    let data = "/dev/vdb1 /data ext4 defaults 0 2\n/data/shop /mnt/shop none bind 0 0";
+    assert_eq!(with(data, &["/var/log"]).unwrap_err().len(), 1);
+    assert_eq!(with(data, &[]).unwrap().fstab.len(), 2);
+}
+
 #[test]
 fn host_names_are_checked() {
     let long = "x".repeat(64);

@@ -335,7 +335,7 @@ pub fn unknown(facts: &Facts, manifest: &Manifest) -> Vec<String> {
 
 /// Who reads a filesystem that a boot loader has no business with. GRUB's version is of no matter, and that
 /// it refuses nothing by its code.
-pub fn without_loader<'a>(readers: Readers<'a>) -> Readers<'a> {
+pub fn without_loader(readers: Readers<'_>) -> Readers<'_> {
     Readers {
         grub: None,
         grub_refuses: Some(0),

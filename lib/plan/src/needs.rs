@@ -309,7 +309,7 @@ pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String
 }
 
 /// What the wipe will leave on the root filesystem, as far as the old OS can tell.
-fn stays_on_root(facts: &Facts, sizes: PartSizes, targets: &[&str]) -> Occupied {
+pub fn stays_on_root(facts: &Facts, sizes: PartSizes, targets: &[&str]) -> Occupied {
     let staged = Occupied {
         bytes: staged_bytes(sizes),
         inodes: STAGED_INODES,

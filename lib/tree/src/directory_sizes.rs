@@ -69,7 +69,7 @@ fn level(path: &[u8]) -> usize {
     if path.is_empty() {
         return 0;
     }
-    path.iter().filter(|&&byte| byte == b'/').count() + 1
+    path.split(|&byte| byte == b'/').count()
 }
 
 /// The path and those above it, without the root.

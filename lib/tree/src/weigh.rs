@@ -181,9 +181,9 @@ fn directory_above(
     let (_, top, skipped) = roots.of(&relative(path));
     // Every slash of what leads to the top is behind a name.
     let leading = relative(path)[..skipped]
-        .iter()
-        .filter(|&&byte| byte == b'/')
-        .count();
+        .split(|&byte| byte == b'/')
+        .count()
+        - 1;
     let (mut dir, _) = again(top).ok()?;
     for name in names.into_iter().skip(leading) {
         match lookup.directory(dir.as_fd(), &name) {

@@ -379,7 +379,7 @@ fn a_live_tree_is_weighed_on_all_of_them() {
         .with("/var/log", log.as_fd());
     let limit = || Limit {
         entries: 100,
-        until: Instant::now() + Duration::from_secs(60),
+        until: Instant::now() + Duration::from_mins(1),
     };
     let nothing = LeftOut::default();
     for (path, files) in [("/var/lib/shop", 1), ("/var/log", 1), ("/var/log/shop", 1)] {

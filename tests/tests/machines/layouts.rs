@@ -429,6 +429,31 @@ fn sector_of(text: &str, log: &str) -> Result<u64> {
     digits.parse().context("a sector's number")
 }
 
+/// The power goes while one filesystem after the other is wiped, and once more while all of them are filled.
+#[test]
+fn power_cuts_in_the_wipe_and_the_unpack_of_several_filesystems() -> Result<()> {
+    let layout = row("gpt-var-apart")?;
+    let image = tiny_image()?;
+    let mut machine = tiny::boot(layout, "apart-cut")?;
+    machine.expect("mkdir /opt/old /var/old && cd /opt/old && seq 3000 | xargs touch && cd /var/old && seq 3000 | xargs touch")?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("reroot: wipe: begins", patience)?;
+    let server = tiny::server(layout)?;
+    let mut machine = machine.cut_power()?.boot(&server, MEMORY_MIB)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line(TAKEN_UP, patience)?;
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("reroot: unpack: begins", patience)?;
+    let mut machine = machine.cut_power()?.boot(&server, MEMORY_MIB)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line(TAKEN_UP, patience)?;
+    expect_new(layout, &mut machine, &before)?;
+    machine.expect("! ls -d /opt/old /var/old 2>/dev/null")?;
+    Ok(())
+}
+
 /// Whichever entry a run began with: its power is cut while the old OS is being removed.
 #[test]
 fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<()> {

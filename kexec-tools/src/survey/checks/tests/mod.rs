@@ -267,7 +267,7 @@ fn names_of_one_file_take_its_inode_once_and_what_the_wipe_spares_takes_room() {
         ..measure(100 * MIB, 2_000_000)
     });
     assert_eq!(fired(&facts, &image()), [""; 0]);
-    let plan = needs::stays(&facts, SIZES);
+    let plan = needs::stays_on_root(&facts, SIZES, &[]);
     assert!(plan.inodes < 2000, "{plan:?}");
     for spared in [(3900 * MIB, 0), (0, 249_000)] {
         facts.condition.spared = Occupied {

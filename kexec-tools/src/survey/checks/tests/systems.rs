@@ -19,17 +19,17 @@ const CASES: &[(&str, Change)] = &[
     }),
     ("root-read-only", |f, _| system(f, "/var").read_only = true),
     ("root-double", |f, _| {
-        system(f, "/var").doubles = vec!["/dev/vdd1".into()]
+        system(f, "/var").doubles = vec!["/dev/vdd1".into()];
     }),
     ("root-errors", |f, _| {
-        system(f, "/var").errors = Some("2 errors".into())
+        system(f, "/var").errors = Some("2 errors".into());
     }),
     ("root-features", |f, _| {
         let var = system(f, "/var");
         var.ext4.as_mut().expect("ext4").incompat |= 1 << 30;
     }),
     ("root-journal", |f, _| {
-        system(f, "/var").journal_elsewhere = true
+        system(f, "/var").journal_elsewhere = true;
     }),
     ("space", |f, _| system(f, "/var").bytes = 1 << 20),
     ("disk", |f, _| {
