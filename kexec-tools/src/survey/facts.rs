@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
 use formats::accounts::Accounts;
 use formats::boot_path::EfiFacts;
-use formats::facts::{Facts, Firmware, Kexec, Mount, MountWishes, Root, RootType};
+use formats::facts::{
+    Condition, Facts, Firmware, Kexec, Mount, MountWishes, MountedFilesystem, Root, RootType,
+};
 use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
 use machine::bus_masters::{self, BusMaster};
@@ -85,6 +87,7 @@ pub fn gather(keep: &[KeepPath], wishes: &MountWishes, new: &NewIdentity) -> Res
         root,
         root_unknown,
         mounts: other_mounts(&mounts),
+        filesystems: apart_filesystems(&mounts, &condition),
         swaps: swaps(&text("/proc/swaps")?),
         kept: kept_trees.kept,
         gateways: network::probe_gateways(&network),
@@ -123,6 +126,7 @@ pub fn refresh(facts: &mut Facts) -> Result<()> {
     let before = std::mem::take(&mut facts.condition);
     facts.condition = condition::read(facts.root.as_ref(), &mounts, &processes, probe_mount);
     kept::take_over(&mut facts.condition, before);
+    facts.filesystems = apart_filesystems(&mounts, &facts.condition);
     Ok(())
 }
 
@@ -272,6 +276,13 @@ fn image_on(mounts: &[mounts::Mount], systems: &[String]) -> Result<Option<Strin
         .filter(|m| m.device == device && Some(device) != root && holds_data(m, root))
         .map(|m| m.target.display().to_string())
         .find(|target| !systems.contains(target)))
+}
+
+/// Filesystems beside the root, but for what can only be asked of those that answer.
+fn apart_filesystems(mounts: &[mounts::Mount], condition: &Condition) -> Vec<MountedFilesystem> {
+    let silent = &condition.silent_mounts;
+    let is_silent = |mount: &mounts::Mount| silent.iter().any(|s| Path::new(s) == mount.target);
+    storage::apart::describe(mounts, |mount| !is_silent(mount))
 }
 
 /// Where filesystems are mounted that are wiped as the root is, as far as their types allow it.

@@ -144,6 +144,7 @@ pub(crate) fn machine() -> Facts {
         }),
         root_unknown: None,
         mounts: vec![],
+        filesystems: vec![],
         swaps: vec![],
         kept: vec![Kept {
             path: KeepPath::parse("/srv").unwrap(),

@@ -14,15 +14,13 @@ use crate::measure::Measure;
 use crate::network::{Gateway, Network};
 
 mod condition;
-mod mounted;
 mod root_type;
 mod volume;
 mod written;
 pub use condition::{
-    Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
-    WipedTargets, XfsFeatures,
+    Bind, Condition, DiskHealth, Ext4Features, Health, Layer, MountWishes, OutsideLinks, Started,
+    Swap, WipedTargets, XfsFeatures,
 };
-pub use mounted::{MountWishes, MountedFilesystem};
 pub use root_type::RootType;
 pub use volume::{RootPlace, Volume, VolumeKind};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
@@ -62,6 +60,9 @@ pub struct Facts {
     pub root_unknown: Option<String>,
     /// Other mounted filesystems with a device or a server behind them.
     pub mounts: Vec<Mount>,
+    /// Those of them that are of ext4 or XFS and on a block device, in the order in which they were mounted.
+    #[serde(default)]
+    pub filesystems: Vec<MountedFilesystem>,
     /// Swap areas in use, by path.
     pub swaps: Vec<String>,
     /// Each path that is to be kept, looked at on the machine.
@@ -297,6 +298,43 @@ impl Mount {
     pub fn contents(&self) -> Contents {
         filesystems::contents(&self.fstype, &self.source)
     }
+}
+
+/// A filesystem of ext4 or XFS, mounted from a block device somewhere below the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountedFilesystem {
+    /// Where it is mounted.
+    pub target: String,
+    /// Its device node in the old OS, for people.
+    pub device: String,
+    /// The device node of its disk in the old OS; empty where there is not one alone.
+    pub disk: String,
+    /// Its type, as mounted.
+    pub fstype: String,
+    /// How it is found again in the RAM environment, or why it would not be.
+    pub identity: Result<RootIdentity, String>,
+    /// Bytes of the filesystem.
+    pub bytes: u64,
+    /// Bytes free, root's reserve included.
+    pub bytes_free: u64,
+    /// Inodes of the filesystem.
+    pub inodes: u64,
+    /// Inodes free.
+    pub inodes_free: u64,
+    /// What the superblock says against relying on this filesystem, if anything.
+    pub errors: Option<String>,
+    /// Other block devices that look the same.
+    pub doubles: Vec<String>,
+    /// Its features, where it is ext4.
+    pub ext4: Option<Ext4Features>,
+    /// Its features, where it is XFS.
+    pub xfs: Option<XfsFeatures>,
+    /// Its journal is on another device.
+    pub journal_elsewhere: bool,
+    /// Nothing can be written to it.
+    pub read_only: bool,
+    /// Other places where it, or a part of it, is mounted too.
+    pub shown_again: Vec<String>,
 }
 
 /// A path of the keep list, as found on the machine.

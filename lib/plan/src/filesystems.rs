@@ -175,7 +175,7 @@ fn is_boot(target: &str) -> bool {
 }
 
 fn known<'f>(facts: &'f Facts, target: &str) -> Option<&'f MountedFilesystem> {
-    let mut filesystems = facts.condition.filesystems.iter();
+    let mut filesystems = facts.filesystems.iter();
     filesystems.find(|filesystem| filesystem.target == target)
 }
 

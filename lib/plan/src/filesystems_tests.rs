@@ -130,7 +130,7 @@ fn facts() -> Facts {
         mount("/var", "/dev/vda3"),
         mount("/opt", "/dev/vda5"),
     ];
-    facts.condition.filesystems = vec![
+    facts.filesystems = vec![
         known_at("/home", "/dev/vda7"),
         known_at("/var", "/dev/vda3"),
         known_at("/opt", "/dev/vda5"),
@@ -187,17 +187,17 @@ fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
         ),
         (
             |f| {
-                f.condition.filesystems.remove(1);
+                f.filesystems.remove(1);
                 f.mounts[1].fstype = "btrfs".into();
             },
             "btrfs is neither ext4 nor XFS",
         ),
         (
-            |f| f.condition.filesystems[2].identity = Err("it is on LUKS".into()),
+            |f| f.filesystems[2].identity = Err("it is on LUKS".into()),
             "it is on LUKS (--keep-mount /opt leaves it alone)",
         ),
         (
-            |f| f.condition.filesystems[1].shown_again = vec!["/mnt/var".into()],
+            |f| f.filesystems[1].shown_again = vec!["/mnt/var".into()],
             "mounted at /mnt/var too",
         ),
         (
@@ -232,9 +232,7 @@ fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
         (
             |f| {
                 f.mounts.push(mount("/home/build", "/dev/vda9"));
-                f.condition
-                    .filesystems
-                    .push(known_at("/home/build", "/dev/vda9"));
+                f.filesystems.push(known_at("/home/build", "/dev/vda9"));
                 f.condition.mount_wishes.wipe = vec!["/home/build".into()];
             },
             "it is mounted in /home, which is data",
@@ -250,9 +248,7 @@ fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
         (
             |f| {
                 f.mounts.push(mount("/usr/lib/link", "/dev/vda9"));
-                f.condition
-                    .filesystems
-                    .push(known_at("/usr/lib/link", "/dev/vda9"));
+                f.filesystems.push(known_at("/usr/lib/link", "/dev/vda9"));
             },
             "the new OS has a link at /usr/lib/link",
         ),
@@ -265,7 +261,7 @@ fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
             "/boot is on /dev/vda1",
         ),
         (
-            |f| f.condition.filesystems[1].identity = Err("it does not answer".into()),
+            |f| f.filesystems[1].identity = Err("it does not answer".into()),
             "/var is on /dev/vda3: it does not answer",
         ),
     ];
@@ -296,16 +292,12 @@ fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
 #[test]
 fn each_filesystem_that_is_wiped_is_asked_as_the_root_is() {
     let mut facts = facts();
-    facts.condition.filesystems[0].errors = Some("that of data".into());
-    facts.condition.filesystems[1].errors = Some("2 errors".into());
-    facts.condition.filesystems[1].read_only = true;
-    facts.condition.filesystems[2].doubles = vec!["/dev/vdb1".into()];
-    facts.condition.filesystems[2].ext4.as_mut().unwrap().compat = 0;
-    facts.condition.filesystems[1]
-        .ext4
-        .as_mut()
-        .unwrap()
-        .incompat |= 1 << 30;
+    facts.filesystems[0].errors = Some("that of data".into());
+    facts.filesystems[1].errors = Some("2 errors".into());
+    facts.filesystems[1].read_only = true;
+    facts.filesystems[2].doubles = vec!["/dev/vdb1".into()];
+    facts.filesystems[2].ext4.as_mut().unwrap().compat = 0;
+    facts.filesystems[1].ext4.as_mut().unwrap().incompat |= 1 << 30;
     assert_eq!(errors(&facts), ["/var: 2 errors"]);
     assert_eq!(read_only(&facts), ["/var: it is mounted read-only"]);
     assert_eq!(doubles(&facts), ["/opt: /dev/vdb1 has its UUID too"]);

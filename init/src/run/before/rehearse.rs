@@ -120,7 +120,7 @@ fn facts_now(run: &Run) -> Result<Facts> {
         root.inodes = fs.f_files;
         root.inodes_free = fs.f_ffree;
     }
-    for system in &mut facts.condition.filesystems {
+    for system in &mut facts.filesystems {
         // Those that are left alone are not mounted here, and are as they were.
         let mounted = run.systems.iter().any(|s| s.target == system.target);
         if mounted {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MountWishes, MountedFilesystem, RootPlace};
+use super::RootPlace;
 use crate::counted::counted;
 use crate::measure::Occupied;
 
@@ -68,10 +68,18 @@ pub struct Condition {
     pub root_place: Option<RootPlace>,
     /// Other operating systems in the boot loader's menu, by title.
     pub other_systems: Vec<String>,
-    /// Filesystems of ext4 and XFS beside the root, in the order in which they were mounted.
-    pub filesystems: Vec<MountedFilesystem>,
-    /// What the operator wishes to become of them.
+    /// What the operator wishes to become of filesystems beside the root.
     pub mount_wishes: MountWishes,
+}
+
+/// What the operator wishes to become of mounted filesystems, by where they are mounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MountWishes {
+    /// They are the system's: wiped together with the root.
+    pub wipe: Vec<String>,
+    /// They are data: left alone, and mounted again.
+    pub keep: Vec<String>,
 }
 
 /// How the running kernel was started, by its own word.

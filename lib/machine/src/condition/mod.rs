@@ -24,7 +24,7 @@ use crate::processes::Process;
 use bootpath::{other_loader, other_systems, secure_boot, started};
 use storage::mounts::Mount;
 use storage::superblock::{self, Superblock};
-use storage::{apart, block, edd, gpt, mbr, mounts};
+use storage::{block, edd, gpt, mbr, mounts};
 use storage::{disk_health, layers, swaps};
 
 /// Reads it. `probe` makes the command that probes one mount, [`answers::probe`].
@@ -45,9 +45,6 @@ pub fn read(
     let head = root.and_then(|root| head(&root.disk));
     let superblock = root.and_then(|root| superblock::read(Path::new(&root.device)).ok()?);
     let secure_boot = secure_boot::read();
-    let silent_mounts = answers::silent(&answers::to_probe(mounts), probe);
-    let is_silent = |mount: &Mount| silent_mounts.iter().any(|s| Path::new(s) == mount.target);
-    let filesystems = apart::describe(mounts, |mount| !is_silent(mount));
     Condition {
         xen: xen::read(),
         hypervisor: hypervisor::read(),
@@ -77,8 +74,7 @@ pub fn read(
         sessions: mounts::at(mounts, Path::new("/"))
             .map(|root| stuck::sessions(processes, root.device))
             .unwrap_or_default(),
-        silent_mounts,
-        filesystems,
+        silent_mounts: answers::silent(&answers::to_probe(mounts), probe),
         // Of the operator, who tells the launcher.
         mount_wishes: MountWishes::default(),
         layers: layers::read(mounts, &areas),

@@ -41,7 +41,7 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         label: None,
         part_uuid: None,
     }];
-    facts.condition.filesystems.push(MountedFilesystem {
+    facts.filesystems.push(MountedFilesystem {
         target: target.into(),
         device: "/dev/vdc1".into(),
         disk: "/dev/vdc".into(),
@@ -59,11 +59,7 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         read_only: false,
         shown_again: vec![],
     });
-    facts
-        .condition
-        .filesystems
-        .last_mut()
-        .expect("it was added")
+    facts.filesystems.last_mut().expect("it was added")
 }
 
 pub(super) fn public_key(kind: &str, bits: Option<u32>) -> PublicKey {
