@@ -70,6 +70,7 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     let loader = stage_loader::make(work.root())?;
     let sectors = |filesystem: RootType| loader.new_core_sectors.get(filesystem.name()).copied();
     tools.grub_core_sectors = sectors(RootType::Ext4);
+    tools.lvm_core_sectors = loader.lvm_core_sectors;
     if let Some(xfs) = &mut tools.xfs {
         xfs.grub_core_sectors = sectors(RootType::Xfs);
     }

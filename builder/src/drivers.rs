@@ -101,7 +101,7 @@ pub const CLASSES: [Class; 13] = [
 pub const FILESYSTEMS: [&str; 1] = ["ext4"];
 /// Those that it mounts where a machine's root is on one, and what puts its device together: they are loaded
 /// then, for each takes memory.
-const BY_ROOT: [&str; 2] = ["raid1", "xfs"];
+const BY_ROOT: [&str; 3] = ["dm_mod", "raid1", "xfs"];
 
 /// The class of that name.
 pub fn class(name: &str) -> Option<&'static Class> {
@@ -225,6 +225,8 @@ kernel/fs/mbcache.ko.xz:
 kernel/fs/xfs/xfs.ko.xz:
 kernel/drivers/md/raid1.ko.xz: kernel/drivers/md/md-mod.ko.xz
 kernel/drivers/md/md-mod.ko.xz:
+kernel/drivers/md/dm-mod.ko.xz: kernel/drivers/dax/dax.ko.xz
+kernel/drivers/dax/dax.ko.xz:
 kernel/fs/btrfs/btrfs.ko.xz:
 kernel/arch/x86/crypto/crc32c-intel.ko.xz:
 kernel/crypto/crc32c_generic.ko.xz:
@@ -259,6 +261,8 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
             [
                 "crc32c_generic",
                 "crc32c_intel",
+                "dax",
+                "dm_mod",
                 "ext4",
                 "jbd2",
                 "mbcache",
@@ -267,7 +271,7 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
                 "xfs"
             ]
         );
-        // XFS, and what mirrors take, are loaded for a root on one alone.
+        // XFS, and what mirrors and logical volumes take, are loaded for a root on one alone.
         assert_eq!(selection.load.len(), 5);
         let at = |name: &str| selection.load.iter().position(|n| n == name).unwrap();
         assert!(at("jbd2") < at("ext4") && at("mbcache") < at("ext4"));

@@ -14,7 +14,7 @@ use anyhow::{ensure, Context, Result};
 use bootpath::grub::{core_image, embed, new_core, staged};
 use bootpath::uefi::beside;
 use formats::facts::RootType;
-use formats::tools::GRUB_EFI;
+use formats::tools::{GRUB_EFI, LVM};
 use storage::mbr::MBR_SIZE;
 
 use crate::inside::run_inside;
@@ -42,8 +42,9 @@ const NEW_COMMANDS: &str = "new.cfg";
 const ANY_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The new OS's own for a root on such a filesystem, made to see how large it is.
-fn new_core_of(filesystem: RootType) -> String {
-    format!("new-{}.img", filesystem.name())
+fn new_core_of(filesystem: RootType, logical: bool) -> String {
+    let on = if logical { "lvm-" } else { "" };
+    format!("new-{on}{}.img", filesystem.name())
 }
 
 /// What was made.
@@ -53,6 +54,8 @@ pub struct Made {
     /// Sectors that the new OS's own core image will take, by the root's filesystem, as far as its GRUB has
     /// a module for that.
     pub new_core_sectors: BTreeMap<&'static str, u64>,
+    /// The same for a root on a logical volume.
+    pub lvm_core_sectors: BTreeMap<String, u64>,
 }
 
 /// Makes `loader/boot.img` and `loader/stage.img` with the GRUB of the new root, and `loader/stage.efi`
@@ -60,11 +63,13 @@ pub struct Made {
 pub fn make(root: &Path) -> Result<Made> {
     let progress = step("making the boot loader for the staged image");
     let for_uefi = root.join(GRUB_FOR_UEFI).join("moddep.lst").exists();
-    let has = |filesystem: &RootType| {
-        let module = format!("{}.mod", filesystem.grub_module());
-        root.join(GRUB).join(module).exists()
-    };
-    let filesystems: Vec<RootType> = RootType::ALL.into_iter().filter(has).collect();
+    let has = |module: &str| root.join(GRUB).join(format!("{module}.mod")).exists();
+    let filesystems = RootType::ALL.into_iter().filter(|f| has(f.grub_module()));
+    // For each filesystem, on a partition and on a logical volume.
+    let roots: Vec<(RootType, bool)> = filesystems
+        .flat_map(|filesystem| [(filesystem, false), (filesystem, true)])
+        .filter(|(_, logical)| !logical || has(LVM))
+        .collect();
     let work = tempfile::tempdir().context("make a directory for GRUB's images")?;
     let shown = work.path().join("made");
     fs::create_dir(&shown).context("make a directory for GRUB's images")?;
@@ -72,7 +77,7 @@ pub fn make(root: &Path) -> Result<Made> {
     fs::write(shown.join(NEW_COMMANDS), new_core::commands(ANY_UUID))
         .context("write GRUB's commands")?;
     let script = work.path().join("script");
-    fs::write(&script, script_for(&shown, for_uefi, &filesystems))
+    fs::write(&script, script_for(&shown, for_uefi, &roots))
         .context("write the script that makes GRUB's images")?;
     run_inside(root, &script, &[&shown], &progress)
         .context("make GRUB's images with the new root's grub-mkimage")?;
@@ -92,21 +97,28 @@ pub fn make(root: &Path) -> Result<Made> {
         files.push((format!("loader/{CORE_EFI}"), core));
     }
     progress.done(&done);
-    let sectors = |filesystem: &RootType| -> Result<u64> {
-        let name = new_core_of(*filesystem);
+    let sectors = |filesystem: RootType, logical: bool| -> Result<u64> {
+        let name = new_core_of(filesystem, logical);
         let made = fs::metadata(shown.join(&name)).with_context(|| format!("look at {name}"))?;
         Ok(made.len().div_ceil(MBR_SIZE as u64))
     };
-    Ok(Made {
+    let mut made = Made {
         files,
-        new_core_sectors: filesystems
-            .iter()
-            .map(|filesystem| Ok((filesystem.name(), sectors(filesystem)?)))
-            .collect::<Result<_>>()?,
-    })
+        new_core_sectors: BTreeMap::new(),
+        lvm_core_sectors: BTreeMap::new(),
+    };
+    for (filesystem, logical) in roots {
+        let (name, takes) = (filesystem.name(), sectors(filesystem, logical)?);
+        if logical {
+            made.lvm_core_sectors.insert(name.to_owned(), takes);
+        } else {
+            made.new_core_sectors.insert(name, takes);
+        }
+    }
+    Ok(made)
 }
 
-fn script_for(shown: &Path, for_uefi: bool, filesystems: &[RootType]) -> String {
+fn script_for(shown: &Path, for_uefi: bool, roots: &[(RootType, bool)]) -> String {
     let mut script = format!(
         "#!/bin/sh\nset -eu\ncd '/run/reroot-shown{}'\n",
         shown.display()
@@ -122,13 +134,13 @@ fn script_for(shown: &Path, for_uefi: bool, filesystems: &[RootType]) -> String 
     if for_uefi {
         make(GRUB_EFI, GRUB_FOR_UEFI, CORE_EFI, MODULES_EFI);
     }
-    for filesystem in filesystems {
+    for (filesystem, logical) in roots {
         let _ = writeln!(
             script,
             "grub-mkimage -O i386-pc -d /{GRUB} -p /boot/grub -c {NEW_COMMANDS} -o {} {} {}",
-            new_core_of(*filesystem),
+            new_core_of(*filesystem, *logical),
             new_core::MODULES.join(" "),
-            filesystem.grub_module()
+            new_core::modules_for(*filesystem, *logical).join(" ")
         );
     }
     script

@@ -1,6 +1,7 @@
 //! What a payload's programs know about disks: versions by dpkg's or nobody's word, GRUB's own
 //! code for what it reads of ext4, and which programs are there.
 
+use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
@@ -42,6 +43,7 @@ pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
             grub_core_sectors: None,
             repair: tree.has(checker::FOR_XFS),
         }),
+        lvm_core_sectors: BTreeMap::new(),
         grub_platforms: GRUB_PLATFORMS
             .iter()
             .filter(|platform| tree.has(&format!("usr/lib/grub/{platform}/moddep.lst")))

@@ -42,11 +42,10 @@ impl StageLoader {
 
     /// Where what is staged lies on one of the plan's disks.
     fn commands(&self, disk: usize) -> Result<String> {
-        let begins = self.root.begins().get(disk).copied();
-        let begins = begins.context("the plan does not say where the root begins on a disk")?;
         Ok(configuration::commands(
             &self.staged,
-            begins,
+            &self.root,
+            disk,
             &self.cmdline,
         )?)
     }
@@ -133,22 +132,19 @@ fn lies_there(path: &Path, file: &StagedFile) -> Result<()> {
     Ok(())
 }
 
-/// On the root's device, and on each disk of a mirror, which the loader reads past the array.
+/// On each disk that is there, where the loader reads it: past the filesystem, and past what is below that.
 fn compare(plan: &Plan, root: &MountedRoot, file: &StagedFile) -> Result<()> {
-    let mut places = vec![(root.device.as_path(), file.offset)];
-    if plan.root.array.is_some() {
-        let disks = root.disks.iter().zip(plan.root.begins());
-        let disks = disks.filter_map(|(disk, begins)| Some((disk.as_deref()?, begins)));
-        places.extend(disks.map(|(disk, begins)| (disk, begins * SECTOR + file.offset)));
-    }
-    for (device, offset) in places {
-        let found = direct::digest(device, offset, file.length)
-            .with_context(|| format!("read {} at {offset}", device.display()))?;
+    let disks = root.disks.iter().enumerate();
+    for (disk, node) in disks.filter_map(|(disk, node)| Some((disk, node.as_deref()?))) {
+        let sector = plan.root.on_disk(disk, file.offset, file.length);
+        let sector = sector.context("it does not lie together on the disk")?;
+        let found = direct::digest(node, sector * SECTOR, file.length)
+            .with_context(|| format!("read {} at sector {sector}", node.display()))?;
         ensure!(
             found == file.digest,
-            "{} bytes at {offset} of {} have digest {found}, expected {}",
+            "{} bytes at sector {sector} of {} have digest {found}, expected {}",
             file.length,
-            device.display(),
+            node.display(),
             file.digest
         );
     }

@@ -33,7 +33,9 @@ pub fn loader_apart(plan: &Plan) -> Result<Option<Range<u64>>> {
     }
     let file = read(plan)?.loader;
     let file = file.context("no room for the staged image's loader was staged")?;
-    // Only where the root is on the partition itself.
-    let start = plan.root.start + file.offset / SECTOR;
+    // Never where the root is on a mirror.
+    let start = plan.root.on_disk(0, file.offset, file.length);
+    let start = start
+        .context("the room for the staged image's loader does not lie together on the disk")?;
     Ok(Some(start..start + file.length / SECTOR))
 }

@@ -155,7 +155,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
     *recorder = Recorder::new(&order.plan);
     let (once, long) = patience(commit_point::is_passed());
     let drivers = recorder.repeating("drivers", once, || {
-        drivers::Drivers::load(&order.manifest, order.plan.root.filesystem)
+        drivers::Drivers::load(&order.manifest, &order.plan.root)
     })?;
     let root = recorder.repeating("find", long, || find::find(&order.plan.root, &drivers))?;
     if commit_point::is_passed() {

@@ -192,6 +192,12 @@ fn boot_entry(root: Option<&Root>, efi: &EfiFacts) -> Result<(), String> {
             root.disk
         ));
     }
+    if root.identity.logical.is_some() {
+        return Err(
+            "GRUB writes nothing to a logical volume, so that it would start the RAM environment again and again"
+                .to_owned(),
+        );
+    }
     one_shot::find(Path::new("/"))
         .map(|_| ())
         .map_err(|e| chain(&e))

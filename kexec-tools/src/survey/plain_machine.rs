@@ -125,6 +125,7 @@ pub(crate) fn machine() -> Facts {
                 sectors: 8_000_000,
                 guids: None,
                 array: None,
+                logical: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),
@@ -233,8 +234,10 @@ pub(super) fn image() -> Manifest {
             modules: ["virtio_blk", "virtio_pci", "virtio_net", "cciss"]
                 .map(Into::into)
                 .to_vec(),
-            initrd: ["virtio_blk", "virtio_pci", "xfs"].map(Into::into).to_vec(),
-            initrd_programs: vec!["mdadm".into()],
+            initrd: ["virtio_blk", "virtio_pci", "xfs", "dm_mod"]
+                .map(Into::into)
+                .to_vec(),
+            initrd_programs: vec!["lvm".into(), "mdadm".into()],
             firmware: vec![],
         }),
         tools: Tools {
@@ -249,6 +252,7 @@ pub(super) fn image() -> Manifest {
                 repair: true,
             }),
             grub_platforms: vec!["i386-pc".into(), "x86_64-efi".into()],
+            lvm_core_sectors: [("ext4".into(), 90), ("xfs".into(), 92)].into(),
             programs: vec!["lvm".into()],
         },
         payload: Payload {

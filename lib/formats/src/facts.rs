@@ -16,6 +16,7 @@ use crate::network::{Gateway, Network};
 
 mod array;
 mod condition;
+mod logical;
 mod root_type;
 mod volume;
 mod written;
@@ -25,8 +26,9 @@ pub use condition::{
     Bind, Condition, DiskHealth, Ext4Features, Health, Layer, OutsideLinks, Started, Swap,
     WipedTargets, XfsFeatures,
 };
+pub use logical::{LogicalVolume, PhysicalVolume, Segment};
 pub use root_type::RootType;
-pub use volume::{RootPlace, Volume, VolumeKind};
+pub use volume::{RootPlace, Volume, VolumeKind, LINEAR};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
 /// Everything that `plan` and the checks look at.
@@ -279,13 +281,27 @@ pub struct RootIdentity {
     /// partition and its disk is then of the first member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<ArrayIdentity>,
+    /// The logical volume that it is on; `None` where it is on the partition itself. The partition is then the
+    /// one that the volume begins on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logical: Option<LogicalVolume>,
 }
 
+/// Bytes of the sectors that places are counted in.
+const SECTOR: u64 = 512;
+
 impl RootIdentity {
-    /// Which partition of which disk it is, for people.
+    /// Which partition of which disk it is, or which logical volume there, for people.
     pub fn place(&self) -> String {
+        let partition = place_words(self.partition, self.disk_signature, self.guids.as_ref());
+        if let Some(volume) = &self.logical {
+            return format!(
+                "logical volume {} ({}), from {partition} on",
+                volume.name, volume.uuid
+            );
+        }
         let Some(array) = &self.array else {
-            return self.partition_place();
+            return partition;
         };
         let (uuid, others) = (&array.uuid, array.members.len().saturating_sub(1));
         let others = match others {
@@ -295,18 +311,34 @@ impl RootIdentity {
                 counted(others as u64, "further disk", "further disks")
             ),
         };
-        format!("mirror {uuid} of {}{others}", self.partition_place())
+        format!("mirror {uuid} of {partition}{others}")
     }
 
-    /// On each disk that has the whole filesystem, the sector (512 bytes) where that begins.
-    pub fn begins(&self) -> Vec<u64> {
-        match &self.array {
-            None => vec![self.start],
-            Some(array) => array
-                .members
-                .iter()
-                .map(|member| member.start + member.data_offset)
-                .collect(),
+    /// Where bytes of the filesystem's device are on one of the disks that have all of it, from 0: the first sector, if
+    /// they lie together there. `offset` is a multiple of 512. Everybody who goes from the one to the other goes by
+    /// this.
+    pub fn on_disk(&self, disk: usize, offset: u64, length: u64) -> Option<u64> {
+        let (first, sectors) = (offset / SECTOR, length.div_ceil(SECTOR));
+        if let Some(array) = &self.array {
+            let member = array.members.get(disk)?;
+            return Some(member.start + member.data_offset + first);
+        }
+        let on_the_one = disk == 0;
+        match &self.logical {
+            Some(volume) => volume.on_disk(first, sectors).filter(|_| on_the_one),
+            None => on_the_one.then_some(self.start + first),
+        }
+    }
+
+    /// The sector of the disk behind the last one that the filesystem may use; of a mirror the highest.
+    pub fn end(&self) -> u64 {
+        let members = self.array.iter().flat_map(|array| &array.members);
+        if let Some(end) = members.map(|member| member.start + member.sectors).max() {
+            return end;
+        }
+        match &self.logical {
+            Some(volume) => volume.end(),
+            None => self.start + self.sectors,
         }
     }
 
@@ -316,10 +348,6 @@ impl RootIdentity {
             None => vec![self.disk_signature],
             Some(array) => array.members.iter().map(|m| m.disk_signature).collect(),
         }
-    }
-
-    fn partition_place(&self) -> String {
-        place_words(self.partition, self.disk_signature, self.guids.as_ref())
     }
 
     /// Whether the other one tells of the same filesystem, whatever that is on.

@@ -1,8 +1,10 @@
 //! The programs of a payload that a machine's disks need: what they know, and which are there.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::facts::RootType;
+use crate::facts::{RootIdentity, RootType};
 
 /// What the builder found in the payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct Tools {
     pub grub_core_sectors: Option<u64>,
     /// What is there for a root on XFS; `None` where its GRUB does not read one, or the builder did not look.
     pub xfs: Option<XfsTools>,
+    /// As [`Tools::grub_core_sectors`], with what reads logical volumes in the core image as well, by the name
+    /// of the root's filesystem; none where its GRUB does not read them, or the builder did not look.
+    pub lvm_core_sectors: BTreeMap<String, u64>,
     /// Those of [`PROGRAMS`] that are there.
     pub programs: Vec<String>,
 }
@@ -41,7 +46,7 @@ pub struct XfsTools {
 /// Programs without which the new OS cannot put a device of some kind together at boot: the kind,
 /// as in [`crate::facts::Layer`], and the program.
 pub const PROGRAMS: [(&str, &str); 4] = [
-    ("LVM", "lvm"),
+    ("LVM", LVM),
     ("md", MDADM),
     ("multipath", "multipathd"),
     ("bcache", "bcache-super-show"),
@@ -49,6 +54,9 @@ pub const PROGRAMS: [(&str, &str); 4] = [
 
 /// The program of [`PROGRAMS`] that puts arrays together.
 pub const MDADM: &str = "mdadm";
+
+/// The program of [`PROGRAMS`] that puts logical volumes together; GRUB's module for them has the same name.
+pub const LVM: &str = "lvm";
 
 /// GRUB's name for UEFI of 64 bits.
 pub const GRUB_EFI: &str = "x86_64-efi";
@@ -66,6 +74,14 @@ impl Tools {
         match filesystem {
             RootType::Ext4 => self.grub_core_sectors,
             RootType::Xfs => self.xfs.as_ref()?.grub_core_sectors,
+        }
+    }
+
+    /// Sectors that it takes for a certain root.
+    pub fn core_sectors_of(&self, root: &RootIdentity) -> Option<u64> {
+        match root.logical {
+            Some(_) => self.lvm_core_sectors.get(root.filesystem.name()).copied(),
+            None => self.core_sectors(root.filesystem),
         }
     }
 

@@ -145,3 +145,18 @@ fn a_driver_without_what_it_needs_is_none() {
         ["ext4", "jbd2", "virtio_blk"]
     );
 }
+
+#[test]
+fn programs_are_told_by_where_programs_are() {
+    let names = [
+        "init",
+        "sbin/lvm",
+        "usr/bin/sh",
+        "usr/share/lvm2",
+        "bin/more/deep",
+        "conf/bin/x",
+    ];
+    let found = read(&cpio(&names)[..]).unwrap();
+    let programs: Vec<_> = found.programs.iter().map(String::as_str).collect();
+    assert_eq!(programs, ["lvm", "sh"]);
+}

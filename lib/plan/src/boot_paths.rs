@@ -74,7 +74,7 @@ pub(crate) fn leaves_copies(root: &Root) -> Option<String> {
 /// boot loaders hold one loader and no two.
 pub fn loader_apart(facts: &Facts, root: &Root, tools: &Tools) -> bool {
     let holds_one = tools
-        .core_sectors(root.identity.filesystem)
+        .core_sectors_of(&root.identity)
         .is_some_and(|needed| needed <= root.room_alone);
     // A file on a mirror lies on every disk of it, and what is put there differs from disk to disk.
     let plain = root.identity.array.is_none();
@@ -149,6 +149,7 @@ mod tests {
                 sectors: 4096,
                 guids: None,
                 array: None,
+                logical: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),
@@ -196,7 +197,8 @@ mod tests {
             metadata: "1.2".into(),
             members: vec![member, with_guids.clone(), with_guids],
         });
-        assert_eq!(root.identity.begins(), [4096, 6144, 6144]);
+        let begins = [0, 1, 2, 3].map(|disk| root.identity.on_disk(disk, 0, 512));
+        assert_eq!(begins, [Some(4096), Some(6144), Some(6144), None]);
         let copy = |grub_on_disk| RootCopy {
             disk: "/dev/vdb".into(),
             disk_by_id: None,

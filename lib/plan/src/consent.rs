@@ -184,6 +184,11 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
         warnings: _,
         steps: _,
     } = plan;
+    // It counts every change of the volume group, and the run asks for itself whether there was one.
+    let mut root = root.clone();
+    if let Some(volume) = &mut root.logical {
+        volume.sequence = None;
+    }
     let keep: Vec<&KeepPath> = keep.iter().map(|kept| &kept.path).collect();
     let mut forced = forced.to_vec();
     forced.sort();
@@ -198,7 +203,7 @@ fn texts(plan: &Plan, image_digest: Digest, forced: &[String]) -> [String; PARTS
             hardware_parameters,
             consoles,
         )),
-        disks_text(root, disk_by_id.as_ref(), boot_paths, copies),
+        disks_text(&root, disk_by_id.as_ref(), boot_paths, copies),
         text(&keep),
         gone_text(gone),
         text(entry),

@@ -10,7 +10,7 @@ pub const FIRMWARE_LIMIT: u64 = 1 << 28;
 pub(crate) fn beyond_reach(reach: Option<u64>, root: &RootIdentity) -> Option<String> {
     const UNKNOWN: &str =
         "where the new OS's own kernel and initrd come to lie is not known before";
-    let end = root.start + root.sectors;
+    let end = root.end();
     match reach {
         Some(reach) if end > reach => Some(format!(
             "{UNKNOWN}: the firmware reads the first {} GiB of the disk, and the root goes to {} GiB",
@@ -43,6 +43,7 @@ mod tests {
             sectors: end - 2048,
             guids: None,
             array: None,
+            logical: None,
         };
         for (reach, end, told) in [
             (Some(128 * GIB), 100 * GIB, None),

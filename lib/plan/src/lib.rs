@@ -23,6 +23,7 @@ mod ram_cmdline;
 pub mod ram_ssh;
 pub mod rehearsal;
 pub mod resolve;
+pub mod root_logical;
 pub mod root_place;
 pub mod root_type;
 pub mod run_state;

@@ -1,7 +1,7 @@
 //! What the root filesystem may not be on: each refused by a code of its own, for each has its own way
 //! out.
 
-use formats::facts::{RootPlace, VolumeKind};
+use formats::facts::{RootPlace, Volume, VolumeKind, LINEAR};
 
 /// Why a root is refused for what it is on.
 struct Refusal {
@@ -14,7 +14,7 @@ struct Refusal {
 }
 
 /// What is told first is what an operator has to think of first.
-const REFUSALS: [Refusal; 6] = [
+const REFUSALS: [Refusal; 7] = [
     Refusal {
         code: "root-luks",
         is_it: |place| has(place, |kind| *kind == VolumeKind::Luks),
@@ -41,6 +41,15 @@ const REFUSALS: [Refusal; 6] = [
         why: "only a mirror has the whole filesystem on each disk, and a boot loader reads one",
     },
     Refusal {
+        code: "root-logical",
+        is_it: |place| {
+            let volume = place.volume.as_ref();
+            volume.is_some_and(|volume| volume.any(&is_other_logical))
+        },
+        why: "a boot loader reads the staged image by the sectors of one disk, which only a linear logical volume on \
+              partitions of one disk has",
+    },
+    Refusal {
         code: "root-network",
         is_it: |place| {
             place.fstype.starts_with("nfs")
@@ -64,6 +73,28 @@ const REFUSALS: [Refusal; 6] = [
 
 /// Block devices whose disk is another machine's.
 const ON_NETWORK: [&str; 2] = ["network block device", "Ceph RBD"];
+
+/// A logical volume whose sectors are not those of partitions of one disk, one after the other: thin, cached,
+/// mirrored, striped, with snapshots, on several disks, or on something else than partitions.
+fn is_other_logical(volume: &Volume) -> bool {
+    let VolumeKind::Logical { kinds, .. } = &volume.kind else {
+        return false;
+    };
+    let is_partition = |part: &&Volume| {
+        matches!(part.kind, VolumeKind::Partition { .. })
+            && part.below.iter().all(|disk| disk.kind == VolumeKind::Disk)
+    };
+    let mut disks: Vec<&str> = volume
+        .below
+        .iter()
+        .flat_map(|part| &part.below)
+        .map(|disk| disk.node.as_str())
+        .collect();
+    disks.sort_unstable();
+    disks.dedup();
+    let plain = volume.below.iter().filter(is_partition).count() == volume.below.len();
+    !plain || disks.len() > 1 || kinds.iter().any(|kind| kind != LINEAR)
+}
 
 fn has(place: &RootPlace, is_it: fn(&VolumeKind) -> bool) -> bool {
     let volume = place.volume.as_ref();
@@ -112,9 +143,11 @@ mod tests {
     #[test]
     fn each_place_that_is_refused_has_its_own_code() {
         let partition = VolumeKind::Partition { number: 2 };
-        let logical = VolumeKind::Logical {
+        let mapped = |kind: &str| VolumeKind::Logical {
             name: "vg/root".to_owned(),
+            kinds: vec![kind.to_owned()],
         };
+        let logical = mapped("linear");
         let other = |what: &str| VolumeKind::Other {
             what: what.to_owned(),
         };
@@ -135,11 +168,52 @@ mod tests {
                     "ext4",
                     &[logical.clone(), VolumeKind::Luks, partition.clone()],
                 ),
-                &["root-luks"],
+                &["root-luks", "root-logical"],
             ),
             (
-                place("xfs", &[logical, VolumeKind::Multipath, VolumeKind::Disk]),
-                &["root-multipath"],
+                place(
+                    "xfs",
+                    &[logical.clone(), VolumeKind::Multipath, VolumeKind::Disk],
+                ),
+                &["root-multipath", "root-logical"],
+            ),
+            (
+                place(
+                    "xfs",
+                    &[logical.clone(), partition.clone(), VolumeKind::Disk],
+                ),
+                &[],
+            ),
+            // On a whole disk, on another volume, on a mirror.
+            (
+                place("xfs", &[logical.clone(), VolumeKind::Disk]),
+                &["root-logical"],
+            ),
+            (
+                place(
+                    "xfs",
+                    &[
+                        logical.clone(),
+                        logical.clone(),
+                        partition.clone(),
+                        VolumeKind::Disk,
+                    ],
+                ),
+                &["root-logical"],
+            ),
+            (
+                place(
+                    "xfs",
+                    &[logical, raid("raid1"), partition.clone(), VolumeKind::Disk],
+                ),
+                &["root-logical"],
+            ),
+            (
+                place(
+                    "xfs",
+                    &[mapped("striped"), partition.clone(), VolumeKind::Disk],
+                ),
+                &["root-logical"],
             ),
             (place("zfs", &[]), &["root-zfs"]),
             (
@@ -165,6 +239,34 @@ mod tests {
                 .collect();
             assert_eq!(told, codes, "{}", place.words());
             assert_eq!(is_told(&place), !codes.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_logical_volume_on_two_disks_is_refused_and_on_two_partitions_is_not() {
+        let partition = |number, disk: &str| Volume {
+            node: format!("{disk}{number}"),
+            kind: VolumeKind::Partition { number },
+            below: vec![Volume {
+                node: disk.to_owned(),
+                kind: VolumeKind::Disk,
+                below: vec![],
+            }],
+        };
+        for (disks, refused) in [
+            (["/dev/sda", "/dev/sda"], false),
+            (["/dev/sda", "/dev/sdb"], true),
+        ] {
+            let mut place = place(
+                "ext4",
+                &[VolumeKind::Logical {
+                    name: "vg/root".to_owned(),
+                    kinds: vec![LINEAR.to_owned()],
+                }],
+            );
+            let below = vec![partition(2, disks[0]), partition(3, disks[1])];
+            place.volume.as_mut().unwrap().below = below;
+            assert_eq!(against(&place, "root-logical").is_some(), refused);
         }
     }
 }

@@ -38,13 +38,13 @@ impl BlockDevice {
         node(&self.name)
     }
 
-    /// Its number: major and minor.
+    /// Its number, major and minor.
     pub fn number(&self) -> io::Result<(u32, u32)> {
         let text = fs::read_to_string(self.sysfs.join("dev"))?;
         let number = text.trim().split_once(':');
-        let number =
-            number.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-        number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("it is {text:?}")))
+        number
+            .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
     /// Block devices that this one is made of (device-mapper, md, bcache…), by name.
@@ -115,29 +115,29 @@ pub fn all() -> io::Result<Vec<BlockDevice>> {
 }
 
 /// Kernel modules whose drivers stand between this device and the processor, nearest first, with
-/// `_` for `-`. Drivers that are built into the kernel have no module and are not in it.
+/// `_` for `-`. Drivers that are built into the kernel have no module and are not in it. What a device is made
+/// of has drivers of its own.
 pub fn driver_modules(device: &BlockDevice) -> Vec<String> {
     let mut modules = Vec::new();
-    // It hangs on nothing itself.
-    if device.sysfs.join("md").is_dir() {
-        modules.push(
-            fs::read_to_string(device.sysfs.join("md/level"))
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
-        );
+    // Modules without a driver in sysfs.
+    if device.name.starts_with("dm-") {
+        modules.push("dm_mod".to_owned());
     }
-    hardware_modules(device, &mut modules);
-    for below in device.made_of() {
-        // One that has gone has no drivers.
-        if let Ok(below) = by_name(&below) {
-            hardware_modules(&below, &mut modules);
+    if device.sysfs.join("md").is_dir() {
+        let level = fs::read_to_string(device.sysfs.join("md/level"));
+        modules.push(level.unwrap_or_default().trim().to_owned());
+    }
+    for below in device
+        .made_of()
+        .iter()
+        .filter_map(|name| by_name(name).ok())
+    {
+        for name in driver_modules(&below) {
+            if !modules.contains(&name) {
+                modules.push(name);
+            }
         }
     }
-    modules
-}
-
-fn hardware_modules(device: &BlockDevice, modules: &mut Vec<String>) {
     let devices = Path::new("/sys/devices");
     for dir in device
         .sysfs

@@ -6,6 +6,7 @@ use std::path::Path;
 use formats::facts::{Layer, RootPlace, Volume, VolumeKind};
 
 use crate::block::{self, BlockDevice};
+use crate::mapper;
 use crate::mounts::{self, Mount};
 
 /// No stack is deeper; sysfs has no circles, and a limit costs nothing.
@@ -98,7 +99,9 @@ fn kind(device: &BlockDevice) -> VolumeKind {
         text.trim().to_owned()
     };
     if device.name.starts_with("dm-") {
-        return mapped(&read("dm/uuid"), &read("dm/name"));
+        return mapped(&mapper::identifier(device), &mapper::name(device), || {
+            mapper::kinds(device)
+        });
     }
     if device.sysfs.join("md").is_dir() {
         return VolumeKind::Raid {
@@ -116,12 +119,13 @@ fn kind(device: &BlockDevice) -> VolumeKind {
 }
 
 /// What a device of the device-mapper is, by its identifier: each maker has its own beginning.
-fn mapped(uuid: &str, name: &str) -> VolumeKind {
+fn mapped(uuid: &str, name: &str, kinds: impl FnOnce() -> Vec<String>) -> VolumeKind {
     let maker = uuid.split_once('-').map_or(uuid, |(maker, _)| maker);
     let partition = maker.strip_prefix("part").map(str::parse);
     match (maker, partition) {
         ("LVM", _) => VolumeKind::Logical {
             name: logical_name(name),
+            kinds: kinds(),
         },
         ("CRYPT", _) => VolumeKind::Luks,
         ("mpath", _) => VolumeKind::Multipath,
@@ -214,7 +218,7 @@ mod tests {
             ("ubuntu--vg-ubuntu--lv", "ubuntu-vg/ubuntu-lv"),
             ("a--b-c----d", "a-b/c--d"),
         ] {
-            let VolumeKind::Logical { name } = mapped("LVM-x", name) else {
+            let VolumeKind::Logical { name, .. } = mapped("LVM-x", name, Vec::new) else {
                 panic!("{name}");
             };
             assert_eq!(name, expected);

@@ -1,8 +1,8 @@
 //! What data is on: block devices, partition tables, superblocks, mounts, extents, and the root
 //! filesystem found again by what identifies it.
 //!
-//! Reads only, but for [`freeze`], which puts a filesystem's own journal into place, and [`replace`],
-//! the one way to write a file whole. It refuses to know of boot loaders, or of what is in a tree of
+//! Reads only, but for [`freeze`], which puts a filesystem's own journal into place, [`replace`],
+//! the one way to write a file whole, and [`logical`], which has the kernel put a volume together. It refuses to know of boot loaders, or of what is in a tree of
 //! files. Parsers take bytes and are pure; thin readers feed them. It may import formats and syscalls.
 
 pub mod array;
@@ -17,11 +17,16 @@ pub mod fat;
 pub mod freeze;
 pub mod gpt;
 pub mod layers;
+pub mod logical;
+pub mod lvm;
+pub mod mapper;
 pub mod mbr;
 pub mod md;
 pub mod mounts;
 pub mod replace;
 pub mod root;
+pub mod root_error;
 pub mod superblock;
 pub mod swaps;
+mod table;
 pub mod xfs;

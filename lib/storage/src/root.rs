@@ -1,47 +1,17 @@
 //! The root filesystem: what it is on, in the old OS, and how to find the same one again in the
 //! RAM environment. It is never looked for by name.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use formats::facts::{
-    ArrayIdentity, Guids, MemberIdentity, Root, RootCopy, RootIdentity, Volume, VolumeKind,
+    ArrayIdentity, LogicalVolume, MemberIdentity, Root, RootCopy, RootIdentity, Volume, VolumeKind,
 };
 
 use crate::block::{self, BlockDevice};
 use crate::superblock::{self, Superblock};
-use crate::{array, gpt, layers, mbr, md, mounts};
+use crate::{array, layers, logical, md, mounts, table};
 
-/// Why the root is not one that this program can find again without a doubt.
-#[derive(Debug, thiserror::Error)]
-pub enum RootError {
-    /// Reading it failed.
-    #[error("{what}")]
-    Read {
-        /// What was attempted.
-        what: String,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// It is built in a way that is not supported.
-    #[error("{0}")]
-    Unsupported(String),
-}
-
-/// Names what was attempted.
-///
-/// # Errors
-/// The one that came in, as [`RootError::Read`].
-pub fn reading<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, RootError> {
-    result.map_err(|source| RootError::Read {
-        what: what.into(),
-        source,
-    })
-}
-
-fn unsupported<T>(why: impl Into<String>) -> Result<T, RootError> {
-    Err(RootError::Unsupported(why.into()))
-}
+pub use crate::root_error::{reading, unsupported, RootError};
 
 /// What boot loaders are on a disk that has the whole root filesystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +95,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         format!("look up block device {major}:{minor} in sysfs"),
         block::by_number(major, minor),
     )?;
-    let members = members(&device)?;
+    let ground = ground(&device)?;
     let Some(fs) = superblock(&device)? else {
         return unsupported(format!(
             "{} holds {}, neither ext4 nor XFS",
@@ -133,7 +103,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
             mount.fstype
         ));
     };
-    let identity = identity(&fs, &members)?;
+    let identity = identity(&fs, &ground)?;
     let disks: Vec<_> = members
         .partitions
         .iter()
@@ -143,12 +113,15 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         return unsupported(format!("{} has no disk", device.node().display()));
     };
     let space = reading("statvfs /", rustix::fs::statvfs("/").map_err(Into::into))?;
-    let doubles = same_uuid(fs.uuid(), identity.array.as_ref())?
+    let mut doubles: Vec<String> = same_uuid(fs.uuid(), identity.array.as_ref())?
         .into_iter()
         .map(|(device, _)| device)
         .filter(|d| d.name != device.name)
         .map(|d| d.node().display().to_string())
         .collect();
+    if let Some(volume) = &identity.logical {
+        doubles.extend(logical::doubles(volume, disk)?);
+    }
     let root = Root {
         table: if identity.guids.is_some() {
             "gpt"
@@ -187,7 +160,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
 /// The root filesystem's device and its disks, found again.
 #[derive(Clone, Debug)]
 pub struct FoundRoot {
-    /// The partition, or the mirror.
+    /// The partition, the logical volume, or the mirror.
     pub device: BlockDevice,
     /// The disks that have all of it, in the order of the identity's members; `None` for one that is not
     /// there.
@@ -199,8 +172,12 @@ pub struct FoundRoot {
 /// Finds the one device that matches; `Ok(None)` where there is none (yet).
 ///
 /// A second device with the same filesystem UUID is refused even if its partition differs: the
-/// new OS's boot loader and kernel go by the UUID alone.
+/// new OS's boot loader and kernel go by the UUID alone. A logical volume that nothing has put together yet the
+/// kernel puts together here; a mirror is put together before.
 pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
+    if !logical::put_together(identity)? {
+        return Ok(None);
+    }
     let same = same_uuid(&identity.fs_uuid, identity.array.as_ref())?;
     let [(device, fs)] = &same[..] else {
         if same.is_empty() {
@@ -216,8 +193,8 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             identity.fs_uuid
         ));
     };
-    let running = members(device)?;
-    let found = self::identity(fs, &running)?;
+    let ground = ground(device)?;
+    let found = self::identity(fs, &ground)?;
     let same = match (&identity.array, &found.array) {
         (Some(wanted), Some(array)) => {
             let known = |member| wanted.members.contains(member);
@@ -233,12 +210,18 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             device.node().display()
         ));
     }
+    let mut disks = ground.partitions.into_iter().map(|partition| partition.disk);
     let Some(array) = &identity.array else {
-        let disk = running
-            .partitions
-            .into_iter()
-            .next()
-            .map(|member| member.disk);
+        let disk = disks.next();
+        if let (Some(volume), Some(disk)) = (&found.logical, &disk) {
+            let doubles = logical::doubles(volume, disk)?;
+            if !doubles.is_empty() {
+                return unsupported(format!(
+                    "{} has the UUID of a physical volume of the root too; only one may",
+                    doubles.join(" and ")
+                ));
+            }
+        }
         return Ok(Some(FoundRoot {
             device: device.clone(),
             disks: vec![disk],
@@ -298,10 +281,12 @@ pub fn find_members(array: &ArrayIdentity) -> Result<Vec<Option<Partition>>, Roo
         .collect()
 }
 
-/// What a filesystem's device is made of.
-struct Members {
-    /// The partition itself, or a mirror's members that have all of it.
+/// What a root filesystem's device is on.
+struct Ground {
+    /// The partition itself, the one that its logical volume begins on, or a mirror's members that have all of it.
     partitions: Vec<Partition>,
+    /// The logical volume.
+    logical: Option<LogicalVolume>,
     /// Version of the mirror's metadata.
     mirror: Option<String>,
 }
@@ -313,48 +298,66 @@ pub struct Partition {
     pub device: BlockDevice,
     /// The disk that it is of.
     pub disk: BlockDevice,
-    place: block::PartitionPlace,
 }
 
-fn members(device: &BlockDevice) -> Result<Members, RootError> {
-    if !matches!(layers::volume(device).kind, VolumeKind::Raid { .. }) {
-        let partition = plain_partition(device)?;
-        no_stack(&partition.device, &[])?;
-        return Ok(Members {
-            partitions: vec![partition],
+fn ground(device: &BlockDevice) -> Result<Ground, RootError> {
+    if logical::is_one(device) {
+        let (disk, partition, volume) = logical::describe(device)?;
+        for part in [device, &disk] {
+            ensure_holds_only(part, &[])?;
+        }
+        return Ok(Ground {
+            partitions: vec![Partition {
+                device: partition,
+                disk,
+            }],
+            logical: Some(volume),
             mirror: None,
         });
     }
+    if matches!(layers::volume(device).kind, VolumeKind::Raid { .. }) {
+        return mirror(device);
+    }
+    let partition = plain_partition(device)?;
+    ensure_holds_only(&partition.device, &[])?;
+    Ok(Ground {
+        partitions: vec![partition],
+        logical: None,
+        mirror: None,
+    })
+}
+
+fn mirror(device: &BlockDevice) -> Result<Ground, RootError> {
     let what = || format!("look at array {} in sysfs", device.node().display());
     let running = match array::running(device) {
-        Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+        Err(e) if e.kind() == std::io::ErrorKind::Unsupported => {
             return unsupported(format!("it is on {}: {e}", layers::volume(device).words()));
         }
         other => reading(what(), other)?,
     };
-    no_stack_above(device)?;
+    ensure_holds_only(device, &[])?;
     let partitions = running.members.iter().map(|member| {
         let partition = plain_partition(member)?;
-        no_stack(&partition.device, std::slice::from_ref(&device.name))?;
+        ensure_holds_only(&partition.device, std::slice::from_ref(&device.name))?;
         Ok(partition)
     });
-    Ok(Members {
+    Ok(Ground {
         partitions: partitions.collect::<Result<_, RootError>>()?,
+        logical: None,
         mirror: Some(running.metadata),
     })
 }
 
 /// What the disks' tables say of the partitions, and a mirror's superblocks of it.
-fn identity(fs: &Superblock, members: &Members) -> Result<RootIdentity, RootError> {
-    let Some(first) = members.partitions.first() else {
+fn identity(fs: &Superblock, ground: &Ground) -> Result<RootIdentity, RootError> {
+    let Some(first) = ground.partitions.first() else {
         return unsupported("no disk has all of it");
     };
-    let place = table_place(first)?;
-    let array = match &members.mirror {
+    let array = match &ground.mirror {
         None => None,
         Some(metadata) => {
             let of_member = |partition| member_identity(partition, metadata);
-            let members: Result<Vec<_>, _> = members.partitions.iter().map(of_member).collect();
+            let members: Result<Vec<_>, _> = ground.partitions.iter().map(of_member).collect();
             Some(ArrayIdentity {
                 uuid: md_superblock(first, metadata)?.uuid,
                 metadata: metadata.clone(),
@@ -362,26 +365,30 @@ fn identity(fs: &Superblock, members: &Members) -> Result<RootIdentity, RootErro
             })
         }
     };
+    let table = table::read(&first.disk)?;
+    let (place, guids) = table.place(&first.device)?;
     Ok(RootIdentity {
         filesystem: fs.filesystem(),
         fs_uuid: fs.uuid().to_owned(),
-        disk_signature: place.signature,
-        partition: first.place.number,
-        start: first.place.start,
+        disk_signature: table.signature,
+        partition: place.number,
+        start: place.start,
         sectors: first.device.sectors,
-        guids: place.guids,
+        guids,
+        logical: ground.logical.clone(),
         array,
     })
 }
 
 fn member_identity(partition: &Partition, metadata: &str) -> Result<MemberIdentity, RootError> {
-    let place = table_place(partition)?;
+    let table = table::read(&partition.disk)?;
+    let (place, guids) = table.place(&partition.device)?;
     Ok(MemberIdentity {
-        disk_signature: place.signature,
-        partition: partition.place.number,
-        start: partition.place.start,
+        disk_signature: table.signature,
+        partition: place.number,
+        start: place.start,
         sectors: partition.device.sectors,
-        guids: place.guids,
+        guids,
         data_offset: md_superblock(partition, metadata)?.data_offset,
     })
 }
@@ -398,59 +405,6 @@ fn md_superblock(partition: &Partition, metadata: &str) -> Result<md::Superblock
     }
 }
 
-/// What identifies a disk and its partition by the disk's table.
-struct TablePlace {
-    signature: u32,
-    guids: Option<Guids>,
-}
-
-fn table_place(partition: &Partition) -> Result<TablePlace, RootError> {
-    let Partition {
-        device,
-        disk,
-        place,
-    } = partition;
-    let head = reading(
-        format!("read the first sectors of {}", disk.node().display()),
-        disk.read(0, gpt::HEAD),
-    )?;
-    let Some(table) = mbr::parse(&head) else {
-        return unsupported(format!(
-            "{} has no master boot record",
-            disk.node().display()
-        ));
-    };
-    let guids = if table.is_protective() {
-        match guids(&head, place, device.sectors) {
-            Some(guids) => Some(guids),
-            None => {
-                return unsupported(format!(
-                "the GUID partition table of {} does not have partition {} where the kernel has it",
-                disk.node().display(),
-                place.number
-            ))
-            }
-        }
-    } else {
-        None
-    };
-    Ok(TablePlace {
-        signature: table.signature,
-        guids,
-    })
-}
-
-/// The kernel goes by the backup table where the first is damaged: then nothing is known here.
-fn guids(head: &[u8], place: &block::PartitionPlace, sectors: u64) -> Option<Guids> {
-    let partition = gpt::partitions(head)
-        .into_iter()
-        .find(|p| (p.number, p.start, p.sectors) == (place.number, place.start, sectors))?;
-    Some(Guids {
-        disk: gpt::disk_guid(head)?.to_string(),
-        partition: partition.guid.to_string(),
-    })
-}
-
 fn plain_partition(device: &BlockDevice) -> Result<Partition, RootError> {
     let volume = layers::volume(device);
     let is_disk = |below: &Volume| below.kind == VolumeKind::Disk;
@@ -465,33 +419,30 @@ fn plain_partition(device: &BlockDevice) -> Result<Partition, RootError> {
         format!("look up disk {} in sysfs", place.disk),
         block::by_name(&place.disk),
     )?;
-    no_stack(&disk, &[])?;
+    ensure_holds_only(&disk, &[])?;
+    for part in [device, &disk] {
+        let below = part.made_of();
+        if !below.is_empty() {
+            return unsupported(format!(
+                "{} is made of other block devices: {below:?}",
+                part.node().display()
+            ));
+        }
+    }
     Ok(Partition {
         device: device.clone(),
         disk,
-        place,
     })
 }
 
-/// Refuses a device that is made of others, or that others than these are made of.
-fn no_stack(part: &BlockDevice, known: &[String]) -> Result<(), RootError> {
-    let (below, above) = (part.made_of(), part.held_by());
-    if below.is_empty() && above.iter().all(|name| known.contains(name)) {
-        return Ok(());
-    }
-    unsupported(format!(
-        "{} is part of a stack of block devices (below: {below:?}, above: {above:?})",
-        part.node().display()
-    ))
-}
-
-fn no_stack_above(part: &BlockDevice) -> Result<(), RootError> {
+/// Nothing else may be made of it: what is written to it would change that.
+fn ensure_holds_only(part: &BlockDevice, known: &[String]) -> Result<(), RootError> {
     let above = part.held_by();
-    if above.is_empty() {
+    if above.iter().all(|name| known.contains(name)) {
         return Ok(());
     }
     unsupported(format!(
-        "{} is below other block devices: {above:?}",
+        "{} is part of a stack of block devices (above: {above:?})",
         part.node().display()
     ))
 }

@@ -1,6 +1,7 @@
 //! Makes the disk of a row of the table from a tree: partition table, filesystems, GRUB.
 //!
-//! Everything is written at its offset, so that neither loop partitions nor a device mapper is needed.
+//! Everything is written at its offset, so that neither loop partitions nor a device mapper is needed; what is on
+//! logical volumes is made by a guest that has one.
 //! GRUB is put into the gap or the BIOS boot partition, and the machine that starts from it runs grub-install
 //! itself; GRUB for UEFI is put onto the EFI system partition, if there is one.
 
@@ -15,7 +16,8 @@ use anyhow::{Context, Result};
 
 use formats::facts::RootType;
 
-use super::layouts::{Kind, Layout, Partition, Table, DISK_SECTORS};
+use super::layouts::{Kind, Layout, Partition, Table, Volume, DISK_SECTORS, GROUP};
+use super::maker::maker;
 use crate::by_hand;
 use crate::command::run;
 
@@ -26,6 +28,8 @@ pub const ROOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be21";
 pub const SWAP_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be22";
 /// Of the filesystem of `/boot`.
 pub const BOOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be23";
+/// Of the filesystem of `/home`.
+pub const HOME_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be24";
 /// The EFI system partition's serial number, as mount takes it.
 pub const ESP_UUID: &str = "7265-726F";
 
@@ -58,7 +62,13 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
         }
         Ok(())
     };
-    parts(&[Kind::Boot, Kind::Esp, Kind::Swap])?;
+    parts(&[Kind::Esp, Kind::Swap])?;
+    if !layout.volumes.is_empty() {
+        drop(disk);
+        by_guest(&raw, layout, tree).context("have a guest make the logical volumes")?;
+        return by_hand::into_qcow2(&raw, to);
+    }
+    parts(&[Kind::Boot])?;
     if boot_apart {
         let boot = tree.join("boot");
         fs::remove_dir_all(&boot).context("take what is on its own filesystem from the root")?;
@@ -82,6 +92,8 @@ fn partition(raw: &Path, layout: &Layout) -> Result<()> {
             Kind::Esp => ("ef", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
             Kind::Swap => ("82", "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"),
             Kind::Extended => ("5", ""),
+            Kind::Physical => ("8e", "E6D6D379-F507-44C2-A23C-238F2A3DF928"),
+            Kind::Home => ("83", "933AC7E1-2EB4-4F13-B844-0E14E2AEF915"),
         };
         let kind = if layout.table == Table::Mbr { mbr } else { gpt };
         let Partition {
@@ -110,11 +122,7 @@ fn fill(
     let offset = part.start * SECTOR;
     match part.kind {
         Kind::Root if layout.root == RootType::Xfs => {
-            // The GUID partition tables of today's images have the newer features, the records those of RHEL 7.
-            let features = match layout.table {
-                Table::Gpt => "bigtime=1,inobtcount=1,reflink=1",
-                Table::Mbr => "bigtime=0,inobtcount=0,reflink=0",
-            };
+            let features = xfs_features(layout);
             made_apart(disk, part, |file| {
                 run(Command::new("mkfs.xfs")
                     .args(["-q", "-m", &format!("uuid={ROOT_UUID},{features}")])
@@ -154,9 +162,97 @@ fn fill(
                 efi.map_or(Ok(()), |core| by_hand::put_onto_fat(core, file))
             })?;
         }
-        Kind::BiosBoot | Kind::Extended => {}
+        Kind::BiosBoot | Kind::Extended | Kind::Physical | Kind::Home => {}
     }
     Ok(())
+}
+
+/// The GUID partition tables of today's images have the newer features, the records those of RHEL 7.
+fn xfs_features(layout: &Layout) -> &'static str {
+    match layout.table {
+        Table::Gpt => "bigtime=1,inobtcount=1,reflink=1",
+        Table::Mbr => "bigtime=0,inobtcount=0,reflink=0",
+    }
+}
+
+/// Makes volume group, logical volumes and every filesystem that the tree is on, and copies the tree there.
+fn by_guest(raw: &Path, layout: &Layout, tree: &Path) -> Result<()> {
+    let archive = tempfile::NamedTempFile::new().context("make a temporary file")?;
+    run(Command::new("tar")
+        .args([
+            "--numeric-owner",
+            "--xattrs",
+            "--xattrs-include=*",
+            "--acls",
+            "-cf",
+        ])
+        .arg(archive.path())
+        .arg("-C")
+        .arg(tree)
+        .arg("."))?;
+    maker()?
+        .run(&script(layout), &[raw, archive.path()])
+        .map(drop)
+}
+
+/// What the guest does: the disk is its second, the tree's archive its third.
+fn script(layout: &Layout) -> String {
+    let mut script = String::new();
+    let physical: Vec<String> = layout
+        .of_kind(Kind::Physical)
+        .map(|part| format!("/dev/vdb{}", part.number))
+        .collect();
+    let physical = physical.join(" ");
+    let _ = writeln!(
+        script,
+        "pvcreate -q {physical}\nvgcreate -q {GROUP} {physical}"
+    );
+    for volume in layout.volumes {
+        let Volume { name, mib, .. } = volume;
+        let first = mib.first().copied().unwrap_or(0);
+        let _ = writeln!(script, "lvcreate -q -y -W n -n {name} -L {first}m {GROUP}");
+    }
+    for Volume { name, mib, .. } in layout.volumes {
+        for more in mib.iter().skip(1) {
+            let _ = writeln!(script, "lvextend -q -L +{more}m {GROUP}/{name}");
+        }
+    }
+    let mut make = |kind: Kind, device: &str| {
+        let (at, uuid) = match kind {
+            Kind::Root => ("/mnt", ROOT_UUID),
+            Kind::Boot => ("/mnt/boot", BOOT_UUID),
+            Kind::Home => ("/mnt/home", HOME_UUID),
+            _ => {
+                let _ = writeln!(script, "mkswap -q -U {SWAP_UUID} {device}");
+                return;
+            }
+        };
+        let _ = match layout.root {
+            RootType::Ext4 => writeln!(
+                script,
+                "mkfs.ext4 -q -U {uuid} -E lazy_itable_init=0 {device}"
+            ),
+            RootType::Xfs => writeln!(
+                script,
+                "mkfs.xfs -q -m uuid={uuid},{} {device}",
+                xfs_features(layout)
+            ),
+        };
+        let _ = writeln!(script, "mkdir -p {at}\nmount {device} {at}");
+    };
+    for volume in layout.volumes {
+        make(volume.kind, &format!("/dev/{GROUP}/{}", volume.name));
+    }
+    for part in layout.of_kind(Kind::Boot) {
+        make(Kind::Boot, &format!("/dev/vdb{}", part.number));
+    }
+    let _ = writeln!(
+        script,
+        "tar --numeric-owner --xattrs '--xattrs-include=*' --acls -xpf /dev/vdc -C /mnt\n\
+         umount -R /mnt\nlvs -o lv_name,seg_start,seg_size,devices --segments {GROUP}\n\
+         vgchange -q -an {GROUP}"
+    );
+    script
 }
 
 /// Copies a tree onto the XFS in a file, mounted where nobody else sees it; every disk has the same UUID.

@@ -19,7 +19,7 @@ pub enum Table {
 pub enum Kind {
     /// The root, with everything that is kept.
     Root,
-    /// ext4, mounted at /boot.
+    /// Mounted at /boot.
     Boot,
     /// GRUB's core image.
     BiosBoot,
@@ -29,7 +29,26 @@ pub enum Kind {
     Swap,
     /// Of a master boot record: holds the logical partitions.
     Extended,
+    /// A physical volume of LVM, in the one group.
+    Physical,
+    /// Mounted at /home, and somebody's data.
+    Home,
 }
+
+/// A logical volume of the one group, [`GROUP`].
+#[derive(Debug, Clone, Copy)]
+pub struct Volume {
+    /// Its name.
+    pub name: &'static str,
+    /// Its parts, in MiB: each but the first is added when every other volume is there, so that something lies
+    /// between them.
+    pub mib: &'static [u64],
+    /// What it is for: the root, swap or [`Kind::Home`].
+    pub kind: Kind,
+}
+
+/// The volume group. Its name has a hyphen, which the device-mapper's names double.
+pub const GROUP: &str = "tiny-vg";
 
 /// A partition.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +72,12 @@ pub struct Layout {
     pub made_by: &'static str,
     /// Its partition table.
     pub table: Table,
-    /// The filesystem of its root.
+    /// The filesystem of its root, and of /boot and /home where they have their own.
     pub root: RootType,
     /// Its partitions, in the order of their numbers.
     pub partitions: &'static [Partition],
+    /// The logical volumes on its physical ones.
+    pub volumes: &'static [Volume],
 }
 
 /// The sectors of every disk of the table.
@@ -86,6 +107,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(1, MIB, 960 * MIB, Kind::Root),
             part(2, 960 * MIB, END, Kind::Swap),
         ],
+        volumes: &[],
     },
     Layout {
         name: "mbr-logical",
@@ -97,6 +119,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(5, 65 * MIB, 100 * MIB, Kind::Swap),
             part(6, 101 * MIB, END, Kind::Root),
         ],
+        volumes: &[],
     },
     Layout {
         name: "mbr-sector-63",
@@ -104,6 +127,7 @@ pub const LAYOUTS: &[Layout] = &[
         table: Table::Mbr,
         root: RootType::Ext4,
         partitions: &[part(1, 63, END, Kind::Root)],
+        volumes: &[],
         // 62 sectors behind the record, and GRUB of the old OS takes most of them: one loader, and not two.
     },
     Layout {
@@ -116,6 +140,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(2, 2 * MIB, 960 * MIB, Kind::Root),
             part(3, 960 * MIB, END, Kind::Swap),
         ],
+        volumes: &[],
     },
     Layout {
         name: "gpt-cloud",
@@ -127,6 +152,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(14, MIB, 4 * MIB, Kind::BiosBoot),
             part(15, 4 * MIB, 128 * MIB, Kind::Esp),
         ],
+        volumes: &[],
     },
     Layout {
         name: "gpt-boot-apart",
@@ -139,6 +165,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(15, 4 * MIB, 128 * MIB, Kind::Esp),
             part(16, 128 * MIB, 256 * MIB, Kind::Boot),
         ],
+        volumes: &[],
     },
     Layout {
         name: "xfs-mbr",
@@ -149,6 +176,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(1, MIB, 960 * MIB, Kind::Root),
             part(2, 960 * MIB, END, Kind::Swap),
         ],
+        volumes: &[],
     },
     Layout {
         name: "xfs-cloud",
@@ -159,6 +187,61 @@ pub const LAYOUTS: &[Layout] = &[
             part(1, 128 * MIB, END, Kind::Root),
             part(127, MIB, 2 * MIB, Kind::BiosBoot),
             part(128, 2 * MIB, 128 * MIB, Kind::Esp),
+        ],
+        volumes: &[],
+    },
+    Layout {
+        name: "lvm-boot-apart",
+        made_by:
+            "Ubuntu Server's installer, started by either firmware; the root was made larger later",
+        table: Table::Gpt,
+        root: RootType::Ext4,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 96 * MIB, Kind::Esp),
+            part(3, 96 * MIB, 224 * MIB, Kind::Boot),
+            part(4, 224 * MIB, END, Kind::Physical),
+        ],
+        volumes: &[
+            Volume {
+                name: "root",
+                mib: &[400, 260],
+                kind: Kind::Root,
+            },
+            Volume {
+                name: "swap_1",
+                mib: &[64],
+                kind: Kind::Swap,
+            },
+        ],
+    },
+    Layout {
+        name: "lvm-xfs-mbr",
+        made_by:
+            "installers of RHEL 7 to 9 and their kin; the group was given a second partition later",
+        table: Table::Mbr,
+        root: RootType::Xfs,
+        partitions: &[
+            part(1, MIB, 160 * MIB, Kind::Boot),
+            part(2, 160 * MIB, 640 * MIB, Kind::Physical),
+            part(3, 640 * MIB, END, Kind::Physical),
+        ],
+        volumes: &[
+            Volume {
+                name: "root",
+                mib: &[300, 260],
+                kind: Kind::Root,
+            },
+            Volume {
+                name: "swap",
+                mib: &[64],
+                kind: Kind::Swap,
+            },
+            Volume {
+                name: "home",
+                mib: &[160],
+                kind: Kind::Home,
+            },
         ],
     },
 ];
@@ -174,12 +257,9 @@ impl Layout {
         self.partitions.iter().filter(move |p| p.kind == kind)
     }
 
-    /// Where the root begins, in sectors.
-    pub fn root_start(&self) -> u64 {
-        self.of_kind(Kind::Root)
-            .map(|p| p.start)
-            .next()
-            .unwrap_or(0)
+    /// Whether a partition or a logical volume is for this.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.of_kind(kind).next().is_some() || self.volumes.iter().any(|v| v.kind == kind)
     }
 
     /// Where GRUB's core image is put, and how many sectors there are for it.
@@ -206,7 +286,9 @@ mod tests {
     fn every_row_has_one_root_and_partitions_that_lie_apart() {
         for layout in LAYOUTS {
             let name = layout.name;
-            assert_eq!(layout.of_kind(Kind::Root).count(), 1, "{name}");
+            let volumes = layout.volumes.iter().filter(|v| v.kind == Kind::Root);
+            let roots = layout.of_kind(Kind::Root).count() + volumes.count();
+            assert_eq!(roots, 1, "{name}");
             let mut parts: Vec<_> = layout
                 .partitions
                 .iter()

@@ -77,10 +77,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
     let tree = scratch.path().join("tree");
     let made = scratch.path().join("made");
     fs::create_dir(&made).context("create the disk's directory")?;
-    let uuid_of = |kind, uuid: &'static str| match layout.of_kind(kind).next() {
-        Some(_) => uuid,
-        None => "",
-    };
+    let uuid_of = |kind, uuid: &'static str| if layout.has(kind) { uuid } else { "" };
     old_tree(
         &tree,
         &tarball,
@@ -90,6 +87,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
             ("ROOT_UUID", disk::ROOT_UUID),
             ("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID)),
             ("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID)),
+            ("HOME_UUID", uuid_of(Kind::Home, disk::HOME_UUID)),
             ("ESP_UUID", uuid_of(Kind::Esp, disk::ESP_UUID)),
         ],
     )?;
@@ -135,7 +133,7 @@ fn old_tree(to: &Path, tarball: &Path, filesystems: &[(&str, &str)]) -> Result<(
         .arg("-C")
         .arg(to))?;
     // What a machine does not have is empty.
-    let none = ["BOOT_UUID", "ESP_UUID", "SWAP_UUID"].map(|name| (name, ""));
+    let none = ["BOOT_UUID", "ESP_UUID", "HOME_UUID", "SWAP_UUID"].map(|name| (name, ""));
     run(Command::new("chroot")
         .arg(to)
         .args(["/bin/sh", "-c", OLD_SCRIPT])
@@ -162,8 +160,9 @@ fn install_grub(server: &OldServer, to: &std::path::Path) -> Result<()> {
     let mut machine = vm::boot_disk(server, directory, disk, MEMORY_MIB)?;
     machine.wait_for_old_ssh()?;
     machine.expect("grub-install --no-floppy /dev/vda 2>&1")?;
-    machine
-        .expect("swapoff -a; umount /boot/efi /boot 2>/dev/null; mount -o remount,ro / && sync")?;
+    machine.expect(
+        "swapoff -a; umount /boot/efi /boot /home 2>/dev/null; mount -o remount,ro / && sync",
+    )?;
     let off = machine.cut_power()?;
     run(Command::new("qemu-img")
         .args(["convert", "-O", "qcow2"])

@@ -12,7 +12,8 @@ xfs) echo "UUID=$ROOT_UUID / xfs defaults 0 0" >/etc/fstab ;;
 *) echo "UUID=$ROOT_UUID / $ROOT_TYPE errors=remount-ro 0 1" >/etc/fstab ;;
 esac
 [ -z "$SWAP_UUID" ] || echo "UUID=$SWAP_UUID none swap sw 0 0" >>/etc/fstab
-[ -z "$BOOT_UUID" ] || echo "UUID=$BOOT_UUID /boot ext4 defaults 0 2" >>/etc/fstab
+[ -z "$BOOT_UUID" ] || echo "UUID=$BOOT_UUID /boot $ROOT_TYPE defaults 0 2" >>/etc/fstab
+[ -z "$HOME_UUID" ] || echo "UUID=$HOME_UUID /home $ROOT_TYPE defaults 0 2" >>/etc/fstab
 if [ -n "$ESP_UUID" ]; then
     mkdir -p /boot/efi
     echo "UUID=$ESP_UUID /boot/efi vfat umask=0077 0 1" >>/etc/fstab

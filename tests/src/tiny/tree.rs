@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "grub2-common",
     "kmod",
     "linux-image-cloud-amd64",
+    "lvm2",
     "mdadm",
     "openssh-server",
 ];

@@ -8,7 +8,7 @@ kernel=$(basename /boot/vmlinuz-*)
 release=${kernel#vmlinuz-}
 
 # What is run, each with the libraries that it is linked with.
-programs='dash sshd ssh-keygen e2fsck xfs_repair mdadm find xargs sort sha256sum getfattr losetup mount umount swapon swapoff
+programs='dash sshd ssh-keygen e2fsck xfs_repair lvm mdadm find xargs sort sha256sum getfattr losetup mount umount swapon swapoff
     grub-mkimage grub-editenv grub-mkconfig grub-probe grub-script-check grub-mkrelpath
     grub-install grub-bios-setup update-grub'
 helpers='/usr/lib/openssh/sshd-session /usr/lib/openssh/sshd-auth'
@@ -19,9 +19,9 @@ plain='/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/login.defs /etc/os-r
     /etc/debian_version /etc/ssh/sshd_config /etc/nsswitch.conf /etc/shells /etc/protocols /etc/services
     /etc/grub.d/00_header /etc/grub.d/10_linux /usr/share/grub/grub-mkconfig_lib /usr/lib/grub/grub-sort-version
     /usr/lib/grub/i386-pc /usr/lib/grub/x86_64-efi /var/lib/dpkg/status'
-# The drivers of mirrors, of the virtual machines' disk, network card, random numbers and watchdog, and filesystems; before these
-# the checksum without which XFS's library does not start.
-drivers='raid1 virtio_pci virtio_blk virtio_net virtio_rng crc32c-intel crc32c_generic ext4 xfs vfat nls_cp437 nls_ascii
+# The drivers of the virtual machines' disk, network card, random numbers and watchdog, logical volumes, mirrors, and
+# filesystems; before these the checksum without which XFS's library does not start.
+drivers='virtio_pci virtio_blk virtio_net virtio_rng dm-mod raid1 crc32c-intel crc32c_generic ext4 xfs vfat nls_cp437 nls_ascii
     nls_iso8859-1 loop i6300esb efivarfs'
 
 mkdir -p $out
@@ -75,6 +75,10 @@ ln -s ../bin/busybox usr/sbin/init
 for applet in reboot ifup ifdown modprobe; do
     ln -s ../bin/busybox usr/sbin/$applet
 done
+# GRUB's programs and people call it by these.
+for name in pvs vgs lvs; do
+    ln -s lvm usr/sbin/$name
+done
 
 put /boot/$kernel
 modules=usr/lib/modules/$release
@@ -101,11 +105,13 @@ mkdir -p $initrd/bin $initrd/dev $initrd/proc $initrd/sys $initrd/root $initrd/l
 cp usr/bin/busybox $initrd/bin/busybox
 ln -s busybox $initrd/bin/sh
 cp -a $modules/kernel $initrd/lib/modules/$release/
-for path in $(ldd $out/usr/sbin/mdadm | grep -o '/[^ )]*'); do
-    mkdir -p $initrd${path%/*}
-    cp -L $path $initrd$path
+for program in lvm mdadm; do
+    for path in $(ldd $out/usr/sbin/$program | grep -o '/[^ )]*'); do
+        mkdir -p $initrd${path%/*}
+        cp -L $path $initrd$path
+    done
+    cp usr/sbin/$program $initrd/bin/$program
 done
-cp usr/sbin/mdadm $initrd/bin/mdadm
 sed "s,.*/kernel/,/lib/modules/$release/kernel/,; s,\.xz$,," order >$initrd/order
 cat >$initrd/init <<'INIT'
 #!/bin/sh
@@ -120,21 +126,44 @@ done </order
 for word in $(busybox cat /proc/cmdline); do
     case $word in
     root=UUID=*) wanted=$(echo "${word#root=UUID=}" | busybox tr -d -) ;;
+    root=/dev/mapper/*) volume=${word#root=/dev/mapper/} ;;
     esac
 done
-# Arrays are put together when all of their disks are there, or what there is of them after some seconds.
+# Arrays are put together when all of their disks are there, or what there is of them after some seconds. Without a
+# superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end.
 put_arrays_together() {
     for device in $(cd /sys/class/block && echo *[0-9]); do
         [ -e /sys/class/block/$device/partition ] || continue
-        MDADM_NO_UDEV=1 mdadm --examine --brief /dev/$device 2>/dev/null
-    done | busybox sort -u >/mdadm.conf
-    [ ! -s /mdadm.conf ] || MDADM_NO_UDEV=1 mdadm --assemble --scan --config=/mdadm.conf $1 >/dev/console 2>&1
+        size=$(busybox cat /sys/class/block/$device/size)
+        for sector in 8 $(((size - 16) / 8 * 8)); do
+            magic=$(busybox hexdump -s $((sector * 512)) -n 4 -e '4/1 "%02x"' "/dev/$device" 2>/dev/null)
+            [ "$magic" = fc4e2ba9 ] || continue
+            MDADM_NO_UDEV=1 mdadm --assemble --scan $1 >/dev/console 2>&1
+            return
+        done
+    done
+}
+# A physical volume of LVM has its label in the second sector; without one the program is not started.
+put_together() {
+    for device in $(cd /sys/class/block && echo *); do
+        label=$(busybox dd if=/dev/$device bs=512 skip=1 count=1 2>/dev/null | busybox head -c 8)
+        [ "$label" = LABELONE ] || continue
+        DM_DISABLE_UDEV=1 lvm vgchange -q -ay --sysinit
+        break
+    done
 }
 # The superblock of ext4 begins at 1024 and has the UUID at 0x68, that of XFS at the start and at 32.
 for try in 1 2 3 4 5 6 7 8 9 10; do
     [ $try -gt 3 ] && together=--run || together=--no-degraded
     put_arrays_together $together
+    put_together
     for device in $(cd /sys/class/block && echo *); do
+        # GRUB's programs name a volume by group and volume.
+        if [ -n "$volume" ]; then
+            kind=auto
+            [ "$(busybox cat /sys/class/block/$device/dm/name 2>/dev/null)" = "$volume" ] && break 2
+            continue
+        fi
         for kind in ext4:1128 xfs:32; do
             found=$(busybox hexdump -s ${kind#*:} -n 16 -e '16/1 "%02x"' "/dev/$device" 2>/dev/null)
             [ "$found" = "$wanted" ] && break 3

@@ -13,7 +13,7 @@ use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::tiny::layouts::{layout, Kind, Layout, LAYOUTS};
+use reroot_tests::tiny::layouts::{layout, Kind, Layout, Volume, GROUP, LAYOUTS};
 use reroot_tests::tiny::{self, MEMORY_MIB, WHOLE};
 use reroot_tests::vm::Machine;
 
@@ -96,6 +96,39 @@ fn a_root_on_xfs_as_clouds_have_it_that_uefi_starts() -> Result<()> {
 }
 
 #[test]
+#[ignore = "as by UEFI: make prove"]
+fn a_root_on_a_logical_volume() -> Result<()> {
+    reinstalled(row("lvm-boot-apart")?, "--entry kexec")
+}
+
+#[test]
+fn a_root_on_a_logical_volume_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("lvm-boot-apart")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_root_on_a_logical_volume_by_taking_over_pid_1() -> Result<()> {
+    reinstalled(row("lvm-boot-apart")?, "--entry takeover --payload disk")
+}
+
+#[test]
+fn a_power_cut_with_a_root_on_a_logical_volume() -> Result<()> {
+    cut_in_the_wipe(row("lvm-boot-apart")?)
+}
+
+#[test]
+fn a_root_on_xfs_on_a_logical_volume_of_two_partitions() -> Result<()> {
+    reinstalled(row("lvm-xfs-mbr")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_a_root_on_xfs_on_a_logical_volume() -> Result<()> {
+    cut_in_the_wipe(row("lvm-xfs-mbr")?)
+}
+
+#[test]
 fn every_row_of_the_table_has_a_test() {
     for layout in LAYOUTS {
         let call = format!("(row(\"{}\")?", layout.name);
@@ -113,18 +146,19 @@ fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
     let os = machine.expect("cat /etc/os-release")?;
     ensure!(os.contains(&format!("VERSION_CODENAME={codename}")), "{os}");
     machine.expect(WHOLE).context("the OS is not whole")?;
-    let root = layout
-        .of_kind(Kind::Root)
-        .next()
-        .context("a row without root")?;
-    machine.expect(&format!(
-        "set -e
-         grep -q '^/dev/vda{number} / {fstype} rw' /proc/mounts
-         test $(cat /sys/class/block/vda{number}/start) = {start}",
-        fstype = layout.root.name(),
-        number = root.number,
-        start = root.start,
-    ))?;
+    let fstype = layout.root.name();
+    for root in layout.of_kind(Kind::Root) {
+        machine.expect(&format!(
+            "set -e
+             grep -q '^/dev/vda{number} / {fstype} rw' /proc/mounts
+             test $(cat /sys/class/block/vda{number}/start) = {start}",
+            number = root.number,
+            start = root.start,
+        ))?;
+    }
+    for volume in layout.volumes {
+        is_on_volume(volume, fstype, machine)?;
+    }
     for part in layout.of_kind(Kind::Swap) {
         machine.expect(&format!("grep -q ^/dev/vda{} /proc/swaps", part.number))?;
     }
@@ -134,6 +168,33 @@ fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
             part.number
         ))?;
     }
+    Ok(())
+}
+
+/// A logical volume is there, of the parts that it was made of, and in use for what it is for.
+fn is_on_volume(volume: &Volume, fstype: &str, machine: &Machine) -> Result<()> {
+    let name = format!(
+        "{}-{}",
+        GROUP.replace('-', "--"),
+        volume.name.replace('-', "--")
+    );
+    let used = match volume.kind {
+        Kind::Root => format!("^/dev/$device / {fstype} rw /proc/mounts"),
+        Kind::Swap => "^/dev/$device /proc/swaps".to_owned(),
+        _ => format!("^/dev/$device /home {fstype} rw /proc/mounts"),
+    };
+    let (pattern, file) = used.rsplit_once(' ').context("a pattern and a file")?;
+    machine.expect(&format!(
+        "set -e
+         device=$(grep -l '^{name}$' /sys/class/block/dm-*/dm/name | cut -d/ -f5)
+         test $(cat /sys/class/block/$device/size) = {sectors}
+         # By its own name in one OS, and by that of LVM in the other.
+         sed \"s,^/dev/mapper/{name} ,/dev/$device ,\" {file} | grep -q \"{pattern}\"
+         lvs --noheadings -o seg_count {GROUP}/{lv} | grep -qw {parts}",
+        sectors = volume.mib.iter().sum::<u64>() * 2048,
+        lv = volume.name,
+        parts = volume.mib.len(),
+    ))?;
     Ok(())
 }
 
@@ -246,7 +307,7 @@ impl Cuts {
             .recording
             .disk_after("damaged", &self.writes, at.armed + 1, |_| false)?;
         let sector = sector_of("initramfs at sector ", &self.log)?;
-        let offset = (self.layout.root_start() + sector) * 512 + (64 << 10);
+        let offset = sector * 512 + (64 << 10);
         cut.overwrite(offset, &vec![0; 1 << 20])?;
         let mut machine = cut.boot(MEMORY_MIB)?;
         let patience = machine.patience(DECISION);
@@ -404,7 +465,10 @@ fn sector_of(text: &str, log: &str) -> Result<u64> {
 /// Whichever entry a run began with: its power is cut while the old OS is being removed.
 #[test]
 fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<()> {
-    let layout = row("mbr-primary")?;
+    cut_in_the_wipe(row("mbr-primary")?)
+}
+
+fn cut_in_the_wipe(layout: &'static Layout) -> Result<()> {
     let image = tiny_image()?;
     let mut machine = tiny::boot(layout, "kexec-cut")?;
     // So that the wipe is not over before it is seen.

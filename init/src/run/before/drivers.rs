@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use formats::facts::RootType;
+use formats::facts::RootIdentity;
 use formats::Manifest;
 use machine::modules::{self, Alias, Dependencies};
 use machine::watchdog;
@@ -22,9 +22,9 @@ pub struct Drivers {
 }
 
 impl Drivers {
-    /// Loads what the manifest names, the root's filesystem, and what the hardware that is visible now asks
-    /// for.
-    pub fn load(manifest: &Manifest, filesystem: RootType) -> Result<Drivers> {
+    /// Loads what the manifest names, the root's filesystem and what that is on, and what the hardware that is
+    /// visible now asks for.
+    pub fn load(manifest: &Manifest, root: &RootIdentity) -> Result<Drivers> {
         if parts::came_by_takeover() {
             log::info!("drivers: the running kernel has those it needs");
             return Ok(Drivers::none());
@@ -40,7 +40,13 @@ impl Drivers {
             directory: directory.clone(),
         };
         drivers.insert(manifest.kernel.load.iter().map(String::as_str))?;
-        drivers.load_named(&[filesystem.name()])?;
+        drivers.load_named(&[root.filesystem.name()])?;
+        if root.logical.is_some() {
+            drivers.load_named(&["dm_mod"])?;
+        }
+        if root.array.is_some() {
+            drivers.load_named(&["raid1"])?;
+        }
         drivers.load_for_hardware()?;
         if !watchdog::exists() {
             // The kernel's own is better than none: it sees a PID 1 that hangs.

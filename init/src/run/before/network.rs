@@ -47,8 +47,8 @@ fn try_prove(plan: &Plan, drivers: &Drivers) -> Result<()> {
 
 /// Brings it up for whoever wants to get in, where no step has done so. Nothing is proved by it.
 pub fn raise(order: &Order) -> Result<()> {
-    let drivers = Drivers::load(&order.manifest, order.plan.root.filesystem)
-        .context("load drivers for the network")?;
+    let drivers =
+        Drivers::load(&order.manifest, &order.plan.root).context("load drivers for the network")?;
     bring_up_all(&order.plan, &drivers).map(drop)
 }
 

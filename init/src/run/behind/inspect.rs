@@ -71,7 +71,10 @@ fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {
         .map(|path| resolve_in_root(path))
         .collect::<Result<Vec<_>>>()?;
     new_initrd::inspect(run, &kernel, &initrds, &resolve_in_root)?;
-    let expected = format!("UUID={}", run.plan.root.fs_uuid);
+    let expected = match &run.plan.root.logical {
+        Some(volume) => format!("/dev/mapper/{}", volume.name),
+        None => format!("UUID={}", run.plan.root.fs_uuid),
+    };
     ensure!(
         entry.root() == Some(expected.as_str()),
         "GRUB boots root {:?}, expected {expected}",

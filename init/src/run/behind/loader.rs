@@ -28,6 +28,10 @@ use crate::run::journal_file;
 const FONTS: &str = "/boot/grub/fonts";
 /// Where grub-mkconfig reads settings from, beside its own file.
 const SETTINGS: &str = "/etc/default/grub.d";
+/// For a root on a logical volume: an initrd of Debian's puts together the volume that the command line names by
+/// group and volume, and none for a UUID. GRUB's own programs do this by themselves where they may ask the
+/// device-mapper, which they may not here.
+const BY_NAME: &str = "GRUB_DISABLE_LINUX_UUID=true\nGRUB_DISABLE_LINUX_PARTUUID=true\n";
 
 impl UnpackedRoot {
     /// Carries the identity over, installs the loader, and checks that the result will boot.
@@ -88,7 +92,12 @@ fn make_files(run: &Run) -> Result<()> {
     )?;
     write_hardware_parameters(run, &gate)?;
     name_disk_for_updates(run);
-    name_root_by_uuid(run)?;
+    name_root(run)?;
+    if run.plan.root.logical.is_some() {
+        gate.make_directories(SETTINGS)?;
+        let path = format!("{SETTINGS}/zz-reroot-root.cfg");
+        gate.write(&path, BY_NAME.as_bytes(), 0o644)?;
+    }
     settle(run);
     chroot::run(
         root,
@@ -223,13 +232,23 @@ fn name_disk_for_updates(run: &Run) {
     }
 }
 
-/// grub-mkconfig writes `root=UUID=…` only where udev's name of that UUID exists; here is no udev.
-/// /dev is the kernel's own, so the new OS sees the link as well.
-fn name_root_by_uuid(run: &Run) -> Result<()> {
-    let directory = Path::new("/dev/disk/by-uuid");
-    let link = directory.join(&run.plan.root.fs_uuid);
+/// grub-mkconfig writes `root=UUID=…` only where udev's name of that UUID exists, and grub-probe calls a device
+/// of the device-mapper by its name in `/dev/mapper`; here is no udev.
+/// /dev is the kernel's own, so the new OS sees the links as well.
+fn name_root(run: &Run) -> Result<()> {
+    let root = &run.plan.root;
+    link(run, &Path::new("/dev/disk/by-uuid").join(&root.fs_uuid))?;
+    match &root.logical {
+        Some(volume) => link(run, &Path::new("/dev/mapper").join(&volume.name)),
+        None => Ok(()),
+    }
+}
+
+/// A name of the root's device.
+fn link(run: &Run, link: &Path) -> Result<()> {
+    let directory = link.parent().unwrap_or(Path::new("/dev"));
     fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
-    match std::os::unix::fs::symlink(&run.root.device, &link) {
+    match std::os::unix::fs::symlink(&run.root.device, link) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(e).with_context(|| format!("link {}", link.display()))
         }

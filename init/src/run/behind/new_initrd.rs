@@ -8,7 +8,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
-use formats::tools::MDADM;
+use formats::tools::{LVM, MDADM};
 use machine::initrd::{self, Contents, InitrdError};
 use machine::modules;
 use storage::block;
@@ -45,6 +45,10 @@ pub fn inspect(
         lacks.is_empty(),
         "the new OS's initrd lacks what its kernel {release} needs to find the root: {}",
         lacks.join(", ")
+    );
+    ensure!(
+        run.plan.root.logical.is_none() || contents.programs.contains(LVM),
+        "the new OS's initrd has no {LVM}, which puts its root's logical volume together"
     );
     ensure!(
         run.plan.root.array.is_none() || contents.programs.contains(MDADM),

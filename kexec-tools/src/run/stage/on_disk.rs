@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 use bootpath::grub::staged;
+use formats::facts::RootIdentity;
 use formats::plan::Plan;
 use formats::staged::{Staged, StagedFile, ATTEMPT};
 use formats::{Digest, Document};
@@ -24,34 +25,47 @@ const ATTEMPTS: usize = 8;
 /// Where a boot loader can take files from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Bytes of the filesystem's device that the firmware reads; `None` where it does not say.
-    pub reach: Option<u64>,
+    /// The filesystem that they are on.
+    pub root: RootIdentity,
+    /// Sectors of each disk with it that the firmware reads; `None` where it does not say.
+    pub reach: Vec<Option<u64>>,
 }
 
 impl Place {
     /// That of the plan's root filesystem. ext4 puts a large file where it put the last one, whatever
     /// directory it is in, so that there is no asking for a low place: each attempt only looks on.
     pub fn of(plan: &Plan) -> Place {
-        let disks = plan.root.disk_signatures().into_iter();
-        let reach = disks
-            .zip(plan.root.begins())
-            .filter_map(|(signature, begins)| {
-                let sectors = edd::reach(signature)?;
-                Some(sectors.saturating_sub(begins) * block::SECTOR)
-            });
-        Place { reach: reach.min() }
+        let signatures = plan.root.disk_signatures();
+        Place {
+            root: plan.root.clone(),
+            reach: signatures.into_iter().map(edd::reach).collect(),
+        }
     }
 
-    /// Why the firmware does not read that far, if it does not.
-    fn out_of_reach(&self, offset: u64, length: u64) -> Option<String> {
-        let reach = self.reach?;
-        (offset + length > reach).then(|| {
-            format!(
-                "it lies at {} MiB of the filesystem, and the machine's firmware says that it reads the \
-                 first {} MiB of it (/sys/firmware/edd)",
-                offset >> 20,
-                reach >> 20
-            )
+    /// Why a boot loader cannot take bytes of the filesystem's device from the disk, if it cannot: they do not lie
+    /// together there, or the firmware does not read that far.
+    fn against(&self, offset: u64, length: u64) -> Option<String> {
+        let disks = 0..self.reach.len();
+        let first: Option<Vec<u64>> = disks
+            .map(|disk| self.root.on_disk(disk, offset, length))
+            .collect();
+        let Some(first) = first else {
+            return Some(format!(
+                "it lies at {} MiB of the logical volume, where one part of that ends on the disk and another \
+                 begins elsewhere",
+                offset >> 20
+            ));
+        };
+        first.into_iter().zip(&self.reach).find_map(|(first, reach)| {
+            let reach = (*reach)?;
+            (first + length.div_ceil(block::SECTOR) > reach).then(|| {
+                format!(
+                    "it lies at {} MiB of the disk, and the machine's firmware says that it reads the first {} MiB \
+                     of it (/sys/firmware/edd)",
+                    first >> 11,
+                    reach >> 11
+                )
+            })
         })
     }
 }
@@ -101,7 +115,7 @@ fn try_places(
         let found = file.metadata().context("ask for its length")?.len();
         ensure!(found == length, "it has {found} bytes, expected {length}");
         match extents::place(&file) {
-            Ok(offset) => match place.out_of_reach(offset, length) {
+            Ok(offset) => match place.against(offset, length) {
                 None => {
                     tried.pop();
                     return fs::rename(&here, path).context("name it");
@@ -141,8 +155,8 @@ pub fn record(plan: &Plan, files: &Files, order: BTreeMap<String, Digest>) -> Re
         order,
     };
     // Whether it can be used behind the commit point is better known now than there.
-    for begins in plan.root.begins() {
-        staged::commands(&staged, begins, &plan.cmdline)?;
+    for disk in 0..disks(plan).count() {
+        staged::commands(&staged, &plan.root, disk, &plan.cmdline)?;
     }
     let directory = files.kernel.parent().unwrap_or(Path::new("/"));
     let path = directory.join(Staged::FILE);
@@ -159,13 +173,20 @@ pub fn record(plan: &Plan, files: &Files, order: BTreeMap<String, Digest>) -> Re
     freeze::settle(Path::new("/")).context("freeze and thaw the root filesystem")?;
     log::info!(
         "stage: kernel at sector {}, initramfs at sector {} of {}",
-        staged.kernel.offset / block::SECTOR,
-        staged.initramfs.offset / block::SECTOR,
-        plan.root_device
+        on_disk(plan, 0, &staged.kernel)?,
+        on_disk(plan, 0, &staged.initramfs)?,
+        plan.disk
     );
     Ok(())
 }
 
+/// The sector of one of the plan's disks that a staged file begins at.
+fn on_disk(plan: &Plan, disk: usize, file: &StagedFile) -> Result<u64> {
+    let sector = plan.root.on_disk(disk, file.offset, file.length);
+    sector.with_context(|| format!("{} bytes at {} lie apart", file.length, file.offset))
+}
+
+/// The disk is read where a boot loader will read it, past the filesystem, and past the device-mapper.
 fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
     let what = || format!("read {}", path.display());
     let mut file = File::open(path).with_context(what)?;
@@ -174,40 +195,31 @@ fn compare(plan: &Plan, path: &Path) -> Result<StagedFile> {
     let offset = extents::place(&file).with_context(|| format!("place {}", path.display()))?;
     // A firmware that stops short of it would leave a machine that does not come back from the commit
     // point on.
-    if let Some(why) = Place::of(plan).out_of_reach(offset, length) {
+    if let Some(why) = Place::of(plan).against(offset, length) {
         bail!("{} cannot be started from the disk: {why}", path.display());
     }
-    for (device, offset) in places(plan, offset) {
-        let found = direct::digest(device, offset, length)
-            .with_context(|| format!("read {} from {}", path.display(), device.display()))?;
-        ensure!(
-            found == digest,
-            "the disk does not hold what was written to {}: {found} at {offset} of {}, expected {digest}",
-            path.display(),
-            device.display()
-        );
-    }
-    Ok(StagedFile {
+    let staged = StagedFile {
         offset,
         length,
         digest,
-    })
-}
-
-/// Where a byte of the root filesystem is: on its device, and on each disk of a mirror, which a boot loader
-/// reads past the array.
-fn places(plan: &Plan, offset: u64) -> Vec<(&Path, u64)> {
-    let mut places = vec![(Path::new(&plan.root_device), offset)];
-    if plan.root.array.is_some() {
-        let disks = plan.copies.iter().map(|copy| &copy.disk);
-        let disks = std::iter::once(&plan.disk).chain(disks);
-        places.extend(
-            disks
-                .zip(plan.root.begins())
-                .map(|(disk, begins)| (Path::new(disk), begins * block::SECTOR + offset)),
+    };
+    for (disk, node) in disks(plan).enumerate() {
+        let sector = on_disk(plan, disk, &staged)?;
+        let found = direct::digest(Path::new(node), sector * block::SECTOR, length)
+            .with_context(|| format!("read {} from {node}", path.display()))?;
+        ensure!(
+            found == digest,
+            "the disk does not hold what was written to {}: {found} at sector {sector} of {node}, expected {digest}",
+            path.display(),
         );
     }
-    places
+    Ok(staged)
+}
+
+/// Every disk that has the whole root filesystem.
+fn disks(plan: &Plan) -> impl Iterator<Item = &str> {
+    let copies = plan.copies.iter().map(|copy| copy.disk.as_str());
+    std::iter::once(plan.disk.as_str()).chain(copies)
 }
 
 #[cfg(test)]

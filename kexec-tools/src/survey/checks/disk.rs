@@ -5,7 +5,7 @@ use formats::facts::{DiskHealth, Facts, Firmware, Health, Root, RootType, Volume
 use formats::tools::MDADM;
 use plan::boot_paths::loader_apart;
 use plan::started;
-use plan::{ext4_features, firmware, root_place, root_type, xfs_features};
+use plan::{ext4_features, firmware, root_logical, root_place, root_type, xfs_features};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -19,8 +19,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/self/mountinfo, sysfs, the first sector of the root's disk",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, or on a mirror (md RAID 1) of such \
-                 on a machine that a BIOS started",
+        remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, on a linear logical volume there, \
+                 or on a mirror (md RAID 1) of partitions on a machine that a BIOS started",
         against: |c| {
             // Checks of their own say more about some places.
             let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
@@ -82,6 +82,17 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        code: "root-logical",
+        question: "Is the root's logical volume, if it is on one, linear and on one disk?",
+        reads: "the same, the device-mapper's table",
+        force: Never,
+        again: &[],
+        remedy: "delete its snapshots with lvremove once nobody needs them, or move it together with pvmove, and look \
+                 again; thin, cached, mirrored and striped volumes, and those on arrays, wait for a release that knows \
+                 such roots; volumes of any kind under other filesystems are no obstacle",
+        against: |c| against_place(c, "root-logical"),
+    },
+    Check {
         code: "root-network",
         question: "Is the root filesystem on a disk of this machine?",
         reads: "the same",
@@ -119,6 +130,15 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "for XFS, use an image that this release has built, of a folder whose kernel and GRUB know it; any other \
                  root waits for a release that knows its filesystem",
         against: |c| root_type::against(&c.facts.root.as_ref()?.fstype, c.manifest),
+    },
+    Check {
+        code: "logical-image",
+        question: "Can the image start from a logical volume, if the root is on one?",
+        reads: "the image's manifest",
+        force: Never,
+        again: &[],
+        remedy: "add the package lvm2 to the image's folder, and build the image with this release",
+        against: |c| root_logical::against(&c.facts.root.as_ref()?.identity, c.manifest),
     },
     Check {
         code: "root-read-only",
@@ -274,7 +294,7 @@ pub(super) const CHECKS: &[Check] = &[
             (!has_room).then(|| {
                 let place = room(root);
                 let sectors = counted(root.room_sectors, "sector", "sectors");
-                let needed = c.manifest.tools.core_sectors(root.identity.filesystem);
+                let needed = c.manifest.tools.core_sectors_of(&root.identity);
                 let needed = needed.map_or("a number that the image does not say".to_owned(), |n| n.to_string());
                 format!("of the {sectors} {place} the new OS's loader takes {needed}, and not all of them are free for it")
             })
@@ -380,7 +400,7 @@ pub(super) const CHECKS: &[Check] = &[
                 return None;
             }
             let (root, reach) = (c.facts.root.as_ref()?, c.facts.condition.firmware_reach?);
-            let end = root.identity.start + root.identity.sectors;
+            let end = root.identity.end();
             (end > reach).then(|| {
                 format!(
                     "it reads the first {} GiB of {}, and the root goes to {} GiB",
@@ -401,7 +421,7 @@ pub(super) const CHECKS: &[Check] = &[
                  that it reads the run's files: `rehearse --entry boot`",
         against: |c| {
             let root = c.facts.root.as_ref()?;
-            let end = root.identity.start + root.identity.sectors;
+            let end = root.identity.end();
             let silent = !by_uefi(c.facts) && c.facts.condition.firmware_reach.is_none() && end > firmware::FIRMWARE_LIMIT;
             // It names disks by their signatures.
             let said = if root.identity.disk_signature == 0 {

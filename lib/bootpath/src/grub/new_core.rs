@@ -1,13 +1,14 @@
 //! GRUB's core image of the new OS for a BIOS: what is in it, and what it does first.
 
-use formats::facts::RootIdentity;
+use formats::facts::{RootIdentity, RootType};
+use formats::tools::LVM;
 
 /// What it must have before it can read anything from the filesystem, beside that one's own module.
 pub const MODULES: [&str; 4] = ["biosdisk", "part_msdos", "part_gpt", "search_fs_uuid"];
 
 /// What it must have for a certain root besides.
 pub fn modules_of(root: &RootIdentity) -> Vec<&'static str> {
-    let mut modules = vec![root.filesystem.grub_module()];
+    let mut modules = modules_for(root.filesystem, root.logical.is_some());
     modules.extend(
         root.array
             .as_ref()
@@ -22,6 +23,13 @@ fn mirror_module(metadata: &str) -> &'static str {
         "0.90" => "mdraid09",
         _ => "mdraid1x",
     }
+}
+
+/// What it must have for a root on such a filesystem, on a logical volume or not.
+pub fn modules_for(filesystem: RootType, logical: bool) -> Vec<&'static str> {
+    let mut modules = vec![filesystem.grub_module()];
+    modules.extend(logical.then_some(LVM));
+    modules
 }
 
 /// Its commands: where its configuration and its other modules are, by the root's UUID.

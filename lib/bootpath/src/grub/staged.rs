@@ -2,6 +2,7 @@
 //! which load kernel and initramfs by their sectors on the disk, so that neither the filesystem nor the
 //! partition table has to be readable.
 
+use formats::facts::RootIdentity;
 use formats::staged::{Staged, StagedFile};
 
 use crate::grub::core_image::{self, COMMANDS};
@@ -24,14 +25,24 @@ pub enum ConfigError {
         "GRUB's commands for the staged image take {0} bytes, its core image has room for {COMMANDS}; the kernel parameters are too many"
     )]
     TooLong(usize),
+    /// What is staged is not in one run on the disk.
+    #[error(
+        "what is staged at {0} of the root's logical volume does not lie together on the disk"
+    )]
+    Apart(u64),
     /// GRUB would read a parameter in its own way.
     #[error("the kernel parameter {0:?} has characters that GRUB reads in its own way")]
     Parameter(String),
 }
 
-/// The commands that load what is staged on the partition that begins at sector `start`. If that fails
+/// The commands that load what is staged on the root filesystem from one of the disks that have it, from 0. If that fails
 /// it is tried again and again: there is nothing else to boot.
-pub fn commands(staged: &Staged, start: u64, cmdline: &str) -> Result<String, ConfigError> {
+pub fn commands(
+    staged: &Staged,
+    root: &RootIdentity,
+    disk: usize,
+    cmdline: &str,
+) -> Result<String, ConfigError> {
     let cmdline = plain(cmdline)?;
     let run = plain(&staged.run)?;
     let text = format!(
@@ -41,8 +52,8 @@ pub fn commands(staged: &Staged, start: u64, cmdline: &str) -> Result<String, Co
          echo reroot: the staged image does not load. Trying again.\n\
          sleep 20\n\
          reboot\n",
-        sectors(&staged.kernel, start),
-        sectors(&staged.initramfs, start),
+        sectors(&staged.kernel, root, disk)?,
+        sectors(&staged.initramfs, root, disk)?,
     );
     if text.len() > COMMANDS {
         return Err(ConfigError::TooLong(text.len()));
@@ -73,15 +84,20 @@ pub(super) fn plain(text: &str) -> Result<&str, ConfigError> {
 
 /// GRUB's block list of a file: first sector and number of sectors, counted from the start of the
 /// disk. What the last sector holds behind the file's end is zeros, as filesystems leave it.
-fn sectors(file: &StagedFile, start: u64) -> String {
-    let first = start + file.offset / SECTOR;
-    format!("{first}+{}", file.length.div_ceil(SECTOR))
+fn sectors(file: &StagedFile, root: &RootIdentity, disk: usize) -> Result<String, ConfigError> {
+    let first = root.on_disk(disk, file.offset, file.length);
+    let first = first.ok_or(ConfigError::Apart(file.offset))?;
+    Ok(format!("{first}+{}", file.length.div_ceil(SECTOR)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use formats::facts::{
+        ArrayIdentity, LogicalVolume, MemberIdentity, PhysicalVolume, RootType, Segment,
+    };
     use formats::Digest;
+
+    use super::*;
 
     fn staged() -> Staged {
         let file = |offset, length| StagedFile {
@@ -98,9 +114,96 @@ mod tests {
         }
     }
 
+    fn root() -> RootIdentity {
+        RootIdentity {
+            filesystem: RootType::Ext4,
+            fs_uuid: "u".into(),
+            disk_signature: 1,
+            partition: 1,
+            start: 2048,
+            sectors: 1 << 40,
+            guids: None,
+            logical: None,
+            array: None,
+        }
+    }
+
+    /// The same on a logical volume of two parts, the second of which lies before the first.
+    fn logical() -> RootIdentity {
+        let segment = |sectors, start| Segment {
+            sectors,
+            volume: 0,
+            start,
+        };
+        let volume = LogicalVolume {
+            name: "vg-root".into(),
+            uuid: "LVM-x".into(),
+            segments: vec![segment(1 << 30, 1 << 31), segment(1 << 31, 2048)],
+            volumes: vec![PhysicalVolume {
+                uuid: "p".into(),
+                partition: 1,
+                start: 4096,
+                sectors: 1 << 40,
+                guid: None,
+            }],
+            sequence: None,
+        };
+        RootIdentity {
+            logical: Some(volume),
+            ..root()
+        }
+    }
+
+    #[test]
+    fn on_a_logical_volume_they_are_those_of_its_parts() {
+        let text = commands(&staged(), &logical(), 0, "").unwrap();
+        // The kernel at sector 8 of the first part, the initramfs at 2^31 of the volume, 2^30 of the second.
+        let kernel = 4096 + (1_u64 << 31) + 8;
+        let initramfs = 4096 + 2048 + (1_u64 << 30);
+        assert!(
+            text.contains(&format!("linux ($root){kernel}+3 ")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("initrd ($root){initramfs}+2\n")),
+            "{text}"
+        );
+        let mut over = staged();
+        over.kernel.offset = (1 << 39) - 512;
+        assert_eq!(
+            commands(&over, &logical(), 0, ""),
+            Err(ConfigError::Apart((1 << 39) - 512))
+        );
+    }
+
+    #[test]
+    fn on_a_mirror_each_disk_has_its_own() {
+        let member = |start| MemberIdentity {
+            disk_signature: 1,
+            partition: 1,
+            start,
+            sectors: 1 << 40,
+            guids: None,
+            data_offset: 100,
+        };
+        let mirror = RootIdentity {
+            array: Some(ArrayIdentity {
+                uuid: "a:b:c:d".into(),
+                metadata: "1.2".into(),
+                members: vec![member(2048), member(4096)],
+            }),
+            ..root()
+        };
+        for (disk, kernel) in [(0, 2048 + 100 + 8), (1, 4096 + 100 + 8)] {
+            let text = commands(&staged(), &mirror, disk, "").unwrap();
+            assert!(text.contains(&format!("linux ($root){kernel}+3 ")), "{text}");
+        }
+        assert!(commands(&staged(), &mirror, 2, "").is_err());
+    }
+
     #[test]
     fn the_commands_name_sectors_of_the_disk() {
-        let text = commands(&staged(), 2048, "panic=30 console=ttyS0,115200").unwrap();
+        let text = commands(&staged(), &root(), 0, "panic=30 console=ttyS0,115200").unwrap();
         assert_eq!(
             text,
             "linux ($root)2056+3 panic=30 console=ttyS0,115200 reroot.committed=20260102T030405Z-0a1b\n\
@@ -113,13 +216,13 @@ mod tests {
     fn what_grub_would_read_otherwise_or_has_no_room_is_refused() {
         for word in ["a;b", "$root", "a'b", "a\"", "{", "a#b", "a\\b"] {
             assert_eq!(
-                commands(&staged(), 2048, word),
+                commands(&staged(), &root(), 0, word),
                 Err(ConfigError::Parameter(word.to_owned()))
             );
         }
         let long = "x".repeat(COMMANDS);
         assert!(matches!(
-            commands(&staged(), 2048, &long),
+            commands(&staged(), &root(), 0, &long),
             Err(ConfigError::TooLong(_))
         ));
     }

@@ -40,6 +40,10 @@ pub enum VolumeKind {
     Logical {
         /// Volume group and volume, as `lvs` prints them with a slash.
         name: String,
+        /// How the device-mapper maps its parts, each kind once: `linear`, `thin`, `snapshot-origin`… Empty
+        /// where it was not asked.
+        #[serde(default)]
+        kinds: Vec<String>,
     },
     /// An encrypted volume of LUKS.
     Luks,
@@ -98,7 +102,7 @@ impl Volume {
         let (own, joint) = match &self.kind {
             VolumeKind::Disk => return format!("disk {}", self.node),
             VolumeKind::Partition { number } => (format!("partition {number}"), "of"),
-            VolumeKind::Logical { name } => (format!("logical volume {name}"), "on"),
+            VolumeKind::Logical { name, kinds } => (logical(name, kinds), "on"),
             VolumeKind::Luks => (format!("LUKS ({})", self.node), "on"),
             VolumeKind::Multipath => (format!("multipath {}", self.node), "of"),
             VolumeKind::Raid {
@@ -125,6 +129,22 @@ impl Volume {
         format!("{own} {joint} {}", below.join(" and "))
     }
 }
+
+/// A logical volume in words; what is not mapped as it is has its kind behind it.
+fn logical(name: &str, kinds: &[String]) -> String {
+    let strange: Vec<&str> = kinds
+        .iter()
+        .map(String::as_str)
+        .filter(|kind| *kind != LINEAR)
+        .collect();
+    if strange.is_empty() {
+        return format!("logical volume {name}");
+    }
+    format!("logical volume {name} ({})", strange.join(", "))
+}
+
+/// What the device-mapper calls a part that lies on another device as it is.
+pub const LINEAR: &str = "linear";
 
 impl RootPlace {
     /// In one line, from the filesystem down: `ext4 on partition 1 of disk /dev/vda`.
@@ -167,7 +187,12 @@ mod tests {
         let members = vec![partition("/dev/sda", 3), partition("/dev/sdb", 3)];
         let name = "vg0/root".to_owned();
         let array = volume("/dev/md0", raid, members);
-        volume("/dev/dm-0", VolumeKind::Logical { name }, vec![array])
+        let kinds = vec![LINEAR.to_owned()];
+        volume(
+            "/dev/dm-0",
+            VolumeKind::Logical { name, kinds },
+            vec![array],
+        )
     }
 
     #[test]

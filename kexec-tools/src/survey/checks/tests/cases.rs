@@ -3,9 +3,9 @@
 use formats::access::{Doors, Keys, PublicKey, Session};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
-    ArrayIdentity, Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, MemberIdentity, Memory,
-    Mount, OpenDirectory, OutsideLinks, Place, Root, RootCopy, RootPlace, RootType, Started, Swap,
-    Unkept, UnkeptWay, Volume, VolumeKind, Weight, WipedTargets, XfsFeatures,
+    ArrayIdentity, Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, LogicalVolume, MemberIdentity, Memory,
+    Mount, OpenDirectory, OutsideLinks, PhysicalVolume, Place, Root, RootCopy, RootPlace, RootType, Segment, Started,
+    Swap, Unkept, UnkeptWay, Volume, VolumeKind, Weight, WipedTargets, XfsFeatures,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -97,6 +97,28 @@ fn root_on(facts: &mut Facts, fstype: &str, kind: VolumeKind) {
         shows: None,
         volume: Some(volume),
     });
+}
+
+/// The root is on a logical volume that nothing speaks against.
+fn logical(facts: &mut Facts) {
+    root(facts).identity.logical = Some(LogicalVolume {
+        name: "vg-root".into(),
+        uuid: "LVM-x".into(),
+        segments: vec![Segment {
+            sectors: 8192,
+            volume: 0,
+            start: 2048,
+        }],
+        volumes: vec![PhysicalVolume {
+            uuid: "p".into(),
+            partition: 1,
+            start: 2048,
+            sectors: 16384,
+            guid: None,
+        }],
+        sequence: Some(4),
+    });
+    facts.root_drivers.push("dm_mod".into());
 }
 
 pub(super) fn xen(facts: &mut Facts, kind: &str) {
@@ -353,6 +375,33 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("root-driver", |f, i| {
         mirrored(f, true);
         i.payload_drivers.as_mut().unwrap().initrd_programs.clear();
+    }),
+    ("root-logical", |f, _| {
+        let kinds = vec!["thin".into()];
+        let name = "vg/root".into();
+        root_on(f, "ext4", VolumeKind::Logical { name, kinds });
+    }),
+    ("logical-image", |f, i| {
+        logical(f);
+        i.tools.lvm_core_sectors.clear();
+    }),
+    ("logical-image", |f, i| {
+        logical(f);
+        i.payload_drivers.as_mut().unwrap().initrd_programs.clear();
+    }),
+    ("logical-image", |f, i| {
+        logical(f);
+        i.tools.programs.clear();
+    }),
+    // A driver as those of its disk.
+    ("root-driver", |f, i| {
+        logical(f);
+        i.kernel.drivers.retain(|name| name != "dm_mod");
+    }),
+    ("partition-table", |f, _| {
+        logical(f);
+        let root = root(f);
+        (root.has_room, root.room_alone) = (false, 89);
     }),
     ("root-network", |f, _| {
         let what = "network block device".into();

@@ -1,0 +1,187 @@
+//! What LVM has written on a physical volume: its label, and in the group's metadata the number that counts
+//! every change. Reads only, and a part only: the rest of the metadata is LVM's affair, and what a volume is made
+//! of the kernel says (`logical`).
+//!
+//! By `lib/format_text/layout.h` and `lib/label/label.h` of LVM2.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Bytes from the start of a device in one of whose sectors the label is.
+const LABEL_IN: usize = 4 * SECTOR;
+const SECTOR: usize = 512;
+const LABEL: &[u8] = b"LABELONE";
+/// The kind of label that LVM has had since 2001.
+const KIND: &[u8] = b"LVM2 001";
+/// What a metadata area's header has behind its checksum.
+const AREA: &[u8] = b" LVM2 x[5A%r0N*>";
+/// Bytes of that header; the text begins over behind it when it has come to the area's end.
+const AREA_HEADER: u64 = 512;
+/// Bytes of a text that are looked at: the number stands in the first lines.
+const TEXT_HEAD: u64 = 4096;
+
+/// What a physical volume says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its UUID, without hyphens.
+    pub uuid: String,
+    /// Where its metadata areas begin, in bytes.
+    areas: Vec<u64>,
+}
+
+/// The label of a device; `Ok(None)` where it is no physical volume.
+pub fn label(node: &Path) -> io::Result<Option<Label>> {
+    let mut head = vec![0; LABEL_IN];
+    match File::open(node)?.read_exact_at(&mut head, 0) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| parse_label(&head)),
+    }
+}
+
+/// The number of the metadata of the group that a physical volume is in; `Ok(None)` where this one has none.
+pub fn sequence(node: &Path, label: &Label) -> io::Result<Option<u64>> {
+    let file = File::open(node)?;
+    let mut found = None;
+    for area in &label.areas {
+        let mut header = vec![0; AREA_HEADER as usize];
+        file.read_exact_at(&mut header, *area)?;
+        let Some((at, length)) = text_of(&header) else {
+            continue;
+        };
+        let size = number(&header, 32).unwrap_or(0);
+        // It may begin at the area's end and go on at its start.
+        let head = length.min(TEXT_HEAD);
+        let first = head.min(size.saturating_sub(at));
+        let mut text = vec![0; head as usize];
+        let (behind, over) = text.split_at_mut(first as usize);
+        file.read_exact_at(behind, area + at)?;
+        file.read_exact_at(over, area + AREA_HEADER)?;
+        found = found.max(sequence_in(&String::from_utf8_lossy(&text)));
+    }
+    Ok(found)
+}
+
+fn parse_label(head: &[u8]) -> Option<Label> {
+    let sectors = head.chunks_exact(SECTOR);
+    let at = sectors.enumerate().position(|(sector, bytes)| {
+        bytes.starts_with(LABEL)
+            && bytes.get(24..32) == Some(KIND)
+            // It says in which sector it is: a copy of a disk's start within another device is none.
+            && number(bytes, 8) == Some(sector as u64)
+    })?;
+    let label = head.get(at * SECTOR..(at + 1) * SECTOR)?;
+    let offset = u32::from_le_bytes(label.get(20..24)?.try_into().ok()?) as usize;
+    let body = label.get(offset..)?;
+    let uuid = std::str::from_utf8(body.get(..32)?).ok()?;
+    // Data areas and metadata areas, each list with zeros at its end.
+    let mut lists = [Vec::new(), Vec::new()];
+    let mut place = 40;
+    for list in &mut lists {
+        loop {
+            let area = number(body, place)?;
+            place += 16;
+            if area == 0 {
+                break;
+            }
+            list.push(area);
+        }
+    }
+    let [_, areas] = lists;
+    let plain = uuid.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plain.then(|| Label {
+        uuid: uuid.to_owned(),
+        areas,
+    })
+}
+
+/// Where an area's text begins, counted from the area, and how long it is.
+fn text_of(header: &[u8]) -> Option<(u64, u64)> {
+    if header.get(4..20) != Some(AREA) {
+        return None;
+    }
+    let (at, length) = (number(header, 40)?, number(header, 48)?);
+    (at >= AREA_HEADER && length > 0).then_some((at, length))
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at + 8)?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
+/// `seqno = 4`
+fn sequence_in(text: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("seqno"))?;
+    line.trim_start().strip_prefix('=')?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "Qk3bQ2fUm0dLr7Wc1Jt5Zp8Xn4Vs6YaE";
+
+    /// The first bytes of a physical volume with one area of metadata at 4096, whose text begins at `at`.
+    fn volume(at: u64, text: &str) -> tempfile::NamedTempFile {
+        let size = 16384;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let put = |at: u64, bytes: &[u8]| file.as_file().write_all_at(bytes, at).unwrap();
+        file.as_file().set_len(1 << 20).unwrap();
+        put(512, LABEL);
+        put(520, &1_u64.to_le_bytes());
+        put(532, &32_u32.to_le_bytes());
+        put(536, KIND);
+        put(544, UUID.as_bytes());
+        let numbers = [1_u64 << 20, 1 << 20, 0, 0, 0, 4096, size, 0, 0];
+        for (index, number) in numbers.iter().enumerate() {
+            put(576 + 8 * index as u64, &number.to_le_bytes());
+        }
+        put(4096 + 4, AREA);
+        for (place, number) in [(24, 4096), (32, size), (40, at), (48, text.len() as u64)] {
+            put(4096 + place, &number.to_le_bytes());
+        }
+        let (behind, over) = text
+            .as_bytes()
+            .split_at(text.len().min((size - at) as usize));
+        put(4096 + at, behind);
+        put(4096 + AREA_HEADER, over);
+        file
+    }
+
+    const TEXT: &str = "vg0 {\nid = \"x\"\nseqno = 42\nformat = \"lvm2\"\n}\n";
+
+    #[test]
+    fn a_physical_volume_says_which_it_is_and_how_often_its_group_was_changed() {
+        // At the start, in the middle, and over the end of the area.
+        for at in [512, 5000, 16384 - 20] {
+            let file = volume(at, TEXT);
+            let label = label(file.path()).unwrap().unwrap();
+            assert_eq!((&*label.uuid, &label.areas[..]), (UUID, &[4096][..]));
+            assert_eq!(sequence(file.path(), &label).unwrap(), Some(42), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_label_is_none() {
+        let file = volume(512, TEXT);
+        let put = |at: u64, bytes: &[u8]| file.as_file().write_all_at(bytes, at).unwrap();
+        put(520, &2_u64.to_le_bytes());
+        assert_eq!(label(file.path()).unwrap(), None);
+        put(520, &1_u64.to_le_bytes());
+        put(544, b"\0");
+        assert_eq!(label(file.path()).unwrap(), None);
+        let short = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(label(short.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_volume_without_metadata_of_its_own_says_nothing_of_its_group() {
+        let file = volume(512, TEXT);
+        file.as_file().write_all_at(&[0; 16], 4096 + 4).unwrap();
+        let label = label(file.path()).unwrap().unwrap();
+        assert_eq!(sequence(file.path(), &label).unwrap(), None);
+    }
+}
