@@ -153,6 +153,7 @@ pub fn driver_modules(device: &BlockDevice) -> Vec<String> {
             }
         }
     }
+    modules
 }
 
 fn from_sysfs(sysfs: &Path) -> io::Result<BlockDevice> {

@@ -104,7 +104,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         ));
     };
     let identity = identity(&fs, &ground)?;
-    let disks: Vec<_> = members
+    let disks: Vec<_> = ground
         .partitions
         .iter()
         .map(|member| &member.disk)
@@ -210,7 +210,10 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             device.node().display()
         ));
     }
-    let mut disks = ground.partitions.into_iter().map(|partition| partition.disk);
+    let mut disks = ground
+        .partitions
+        .into_iter()
+        .map(|partition| partition.disk);
     let Some(array) = &identity.array else {
         let disk = disks.next();
         if let (Some(volume), Some(disk)) = (&found.logical, &disk) {

@@ -80,7 +80,7 @@ fn what_lies_over_the_seam_of_a_logical_volume_is_no_run() {
     let why = place.against(1 << 19, 1 << 20).unwrap();
     assert!(why.contains("another begins elsewhere"), "{why}");
     // The first part is the one that lies further back.
-    place.reach = Some(4096 + 8192);
+    place.reach = vec![Some(4096 + 8192)];
     assert!(place.against(0, 512).unwrap().contains("reads the first"));
     assert_eq!(place.against(1 << 20, 512), None);
 }

@@ -196,7 +196,10 @@ mod tests {
         };
         for (disk, kernel) in [(0, 2048 + 100 + 8), (1, 4096 + 100 + 8)] {
             let text = commands(&staged(), &mirror, disk, "").unwrap();
-            assert!(text.contains(&format!("linux ($root){kernel}+3 ")), "{text}");
+            assert!(
+                text.contains(&format!("linux ($root){kernel}+3 ")),
+                "{text}"
+            );
         }
         assert!(commands(&staged(), &mirror, 2, "").is_err());
     }

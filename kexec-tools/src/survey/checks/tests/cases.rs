@@ -3,9 +3,10 @@
 use formats::access::{Doors, Keys, PublicKey, Session};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
-    ArrayIdentity, Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, LogicalVolume, MemberIdentity, Memory,
-    Mount, OpenDirectory, OutsideLinks, PhysicalVolume, Place, Root, RootCopy, RootPlace, RootType, Segment, Started,
-    Swap, Unkept, UnkeptWay, Volume, VolumeKind, Weight, WipedTargets, XfsFeatures,
+    ArrayIdentity, Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, LogicalVolume,
+    MemberIdentity, Memory, Mount, OpenDirectory, OutsideLinks, PhysicalVolume, Place, Root,
+    RootCopy, RootPlace, RootType, Segment, Started, Swap, Unkept, UnkeptWay, Volume, VolumeKind,
+    Weight, WipedTargets, XfsFeatures,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
