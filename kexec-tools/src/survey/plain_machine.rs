@@ -203,7 +203,7 @@ pub(super) fn image() -> Manifest {
             release: "6.12".into(),
             init_size: 56 * MIB,
             load: vec![],
-            drivers: ["virtio_blk", "virtio_pci", "virtio_net", "xfs"]
+            drivers: ["virtio_blk", "virtio_pci", "virtio_net", "xfs", "dm_mod"]
                 .map(Into::into)
                 .to_vec(),
         },
