@@ -42,6 +42,11 @@ impl RootWithoutLoaders {
         self.disks.iter().map(|(node, _)| node.as_path())
     }
 
+    /// Whether it is on a mirror, of however many disks now.
+    pub fn is_on_mirror(&self) -> bool {
+        self.root.identity.array.is_some()
+    }
+
     /// The root with the boot loaders of [`RootWithoutLoaders::disks`], in their order, and what a firmware
     /// could start from others.
     pub fn with(self, loaders: Vec<Loaders>, elsewhere: Vec<String>) -> Root {
