@@ -5,6 +5,8 @@
 
 use std::io;
 
+use formats::figures;
+
 use crate::block::{BlockDevice, SECTOR};
 
 /// At the beginning of every superblock.
@@ -70,11 +72,7 @@ fn parse(version: &str, bytes: &[u8]) -> Option<Superblock> {
             data_offset: 0,
         });
     }
-    let parts: Vec<String> = bytes
-        .get(16..32)?
-        .chunks(4)
-        .map(|part| part.iter().map(|byte| format!("{byte:02x}")).collect())
-        .collect();
+    let parts: Vec<String> = bytes.get(16..32)?.chunks(4).map(figures::hex).collect();
     Some(Superblock {
         uuid: parts.join(":"),
         data_offset: u64::from(word(128)?) | u64::from(word(132)?) << 32,

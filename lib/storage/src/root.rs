@@ -1,7 +1,6 @@
 //! The root filesystem: what it is on, in the old OS, and how to find the same one again in the
 //! RAM environment. It is never looked for by name.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use formats::facts::{
@@ -41,6 +40,11 @@ impl RootWithoutLoaders {
     /// The device nodes of the disks that have all of it: one, or those of a mirror.
     pub fn disks(&self) -> impl Iterator<Item = &Path> {
         self.disks.iter().map(|(node, _)| node.as_path())
+    }
+
+    /// Whether it is on a mirror, of however many disks now.
+    pub fn is_on_mirror(&self) -> bool {
+        self.root.identity.array.is_some()
     }
 
     /// The root with the boot loaders of [`RootWithoutLoaders::disks`], in their order, and what a firmware
@@ -163,6 +167,10 @@ pub(crate) fn known(
     device: &BlockDevice,
 ) -> Result<(Superblock, BlockDevice, RootIdentity), RootError> {
     let ground = ground(device)?;
+    // What only the root was seen on.
+    if ground.logical.is_some() || ground.mirror.is_some() {
+        return unsupported(format!("it is on {}", layers::volume(device).words()));
+    }
     let Some(fs) = superblock(device)? else {
         return unsupported(format!(
             "{} holds neither ext4 nor XFS",
@@ -179,7 +187,7 @@ pub(crate) fn known(
 /// The root filesystem's device and its disks, found again.
 #[derive(Clone, Debug)]
 pub struct FoundRoot {
-    /// The partition, the mirror or the logical volume.
+    /// The partition, the logical volume, or the mirror.
     pub device: BlockDevice,
     /// The disks that have all of it, in the order of the identity's members; `None` for one that is not
     /// there.
@@ -192,7 +200,7 @@ pub struct FoundRoot {
 ///
 /// A second device with the same filesystem UUID is refused even if its partition differs: the
 /// new OS's boot loader and kernel go by the UUID alone. A logical volume that nothing has put together yet the
-/// kernel puts together here.
+/// kernel puts together here; a mirror is put together before.
 pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
     if !logical::put_together(identity)? {
         return Ok(None);
@@ -229,21 +237,20 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             device.node().display()
         ));
     }
+    let mut disks = ground
+        .partitions
+        .into_iter()
+        .map(|partition| partition.disk);
     let Some(array) = &identity.array else {
-        let disk = ground
-            .partitions
-            .into_iter()
-            .next()
-            .map(|member| member.disk);
-        let doubles = match (&found.logical, &disk) {
-            (Some(volume), Some(disk)) => logical::doubles(volume, disk)?,
-            _ => Vec::new(),
-        };
-        if !doubles.is_empty() {
-            return unsupported(format!(
-                "{} has the UUID of a physical volume of the root too; only one may",
-                doubles.join(" and ")
-            ));
+        let disk = disks.next();
+        if let (Some(volume), Some(disk)) = (&found.logical, &disk) {
+            let doubles = logical::doubles(volume, disk)?;
+            if !doubles.is_empty() {
+                return unsupported(format!(
+                    "{} has the UUID of a physical volume of the root too; only one may",
+                    doubles.join(" and ")
+                ));
+            }
         }
         return Ok(Some(FoundRoot {
             device: device.clone(),
@@ -304,14 +311,14 @@ pub fn find_members(array: &ArrayIdentity) -> Result<Vec<Option<Partition>>, Roo
         .collect()
 }
 
-/// What a filesystem's device is made of.
+/// What a root filesystem's device is on.
 struct Ground {
-    /// The partition itself, a mirror's members that have all of it, or the one that a logical volume begins on.
+    /// The partition itself, the one that its logical volume begins on, or a mirror's members that have all of it.
     partitions: Vec<Partition>,
-    /// Version of the mirror's metadata.
-    mirror: Option<String>,
     /// The logical volume.
     logical: Option<LogicalVolume>,
+    /// Version of the mirror's metadata.
+    mirror: Option<String>,
 }
 
 /// A partition of a disk that is nothing but that.
@@ -327,43 +334,47 @@ fn ground(device: &BlockDevice) -> Result<Ground, RootError> {
     if logical::is_one(device) {
         let (disk, partition, volume) = logical::describe(device)?;
         for part in [device, &disk] {
-            no_stack_above(part)?;
+            ensure_holds_only(part, &[])?;
         }
         return Ok(Ground {
             partitions: vec![Partition {
                 device: partition,
                 disk,
             }],
-            mirror: None,
             logical: Some(volume),
-        });
-    }
-    if !matches!(layers::volume(device).kind, VolumeKind::Raid { .. }) {
-        let partition = plain_partition(device)?;
-        no_stack(&partition.device, &[])?;
-        return Ok(Ground {
-            partitions: vec![partition],
             mirror: None,
-            logical: None,
         });
     }
+    if matches!(layers::volume(device).kind, VolumeKind::Raid { .. }) {
+        return mirror(device);
+    }
+    let partition = plain_partition(device)?;
+    ensure_holds_only(&partition.device, &[])?;
+    Ok(Ground {
+        partitions: vec![partition],
+        logical: None,
+        mirror: None,
+    })
+}
+
+fn mirror(device: &BlockDevice) -> Result<Ground, RootError> {
     let what = || format!("look at array {} in sysfs", device.node().display());
     let running = match array::running(device) {
-        Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+        Err(e) if e.kind() == std::io::ErrorKind::Unsupported => {
             return unsupported(format!("it is on {}: {e}", layers::volume(device).words()));
         }
         other => reading(what(), other)?,
     };
-    no_stack_above(device)?;
+    ensure_holds_only(device, &[])?;
     let partitions = running.members.iter().map(|member| {
         let partition = plain_partition(member)?;
-        no_stack(&partition.device, std::slice::from_ref(&device.name))?;
+        ensure_holds_only(&partition.device, std::slice::from_ref(&device.name))?;
         Ok(partition)
     });
     Ok(Ground {
         partitions: partitions.collect::<Result<_, RootError>>()?,
-        mirror: Some(running.metadata),
         logical: None,
+        mirror: Some(running.metadata),
     })
 }
 
@@ -372,8 +383,6 @@ fn identity(fs: &Superblock, ground: &Ground) -> Result<RootIdentity, RootError>
     let Some(first) = ground.partitions.first() else {
         return unsupported("no disk has all of it");
     };
-    let table = table::read(&first.disk)?;
-    let (place, guids) = table.place(&first.device)?;
     let array = match &ground.mirror {
         None => None,
         Some(metadata) => {
@@ -386,6 +395,8 @@ fn identity(fs: &Superblock, ground: &Ground) -> Result<RootIdentity, RootError>
             })
         }
     };
+    let table = table::read(&first.disk)?;
+    let (place, guids) = table.place(&first.device)?;
     Ok(RootIdentity {
         filesystem: fs.filesystem(),
         fs_uuid: fs.uuid().to_owned(),
@@ -394,8 +405,8 @@ fn identity(fs: &Superblock, ground: &Ground) -> Result<RootIdentity, RootError>
         start: place.start,
         sectors: first.device.sectors,
         guids,
-        array,
         logical: ground.logical.clone(),
+        array,
     })
 }
 
@@ -438,32 +449,30 @@ fn plain_partition(device: &BlockDevice) -> Result<Partition, RootError> {
         format!("look up disk {} in sysfs", place.disk),
         block::by_name(&place.disk),
     )?;
-    no_stack(&disk, &[])?;
+    ensure_holds_only(&disk, &[])?;
+    for part in [device, &disk] {
+        let below = part.made_of();
+        if !below.is_empty() {
+            return unsupported(format!(
+                "{} is made of other block devices: {below:?}",
+                part.node().display()
+            ));
+        }
+    }
     Ok(Partition {
         device: device.clone(),
         disk,
     })
 }
 
-/// Refuses a device that is made of others, or that others than these are made of.
-fn no_stack(part: &BlockDevice, known: &[String]) -> Result<(), RootError> {
-    let (below, above) = (part.made_of(), part.held_by());
-    if below.is_empty() && above.iter().all(|name| known.contains(name)) {
-        return Ok(());
-    }
-    unsupported(format!(
-        "{} is part of a stack of block devices (below: {below:?}, above: {above:?})",
-        part.node().display()
-    ))
-}
-
-fn no_stack_above(part: &BlockDevice) -> Result<(), RootError> {
+/// Nothing else may be made of it: what is written to it would change that.
+fn ensure_holds_only(part: &BlockDevice, known: &[String]) -> Result<(), RootError> {
     let above = part.held_by();
-    if above.is_empty() {
+    if above.iter().all(|name| known.contains(name)) {
         return Ok(());
     }
     unsupported(format!(
-        "{} is below other block devices: {above:?}",
+        "{} is part of a stack of block devices (above: {above:?})",
         part.node().display()
     ))
 }

@@ -131,13 +131,19 @@ for word in $(busybox cat /proc/cmdline); do
     root=/dev/mapper/*) volume=${word#root=/dev/mapper/} ;;
     esac
 done
-# Arrays are put together when all of their disks are there, or what there is of them after some seconds.
+# Arrays are put together when all of their disks are there, or what there is of them after some seconds. Without a
+# superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end.
 put_arrays_together() {
     for device in $(cd /sys/class/block && echo *[0-9]); do
         [ -e /sys/class/block/$device/partition ] || continue
-        MDADM_NO_UDEV=1 mdadm --examine --brief /dev/$device 2>/dev/null
-    done | busybox sort -u >/mdadm.conf
-    [ ! -s /mdadm.conf ] || MDADM_NO_UDEV=1 mdadm --assemble --scan --config=/mdadm.conf $1 >/dev/console 2>&1
+        size=$(busybox cat /sys/class/block/$device/size)
+        for sector in 8 $(((size - 16) / 8 * 8)); do
+            magic=$(busybox hexdump -s $((sector * 512)) -n 4 -e '4/1 "%02x"' "/dev/$device" 2>/dev/null)
+            [ "$magic" = fc4e2ba9 ] || continue
+            MDADM_NO_UDEV=1 mdadm --assemble --scan $1 >/dev/console 2>&1
+            return
+        done
+    done
 }
 # A physical volume of LVM has its label in the second sector; without one the program is not started.
 put_volumes_together() {

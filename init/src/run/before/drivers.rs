@@ -44,6 +44,9 @@ impl Drivers {
         if root.logical.is_some() {
             drivers.load_named(&["dm_mod"])?;
         }
+        if root.array.is_some() {
+            drivers.load_named(&["raid1"])?;
+        }
         drivers.load_for_hardware()?;
         if !watchdog::exists() {
             // The kernel's own is better than none: it sees a PID 1 that hangs.

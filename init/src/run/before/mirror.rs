@@ -20,7 +20,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Starts it, unless it runs: in a takeover the old kernel's goes on. Before the commit point all of its disks
 /// have to be there; behind it those that are will do, for nothing else holds the data.
 pub fn assemble(identity: &ArrayIdentity, drivers: &Drivers) -> Result<()> {
-    drivers.load_named(&["raid1"])?;
     let mut patience = Patience::new(PATIENCE);
     loop {
         drivers.load_for_hardware()?;

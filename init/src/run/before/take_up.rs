@@ -45,7 +45,14 @@ pub fn look(plan: &Plan, root: &MountedRoot) -> Result<Next> {
         LoaderInUse::Other
     };
     let ordered = commit_point::ordered_run()?;
-    let next = decide(record.as_ref(), &plan.run, in_use, ordered.as_deref())?;
+    let mirrored = plan.root.array.is_some();
+    let next = decide(
+        record.as_ref(),
+        &plan.run,
+        in_use,
+        ordered.as_deref(),
+        mirrored,
+    )?;
     match (next, &record) {
         (Next::Begin(Start::TakenUp), Some(record)) => log::warn!(
             "the run was broken off in phase {}; it is taken up from the wipe on",
@@ -74,11 +81,12 @@ fn decide(
     run: &str,
     in_use: LoaderInUse,
     ordered: Option<&str>,
+    mirrored: bool,
 ) -> Result<Next> {
     let phase = record.filter(|r| r.run == run).map(|r| r.phase);
     let next = match (phase, in_use) {
-        // The old OS may have run since.
-        (Some(Phase::Commit), LoaderInUse::Other) if ordered == Some(run) => Next::Back,
+        // The old OS may have run since, by the mirror's first disk.
+        (Some(Phase::Commit), LoaderInUse::Other) if mirrored && ordered == Some(run) => Next::Back,
         // A power cut between the journal and the record: nothing of the old OS was touched.
         (None, _) | (Some(Phase::Commit), LoaderInUse::Other) => Next::Begin(Start::Fresh),
         // The loader is switched to the new OS's behind everything else.
@@ -110,13 +118,13 @@ mod tests {
     fn a_path_that_was_switched_before_the_commit_point_leads_back_to_the_old_os() {
         let commit = record("r", Phase::Commit);
         assert_eq!(
-            decide(Some(&commit), "r", Other, Some("r")).unwrap(),
+            decide(Some(&commit), "r", Other, Some("r"), true).unwrap(),
             Next::Back
         );
         // Behind the commit point a disk that is gone, and would decide, keeps nobody from going on.
         let wipe = record("r", Phase::Wipe);
         assert_eq!(
-            decide(Some(&wipe), "r", Other, Some("r")).unwrap(),
+            decide(Some(&wipe), "r", Other, Some("r"), true).unwrap(),
             TAKEN_UP
         );
     }
@@ -145,27 +153,34 @@ mod tests {
             (Phase::Done, Staged, Next::Switch),
             (Phase::Done, Other, Next::Nothing),
         ] {
-            let found = decide(Some(&record("r", phase)), "r", in_use, None).unwrap();
+            let found = decide(Some(&record("r", phase)), "r", in_use, None, false).unwrap();
             assert_eq!(found, expected, "{phase:?} {in_use:?}");
-            let of_another = decide(Some(&record("q", phase)), "r", in_use, None).unwrap();
+            let of_another = decide(Some(&record("q", phase)), "r", in_use, None, false).unwrap();
             assert_eq!(of_another, FRESH, "another run's {phase:?}");
         }
-        assert_eq!(decide(None, "r", Other, None).unwrap(), FRESH);
+        assert_eq!(decide(None, "r", Other, None, false).unwrap(), FRESH);
     }
 
     #[test]
     fn a_loader_that_says_otherwise_than_the_journal_is_not_believed() {
-        assert!(decide(None, "r", Staged, Some("r")).is_err());
+        assert!(decide(None, "r", Staged, Some("r"), false).is_err());
         let commit = record("r", Phase::Commit);
-        assert!(decide(Some(&commit), "r", Staged, Some("q")).is_err());
+        assert!(decide(Some(&commit), "r", Other, Some("r"), false).is_err());
+        assert!(decide(Some(&commit), "r", Staged, Some("q"), false).is_err());
         assert_eq!(
-            decide(Some(&commit), "r", Staged, Some("r")).unwrap(),
+            decide(Some(&commit), "r", Staged, Some("r"), false).unwrap(),
             TAKEN_UP
         );
         let done = record("r", Phase::Done);
-        let of_another = decide(Some(&record("q", Phase::Wipe)), "r", Other, Some("r"));
+        let of_another = decide(
+            Some(&record("q", Phase::Wipe)),
+            "r",
+            Other,
+            Some("r"),
+            false,
+        );
         assert!(of_another.is_err());
-        let by_another_path = decide(Some(&done), "r", Other, Some("r")).unwrap();
+        let by_another_path = decide(Some(&done), "r", Other, Some("r"), false).unwrap();
         assert_eq!(by_another_path, Next::Switch);
     }
 }

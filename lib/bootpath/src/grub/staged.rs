@@ -204,6 +204,34 @@ mod tests {
     }
 
     #[test]
+    fn on_a_mirror_each_disk_has_its_own() {
+        let member = |start| MemberIdentity {
+            disk_signature: 1,
+            partition: 1,
+            start,
+            sectors: 1 << 40,
+            guids: None,
+            data_offset: 100,
+        };
+        let mirror = RootIdentity {
+            array: Some(ArrayIdentity {
+                uuid: "a:b:c:d".into(),
+                metadata: "1.2".into(),
+                members: vec![member(2048), member(4096)],
+            }),
+            ..root()
+        };
+        for (disk, kernel) in [(0, 2048 + 100 + 8), (1, 4096 + 100 + 8)] {
+            let text = commands(&staged(), &mirror, disk, "").unwrap();
+            assert!(
+                text.contains(&format!("linux ($root){kernel}+3 ")),
+                "{text}"
+            );
+        }
+        assert!(commands(&staged(), &mirror, 2, "").is_err());
+    }
+
+    #[test]
     fn the_commands_name_sectors_of_the_disk() {
         let text = commands(&staged(), &root(), 0, "panic=30 console=ttyS0,115200").unwrap();
         assert_eq!(
