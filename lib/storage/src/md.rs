@@ -70,11 +70,14 @@ fn parse(version: &str, bytes: &[u8]) -> Option<Superblock> {
             data_offset: 0,
         });
     }
-    let parts: Vec<String> = bytes
-        .get(16..32)?
-        .chunks(4)
-        .map(|part| part.iter().map(|byte| format!("{byte:02x}")).collect())
-        .collect();
+    let part = |at: usize| -> Option<String> {
+        let bytes = bytes.get(at..at + 4)?.try_into().ok()?;
+        Some(format!("{:08x}", u32::from_be_bytes(bytes)))
+    };
+    let parts: Vec<String> = [16, 20, 24, 28]
+        .into_iter()
+        .map(part)
+        .collect::<Option<_>>()?;
     Some(Superblock {
         uuid: parts.join(":"),
         data_offset: u64::from(word(128)?) | u64::from(word(132)?) << 32,
