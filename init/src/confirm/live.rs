@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -230,22 +231,32 @@ fn mounted() -> Vec<String> {
 /// The sources of the plan's swap spaces that are in use.
 fn swaps(plan: &Plan) -> Vec<String> {
     let table = fs::read_to_string("/proc/swaps").unwrap_or_default();
-    let used: Vec<PathBuf> = table
+    let used: Vec<Meant> = table
         .lines()
         .skip(1)
         .filter_map(|line| line.split_whitespace().next())
-        .map(real)
+        .map(meant)
         .collect();
     let mounts = plan.identity.mounts.iter();
     mounts
-        .filter(|m| m.fstype == "swap" && used.contains(&real(node(&m.source))))
+        .filter(|m| m.fstype == "swap" && used.contains(&meant(node(&m.source))))
         .map(|m| m.source.clone())
         .collect()
 }
 
-fn real(path: impl AsRef<Path>) -> PathBuf {
+/// What a path means: a block device may have several nodes, which are no links.
+#[derive(PartialEq)]
+enum Meant {
+    Device(u64),
+    Path(PathBuf),
+}
+
+fn meant(path: impl AsRef<Path>) -> Meant {
     let path = path.as_ref();
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    match fs::metadata(path) {
+        Ok(found) if found.file_type().is_block_device() => Meant::Device(found.rdev()),
+        _ => Meant::Path(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())),
+    }
 }
 
 /// Tags of fstab(5) and udev's directories for them.
@@ -285,6 +296,23 @@ mod tests {
         ]
         .map(|(name, number)| (name.to_owned(), number));
         assert_eq!(numbers(text), expected);
+    }
+
+    #[test]
+    fn a_device_is_the_same_by_whichever_node() {
+        use rustix::fs::{makedev, mknodat, FileType, Mode, CWD};
+
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for (name, minor) in [("dm-1", 1), ("vg-swap", 1), ("dm-2", 2)] {
+            let number = makedev(253, minor);
+            mknodat(CWD, at(name), FileType::BlockDevice, Mode::RUSR, number)
+                .expect("this test makes device nodes and needs root");
+        }
+        std::os::unix::fs::symlink("vg-swap", at("link")).unwrap();
+        assert!(meant(at("dm-1")) == meant(at("link")));
+        assert!(meant(at("dm-1")) != meant(at("dm-2")));
+        assert!(meant(at("file")) == meant(at("file")) && meant(at("file")) != meant(at("dm-1")));
     }
 
     #[test]

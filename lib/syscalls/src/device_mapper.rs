@@ -104,7 +104,7 @@ fn header(name: &str, uuid: &str) -> io::Result<Header> {
     let mut header = Header {
         version: VERSION,
         data_size: 0,
-        data_start: HEADER as u32,
+        data_start: u32::try_from(HEADER).map_err(|_| invalid())?,
         target_count: 0,
         open_count: 0,
         flags: 0,
@@ -137,10 +137,11 @@ fn specs(targets: &[Target]) -> io::Result<Vec<u8>> {
         let mut kind = [0; 16];
         put(&mut kind, &target.kind)?;
         let end = out.len() + length;
+        let next = u32::try_from(length).map_err(|_| invalid())?;
         out.extend_from_slice(&target.start.to_ne_bytes());
         out.extend_from_slice(&target.sectors.to_ne_bytes());
         out.extend_from_slice(&0_i32.to_ne_bytes());
-        out.extend_from_slice(&(length as u32).to_ne_bytes());
+        out.extend_from_slice(&next.to_ne_bytes());
         out.extend_from_slice(&kind);
         out.extend_from_slice(target.parameters.as_bytes());
         out.resize(end, 0);
@@ -183,7 +184,7 @@ fn call(
     header.data_size = u32::try_from(length).map_err(|_| invalid())?;
     // Of numbers of eight bytes, so that it is aligned as the structure has to be.
     let mut buffer = vec![0_u64; length.div_ceil(8)];
-    let start = buffer.as_mut_ptr().cast::<u8>();
+    let start = buffer.as_mut_ptr();
     // `_IOWR(0xfd, command, struct dm_ioctl)`.
     let request = 0xc000_fd00 | (HEADER as libc::c_ulong) << 16 | libc::c_ulong::from(command);
     // SAFETY: the buffer has `length` bytes and more, is aligned for the header, and lives for the length of the
@@ -191,7 +192,7 @@ fn call(
     // every pattern of bytes is a header.
     let (result, header) = unsafe {
         start.cast::<Header>().write(header);
-        std::ptr::copy_nonoverlapping(data.as_ptr(), start.add(HEADER), data.len());
+        std::ptr::copy_nonoverlapping(data.as_ptr(), start.cast::<u8>().add(HEADER), data.len());
         let result = libc::ioctl(control.as_raw_fd(), request, start);
         (result, start.cast::<Header>().read())
     };
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(bytes.len() % 8, 0);
         // The kernel counts from the first one.
         let second = u32::from_ne_bytes(bytes[20..24].try_into().unwrap());
-        let end = bytes.len() as u32;
+        let end = u32::try_from(bytes.len()).unwrap();
         bytes[second as usize + 20..second as usize + 24].copy_from_slice(&end.to_ne_bytes());
         assert_eq!(parse(&bytes, 2).unwrap(), targets);
         assert!(parse(&bytes, 3).is_err());

@@ -223,7 +223,7 @@ fn script(layout: &Layout) -> String {
             Kind::Boot => ("/mnt/boot", BOOT_UUID),
             Kind::Home => ("/mnt/home", HOME_UUID),
             _ => {
-                let _ = writeln!(script, "mkswap -q -U {SWAP_UUID} {device}");
+                let _ = writeln!(script, "mkswap -U {SWAP_UUID} {device}");
                 return;
             }
         };

@@ -190,7 +190,8 @@ fn is_on_volume(volume: &Volume, fstype: &str, machine: &Machine) -> Result<()> 
          test $(cat /sys/class/block/$device/size) = {sectors}
          # By its own name in one OS, and by that of LVM in the other.
          sed \"s,^/dev/mapper/{name} ,/dev/$device ,\" {file} | grep -q \"{pattern}\"
-         lvs --noheadings -o seg_count {GROUP}/{lv} | grep -qw {parts}",
+         # Over the seam of two partitions it has one more.
+         test $(lvs --noheadings -o seg_count {GROUP}/{lv}) -ge {parts}",
         sectors = volume.mib.iter().sum::<u64>() * 2048,
         lv = volume.name,
         parts = volume.mib.len(),

@@ -6,7 +6,7 @@ use anyhow::{ensure, Result};
 use reroot_tests::tiny::maker::maker;
 
 /// What installers do with two disks: a mirror of each of two partitions, and a logical volume.
-const SCRIPT: &str = r#"
+const SCRIPT: &str = r"
 for disk in vdb vdc; do
     printf 'label: gpt\nsize=32M\nsize=64M\n' | sfdisk -q /dev/$disk
 done
@@ -22,7 +22,7 @@ umount /mnt
 lvs --noheadings -o lv_name,segtype,devices vg0
 vgchange -an vg0
 mdadm --stop /dev/md0
-"#;
+";
 
 #[test]
 fn the_guest_that_makes_disks_has_lvm_and_md() -> Result<()> {
