@@ -1,6 +1,7 @@
 //! The names of the machine's arrays, for the new OS: without a line of its own each would get a number of the
 //! moment, and the initrd that the new OS makes next would not know it.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result};
@@ -49,7 +50,7 @@ fn text(before: &str, arrays: &[Array]) -> String {
         uuid,
     } in arrays.iter().filter(|array| !before.contains(&array.uuid))
     {
-        text.push_str(&format!("ARRAY {node} metadata={metadata} UUID={uuid}\n"));
+        let _ = writeln!(text, "ARRAY {node} metadata={metadata} UUID={uuid}");
     }
     text
 }
