@@ -46,7 +46,7 @@ fn the_guest_that_makes_disks_has_lvm_and_md() -> Result<()> {
         "TYPE=\"LVM2_member\"",
         "TYPE=\"linux_raid_member\"",
         "/dev/mapper/vg0-root: UUID=",
-        "active raid1",
+        "raid1 vdb1[0] vdc1[1]",
         "[UU]",
     ] {
         ensure!(found.contains(part), "no {part}: {found}");
