@@ -18,11 +18,11 @@ use plan::status::{State, Status};
 const REVERTED: &str = "20261124T155307Z-aaaa";
 const REHEARSED: &str = "20201124T155307Z-bbbb";
 const COMMITTED: &str = "20201124T155307Z-cccc";
-const CONSENT: &str = "1.00000000000000000000000000000000.\
+const CONSENT: &str = "2.00000000000000000000000000000000.\
     000000000000000000000000000000000000000000000000000000000000";
 
 fn other_consent() -> String {
-    CONSENT.replacen("1.0", "1.f", 1)
+    CONSENT.replacen("2.0", "2.f", 1)
 }
 
 /// A root with nothing in it but the launcher and runs.

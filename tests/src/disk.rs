@@ -117,6 +117,7 @@ impl Disk {
     }
 
     /// Another disk, of this name in the same directory.
+    #[must_use]
     pub fn beside(&self, name: &str) -> Disk {
         Disk {
             path: self.path.with_file_name(name),

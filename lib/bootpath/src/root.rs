@@ -17,11 +17,10 @@ use crate::room::Room;
 pub fn describe() -> Result<Root, RootError> {
     let root = storage::root::describe()?;
     let disks: Vec<&Path> = root.disks().collect();
-    // Not before the new OS was seen to start from one.
-    if root.is_on_mirror() {
+    if root.is_on_mirror() && Path::new(EFI).exists() {
         return Err(RootError::Unsupported(
-            "it is on a mirror (md RAID 1), which waits for a release that knows such roots; mirrors under other \
-             filesystems are no obstacle"
+            "it is on a mirror, and UEFI started the machine: of a mirror this release switches what a BIOS \
+             starts alone"
                 .to_owned(),
         ));
     }
@@ -30,6 +29,9 @@ pub fn describe() -> Result<Root, RootError> {
     let elsewhere = loaders_elsewhere(&disks)?;
     Ok(root.with(loaders, elsewhere))
 }
+
+/// Where the kernel has it if UEFI started it.
+const EFI: &str = "/sys/firmware/efi";
 
 fn loaders(disk: &Path) -> Result<Loaders, RootError> {
     let Some(room) = room(disk)? else {

@@ -314,16 +314,15 @@ pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String
     let parts = parts(&manifest.payload, &targets);
     let each = root.chain(apart).zip(parts);
     each.filter_map(|((target, bytes, inodes), part)| {
-        let stays = match target {
-            "/" => stays_on_root(facts, sizes, &targets),
+        let stays = if target == "/" {
+            stays_on_root(facts, sizes, &targets)
+        } else {
             // Which of them gets how much of it is not looked at.
-            _ => {
-                let handed = Occupied {
-                    bytes: sizes.handed,
-                    inodes: 0,
-                };
-                kept_on(facts, target, &targets) + handed
-            }
+            let handed = Occupied {
+                bytes: sizes.handed,
+                inodes: 0,
+            };
+            kept_on(facts, target, &targets) + handed
         };
         space(target, part, Filesystem { bytes, inodes }, stays).lack(target)
     })

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use formats::facts::Array;
+use formats::facts::{Array, ArrayIdentity};
 use formats::tools::MDADM;
 use tree::Gate;
 
@@ -55,9 +56,64 @@ fn text(before: &str, arrays: &[Array]) -> String {
     text
 }
 
+/// Where mdadm of the new OS looks up an array that nothing of its own has put together; memory, as long as
+/// programs are called in its root.
+const MAP: &str = "/run/mdadm/map";
+
+/// Tells mdadm of the root's mirror, which GRUB's programs ask for its UUID: by itself it may not ask the array,
+/// for the programs called here cannot do everything that root can.
+pub fn tell_of_root(run: &Run) -> Result<()> {
+    let Some(array) = &run.plan.root.array else {
+        return Ok(());
+    };
+    let line = map_line(array, &run.root.device);
+    let path = target::at(MAP);
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+    fs::write(&path, line).with_context(|| format!("write {}", path.display()))
+}
+
+/// A line of that file: name, metadata, UUID, node. The UUID is of four numbers of the processor's, where
+/// metadata of version 1 has sixteen bytes.
+fn map_line(array: &ArrayIdentity, node: &Path) -> String {
+    let swapped = |word: &str| -> String {
+        let bytes = word.as_bytes().chunks(2).rev();
+        bytes.map(String::from_utf8_lossy).collect()
+    };
+    let uuid = match &array.metadata[..] {
+        "0.90" => array.uuid.clone(),
+        _ => array
+            .uuid
+            .split(':')
+            .map(swapped)
+            .collect::<Vec<_>>()
+            .join(":"),
+    };
+    let name = node.file_name().unwrap_or_default().to_string_lossy();
+    format!("{name} {} {uuid} {}\n", array.metadata, node.display())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_map_has_the_uuid_as_the_processors_numbers() {
+        let array = |metadata: &str| ArrayIdentity {
+            uuid: "8aa7b4de:01020304:a0b0c0d0:0000ff01".to_owned(),
+            metadata: metadata.to_owned(),
+            members: vec![],
+        };
+        let line = |metadata| map_line(&array(metadata), Path::new("/dev/md127"));
+        assert_eq!(
+            line("1.2"),
+            "md127 1.2 deb4a78a:04030201:d0c0b0a0:01ff0000 /dev/md127\n"
+        );
+        assert_eq!(
+            line("0.90"),
+            "md127 0.90 8aa7b4de:01020304:a0b0c0d0:0000ff01 /dev/md127\n"
+        );
+    }
 
     #[test]
     fn every_array_has_one_line_however_often_it_is_written() {

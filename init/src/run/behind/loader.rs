@@ -20,7 +20,7 @@ use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
 use crate::run::behind::new_loader::{NewLoader, Platform, BIOS, UEFI};
 use crate::run::behind::unpack::UnpackedRoot;
-use crate::run::behind::{access, carry, chroot, hooks, host_keys, inspect, locales};
+use crate::run::behind::{access, arrays, carry, chroot, hooks, host_keys, inspect, locales};
 use crate::run::boot_paths::{self, AllBeside};
 use crate::run::data::Run;
 use crate::run::journal_file;
@@ -96,6 +96,7 @@ fn make_files(run: &Run) -> Result<()> {
     write_hardware_parameters(run, &gate)?;
     name_disk_for_updates(run);
     name_root(run)?;
+    arrays::tell_of_root(run)?;
     if run.plan.root.logical.is_some() {
         gate.make_directories(SETTINGS)?;
         let path = format!("{SETTINGS}/zz-reroot-root.cfg");
