@@ -14,19 +14,18 @@ use reroot_tests::vm::Machine;
 use crate::layouts::{DECISION, TAKEN_UP};
 
 #[test]
-#[ignore = "a root on a mirror is refused still"]
 fn a_mirror_on_disks_with_a_master_boot_record() -> Result<()> {
     started_by_either_disk(row("raid1-mbr")?)
 }
 
 #[test]
-#[ignore = "a root on a mirror is refused still"]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_mirror_on_disks_with_a_guid_partition_table() -> Result<()> {
     started_by_either_disk(row("raid1-gpt")?)
 }
 
 #[test]
-#[ignore = "a root on a mirror is refused still"]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_run_on_a_mirror_is_taken_up_by_either_disk() -> Result<()> {
     taken_up(row("raid1-mbr")?, Disks::Swapped)?;
     taken_up(row("raid1-mbr")?, Disks::Second)?;
