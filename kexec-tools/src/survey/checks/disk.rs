@@ -21,8 +21,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/self/mountinfo, sysfs, the first sector of the root's disk",
         force: Never,
         again: &[Ram],
-        remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, or on a linear logical volume \
-                 there; mirrors (md RAID 1) are refused still",
+        remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, on a linear logical volume there, \
+                 or on a mirror (md RAID 1) of partitions on a machine that a BIOS started",
         against: |c| {
             // Checks of their own say more about some places.
             let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
