@@ -141,8 +141,17 @@ put_arrays_together() {
             magic=$(busybox hexdump -s $((sector * 512)) -n 4 -e '4/1 "%02x"' "/dev/$device" 2>/dev/null)
             [ "$magic" = fc4e2ba9 ] || continue
             MDADM_NO_UDEV=1 mdadm --assemble --scan $1 >/dev/console 2>&1
+            # One that waits for a disk is not put together a second time.
+            [ $1 = --no-degraded ] || start_waiting_arrays
             return
         done
+    done
+}
+start_waiting_arrays() {
+    for array in $(cd /sys/block && echo md[0-9]*); do
+        if [ "$(busybox cat /sys/block/$array/md/array_state 2>/dev/null)" = inactive ]; then
+            MDADM_NO_UDEV=1 mdadm --run /dev/$array >/dev/console 2>&1
+        fi
     done
 }
 # A physical volume of LVM has its label in the second sector; without one the program is not started.
