@@ -131,27 +131,19 @@ for word in $(busybox cat /proc/cmdline); do
     root=/dev/mapper/*) volume=${word#root=/dev/mapper/} ;;
     esac
 done
-# Arrays are put together when all of their disks are there, or what there is of them after some seconds. Without a
+# Arrays are put together when there is a second disk, or what there is of them after some seconds. Without a
 # superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end.
 put_arrays_together() {
+    [ -e /sys/class/block/vdb ] || [ $try -gt 3 ] || return
     for device in $(cd /sys/class/block && echo *[0-9]); do
         [ -e /sys/class/block/$device/partition ] || continue
         size=$(busybox cat /sys/class/block/$device/size)
         for sector in 8 $(((size - 16) / 8 * 8)); do
             magic=$(busybox hexdump -s $((sector * 512)) -n 4 -e '4/1 "%02x"' "/dev/$device" 2>/dev/null)
             [ "$magic" = fc4e2ba9 ] || continue
-            MDADM_NO_UDEV=1 mdadm --assemble --scan $1 >/dev/console 2>&1
-            # One that waits for a disk is not put together a second time.
-            [ $1 = --no-degraded ] || start_waiting_arrays
+            MDADM_NO_UDEV=1 mdadm --assemble --scan --run >/dev/console 2>&1
             return
         done
-    done
-}
-start_waiting_arrays() {
-    for array in $(cd /sys/block && echo md[0-9]*); do
-        if [ "$(busybox cat /sys/block/$array/md/array_state 2>/dev/null)" = inactive ]; then
-            MDADM_NO_UDEV=1 mdadm --run /dev/$array >/dev/console 2>&1
-        fi
     done
 }
 # A physical volume of LVM has its label in the second sector; without one the program is not started.
@@ -165,8 +157,7 @@ put_volumes_together() {
 }
 # The superblock of ext4 begins at 1024 and has the UUID at 0x68, that of XFS at the start and at 32.
 for try in 1 2 3 4 5 6 7 8 9 10; do
-    [ $try -gt 3 ] && together=--run || together=--no-degraded
-    put_arrays_together $together
+    put_arrays_together
     put_volumes_together
     for device in $(cd /sys/class/block && echo *); do
         # GRUB's programs name a volume by group and volume.
