@@ -123,6 +123,12 @@ fn taken_up(mirror: &Mirror, disks: Disks) -> Result<()> {
     let patience = machine.patience(LIMIT);
     machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
     machine.wait_for_ssh()?;
-    let there = if disks == Disks::Swapped { BOTH } else { ONE };
-    is_new(&machine, &before, there)
+    if disks == Disks::Swapped {
+        return is_new(&machine, &before, BOTH);
+    }
+    is_on(&machine, tiny::NEW, ONE)?;
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    confirmed::assert_agrees(&machine)?;
+    // The disk that is away starts what is staged, should it come back.
+    machine.expect("test -s /.reroot/*/kernel").map(drop)
 }
