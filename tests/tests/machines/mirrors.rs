@@ -15,13 +15,19 @@ use crate::layouts::{DECISION, TAKEN_UP};
 
 #[test]
 fn a_mirror_on_disks_with_a_master_boot_record() -> Result<()> {
-    started_by_either_disk(row("raid1-mbr")?)
+    started_by_either_disk(row("raid1-mbr")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_mirror_by_taking_over_pid_1() -> Result<()> {
+    started_by_either_disk(row("raid1-mbr")?, "--entry takeover --payload disk")
 }
 
 #[test]
 #[ignore = "minutes more than make test has: make prove"]
 fn a_mirror_on_disks_with_a_guid_partition_table() -> Result<()> {
-    started_by_either_disk(row("raid1-gpt")?)
+    started_by_either_disk(row("raid1-gpt")?, "--entry kexec --payload disk")
 }
 
 #[test]
@@ -76,13 +82,13 @@ const BOTH: &str = "[2/2] [UU]";
 const ONE: &str = "[2/1]";
 
 /// A machine on these disks becomes one with the new OS, and starts it from each disk alone.
-fn started_by_either_disk(mirror: &Mirror) -> Result<()> {
+fn started_by_either_disk(mirror: &Mirror, arguments: &str) -> Result<()> {
     let image = tiny_image()?;
     let server = mirror::server(mirror)?;
     let mut machine = server.boot(mirror.name)?;
     is_on(&machine, tiny::OLD, BOTH)?;
     let before = evidence::gather(&machine, &KEPT)?;
-    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
+    reinstall(&mut machine, &image, arguments)?;
     is_new(&machine, &before, BOTH)?;
     // The new OS's own configuration names both arrays.
     machine
