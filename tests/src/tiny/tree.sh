@@ -134,15 +134,16 @@ done
 # Arrays are put together when there is a second disk, or what there is of them after some seconds. Without a
 # superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end.
 put_arrays_together() {
-    [ -e /sys/class/block/vdb ] || [ $try -gt 3 ] || return
     for device in $(cd /sys/class/block && echo *[0-9]); do
         [ -e /sys/class/block/$device/partition ] || continue
         size=$(busybox cat /sys/class/block/$device/size)
         for sector in 8 $(((size - 16) / 8 * 8)); do
             magic=$(busybox hexdump -s $((sector * 512)) -n 4 -e '4/1 "%02x"' "/dev/$device" 2>/dev/null)
             [ "$magic" = fc4e2ba9 ] || continue
+            # Meanwhile what is on the one that is there is not taken for a root of its own.
+            [ -e /sys/class/block/vdb ] || [ $try -gt 3 ] || return 1
             MDADM_NO_UDEV=1 mdadm --assemble --scan --run >/dev/console 2>&1
-            return
+            return 0
         done
     done
 }
@@ -157,7 +158,7 @@ put_volumes_together() {
 }
 # The superblock of ext4 begins at 1024 and has the UUID at 0x68, that of XFS at the start and at 32.
 for try in 1 2 3 4 5 6 7 8 9 10; do
-    put_arrays_together
+    put_arrays_together || { busybox sleep 1; continue; }
     put_volumes_together
     for device in $(cd /sys/class/block && echo *); do
         # GRUB's programs name a volume by group and volume.
