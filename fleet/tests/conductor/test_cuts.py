@@ -38,6 +38,16 @@ MUTE_S = 3.0
 PACE = Pace(look=0.2, check=1, copy=2, rehearse=10, old_os=6, ram=100, boot=6, confirm=4)
 
 
+def b_does_all_and_a_comes_back(stage: Stage, way: Cut) -> None:
+    assert stage.wait_until_over(LONG_S), stage.log()
+    assert {j.state for j in stage.jobs()} == {JobState.DONE}
+    way.mend()
+    time.sleep(TTL_S)
+    assert judged(stage) == []
+    ends = [e.who for e in stage.events() if e.what is What.JOB_DONE]
+    assert set(ends) == {"conductor b"}
+
+
 def test_a_conductor_that_is_cut_off_from_the_memory_gives_its_jobs_back(
     tmp_path: Path, postgres: Postgres, place: Place
 ) -> None:
@@ -55,13 +65,7 @@ def test_a_conductor_that_is_cut_off_from_the_memory_gives_its_jobs_back(
         way.cut()
         stage.conductor("b")
         # It still reaches the board, and would renew its claims for as long as it lives.
-        assert stage.wait_until_over(LONG_S), stage.log()
-        assert {j.state for j in stage.jobs()} == {JobState.DONE}
-        way.mend()
-        time.sleep(TTL_S)
-        assert judged(stage) == []
-        ends = [e.who for e in stage.events() if e.what is What.JOB_DONE]
-        assert set(ends) == {"conductor b"}
+        b_does_all_and_a_comes_back(stage, way)
 
 
 def test_a_conductor_that_is_cut_off_from_the_board_begins_nothing_and_others_go_on(
@@ -79,13 +83,7 @@ def test_a_conductor_that_is_cut_off_from_the_board_begins_nothing_and_others_go
         assert until(lambda: sum(j.begun_go for j in stage.jobs()) >= 1), stage.log()
         way.cut()
         stage.conductor("b")
-        assert stage.wait_until_over(LONG_S), stage.log()
-        assert {j.state for j in stage.jobs()} == {JobState.DONE}
-        way.mend()
-        time.sleep(TTL_S)
-        assert judged(stage) == []
-        ends = [e.who for e in stage.events() if e.what is What.JOB_DONE]
-        assert set(ends) == {"conductor b"}
+        b_does_all_and_a_comes_back(stage, way)
 
 
 def test_a_job_whose_claim_was_lost_while_it_was_worked_on_does_not_wait_here(

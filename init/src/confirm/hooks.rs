@@ -29,13 +29,7 @@ fn call_in(programs: &Path, directory: &Path, plan: &Plan, before: &[HookOutcome
     let record = directory.join(PASSED);
     let text = fs::read_to_string(&record).unwrap_or_default();
     let mut passed: BTreeSet<String> = text.lines().map(str::to_owned).collect();
-    let kept: Vec<_> = plan.keep.iter().map(|k| k.path.as_str()).collect();
-    let variables = [
-        ("REROOT_MOMENT", "first-boot".to_owned()),
-        ("REROOT_HOSTNAME", plan.hostname.clone()),
-        ("REROOT_KEPT", kept.join("\n")),
-        ("REROOT_RUN", plan.run.clone()),
-    ];
+    let variables = plan.variables("first-boot");
     for path in &plan.hooks.first_boot {
         if passed.contains(path) {
             findings.push(judged(path, None));

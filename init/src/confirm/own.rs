@@ -26,13 +26,7 @@ pub fn ask(directory: &Path, plan: &Plan) -> Vec<Finding> {
             )];
         }
     };
-    let kept: Vec<_> = plan.keep.iter().map(|k| k.path.as_str()).collect();
-    let variables = [
-        ("REROOT_MOMENT", "confirm".to_owned()),
-        ("REROOT_HOSTNAME", plan.hostname.clone()),
-        ("REROOT_KEPT", kept.join("\n")),
-        ("REROOT_RUN", plan.run.clone()),
-    ];
+    let variables = plan.variables("confirm");
     thread::scope(|scope| {
         let variables = &variables;
         let asked: Vec<_> = programs

@@ -1,14 +1,12 @@
 //! Whether the new OS was started by the boot path that the run knew as the one in use. Where another one did,
 //! that one may start the staged image still, and needs what is staged.
 
-use std::path::Path;
-
-use bootpath::uefi::variables::Variables;
+use bootpath::uefi::variables::{self, Variables};
 use formats::boot_path::BootPath;
 
 /// In words what is to be started by, where that is not so, or cannot be told.
 pub fn not_by_the_path_in_use(paths: &[BootPath]) -> Option<String> {
-    let by_uefi = Path::new("/sys/firmware/efi").exists();
+    let by_uefi = variables::started_it();
     let is_it = |path: &BootPath| match path {
         BootPath::BiosGap | BootPath::BiosPartition => !by_uefi,
         BootPath::Uefi(file) => by_uefi && Variables::read().is_ok_and(|v| v.started(file)),

@@ -14,14 +14,8 @@ use machine::own_programs::{self, Word};
 pub fn before_stop(plan: &Plan) -> Result<()> {
     let found = own_programs::in_directory(Path::new(BEFORE_STOP))
         .with_context(|| format!("read {BEFORE_STOP}"))?;
-    let kept: Vec<_> = plan.keep.iter().map(|k| k.path.as_str()).collect();
-    let variables = [
-        ("REROOT_MOMENT", "before-stop".to_owned()),
-        ("REROOT_MODE", plan.mode.command().to_owned()),
-        ("REROOT_HOSTNAME", plan.hostname.clone()),
-        ("REROOT_KEPT", kept.join("\n")),
-        ("REROOT_RUN", plan.run.clone()),
-    ];
+    let mut variables = plan.variables("before-stop");
+    variables.push(("REROOT_MODE", plan.mode.command().to_owned()));
     ensure!(
         found.len() == plan.hooks.before_stop.len(),
         "{BEFORE_STOP} has other programs than when the plan was made; run `go` again"

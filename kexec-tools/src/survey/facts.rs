@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use bootpath::grub::one_shot;
+use bootpath::uefi::variables;
 use formats::accounts::Accounts;
 use formats::boot_path::EfiFacts;
 use formats::facts::{
@@ -77,7 +78,7 @@ pub fn gather(
         kernel: uname.release().to_string_lossy().into_owned(),
         os: os_release::parse(&os),
         init: first_process::init_system()?,
-        firmware: if Path::new("/sys/firmware/efi").exists() {
+        firmware: if variables::started_it() {
             Firmware::Uefi
         } else {
             Firmware::Bios

@@ -12,12 +12,13 @@ use storage::root::{reading, Loaders, RootError};
 use crate::elsewhere;
 use crate::grub::{embed, staged};
 use crate::room::Room;
+use crate::uefi::variables;
 
 /// Describes the filesystem that is mounted at `/`, and where GRUB is.
 pub fn describe() -> Result<Root, RootError> {
     let root = storage::root::describe()?;
     let disks: Vec<&Path> = root.disks().collect();
-    if root.is_on_mirror() && Path::new(EFI).exists() {
+    if root.is_on_mirror() && variables::started_it() {
         return Err(RootError::Unsupported(
             "it is on a mirror, and UEFI started the machine: of a mirror this release switches what a BIOS \
              starts alone"
@@ -29,9 +30,6 @@ pub fn describe() -> Result<Root, RootError> {
     let elsewhere = loaders_elsewhere(&disks)?;
     Ok(root.with(loaders, elsewhere))
 }
-
-/// Where the kernel has it if UEFI started it.
-const EFI: &str = "/sys/firmware/efi";
 
 fn loaders(disk: &Path) -> Result<Loaders, RootError> {
     let Some(room) = room(disk)? else {

@@ -12,6 +12,20 @@ pub const FIRST_BOOT: &str = "/etc/reroot/first-boot.d";
 /// How long one may take, in seconds.
 pub const LIMIT_S: u64 = 300;
 
+/// What every program that is called for a machine has in its environment: at which moment, the machine's name,
+/// and the paths that are kept, a line each.
+pub fn variables<'a>(
+    moment: &str,
+    hostname: &str,
+    kept: impl Iterator<Item = &'a str>,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("REROOT_MOMENT", moment.to_owned()),
+        ("REROOT_HOSTNAME", hostname.to_owned()),
+        ("REROOT_KEPT", kept.collect::<Vec<_>>().join("\n")),
+    ]
+}
+
 /// Programs by their absolute path, each moment's in the order in which they are called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hooks {

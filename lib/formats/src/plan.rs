@@ -8,7 +8,7 @@ use crate::accounts::AccountPlan;
 use crate::boot_path::BootPath;
 use crate::entry::EntryPlan;
 use crate::facts::{Array, Firmware, OsRelease, RootIdentity, Weight};
-use crate::hooks::Hooks;
+use crate::hooks::{self, Hooks};
 use crate::identity::IdentityPlan;
 use crate::keep::{self, is_below, KeepPath};
 use crate::listening::Listener;
@@ -238,6 +238,14 @@ pub struct Amount {
 }
 
 impl Plan {
+    /// What a program has in its environment that the run calls at this moment.
+    pub fn variables(&self, moment: &str) -> Vec<(&'static str, String)> {
+        let kept = self.keep.iter().map(|kept| kept.path.as_str());
+        let mut variables = hooks::variables(moment, &self.hostname, kept);
+        variables.push(("REROOT_RUN", self.run.clone()));
+        variables
+    }
+
     /// The filesystems beside the root that are wiped, each behind the one that it is mounted in: where,
     /// and how it is found again.
     pub fn systems(&self) -> impl DoubleEndedIterator<Item = (&str, &RootIdentity)> {

@@ -95,13 +95,18 @@ impl Tools {
         }
     }
 
+    /// Whether the new OS has a program of [`PROGRAMS`].
+    pub fn has(&self, program: &str) -> bool {
+        self.programs.iter().any(|name| name == program)
+    }
+
     /// What the new OS lacks to put a device together that has these layers.
     pub fn lacks(&self, kinds: &[String]) -> Vec<String> {
         kinds
             .iter()
             .filter_map(|kind| {
                 match PROGRAMS.iter().find(|(k, _)| k == kind) {
-                    Some((_, program)) if self.programs.iter().any(|p| p == program) => None,
+                    Some((_, program)) if self.has(program) => None,
                     Some((_, program)) => Some(format!("{kind}: the image has no {program}")),
                     // Its key and /etc/crypttab stay behind.
                     None => Some(format!("{kind}: the new OS is not told how to open it")),

@@ -92,7 +92,7 @@ fn against_kexec(facts: &Facts) -> Option<String> {
 }
 
 /// The first kernel that takes bus mastering from every device when it is replaced.
-const CLEARS_BUS_MASTERING: Version = Version { major: 3, minor: 5 };
+pub const CLEARS_BUS_MASTERING: Version = Version { major: 3, minor: 5 };
 
 /// Packets that arrive would go into the next kernel's memory, and what they hit nobody can know: the
 /// payload is compared with its digest, the kernel itself is not.

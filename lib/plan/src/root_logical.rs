@@ -11,8 +11,7 @@ pub fn against(root: &RootIdentity, manifest: &Manifest) -> Option<String> {
     let filesystem = root.filesystem.name();
     let own = manifest.payload_drivers.as_ref();
     let lacks = [
-        (!manifest.tools.programs.iter().any(|name| name == LVM))
-            .then(|| format!("the new OS has no program {LVM}")),
+        (!manifest.tools.has(LVM)).then(|| format!("the new OS has no program {LVM}")),
         (!own.is_some_and(|own| own.has_program_in_initrd(LVM)))
             .then(|| format!("its own initrd has no program {LVM}")),
         manifest

@@ -193,21 +193,22 @@ fn xfs_features(layout: &Layout) -> &'static str {
     }
 }
 
+/// Packs the tree into an archive that the guest unpacks.
+pub(super) fn pack(tree: &Path, to: &Path) -> Result<()> {
+    run(Command::new("tar")
+        .args(["--numeric-owner", "--xattrs", "--xattrs-include=*"])
+        .args(["--acls", "-cf"])
+        .arg(to)
+        .arg("-C")
+        .arg(tree)
+        .arg("."))
+    .map(drop)
+}
+
 /// Makes volume group, logical volumes and every filesystem that the tree is on, and copies the tree there.
 fn by_guest(raw: &Path, layout: &Layout, tree: &Path) -> Result<()> {
     let archive = tempfile::NamedTempFile::new().context("make a temporary file")?;
-    run(Command::new("tar")
-        .args([
-            "--numeric-owner",
-            "--xattrs",
-            "--xattrs-include=*",
-            "--acls",
-            "-cf",
-        ])
-        .arg(archive.path())
-        .arg("-C")
-        .arg(tree)
-        .arg("."))?;
+    pack(tree, archive.path())?;
     maker()?
         .run(&script(layout), &[raw, archive.path()])
         .map(drop)

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use formats::facts::RootType;
 
-use super::disk::{ROOT_UUID, SWAP_UUID};
+use super::disk::{pack, ROOT_UUID, SWAP_UUID};
 use super::layouts::{Table, DISK_SECTORS};
 use super::maker::maker;
 use super::{tree, MEMORY_MIB, OLD};
@@ -205,18 +205,7 @@ fn make(tree: &Path, mirror: &Mirror, scratch: &Path, to: &MirrorServer) -> Resu
         by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
     }
     let archive = scratch.join("tree.tar");
-    run(Command::new("tar")
-        .args([
-            "--numeric-owner",
-            "--xattrs",
-            "--xattrs-include=*",
-            "--acls",
-        ])
-        .arg("-cf")
-        .arg(&archive)
-        .arg("-C")
-        .arg(tree)
-        .arg("."))?;
+    pack(tree, &archive)?;
     let Mirror {
         metadata, root: n, ..
     } = mirror;

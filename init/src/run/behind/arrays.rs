@@ -19,13 +19,7 @@ const FILE: &str = "/etc/mdadm/mdadm.conf";
 /// Adds a line for each to the payload's own configuration of mdadm. Where that is kept, it has them already.
 pub fn name(run: &Run, gate: &Gate) -> Result<()> {
     let arrays = &run.plan.arrays;
-    let has_mdadm = run
-        .manifest
-        .tools
-        .programs
-        .iter()
-        .any(|program| program == MDADM);
-    if arrays.is_empty() || !has_mdadm || gate.is_kept(FILE) {
+    if arrays.is_empty() || !run.manifest.tools.has(MDADM) || gate.is_kept(FILE) {
         return Ok(());
     }
     let path = target::at(FILE);

@@ -119,12 +119,8 @@ fn attempt_one(run: &Run, path: &str, end: Instant) -> Result<()> {
     // A file, not a pipe: whatever is left running would keep a pipe open.
     let output = File::create(&said).context("make a file for what it says")?;
     let plan = &run.plan;
-    let kept: Vec<_> = plan.keep.iter().map(|k| k.path.as_str()).collect();
     let mut child = chroot::command(Path::new(TARGET), &plan.keep, path, &[])
-        .env("REROOT_MOMENT", STEP)
-        .env("REROOT_HOSTNAME", &plan.hostname)
-        .env("REROOT_KEPT", kept.join("\n"))
-        .env("REROOT_RUN", &plan.run)
+        .envs(plan.variables(STEP))
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(output.try_clone().context("share the file")?)

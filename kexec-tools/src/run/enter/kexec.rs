@@ -16,6 +16,7 @@ use kexec_loader::load::LoadError;
 use kexec_loader::running;
 use machine::bus_masters::{self, Stopped};
 use machine::meminfo;
+use plan::entry::CLEARS_BUS_MASTERING;
 use plan::needs::{memory_peak, PartSizes, SshPart};
 use plan::version::Version;
 use rustix::system::RebootCommand;
@@ -183,11 +184,10 @@ fn stop_bus_masters() -> Result<()> {
     may_enter(&going_on, &release)
 }
 
-/// Since 3.5 the kernel takes bus mastering from every PCI device by itself. Before that nobody does: the next
+/// Where no kernel takes bus mastering from a device that could not be stopped, nobody does: the next
 /// kernel's own memory would be written to, and no digest is compared there.
 fn may_enter(going_on: &[&str], release: &str) -> Result<()> {
-    const BY_ITSELF: Version = Version { major: 3, minor: 5 };
-    let stops_them = Version::parse(release).is_some_and(|version| version >= BY_ITSELF);
+    let stops_them = Version::parse(release).is_some_and(|version| version >= CLEARS_BUS_MASTERING);
     ensure!(
         going_on.is_empty() || stops_them,
         "{} could not be stopped, and Linux {release} does not stop it at kexec; nothing was entered. Try \

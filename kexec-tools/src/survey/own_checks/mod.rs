@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use formats::facts::Facts;
+use formats::hooks;
 use formats::Document;
 use machine::own_programs::{self, Answer, OwnProgram, Word};
 
@@ -93,12 +94,8 @@ pub fn ask_all(
         return Vec::new();
     }
     let json = facts.to_json();
-    let kept: Vec<_> = facts.kept.iter().map(|k| k.path.as_str()).collect();
-    let variables = [
-        ("REROOT_MOMENT", moment.word().to_owned()),
-        ("REROOT_HOSTNAME", facts.hostname.clone()),
-        ("REROOT_KEPT", kept.join("\n")),
-    ];
+    let kept = facts.kept.iter().map(|k| k.path.as_str());
+    let variables = hooks::variables(moment.word(), &facts.hostname, kept);
     checks
         .iter()
         .map(|check| {

@@ -28,6 +28,7 @@ fn mirror_module(metadata: &str) -> &'static str {
         _ => "mdraid1x",
     }
 }
+
 /// Its commands: where its configuration and its other modules are, by the root's UUID.
 pub fn commands(fs_uuid: &str) -> String {
     format!("search.fs_uuid {fs_uuid} root\nset prefix=($root)/boot/grub\n")

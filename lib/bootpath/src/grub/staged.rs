@@ -174,35 +174,6 @@ mod tests {
         );
     }
 
-    /// Each disk of a mirror may have it elsewhere.
-    #[test]
-    fn on_a_mirror_they_are_those_of_each_disk() {
-        let member = |start| MemberIdentity {
-            disk_signature: 1,
-            partition: 1,
-            start,
-            sectors: 1 << 40,
-            guids: None,
-            data_offset: 2048,
-        };
-        let root = RootIdentity {
-            array: Some(ArrayIdentity {
-                uuid: "a".into(),
-                metadata: "1.2".into(),
-                members: vec![member(2048), member(8192)],
-            }),
-            ..root()
-        };
-        for (disk, kernel) in [(0, 4104), (1, 10248)] {
-            let text = commands(&staged(), &root, disk, "").unwrap();
-            assert!(
-                text.contains(&format!("linux ($root){kernel}+3 ")),
-                "{text}"
-            );
-        }
-        assert!(commands(&staged(), &root, 2, "").is_err());
-    }
-
     #[test]
     fn on_a_mirror_each_disk_has_its_own() {
         let member = |start| MemberIdentity {

@@ -2,7 +2,7 @@
 
 use std::cell::LazyCell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use formats::boot_path::{EfiFacts, EfiFile, EfiPartition};
 use storage::block::{self, BlockDevice};
@@ -13,7 +13,7 @@ use storage::gpt::{self, BootPartition};
 use super::beside;
 use super::mark::{self, Program};
 use super::order::{self, Disks};
-use super::variables::Variables;
+use super::variables::{self, Variables};
 use super::FALLBACK;
 
 /// Reads sectors of a disk.
@@ -32,7 +32,7 @@ pub fn read(
     }
     let device = Direct::open(&disk.node())?;
     let sectors = |at: u64, count: usize| device.read(at * 512, count * 512);
-    let started = Path::new("/sys/firmware/efi").exists().then(|| {
+    let started = variables::started_it().then(|| {
         // Kernels before 4.0 do not say it. The file in use does.
         let bits = fs::read_to_string("/sys/firmware/efi/fw_platform_size");
         let bits = bits.ok().and_then(|text| text.trim().parse().ok());

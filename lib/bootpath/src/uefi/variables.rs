@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use formats::boot_path::EfiFile;
 
@@ -14,6 +15,11 @@ const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 /// Where they are. The second is of kernels before 3.8, and has no file of attributes before the value.
 const DIRECTORIES: [&str; 2] = ["/sys/firmware/efi/efivars", "/sys/firmware/efi/vars"];
+
+/// Whether UEFI started the machine.
+pub fn started_it() -> bool {
+    Path::new("/sys/firmware/efi").exists()
+}
 
 /// What they say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

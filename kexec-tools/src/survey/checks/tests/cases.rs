@@ -3,10 +3,9 @@
 use formats::access::{Doors, Keys, PublicKey, Session};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
-    ArrayIdentity, Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, LogicalVolume,
-    MemberIdentity, Memory, Mount, MountedFilesystem, OpenDirectory, OutsideLinks, PhysicalVolume,
-    Place, Root, RootCopy, RootPlace, RootType, Segment, Started, Swap, Unkept, UnkeptWay, Volume,
-    VolumeKind, Weight, WipedTargets, XfsFeatures,
+    Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, MountedFilesystem,
+    OpenDirectory, OutsideLinks, Place, Root, RootType, Started, Swap, Unkept, UnkeptWay, Weight,
+    WipedTargets, XfsFeatures,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -103,73 +102,6 @@ pub(super) fn with_guids(facts: &mut Facts) -> &mut Root {
         partition: "fedcba98-7654-3210-fedc-ba9876543210".into(),
     });
     root
-}
-
-/// The root is on a mirror of two disks; the image can start from one, but for the program in its initrd.
-pub(super) fn mirrored(facts: &mut Facts, grub: bool) -> &mut RootCopy {
-    let root = root(facts);
-    let first = MemberIdentity {
-        disk_signature: 1,
-        partition: 1,
-        start: 2048,
-        sectors: 4096,
-        guids: None,
-        data_offset: 2048,
-    };
-    let second = MemberIdentity {
-        disk_signature: 2,
-        ..first.clone()
-    };
-    root.identity.array = Some(ArrayIdentity {
-        uuid: "a:b:c:d".into(),
-        metadata: "1.2".into(),
-        members: vec![first, second],
-    });
-    root.copies.push(RootCopy {
-        disk: "/dev/vdb".into(),
-        disk_by_id: None,
-        room_sectors: 2047,
-        has_room: true,
-        grub_on_disk: grub,
-    });
-    &mut root.copies[0]
-}
-
-/// The root is one that cannot be reinstalled, on a volume of this kind.
-fn root_on(facts: &mut Facts, fstype: &str, kind: VolumeKind) {
-    facts.root = None;
-    let volume = Volume {
-        node: "/dev/x".into(),
-        kind,
-        below: vec![],
-    };
-    facts.condition.root_place = Some(RootPlace {
-        fstype: fstype.into(),
-        shows: None,
-        volume: Some(volume),
-    });
-}
-
-/// The root is on a logical volume that nothing speaks against.
-fn logical(facts: &mut Facts) {
-    root(facts).identity.logical = Some(LogicalVolume {
-        name: "vg-root".into(),
-        uuid: "LVM-x".into(),
-        segments: vec![Segment {
-            sectors: 8192,
-            volume: 0,
-            start: 2048,
-        }],
-        volumes: vec![PhysicalVolume {
-            uuid: "p".into(),
-            partition: 1,
-            start: 2048,
-            sectors: 16384,
-            guid: None,
-        }],
-        sequence: Some(4),
-    });
-    facts.root_drivers.push("dm_mod".into());
 }
 
 pub(super) fn xen(facts: &mut Facts, kind: &str) {
@@ -383,83 +315,6 @@ pub(super) const CASES: &[(&str, Change)] = &[
             release: Some((9, 2)),
             ..Doors::default()
         });
-    }),
-    ("root", |f, _| {
-        f.root = None;
-        f.root_unknown = Some("LVM".into());
-    }),
-    ("root-luks", |f, _| root_on(f, "ext4", VolumeKind::Luks)),
-    ("root-multipath", |f, _| {
-        root_on(f, "ext4", VolumeKind::Multipath);
-    }),
-    ("root-zfs", |f, _| {
-        root_on(f, "zfs", VolumeKind::Disk);
-        f.condition.root_place.as_mut().unwrap().volume = None;
-    }),
-    ("root-raid", |f, _| {
-        let raid = VolumeKind::Raid {
-            level: "raid10".into(),
-            metadata: "1.2".into(),
-            missing: 0,
-        };
-        root_on(f, "ext4", raid);
-    }),
-    ("root-degraded", |f, _| {
-        let raid = VolumeKind::Raid {
-            level: "raid1".into(),
-            metadata: "1.2".into(),
-            missing: 1,
-        };
-        let known = f.root.clone();
-        root_on(f, "ext4", raid);
-        f.root = known;
-    }),
-    ("boot-copies", |f, _| {
-        mirrored(f, false);
-    }),
-    ("boot-staged", |f, _| {
-        root(f).staged_on = vec!["/dev/vdb".into()];
-    }),
-    ("partition-table", |f, _| {
-        mirrored(f, true).has_room = false;
-    }),
-    ("root-driver", |f, i| {
-        mirrored(f, true);
-        i.payload_drivers.as_mut().unwrap().initrd_programs.clear();
-    }),
-    ("root-logical", |f, _| {
-        let kinds = vec!["thin".into()];
-        let name = "vg/root".into();
-        root_on(f, "ext4", VolumeKind::Logical { name, kinds });
-    }),
-    ("logical-image", |f, i| {
-        logical(f);
-        i.tools.lvm_core_sectors.clear();
-    }),
-    ("logical-image", |f, i| {
-        logical(f);
-        i.payload_drivers.as_mut().unwrap().initrd_programs.clear();
-    }),
-    ("logical-image", |f, i| {
-        logical(f);
-        i.tools.programs.clear();
-    }),
-    // A driver as those of its disk.
-    ("root-driver", |f, i| {
-        logical(f);
-        i.kernel.drivers.retain(|name| name != "dm_mod");
-    }),
-    ("partition-table", |f, _| {
-        logical(f);
-        let root = root(f);
-        (root.has_room, root.room_alone) = (false, 89);
-    }),
-    ("root-network", |f, _| {
-        let what = "network block device".into();
-        root_on(f, "ext4", VolumeKind::Other { what });
-    }),
-    ("root-whole-disk", |f, _| {
-        root_on(f, "ext4", VolumeKind::Disk);
     }),
     ("dual-boot", |f, _| {
         f.condition.other_systems = vec!["Windows 10 (on /dev/vda2)".into()];

@@ -4,6 +4,7 @@ mod cases;
 mod entries;
 mod ram_ssh;
 mod systems;
+mod volumes;
 
 use formats::facts::{Facts, Firmware, Memory, UnkeptWay};
 use formats::keep::KeepPath;
@@ -15,12 +16,17 @@ use plan::checks_in_ram;
 use plan::choices::Choices;
 use plan::needs;
 
-use self::cases::{bind, device, mounted, unkept, CASES};
+use self::cases::{bind, device, mounted, unkept, Change};
 use crate::survey::plain_machine::{image, machine, measure, MIB, SIZES};
 
 use super::check::{Context, Force, Moment};
 use super::{all, ask_all, may_be_forced};
 use crate::survey::finding::{Finding, Verdict};
+
+/// For every check a machine or an image that it is there to refuse.
+fn cases() -> impl Iterator<Item = &'static (&'static str, Change)> {
+    cases::CASES.iter().chain(volumes::CASES)
+}
 
 fn findings(
     facts: &Facts,
@@ -75,7 +81,7 @@ fn nothing_speaks_against_a_plain_machine() {
 
 #[test]
 fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
-    for (code, change) in CASES {
+    for (code, change) in cases() {
         let (mut facts, mut image) = (machine(), image());
         change(&mut facts, &mut image);
         assert_eq!(fired(&facts, &image), [*code]);
@@ -86,7 +92,7 @@ fn each_check_refuses_what_it_is_for_and_nothing_else_does() {
 fn every_check_has_a_case() {
     for check in all() {
         assert!(
-            CASES.iter().any(|(code, _)| *code == check.code)
+            cases().any(|(code, _)| *code == check.code)
                 || entries::WISHED.iter().any(|(code, ..)| *code == check.code),
             "{} never fires in a test: give it a case",
             check.code
@@ -152,7 +158,7 @@ fn a_bind_that_fstab_has_comes_back() {
 
 #[test]
 fn only_forcible_checks_can_be_forced() {
-    for (code, change) in CASES {
+    for (code, change) in cases() {
         let (mut facts, mut image) = (machine(), image());
         change(&mut facts, &mut image);
         let refuses = !refused(&facts, &image, None, &[code]).is_empty();
