@@ -2,7 +2,7 @@
 //! filesystem found again by what identifies it.
 //!
 //! Reads only, but for [`freeze`], which puts a filesystem's own journal into place, [`replace`],
-//! the one way to write a file whole, and [`logical`] and [`array`], which have the kernel put a volume and a
+//! the one way to write a file whole, and [`logical`] and [`mod@array`], which have the kernel put a volume and a
 //! mirror together. It refuses to know of boot loaders, or of what is in a tree of files. Parsers take bytes and are pure; thin readers feed them. It may import formats and syscalls.
 
 pub mod apart;
