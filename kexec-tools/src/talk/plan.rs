@@ -435,7 +435,9 @@ fn gone(t: &mut Page, gone: &Gone) {
 /// What is open to the outside, so that the first boot can tell what is newly so.
 fn listening(t: &mut Page, plan: &Plan) {
     let open = plan.listening.iter().flatten();
-    let open: Vec<String> = open.map(Listener::told).collect();
+    let mut open: Vec<String> = open.map(Listener::told).collect();
+    // One program on every address of IPv4 and of IPv6 is one line.
+    open.dedup();
     list(
         t,
         "Open to the outside now; the first boot tells of every port that is newly open",
