@@ -31,6 +31,7 @@ pub mod outside;
 pub mod paths;
 pub mod power;
 pub mod prober;
+pub mod proof;
 pub mod qmp;
 pub mod ram_machine;
 pub mod ram_ssh;
