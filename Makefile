@@ -2,7 +2,7 @@
 # make test     every check and every test; .ci/run calls it
 # make prove    the boot tests again, and those that take hours; by hand, before a release
 # make bench    the numbers of docs/testing.md, measured here
-# make demo-fleet   a night of four small virtual machines with two conductors, and its report
+# make demo-fleet   a night of five small virtual machines with two conductors, and its report
 # make bench-fleet  the numbers of docs/fleet-design.md: two thousand simulated machines
 #
 # Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reroot_fleet.policy.fold import fold
 from reroot_fleet.values.event import What
@@ -23,8 +23,10 @@ ENDS = {
     "shop2": JobState.DONE,
     "shop3": JobState.REVERTED,
     "shop4": JobState.WITHDRAWN,
+    "shop5": JobState.DONE,
 }
-NEW_OS = frozenset({"shop1", "shop2"})
+NEW_OS = frozenset({"shop1", "shop2", "shop5"})
+HELD = "shop5"
 
 
 @dataclass
@@ -40,7 +42,13 @@ class Found:
 
 
 def shortcomings(
-    log: list[Event], all_jobs: Iterable[Job], machines: Machines, at: Path, *, killed: str | None
+    log: list[Event],
+    all_jobs: Iterable[Job],
+    machines: Machines,
+    at: Path,
+    *,
+    killed: str | None,
+    alerts: list[dict[str, Any]],
 ) -> Found:
     """All of it."""
     found, jobs = Found(), {j.host: j for j in all_jobs}
@@ -55,6 +63,7 @@ def shortcomings(
         f"shop1 was {killed}'s, which was killed, and was taken up by the other: {other}",
         holds=killed is not None and other[0] == killed and other[-1] != killed,
     )
+    _held(found, log, alerts)
     folded = fold(log)
     found.ask(
         "the log alone reproduces every job",
@@ -68,6 +77,21 @@ def shortcomings(
         holds=set(last.values()) == {"undrain"} and "shop4" not in last,
     )
     return found
+
+
+def _held(found: Found, log: list[Event], alerts: list[dict[str, Any]]) -> None:
+    """One page, one `go`, and on it goes once it is mended."""
+    told = [e.what for e in log if e.host == HELD]
+    of_it = [a["action"] for a in alerts if a["host"] == HELD]
+    found.ask(
+        f"{HELD} held behind its commit point and was told to a person once: {of_it}",
+        holds=told.count(What.JOB_HELD) == 1 and of_it == ["trigger", "resolve"],
+    )
+    gos = [told.count(what) for what in (What.GO_INTENDED, What.GO_ACCEPTED)]
+    found.ask(
+        f"{HELD} was told `go` once, and taken up when a person had reset it",
+        holds=gos == [1, 1] and told.count(What.JOB_TAKEN_UP) == 1,
+    )
 
 
 def _machine(found: Found, machine: Reached, key: Path, at: Path) -> None:
