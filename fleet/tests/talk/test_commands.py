@@ -14,7 +14,7 @@ from reroot_fleet.memory.surveys import Survey
 from reroot_fleet.talk import fleet
 from reroot_fleet.talk.main import app
 from reroot_fleet.values.event import Event, What
-from reroot_fleet.values.job import JobState
+from reroot_fleet.values.job import JobState, Override
 from reroot_fleet.values.problem import Problem, Problems
 
 INVENTORY = "name,address,customer,rack,image\n" + "".join(
@@ -148,6 +148,12 @@ def test_a_special_case_is_kept_with_who_and_why(queued: Site) -> None:
     assert (job.override.who, job.override.why) == ("alice", "the card needs it")
     with pytest.raises(Problem, match="`pxe` is no entry"):
         queued("requeue", "web1", "--entry", "pxe", "--reason", "x")
+    queued("abort", "web2", "--reason", "its first", "--yes")
+    said = queued("queue", "web2", "--rehearse", "--reason", "its first", "--yes").stdout
+    assert said.startswith("queued 1 machine for the night")
+    with fleet.memory().read() as c:
+        job = max(jobs.select(c, host="web2"), key=lambda j: j.attempt)
+    assert job.override == Override("alice", "its first", rehearse=True)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def _special(d: Detail) -> str:
         f"keep {', '.join(d['keep'])}" if d.get("keep") else "",
         f"image {_digest(d['image'])}" if d.get("image") else "",
         f"forced {', '.join(d['force'])}" if d.get("force") else "",
+        "rehearsed first" if d.get("rehearse") else "",
     ]
     does = "; ".join(p for p in parts if p) or "nothing else than usual"
     return f"{does}, by {d.get('who', '?')}: {d.get('why', '')}"
@@ -68,6 +69,7 @@ def special_words(override: Override) -> str:
             "keep": override.keep,
             "image": override.image,
             "force": override.force,
+            "rehearse": override.rehearse,
         }
     )
 
