@@ -149,7 +149,9 @@ def test_a_special_case_is_kept_with_who_and_why(queued: Site) -> None:
     with pytest.raises(Problem, match="`pxe` is no entry"):
         queued("requeue", "web1", "--entry", "pxe", "--reason", "x")
     queued("abort", "web2", "--reason", "its first", "--yes")
-    said = queued("queue", "web2", "--rehearse", "--reason", "its first", "--yes").stdout
+    said = queued(
+        *("queue", "web2", "--night", "2026-11-28", "--rehearse", "--reason", "its first", "--yes")
+    ).stdout
     assert said.startswith("queued 1 machine for the night")
     with fleet.memory().read() as c:
         job = max(jobs.select(c, host="web2"), key=lambda j: j.attempt)
