@@ -119,6 +119,9 @@ def test_a_machine_has_its_log_and_its_drawing(client: TestClient) -> None:
     text = client.get("/machines/web005", headers=ALICE).text
     assert "job-held" in text
     assert "go-intended" in text
+    # Whoever was woken up comes here by the alert's link, on a phone.
+    assert "reroot-fleet settle web005" in text
+    assert "Do next" not in client.get("/machines/web000", headers=ALICE).text
     assert client.get("/machines/none", headers=ALICE).status_code == 404
     drawn = client.get("/machines/web005/run.svg", headers=ALICE)
     assert drawn.headers["content-type"].startswith("image/svg")

@@ -222,13 +222,18 @@ NEXT: dict[JobState, str] = {
     JobState.DONE: "nothing",
     JobState.REVERTED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
     JobState.REFUSED: "mend what the check found, or accept it; then `reroot-fleet requeue {host}`",
-    JobState.HELD: "look at its console: nothing says go to it again by itself. "
-    "Its run goes on at the next boot from its own disk, or it is restored from a backup; "
-    "then `reroot-fleet settle {host} --as …`",
+    JobState.HELD: "look at its console, or log in by ssh where it holds in the RAM environment: nothing "
+    "says go to it again by itself. Its run goes on at the next boot from its own disk, and is found when "
+    "it is done; or restore it from a backup. What else became of it: `reroot-fleet settle {host} --as …`",
     JobState.WITHDRAWN: "`reroot-fleet requeue {host} --reason …` for another night",
     JobState.RESTORED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
 }
 """What to do next about a machine in each state."""
+
+
+def next_step(host: str, state: JobState) -> str:
+    """What a person does next about a machine."""
+    return NEXT[state].format(host=host)
 
 
 def why_text(host: Host, jobs: Iterable[Job], events: Iterable[Event], zone: str = "UTC") -> str:
@@ -262,7 +267,7 @@ def why_text(host: Host, jobs: Iterable[Job], events: Iterable[Event], zone: str
         if job.override is not None:
             head.append(f"               special: {special_words(job.override)}")
     if last is not None:
-        head.append(f"  do next      {NEXT[last.state].format(host=host.name)}")
+        head.append(f"  do next      {next_step(host.name, last.state)}")
     return "\n".join([*head, "", *_log(events, at_site)]) + "\n"
 
 
