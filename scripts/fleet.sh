@@ -58,8 +58,7 @@ test)
     ruff check .
     mypy
     which='not long and not zookeeper'
-    # An ssh server is the one program that is not installed for the tests: its package would open a port
-    # of this machine to everybody.
+    # scripts/setup.sh installs one without starting the system's; who calls this without it may have none.
     if ! [ -x /usr/sbin/sshd ]; then
         echo "fleet: no /usr/sbin/sshd here (package openssh-server): what is tried on an ssh server is left out"
         which+=' and not sshd'
