@@ -157,7 +157,9 @@ WORDS: dict[What, Callable[[Detail], str]] = {
     What.NIGHT_OPENED: lambda _: "the night was opened",
     What.NIGHT_CLOSED: lambda _: "the night was closed",
     What.CLASS_STOPPED: lambda d: f"the class {_class(d)} was stopped: {d.get('cause', '')}",
-    What.GATE_PASSED: lambda d: f"{wave_words(d.get('wave', 0))} was confirmed and has baked",
+    What.GATE_PASSED: lambda d: (
+        f"the gate behind {wave_words(d.get('wave', 0))} is open: confirmed, and baked"
+    ),
     What.HOST_IMPORTED: lambda _: "imported into the inventory",
     What.HOST_CHANGED: lambda _: "changed in the inventory",
     What.HOST_REMOVED: lambda _: "removed from the inventory",
