@@ -26,7 +26,7 @@ ENDS = {
     "shop5": JobState.DONE,
 }
 NEW_OS = frozenset({"shop1", "shop2", "shop5"})
-HELD = "shop5"
+HELD, TAKEN_OVER = "shop5", "shop1"
 
 
 @dataclass
@@ -52,18 +52,14 @@ def shortcomings(
 ) -> Found:
     """All of it."""
     found, jobs = Found(), {j.host: j for j in all_jobs}
-    for host, state in ENDS.items():
-        found.ask(f"{host} is {state}", holds=jobs[host].state is state)
+    for host, job in sorted(jobs.items()):
+        found.ask(f"{host} is {ENDS[host]}", holds=job.state is ENDS[host])
     for machine in machines.all:
         _machine(found, machine, machines.key, at)
-    other = [
-        e.detail.get("conductor") for e in log if e.what is What.JOB_CLAIMED and e.host == "shop1"
-    ]
-    found.ask(
-        f"shop1 was {killed}'s, which was killed, and was taken up by the other: {other}",
-        holds=killed is not None and other[0] == killed and other[-1] != killed,
-    )
-    _held(found, log, alerts)
+    if TAKEN_OVER in jobs:
+        _taken_over(found, log, killed)
+    if HELD in jobs:
+        _held(found, log, alerts)
     folded = fold(log)
     found.ask(
         "the log alone reproduces every job",
@@ -77,6 +73,16 @@ def shortcomings(
         holds=set(last.values()) == {"undrain"} and "shop4" not in last,
     )
     return found
+
+
+def _taken_over(found: Found, log: list[Event], killed: str | None) -> None:
+    """By the conductor that was left."""
+    told = [e for e in log if e.what is What.JOB_CLAIMED and e.host == TAKEN_OVER]
+    other = [e.detail.get("conductor") for e in told]
+    found.ask(
+        f"{TAKEN_OVER} was {killed}'s, which was killed, and was taken up by the other: {other}",
+        holds=killed is not None and other[0] == killed and other[-1] != killed,
+    )
 
 
 def _held(found: Found, log: list[Event], alerts: list[dict[str, Any]]) -> None:

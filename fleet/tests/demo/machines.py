@@ -25,9 +25,11 @@ class Reached:
 class Machines:
     """They run until this is left."""
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, only: list[str]) -> None:
+        """`only`: the names of those that are wanted; all of them where it is empty."""
+        words = [word for word in WORDS if not only or word.split(":")[0] in only]
         self._process = subprocess.Popen(
-            [program, *WORDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
