@@ -3,7 +3,7 @@
 # make prove    the boot tests again, and those that take hours; by hand, before a release. Broken off, it goes on where
 #               it was; CASES='mirrors uefi' takes those with such a name alone
 # make bench    the numbers of docs/testing.md, measured here
-# make demo-fleet   a night of four small virtual machines with two conductors, and its report
+# make demo-fleet   a night of five small virtual machines with two conductors, and its report
 # make bench-fleet  the numbers of docs/fleet-design.md: two thousand simulated machines
 #
 # Each does its own set-up: packages through apt (scripts/packages.txt says which and why), base

@@ -2,7 +2,8 @@
 # The fleet's Python: an environment of its own from the lock file, and what is run in it.
 #
 #   scripts/fleet.sh test            format, lints, types, tests in their short form
-#   scripts/fleet.sh prove           what is tried on a ZooKeeper; installs Java and ZooKeeper's library
+#   scripts/fleet.sh prove           what is tried on a ZooKeeper, and what takes long; installs Java and
+#                                    ZooKeeper's library
 #   scripts/fleet.sh demo ...        a night of virtual machines; as root, who alone can make their disks
 #   scripts/fleet.sh python ...      any program in that environment, from the folder fleet/
 set -euo pipefail
@@ -57,8 +58,7 @@ test)
     ruff check .
     mypy
     which='not long and not zookeeper'
-    # An ssh server is the one program that is not installed for the tests: its package would open a port
-    # of this machine to everybody.
+    # scripts/setup.sh installs one without starting the system's; who calls this without it may have none.
     if ! [ -x /usr/sbin/sshd ]; then
         echo "fleet: no /usr/sbin/sshd here (package openssh-server): what is tried on an ssh server is left out"
         which+=' and not sshd'
@@ -81,7 +81,7 @@ prove)
         }
     fi
     cd fleet
-    pytest -q -n 2 --dist loadfile -m zookeeper
+    pytest -q -n 2 --dist loadfile -m 'zookeeper or long'
     ;;
 demo)
     shift
@@ -97,7 +97,7 @@ python)
     exec "$environment/bin/python" "$@"
     ;;
 *)
-    sed -n '2,8p' "$root/scripts/fleet.sh" | sed 's/^# *//' >&2
+    sed -n '2,9p' "$root/scripts/fleet.sh" | sed 's/^# *//' >&2
     exit 2
     ;;
 esac

@@ -30,9 +30,10 @@ from reroot_fleet.values.night import Window
 from reroot_fleet.values.policy import HOURLY_CAP, Waves
 from tests.services.postgres import Postgres
 from tests.services.redis import Redis
+from tests.services.zookeeper import Zookeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from reroot_fleet.simulation.world import World
     from reroot_fleet.values.event import Event
@@ -229,12 +230,8 @@ def steps_failed(events: Sequence[Event]) -> int:
     return sum(e.what is What.STEP_FAILED for e in events)
 
 
-def kills(postgres: Postgres, redis: Redis, directory: Path, every: int) -> None:
+def kills(where: Callable[[], kill_table.Where], directory: Path, every: int) -> None:
     """The kill table."""
-
-    def where() -> kill_table.Where:
-        return postgres.database(), redis.address
-
     writes = kill_table.trace(directory / "trace", where())
     points = kill_table.all_points(writes)[::every]
     rows = kill_table.table(directory, where, points)
@@ -254,16 +251,18 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=SCALE)
     parser.add_argument("--every", type=int, default=1, help="of the kill points")
     parser.add_argument("--only", choices=["night", "bad-night", "backlog", "waiting", "kills"])
+    parser.add_argument("--board", choices=["redis", "zookeeper"], default="redis")
     args = parser.parse_args()
     with (
         Postgres() as postgres,
-        Redis() as redis,
+        Redis() if args.board == "redis" else Zookeeper() as server,
         tempfile.TemporaryDirectory(prefix="reroot-fleet-bench-") as temporary,
     ):
         directory = Path(temporary)
 
         def where() -> kill_table.Where:
-            return postgres.database(), redis.address
+            board = server.board() if isinstance(server, Zookeeper) else server.address
+            return postgres.database(), board
 
         if args.only in {None, "night"}:
             print(f"A night of {args.machines} machines, the story's faults")
@@ -282,7 +281,7 @@ def main() -> None:
                 waiting(where(), directory / f"w{count}", count)
         if args.only in {None, "kills"}:
             print("A conductor is killed, or stopped and continued, at every write of a job's life")
-            kills(postgres, redis, directory, args.every)
+            kills(where, directory, args.every)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,27 @@ pub struct Member {
     pub name: String,
     /// The version that its old OS says it has: machines of another one are another class.
     pub version: String,
-    /// The kernel itself holds a file of its root open, so that its old OS cannot be left.
-    pub clings: bool,
+    /// What is wrong with it.
+    pub trouble: Option<Trouble>,
 }
+
+/// What makes a machine fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The kernel itself holds a file of its root open, so that its old OS cannot be left: the run is undone.
+    Clings,
+    /// A directory of the old OS has a wrong checksum on the disk. The old kernel has compared it already and
+    /// does not look again; in RAM it cannot be read, so the wipe fails: the run holds. e2fsck mends it by itself.
+    Torn,
+}
+
+/// Tears the directory. The block's last four bytes are its checksum. Written through the device, so that the
+/// kernel's own copy is the one that changes.
+const TEAR: &str = "mkdir /var/torn && touch /var/torn/one /var/torn/two && sync
+    device=$(findmnt -n -o SOURCE /) inode=$(stat -c %i /var/torn)
+    block=$(debugfs -R \"bmap <$inode> 0\" $device 2>/dev/null)
+    printf '\\0\\0\\0\\0' | dd of=$device bs=1 seek=$((block * 4096 + 4092)) conv=notrunc status=none
+    sync && ls /var/torn/two";
 
 /// Boots the members, one after the other; each can be logged in to.
 pub fn running_old_servers(members: &[Member], memory_mib: u32) -> Result<Vec<Machine>> {
@@ -54,8 +72,14 @@ fn become_one(machine: &Machine, member: &Member) -> Result<()> {
          sed -i 's/shop1/{name}/g' /etc/hosts\n\
          sed -i 's/^VERSION_ID=.*/VERSION_ID=\"{version}\"/' /etc/os-release\n"
     ))?;
-    if member.clings {
-        machine.expect("truncate -s 8M /root/held && losetup -f /root/held")?;
+    match member.trouble {
+        Some(Trouble::Clings) => {
+            machine.expect("truncate -s 8M /root/held && losetup -f /root/held")?;
+        }
+        Some(Trouble::Torn) => {
+            machine.script(&format!("set -eu\n{TEAR}\n"))?;
+        }
+        None => {}
     }
     Ok(())
 }

@@ -39,7 +39,18 @@ def server() -> Iterator[Zookeeper]:
 
 def boards(server: Zookeeper, *names: str, ttl_s: float = TTL_S) -> list[ZookeeperBoard]:
     where = parse(server.board())
-    return [ZookeeperBoard(n, hosts=where.hosts, path=where.path, ttl_s=ttl_s) for n in names]
+    return [connected(n, where.hosts, where.path, ttl_s) for n in names]
+
+
+def connected(name: str, hosts: str, path: str, ttl_s: float) -> ZookeeperBoard:
+    """A board of a server that may be slow to greet for the first time, where the machine is busy."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return ZookeeperBoard(name, hosts=hosts, path=path, ttl_s=ttl_s)
+        except BoardFault:
+            if time.monotonic() > end:
+                raise
 
 
 def until(what: Callable[[], object]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.demo.machines import Machines, Reached
 
-CUSTOMERS = {"shop1": "acme", "shop2": "bolt", "shop3": "acme", "shop4": "bolt"}
+CUSTOMERS = {"shop1": "acme", "shop2": "bolt", "shop3": "acme", "shop4": "bolt", "shop5": "acme"}
 
 SETTINGS = """\
 database = "{database}"
@@ -40,7 +40,7 @@ reroot_image=trixie
 """
 
 POLICY = """\
-# Four machines and two processors: two at a time, and a wave bakes for seconds.
+# Five machines and two processors: two at a time, and a wave bakes for seconds.
 name = "demo"
 
 [window]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-WORDS = ("shop1:11", "shop2:11", "shop3:10:clings", "shop4:10")
-"""For the harness: the name, the version that the old OS says it has, and who cannot leave it. Two versions
-are two classes of machines, with a canary each."""
+WORDS = ("shop1:11", "shop2:11", "shop3:10:clings", "shop4:10", "shop5:9:torn")
+"""For the harness: the name, the version that the old OS says it has, who cannot leave it, and whose
+filesystem has a damage. Three versions are three classes of machines, with a canary each."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,11 @@ class Reached:
 class Machines:
     """They run until this is left."""
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, only: list[str]) -> None:
+        """`only`: the names of those that are wanted; all of them where it is empty."""
+        words = [word for word in WORDS if not only or word.split(":")[0] in only]
         self._process = subprocess.Popen(
-            [program, *WORDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
@@ -37,6 +39,10 @@ class Machines:
         self.image = Path(found["image"])
         self.key = Path(found["key"])
         self.all = [Reached(m["name"], m["port"], Path(m["console"])) for m in found["machines"]]
+
+    def called(self, name: str) -> Reached:
+        """The one of that name."""
+        return next(m for m in self.all if m.name == name)
 
     def __enter__(self) -> Self:
         return self

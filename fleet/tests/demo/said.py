@@ -38,6 +38,7 @@ WORDS: dict[What, str] = {
     What.JOB_REVERTED: "REVERTED: {cause}",
     What.JOB_REFUSED: "REFUSED: {cause}",
     What.JOB_HELD: "HELD: {cause}",
+    What.JOB_TAKEN_UP: "answers after all, and goes on: {evidence}",
     What.JOB_WITHDRAWN: "withdrawn: {cause}",
     What.NIGHT_OPENED: "the night is open",
     What.NIGHT_PAUSED: "the night is PAUSED: {cause}",

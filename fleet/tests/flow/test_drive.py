@@ -30,7 +30,8 @@ from reroot_fleet.simulation.model import BRISK, Model
 from reroot_fleet.simulation.stage import BEGINS, IMAGE, NIGHT, hosts, policy
 from reroot_fleet.simulation.world import World
 from reroot_fleet.values.event import Event, What
-from reroot_fleet.values.job import Job, JobState, job_id
+from reroot_fleet.values.job import Job, JobState, Override, job_id
+from reroot_fleet.values.machine_status import Mode
 from reroot_fleet.values.night import Night, NightState, Window
 from reroot_fleet.values.policy import Policy, Rehearsal
 from tests.hand_clock import HandClock
@@ -79,16 +80,25 @@ class Direct:
 class Play:
     """A job, its machine, and whoever drives it."""
 
-    def __init__(self, memory: Memory, fate: Fate, rules: Policy | None = None) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        fate: Fate,
+        rules: Policy | None = None,
+        special: Override | None = None,
+    ) -> None:
         self.memory, self.clock = memory, HandClock()
         self.direct = Direct(World({"shop0000": Model("shop0000", fate, SHORT)}), self.clock)
         with memory.begin() as c:
             machines.replace_all(c, hosts(1), now=BEGINS, who="t")
             images.add(c, images.Image(IMAGE, "trixie", "/nowhere", 1, BEGINS))
+            if special is not None and special.image is not None:
+                images.add(c, images.Image(special.image, "other", "/nowhere", 1, BEGINS))
             window = Window(BEGINS - timedelta(hours=1), BEGINS + timedelta(hours=8))
             nights.create(c, Night(NIGHT, window, rules or policy(1)), now=BEGINS, who="t")
             nights.move(c, NIGHT, NightState.OPEN, expect=tuple(NightState), now=BEGINS, who="t")
-            jobs.queue(c, Job(JOB, NIGHT, "shop0000", IMAGE), now=BEGINS, who="t")
+            job = Job(JOB, NIGHT, "shop0000", IMAGE, override=special)
+            jobs.queue(c, job, now=BEGINS, who="t")
             jobs.record(c, self.event(What.JOB_POSTED, wave=0))
         self.numbers = iter(range(1000))
 
@@ -428,6 +438,31 @@ REHEARSES = Policy(
     rehearsal=Rehearsal.REQUIRED,
     hooks={"drain": "drain", "undrain": "undrain", "confirm": "confirm"},
 )
+
+
+ASKED = Override("ann", "its first of this model", rehearse=True)
+OTHER_IMAGE = Override("ann", "an older one", image="1" * 64)
+
+
+@pytest.mark.parametrize("hand_over", [False, True])
+@pytest.mark.parametrize(
+    ("rules", "special", "rehearsed"),
+    [
+        (REHEARSES, None, True),
+        (REHEARSES, OTHER_IMAGE, True),
+        (replace(REHEARSES, rehearsal=Rehearsal.OPTIONAL), ASKED, True),
+        (replace(REHEARSES, rehearsal=Rehearsal.OPTIONAL), None, False),
+        (replace(REHEARSES, rehearsal=Rehearsal.NONE), ASKED, False),
+    ],
+)
+def test_a_machine_is_rehearsed_once_where_it_is_wanted_and_then_goes(
+    memory: Memory, rules: Policy, special: Override | None, *, rehearsed: bool, hand_over: bool
+) -> None:
+    play = Play(memory, Fate(), rules=rules, special=special)
+    assert play.to_the_end(hand_over=hand_over).state is JobState.DONE
+    modes = [run.mode for run in play.model.runs]
+    assert modes == [Mode.REHEARSE] * rehearsed + [Mode.REINSTALL]
+    assert play.model.gos == 1
 
 
 @pytest.mark.parametrize(

@@ -115,10 +115,28 @@ def test_the_night_is_told_in_words(client: TestClient) -> None:
     assert NIGHT in client.get("/nights", headers=ALICE).text
 
 
+def test_what_of_the_budget_is_spent_has_its_colour_and_a_class_its_words(
+    client: TestClient, memory: Memory
+) -> None:
+    with memory.begin() as c:
+        (job, *_) = jobs.select(c, night=NIGHT, states=(JobState.RUNNING,))
+        tell = {"cause": "its old OS does not let go"}
+        jobs.record(c, Event(NOW, "x", What.JOB_REVERTED, NIGHT, job.host, job.id, detail=tell))
+        key = "uefi/nvme/debian 11/igb"
+        nights.stop_class(c, NIGHT, key, now=NOW, who="x", cause="web005 is held")
+    text = client.get(f"/nights/{NIGHT}", headers=ALICE).text
+    assert '<p class="big warn">1 of 2 held</p>' in text
+    assert '<p class="bad">2 of 41 reverted' in text
+    assert "stopped: uefi × nvme × debian 11 × igb" in text
+
+
 def test_a_machine_has_its_log_and_its_drawing(client: TestClient) -> None:
     text = client.get("/machines/web005", headers=ALICE).text
     assert "job-held" in text
     assert "go-intended" in text
+    # Whoever was woken up comes here by the alert's link, on a phone.
+    assert "reroot-fleet settle web005" in text
+    assert "Do next" not in client.get("/machines/web000", headers=ALICE).text
     assert client.get("/machines/none", headers=ALICE).status_code == 404
     drawn = client.get("/machines/web005/run.svg", headers=ALICE)
     assert drawn.headers["content-type"].startswith("image/svg")

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from reroot_fleet.memory.surveys import Survey
 from reroot_fleet.talk import fleet
 from reroot_fleet.talk.main import app
 from reroot_fleet.values.event import Event, What
-from reroot_fleet.values.job import JobState
+from reroot_fleet.values.job import JobState, Override
 from reroot_fleet.values.problem import Problem, Problems
 
 INVENTORY = "name,address,customer,rack,image\n" + "".join(
@@ -148,6 +150,14 @@ def test_a_special_case_is_kept_with_who_and_why(queued: Site) -> None:
     assert (job.override.who, job.override.why) == ("alice", "the card needs it")
     with pytest.raises(Problem, match="`pxe` is no entry"):
         queued("requeue", "web1", "--entry", "pxe", "--reason", "x")
+    queued("abort", "web2", "--reason", "its first", "--yes")
+    said = queued(
+        *("queue", "web2", "--night", "2026-11-28", "--rehearse", "--reason", "its first", "--yes")
+    ).stdout
+    assert said.startswith("queued 1 machine for the night")
+    with fleet.memory().read() as c:
+        job = max(jobs.select(c, host="web2"), key=lambda j: j.attempt)
+    assert job.override == Override("alice", "its first", rehearse=True)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +280,37 @@ def test_doctor_finds_a_board_that_refuses_and_a_key_that_is_missing(queued: Sit
     assert "SQLite is for a first try" in how["database", "warn"]
     assert "conductors" in {what for what, _ in how}
     assert queued("doctor").stdout.splitlines()[0].startswith("ok ")
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    """Answers as PagerDuty does to a key that it does not know."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(400)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's word
+        """Nobody reads it."""
+
+
+def test_doctor_finds_a_key_that_is_wrong_by_day(queued: Site) -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Refuses)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (queued.directory / "key").write_text("s3cret-key\n")
+    address = f"http://127.0.0.1:{server.server_port}/"
+    with (queued.directory / "fleet.toml").open("a") as file:
+        file.write(
+            f'\n[pagerduty]\nrouting_key_file = "{queued.directory}/key"\naddress = "{address}"\n'
+        )
+    fleet.settings.cache_clear()
+    said = queued("doctor").stdout
+    server.shutdown()
+    server.server_close()
+    (line,) = [line for line in said.splitlines() if "PagerDuty" in line]
+    assert line.startswith("BAD ")
+    assert "correct the key's file" in line
+    assert "s3cret-key" not in said
 
 
 def test_migrate_says_that_there_is_nothing_to_do(queued: Site) -> None:

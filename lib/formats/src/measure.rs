@@ -20,8 +20,8 @@ pub struct Measure {
     pub bytes: u64,
     /// What these inodes take on their filesystem, as blocks are counted there, in bytes.
     pub disk_bytes: u64,
-    /// BLAKE3 over each entry's path, inode number, type, mode, owner, size, modification time,
-    /// device number, link target and extended attributes, in a fixed order.
+    /// BLAKE3 over each entry's path, inode number, type, mode, owner, size where it is no directory,
+    /// modification time, device number, link target and extended attributes, in a fixed order.
     pub digest: Digest,
     /// BLAKE3 over which of them are immutable or append-only; `None` where the kernel does not
     /// tell (Linux before 4.11).

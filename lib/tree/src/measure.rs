@@ -3,7 +3,7 @@
 //! No file is opened and no content read: what cannot change without leaving a trace in an
 //! inode's modification time, size or number is enough, and a measure of a terabyte must take
 //! seconds. Link counts, access and change times are left out: they change when a name outside
-//! the kept tree goes away.
+//! the kept tree goes away. So are the sizes of directories: they change when the filesystem is mended.
 //!
 //! In a running OS the tree is being used while it is measured. Names come and go, and what is
 //! mounted below may not answer. There a measure says how much there is about; it is no proof.

@@ -86,12 +86,18 @@ impl Tally {
             // Elsewhere the field means nothing and a filesystem may fill it with anything.
             _ => 0,
         };
+        let size = match file_type {
+            // What its names take is the filesystem's: e2fsck, which mends a root on the way, puts them in
+            // another order.
+            FileType::Directory => 0,
+            _ => inode.size,
+        };
         let fields = [
             inode.number,
             u64::from(inode.mode),
             u64::from(inode.user),
             u64::from(inode.group),
-            inode.size,
+            size,
             inode.modified.0,
             inode.modified.1,
             device,

@@ -15,6 +15,32 @@ fn path(text: &str) -> KeepPath {
     KeepPath::parse(text).unwrap()
 }
 
+/// As e2fsck does, who puts the names of a directory that has no index into one when it looks through a
+/// filesystem: the same names take other blocks.
+#[test]
+fn what_a_directory_takes_for_its_names_is_not_measured() {
+    let disk = Disk::new();
+    let srv = disk.dir("srv");
+    disk.file("srv/one", "1");
+    let before = measure(disk.fd(), &path("/srv")).unwrap();
+    let (size, modified) = {
+        let seen = fs::metadata(&srv).unwrap();
+        (seen.size(), seen.modified().unwrap())
+    };
+    let names: Vec<_> = (0..200).map(|n| srv.join(format!("{n:0>200}"))).collect();
+    for name in &names {
+        File::create(name).unwrap();
+    }
+    for name in &names {
+        fs::remove_file(name).unwrap();
+    }
+    let directory = File::open(&srv).unwrap();
+    directory.set_modified(modified).unwrap();
+    assert!(fs::metadata(&srv).unwrap().size() > size);
+    let after = measure(disk.fd(), &path("/srv")).unwrap();
+    assert!(before.is_same_tree(&after), "{before:?} {after:?}");
+}
+
 /// What is done to a tree.
 type Change = fn(&Path);
 

@@ -1,16 +1,16 @@
 //! The machines of `make demo-fleet`: boots them, says as JSON how each is reached, and ends them when its
 //! input does.
 //!
-//! `fleet-machines NAME:VERSION[:clings]...`: their names, what version their old OS says it has, and which
-//! of them cannot let go of it.
+//! `fleet-machines NAME:VERSION[:clings|:torn]...`: their names, what version their old OS says it has, and what
+//! is wrong with them: one cannot let go of it, one's run holds in the wipe.
 
 use std::io::Read;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use reroot_tests::images::small_trixie;
 use reroot_tests::old_server::ssh_key;
-use reroot_tests::several::{running_old_servers, Member};
+use reroot_tests::several::{running_old_servers, Member, Trouble};
 use reroot_tests::vm::USUAL_MEMORY_MIB;
 use serde::Serialize;
 
@@ -63,6 +63,11 @@ fn member(word: &str) -> Result<Member> {
         version: part()
             .with_context(|| format!("{word}: no version"))?
             .to_owned(),
-        clings: part() == Some("clings"),
+        trouble: match part() {
+            None => None,
+            Some("clings") => Some(Trouble::Clings),
+            Some("torn") => Some(Trouble::Torn),
+            Some(other) => bail!("{word}: {other} is no trouble"),
+        },
     })
 }

@@ -56,7 +56,7 @@ def sit_down(site: Site, job_id: str, lease: Lease) -> Desk | None:
         if job.state.ended and job_id not in unfinished(c):
             return None
         night, host = nights.get(c, job.night), machines.get(c, job.host)
-        digest = job.override.image if job.override and job.override.image else job.image
+        digest = job.image_wanted
         image = images.by_digest(c, digest)
         if night is None or host is None or image is None:
             LOG.error("%s cannot be run: its night, host or image is not in the memory", job_id)

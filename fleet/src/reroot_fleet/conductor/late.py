@@ -56,7 +56,7 @@ class Latecomers:
 
     def _ask(self, job: Job, host: Host) -> None:
         machine = self._machine(host)
-        digest = job.override.image if job.override and job.override.image else job.image
+        digest = job.image_wanted
         try:
             machine.greet()
             status = machine.look(digest).status

@@ -15,7 +15,7 @@ from reroot_fleet.flow.records import told
 from reroot_fleet.machine.faults import Fault, MachineFault
 from reroot_fleet.machine.seam import STALE_TICKET, Order, Ticket
 from reroot_fleet.memory import surveys
-from reroot_fleet.policy.before_go import Rehearsed, may_go
+from reroot_fleet.policy.before_go import Rehearsed, may_go, rehearses
 from reroot_fleet.policy.verdict import Action, Intent, Judgement, judge
 from reroot_fleet.values.atoms import Atom
 from reroot_fleet.values.event import What
@@ -23,7 +23,6 @@ from reroot_fleet.values.exit_status import ExitStatus
 from reroot_fleet.values.findings import Verdict
 from reroot_fleet.values.job import JobState
 from reroot_fleet.values.machine_status import RunState
-from reroot_fleet.values.policy import Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,9 +91,9 @@ def _ask_checks(desk: Desk) -> None:
 
 
 def rehearse(desk: Desk) -> None:
-    """Where the policy requires it: enter the RAM environment, check everything, come back."""
-    policy, consent = desk.night.policy, desk.job.consent or ""
-    if policy.rehearsal is not Rehearsal.REQUIRED:
+    """Enter the RAM environment, check everything, come back; where the policy or the job wants it."""
+    consent = desk.job.consent or ""
+    if not rehearses(desk.night.policy, desk.job):
         return
     if _rehearsed(desk) is not None:
         return
@@ -156,7 +155,7 @@ def _until_rehearsed(desk: Desk, what: str) -> NotYet | Hold:
 def _rehearsed(desk: Desk) -> Rehearsed | None:
     """The newest rehearsal of this image and plan that passed lately."""
     policy = desk.night.policy
-    if policy.rehearsal is not Rehearsal.REQUIRED:
+    if not rehearses(policy, desk.job):
         return None
     job, since = desk.job, desk.now - policy.rehearsal_max_age
     with told(), desk.seams.memory.read() as c:

@@ -15,6 +15,7 @@ from reroot_fleet.memory.look import look
 from reroot_fleet.page import drawings
 from reroot_fleet.page.guard import COOKIE, LASTS_SECONDS, from_the_page_itself
 from reroot_fleet.page.render import clock, templates
+from reroot_fleet.policy.why import next_step
 from reroot_fleet.values.atoms import ORDER
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.night import Night, NightState
@@ -106,6 +107,7 @@ class Views:
             survey=survey,
             seen=seen,
             steps=ORDER,
+            do_next=next_step(host, attempts[-1].state) if attempts else None,
             last=last,
             part=request.headers.get("x-part") == "main",
         )

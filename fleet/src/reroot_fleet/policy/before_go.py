@@ -9,7 +9,7 @@ from enum import StrEnum
 from reroot_fleet.policy.needs import needs
 from reroot_fleet.values.job import Job, JobState
 from reroot_fleet.values.night import Night, NightState
-from reroot_fleet.values.policy import Rehearsal
+from reroot_fleet.values.policy import Policy, Rehearsal
 
 
 class May(StrEnum):
@@ -65,9 +65,17 @@ def _why_never(
         return "the window is not open"
     if now + needs(job, night.policy) > night.window.closes:
         return "its deadlines end after the window does"
-    if night.policy.rehearsal is Rehearsal.REQUIRED:
+    if rehearses(night.policy, job):
         return why_not_rehearsed(now, job, rehearsal, night.policy.rehearsal_max_age)
     return None
+
+
+def rehearses(policy: Policy, job: Job) -> bool:
+    """Whether a job may say `go` only behind a rehearsal."""
+    asked = job.override is not None and job.override.rehearse
+    return policy.rehearsal is Rehearsal.REQUIRED or (
+        asked and policy.rehearsal is Rehearsal.OPTIONAL
+    )
 
 
 def why_not_rehearsed(
@@ -78,7 +86,7 @@ def why_not_rehearsed(
         return "it was not rehearsed"
     if not rehearsal.passed:
         return "its rehearsal found something"
-    if rehearsal.image != job.image:
+    if rehearsal.image != job.image_wanted:
         return "another image was rehearsed"
     if rehearsal.consent is None or rehearsal.consent != job.consent:
         return "its plan is another than the one that was rehearsed"

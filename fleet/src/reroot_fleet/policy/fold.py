@@ -186,6 +186,7 @@ def override_of(value: Any) -> Override | None:  # noqa: ANN401 - JSON
         keep=tuple(value.get("keep", ())),
         image=value.get("image"),
         force=tuple(value.get("force", ())),
+        rehearse=bool(value.get("rehearse")),
     )
 
 
@@ -200,6 +201,7 @@ def override_detail(override: Override | None) -> dict[str, Any] | None:
         "keep": list(override.keep),
         "image": override.image,
         "force": list(override.force),
+        "rehearse": override.rehearse,
     }
 
 

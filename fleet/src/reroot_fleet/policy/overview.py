@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reroot_fleet.policy import budget
+from reroot_fleet.policy.alerting import class_words
 from reroot_fleet.policy.site import Site
 from reroot_fleet.values.atoms import ORDER, Atom
 from reroot_fleet.values.host import Host
@@ -142,8 +143,14 @@ class Budget:
     begun: int
     share: float
     share_pauses: float
-    tone: Tone
+    held_tone: Tone
+    reverted_tone: Tone
     stopped_classes: tuple[str, ...]
+
+    @property
+    def stopped_in_words(self) -> tuple[str, ...]:
+        """The stopped classes, for people."""
+        return tuple(map(class_words, self.stopped_classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,21 +265,24 @@ def _budget(night: Night, jobs: Iterable[Job], site: Site, now: datetime) -> Bud
     tally = budget.tally(begun, site, night, now)
     allowed = night.policy.budget
     held = tally.holds.total()
-    tone = Tone.GOOD
-    if held or tally.share_reverted > allowed.reverted_pauses / 2:
-        tone = Tone.WARN
-    if held >= allowed.holds_stop_night or tally.share_reverted > allowed.reverted_pauses:
-        tone = Tone.BAD
+    share, pauses = tally.share_reverted, allowed.reverted_pauses
     return Budget(
         held=held,
         held_stops=allowed.holds_stop_night,
         reverted=tally.reverted,
         begun=tally.posted,
-        share=tally.share_reverted,
-        share_pauses=allowed.reverted_pauses,
-        tone=tone,
+        share=share,
+        share_pauses=pauses,
+        held_tone=_used(spent=held >= allowed.holds_stop_night, begun=held > 0),
+        reverted_tone=_used(spent=share > pauses, begun=share > pauses / 2),
         stopped_classes=tuple(sorted(night.stopped_classes)),
     )
+
+
+def _used(*, spent: bool, begun: bool) -> Tone:
+    if spent:
+        return Tone.BAD
+    return Tone.WARN if begun else Tone.GOOD
 
 
 def _waves(jobs: Iterable[Job]) -> tuple[Wave, ...]:

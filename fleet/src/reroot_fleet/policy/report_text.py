@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from reroot_fleet.policy.causes import Cause
 from reroot_fleet.policy.report import Report, Row
 from reroot_fleet.policy.timeline import short
-from reroot_fleet.policy.why import NEXT
+from reroot_fleet.policy.why import next_step
 from reroot_fleet.values.job import JobState
 
 SHOWN = 12
@@ -70,7 +70,7 @@ def _causes(title: str, causes: Sequence[Cause], tone: str) -> Section | None:
 
 def _next(cause: Cause) -> str:
     host = cause.hosts[0] if len(cause.hosts) == 1 else "HOST"
-    return " / ".join(dict.fromkeys(NEXT[s].format(host=host) for s in cause.states))
+    return " / ".join(dict.fromkeys(next_step(host, s) for s in cause.states))
 
 
 def _names(hosts: Sequence[str]) -> str:

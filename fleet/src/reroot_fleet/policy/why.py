@@ -53,6 +53,7 @@ def _special(d: Detail) -> str:
         f"keep {', '.join(d['keep'])}" if d.get("keep") else "",
         f"image {_digest(d['image'])}" if d.get("image") else "",
         f"forced {', '.join(d['force'])}" if d.get("force") else "",
+        "rehearsed first" if d.get("rehearse") else "",
     ]
     does = "; ".join(p for p in parts if p) or "nothing else than usual"
     return f"{does}, by {d.get('who', '?')}: {d.get('why', '')}"
@@ -68,6 +69,7 @@ def special_words(override: Override) -> str:
             "keep": override.keep,
             "image": override.image,
             "force": override.force,
+            "rehearse": override.rehearse,
         }
     )
 
@@ -155,7 +157,9 @@ WORDS: dict[What, Callable[[Detail], str]] = {
     What.NIGHT_OPENED: lambda _: "the night was opened",
     What.NIGHT_CLOSED: lambda _: "the night was closed",
     What.CLASS_STOPPED: lambda d: f"the class {_class(d)} was stopped: {d.get('cause', '')}",
-    What.GATE_PASSED: lambda d: f"{wave_words(d.get('wave', 0))} was confirmed and has baked",
+    What.GATE_PASSED: lambda d: (
+        f"the gate behind {wave_words(d.get('wave', 0))} is open: confirmed, and baked"
+    ),
     What.HOST_IMPORTED: lambda _: "imported into the inventory",
     What.HOST_CHANGED: lambda _: "changed in the inventory",
     What.HOST_REMOVED: lambda _: "removed from the inventory",
@@ -220,13 +224,18 @@ NEXT: dict[JobState, str] = {
     JobState.DONE: "nothing",
     JobState.REVERTED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
     JobState.REFUSED: "mend what the check found, or accept it; then `reroot-fleet requeue {host}`",
-    JobState.HELD: "look at its console: nothing says go to it again by itself. "
-    "Its run goes on at the next boot from its own disk, or it is restored from a backup; "
-    "then `reroot-fleet settle {host} --as …`",
+    JobState.HELD: "look at its console, or log in by ssh where it holds in the RAM environment: nothing "
+    "says go to it again by itself. Its run goes on at the next boot from its own disk, and is found when "
+    "it is done; or restore it from a backup. What else became of it: `reroot-fleet settle {host} --as …`",
     JobState.WITHDRAWN: "`reroot-fleet requeue {host} --reason …` for another night",
     JobState.RESTORED: "mend the cause, then `reroot-fleet requeue {host} --reason …`",
 }
 """What to do next about a machine in each state."""
+
+
+def next_step(host: str, state: JobState) -> str:
+    """What a person does next about a machine."""
+    return NEXT[state].format(host=host)
 
 
 def why_text(host: Host, jobs: Iterable[Job], events: Iterable[Event], zone: str = "UTC") -> str:
@@ -260,7 +269,7 @@ def why_text(host: Host, jobs: Iterable[Job], events: Iterable[Event], zone: str
         if job.override is not None:
             head.append(f"               special: {special_words(job.override)}")
     if last is not None:
-        head.append(f"  do next      {NEXT[last.state].format(host=host.name)}")
+        head.append(f"  do next      {next_step(host.name, last.state)}")
     return "\n".join([*head, "", *_log(events, at_site)]) + "\n"
 
 

@@ -202,6 +202,12 @@ def all_points(writes: list[str]) -> list[tuple[int, str, How]]:
     return [(n, write, how) for n, write in enumerate(writes, 1) for how in How]
 
 
+def every_write(writes: list[str]) -> list[tuple[int, str, How]]:
+    """Every write once, the ways in turn."""
+    ways = list(How)
+    return [(n, write, ways[n % len(ways)]) for n, write in enumerate(writes, 1)]
+
+
 def told(rows: list[Row]) -> str:
     """The table, in Markdown: one line a kind of write and way."""
     lines = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +17,9 @@ from reroot_fleet.policy.selector import select
 from reroot_fleet.talk import fleet, images, say
 from reroot_fleet.talk.options import AsJson, Selector, Why, Yes
 from reroot_fleet.values.host import Host
-from reroot_fleet.values.job import Job, JobState, job_id
+from reroot_fleet.values.job import Job, JobState, Override, job_id
 from reroot_fleet.values.night import Night, NightState
+from reroot_fleet.values.policy import Rehearsal
 from reroot_fleet.values.problem import Place, Problem, Problems
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ ImageName = Annotated[
     typer.Option("--image", help="A name among the images; by default the one of each machine."),
 ]
 
+Rehearse = Annotated[
+    bool, typer.Option("--rehearse", help="Rehearse them first, where the policy leaves that open.")
+]
+
 
 def queue(
     selector: Selector,
@@ -43,6 +49,7 @@ def queue(
     night: NightName = None,
     policy: PolicyFile = None,
     image: ImageName = None,
+    rehearse: Rehearse = False,
     reason: Why = "",
     yes: Yes = False,
     as_json: AsJson = False,
@@ -59,7 +66,11 @@ def queue(
         fresh = [host for host in meant if host.name not in done]
         digests = _digests(c, into, fresh, image)
         found = {s.host: s for s in surveys.latest(c)}
-        made = [_job(c, into, h, digests[h.name], found.get(h.name)) for h in fresh]
+        special = _rehearsed(into, reason) if rehearse else None
+        made = [
+            replace(_job(c, into, h, digests[h.name], found.get(h.name)), override=special)
+            for h in fresh
+        ]
         _refuse_bad(made, found, into, {h.name: image or h.image for h in fresh})
         say.sure(f"Queue {say.count(len(fresh), 'machine')} for the night {into.id}?", yes=yes)
         fleet.ordered(c, f"queue {selector}", night=into.id, why=reason)
@@ -69,6 +80,22 @@ def queue(
     if done & {h.name for h in meant}:
         line += f"; left out, done already: {say.names(sorted(done & {h.name for h in meant}))}"
     say.done(line, as_json=as_json, night=into.id, queued=[h.name for h in fresh])
+
+
+def _rehearsed(night: Night, reason: str) -> Override:
+    """What makes a rehearsal of jobs whose policy leaves it open."""
+    may_rehearse(night)
+    return Override(fleet.who(), reason, rehearse=True)
+
+
+def may_rehearse(night: Night) -> None:
+    """Refuses to ask for what the night's policy has not."""
+    if night.policy.rehearsal is Rehearsal.NONE:
+        raise Problem(
+            "rehearse machines first",
+            f'the policy of the night {night.id} has `rehearsal = "none"`',
+            then="leave --rehearse out, or make a night with another policy",
+        )
 
 
 def _night(c: Connection, named: str | None, policy: Path | None, selector: str) -> Night:
@@ -131,7 +158,9 @@ def _digests(c: Connection, night: Night, hosts: list[Host], image: str | None) 
             then="give --image, or name one in the inventory",
         )
     found = {name: images.find(c, name) for name in sorted({n for n in names.values() if n})}
-    before = [(j.host, j.image) for j in jobs.select(c, night=night.id) if not j.override]
+    before = [
+        (j.host, j.image) for j in jobs.select(c, night=night.id) if j.image_wanted == j.image
+    ]
     for name, one in found.items():
         others = [
             (host, digest)

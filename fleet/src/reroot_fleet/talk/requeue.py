@@ -10,6 +10,7 @@ import typer
 from reroot_fleet.memory import jobs, machines
 from reroot_fleet.talk import fleet, images, say
 from reroot_fleet.talk.options import AsJson, Why, Yes
+from reroot_fleet.talk.queue import may_rehearse
 from reroot_fleet.values.job import Job, Override, job_id
 from reroot_fleet.values.night import NightState
 from reroot_fleet.values.problem import Place, Problem
@@ -18,6 +19,7 @@ HostName = Annotated[str, typer.Argument(help="The machine.")]
 Entry = Annotated[str | None, typer.Option(help="auto, kexec, takeover or boot.")]
 Keep = Annotated[list[str] | None, typer.Option(help="A path to keep besides the image's own.")]
 Force = Annotated[list[str] | None, typer.Option(help="Code of a check to force.")]
+Rehearse = Annotated[bool, typer.Option("--rehearse", help="Rehearse it first.")]
 ImageName = Annotated[str | None, typer.Option("--image", help="Another image, by name.")]
 NightName = Annotated[str | None, typer.Option("--night", help="The night; by default the newest.")]
 
@@ -32,6 +34,7 @@ def requeue(  # noqa: PLR0913 - a command's options
     keep: Keep = None,
     force: Force = None,
     image: ImageName = None,
+    rehearse: Rehearse = False,
     night: NightName = None,
     reason: Why,
     yes: Yes = False,
@@ -49,9 +52,11 @@ def requeue(  # noqa: PLR0913 - a command's options
         into = fleet.night_or_only(c, night, _TAKES)
         if into.state not in _TAKES:
             raise _cannot(host, f"the night {into.id} is {into.state}", "name another with --night")
+        if rehearse:
+            may_rehearse(into)
         digest = images.find(c, image).digest if image else None
         override = Override(
-            fleet.who(), reason, entry, tuple(keep or ()), digest, tuple(force or ())
+            fleet.who(), reason, entry, tuple(keep or ()), digest, tuple(force or ()), rehearse
         )
         before = jobs.select(c, night=into.id, host=host)
         attempt = 1 + max((j.attempt for j in before), default=0)
@@ -97,6 +102,8 @@ def _words(override: Override) -> str:
         parts.append(f"the image {override.image}")
     if override.force:
         parts.append(f"{', '.join(override.force)} forced")
+    if override.rehearse:
+        parts.append("a rehearsal first")
     return " and ".join(parts)
 
 

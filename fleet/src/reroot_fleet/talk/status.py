@@ -45,7 +45,7 @@ def lines(found: Look) -> list[str]:
     living = alive(found.conductors, view.at)
     names = ", ".join(f"{s.name} ({s.running} of {s.slots})" for s in living)
     told.append(f"conductors: {names or 'none is alive'}")
-    told += [f"stopped class: {key}" for key in b.stopped_classes]
+    told += [f"stopped class: {words}" for words in b.stopped_in_words]
     told += [f"alert: {alert.summary}" for alert in found.alerts]
     told += [f"look at {s.machine.host} ({s.machine.word}): {s.why}" for s in view.stuck]
     return told

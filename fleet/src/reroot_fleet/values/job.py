@@ -71,6 +71,8 @@ class Override:
     """Digest of another image."""
     force: tuple[str, ...] = ()
     """Codes of checks whose refusal was read and accepted."""
+    rehearse: bool = False
+    """Rehearsed before `go`, where the policy leaves that open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,11 @@ class Job:
     """Who claimed it."""
     machine_class: str = ""
     """The key of its machine's class when it was queued: a reinstalled machine is of another."""
+
+    @property
+    def image_wanted(self) -> str:
+        """Digest of the image that it is reinstalled with: a special case may have another."""
+        return (self.override.image if self.override else None) or self.image
 
     @property
     def begun_go(self) -> bool:
