@@ -16,6 +16,7 @@ mod netplan;
 mod network_manager;
 mod networkd;
 mod resolver;
+mod tuning;
 mod view;
 
 #[cfg(test)]
@@ -58,6 +59,7 @@ pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
         Dialect::NetworkManager => network_manager::write(&view, &mut draft),
     }
     resolver::write(&view, &mut draft);
+    tuning::write(&view, &names, &mut draft);
     if !draft.refusals.is_empty() {
         return Err(draft.refusals);
     }
