@@ -47,7 +47,7 @@ pub fn follow(
             return Ok(exit);
         }
         if handed_over && farewell.is_none() {
-            eprintln!("{}", last_words(mode, until));
+            eprintln!("{}", printable::text(&last_words(mode, until)));
             if until == Until::ServicesStop {
                 return Ok(Exit::Done);
             }

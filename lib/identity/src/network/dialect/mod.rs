@@ -7,6 +7,7 @@
 //! The payload's own files ([`Written::removed`]) are to be removed before the new ones are
 //! written: their patterns would match those too.
 
+mod card;
 mod checks;
 mod client;
 mod draft;

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::card;
 use super::draft::{Draft, HEADER};
-use super::tuning;
 use formats::network::{Dialect, Link, LinkKind, Mac, Network, Renamed, Stack};
 
 /// Rules that bind names to MAC addresses where udev reads no `.link` files, or does not heed them.
@@ -60,7 +60,7 @@ pub(super) fn plan(network: &Network, stack: &Stack, draft: &mut Draft) -> Names
             }
             // netplan writes the file itself, from `set-name`.
             let named = !is_kernels(new) && stack.dialect != Dialect::Netplan;
-            let keys = tuning::link_keys(network, link, stack);
+            let keys = card::link_keys(network, link, stack);
             if stack.systemd >= LINK_FILES && (named || !keys.is_empty()) {
                 // Such names are another file's, or nobody's, to give.
                 let name = if is_kernels(new) {
@@ -69,7 +69,7 @@ pub(super) fn plan(network: &Network, stack: &Stack, draft: &mut Draft) -> Names
                     format!("Name={new}\n")
                 };
                 draft.file(
-                    tuning::link_file(stack, new),
+                    card::link_file(stack, new),
                     0o644,
                     format!(
                         "{HEADER}[Match]\nMACAddress={mac}\nType=ether\n\n[Link]\n{name}{keys}"
@@ -132,7 +132,7 @@ fn check(network: &Network, stack: &Stack, draft: &mut Draft) {
 fn needed<'a>(network: &'a Network, stack: &Stack) -> BTreeSet<&'a str> {
     let mut needed = BTreeSet::new();
     for link in &network.links {
-        if stack.dialect == Dialect::Ifupdown || tuning::needs_name(network, link, stack) {
+        if stack.dialect == Dialect::Ifupdown || card::needs_name(network, link, stack) {
             needed.insert(link.name.as_str());
         }
         if let LinkKind::Bond(bond) = &link.kind {

@@ -57,7 +57,7 @@ fn words(text: &str, link: &str) -> Option<Vec<String>> {
                 word.get_or_insert_default();
             }
             (_, '$' | '`' | '\\') => return None,
-            (None, '*' | '?' | '[' | '(' | ')' | '{' | '}' | '<' | ';' | '#' | '~') => return None,
+            (None, c) if "*?[](){}<;#~".contains(c) => return None,
             (None, '>' | '|' | '&') => {
                 // `2>` is a sign, and so is `2>&1` in three words.
                 let number = word.take_if(|w| c == '>' && *w == "2");
@@ -147,8 +147,7 @@ fn ip(words: &[&str]) -> Option<(Option<String>, Tuned)> {
 
 fn arp(words: &[&str], link: &str) -> Option<(Option<String>, Tuned)> {
     let (device, rest) = match words {
-        ["-i", device, rest @ ..] => (*device, rest),
-        [rest @ .., "-i", device] => (*device, rest),
+        ["-i", device, rest @ ..] | [rest @ .., "-i", device] => (*device, rest),
         all => (link, all),
     };
     let ["-s" | "--set", address, mac] = rest else {
