@@ -17,7 +17,7 @@ pub enum Exit {
     NotTheNewest = 5,
     /// The plan resolves to another consent than `--consent`; nothing was changed.
     OtherConsent = 6,
-    /// The run goes on, and the time to wait is over.
+    /// The run goes on, and whoever waited for it does so no longer.
     TimeIsOver = 7,
 }
 

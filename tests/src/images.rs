@@ -52,16 +52,25 @@ pub fn small_trixie_with(name: &str, packages: &[&str]) -> Result<PathBuf> {
 
 /// The image of a tiny Debian 13, of `tests/images/tiny` and the tree that is picked out for it.
 pub fn tiny() -> Result<PathBuf> {
-    let tree = crate::tiny::tree(crate::tiny::NEW)?;
-    let folder = paths::target().join("images/folders/tiny");
+    tiny_of("tiny", &crate::tiny::tree(crate::tiny::NEW)?)
+}
+
+/// The same with PAM and sudo.
+pub fn tiny_with_doors() -> Result<PathBuf> {
+    let tree = crate::tiny::doors::tree(crate::tiny::NEW)?;
+    tiny_of("doors", &tree)
+}
+
+fn tiny_of(name: &str, tree: &Path) -> Result<PathBuf> {
+    let folder = paths::target().join("images/folders").join(name);
     {
-        let _lock = lock::exclusive(&paths::target().join("images/folders/tiny.lock"))?;
+        let _lock = lock::exclusive(&paths::target().join(format!("images/folders/{name}.lock")))?;
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let recipe = include_str!("../images/tiny/image.toml");
         let recipe = recipe.replace("@TREE@", &tree.display().to_string());
         fs::write(folder.join("image.toml"), recipe).context("write the recipe of the tiny OS")?;
     }
-    image_of("tiny", &folder)
+    image_of(name, &folder)
 }
 
 fn compose(name: &str, packages: &[&str], to: &Path) -> Result<()> {

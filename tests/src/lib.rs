@@ -8,6 +8,7 @@ pub mod accelerator;
 pub mod bare;
 mod base;
 mod by_hand;
+pub mod client;
 pub mod cloud_disk;
 pub mod command;
 pub mod confirmed;

@@ -36,6 +36,9 @@ pub const LEFT_WHEN_UNDONE: [&str; 8] = [
     outcomes::OLD_OS,
 ];
 
+/// The exit status of `go --follow` that was ended with the old OS.
+pub const GOES_ON: i32 = 7;
+
 /// How a machine came out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -54,6 +57,13 @@ pub enum Outcome {
 pub struct Started {
     go: Running,
     boot: String,
+}
+
+impl Started {
+    /// The exit status of the command, once it has ended, and what it said.
+    pub fn told(&mut self) -> Result<(Option<i32>, String)> {
+        Ok((self.go.ended()?, self.go.said()))
+    }
 }
 
 /// Copies the image to the machine and starts `go --yes` with [`KEEP`] and further arguments.
@@ -89,6 +99,16 @@ pub fn wait(
     machine: &mut Machine,
     mut started: Started,
     limit: Duration,
+    on_line: impl FnMut(&str),
+) -> Result<Outcome> {
+    wait_with(machine, &mut started, limit, on_line)
+}
+
+/// The same, for those who ask afterwards what `go` said.
+pub fn wait_with(
+    machine: &mut Machine,
+    started: &mut Started,
+    limit: Duration,
     mut on_line: impl FnMut(&str),
 ) -> Result<Outcome> {
     let deadline = Instant::now() + limit;
@@ -119,7 +139,7 @@ pub fn wait(
         seen = complete;
         // It comes back if it fails; otherwise it says goodbye, or its session ends with the old OS.
         if let Some(status) = started.go.ended()? {
-            if ![0, CONNECTION_LOST].contains(&status) {
+            if ![0, GOES_ON, CONNECTION_LOST].contains(&status) {
                 println!("{}", started.go.said());
                 return Ok(Outcome::CameBack(status));
             }

@@ -1,12 +1,13 @@
-//! The way onto a machine: ssh as root, through a port of the loopback interface.
+//! The way onto a machine: ssh as root, or as somebody who becomes it, through a port of the loopback interface.
 //!
 //! A login costs an emulated machine a second or more, so one connection is opened a boot and the
 //! commands share it. Nothing here believes an exit status that ssh itself could have made up: 255
 //! is an error, not an answer.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,10 +93,37 @@ impl Drop for Running {
     }
 }
 
+/// As whom the harness comes to a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comer {
+    /// root, with the tests' key.
+    Root,
+    /// A user with the tests' key for whom `sudo -n` works.
+    BySudo(&'static str),
+    /// root, with a password; no key is shown.
+    RootByPassword(&'static str),
+}
+
+/// What a client is told that has a password alone. What is said first counts.
+pub(crate) const BY_PASSWORD: [&str; 4] = [
+    "BatchMode=no",
+    "PubkeyAuthentication=no",
+    "PreferredAuthentications=password",
+    "NumberOfPasswordPrompts=1",
+];
+
+/// Writes a program that gives ssh the password that is in `REROOT_PASSWORD`.
+pub(crate) fn give_password(program: &Path) -> Result<()> {
+    fs::write(program, "#!/bin/sh\necho \"$REROOT_PASSWORD\"\n")
+        .and_then(|()| fs::set_permissions(program, Permissions::from_mode(0o700)))
+        .with_context(|| format!("write {}", program.display()))
+}
+
 /// A machine's ssh, by port.
 #[derive(Debug)]
 pub struct Ssh {
     port: u16,
+    comer: Comer,
     key: PathBuf,
     directory: PathBuf,
     connection: u32,
@@ -108,11 +136,40 @@ impl Ssh {
         let key = old_server::ssh_key()?;
         Ok(Self {
             port,
+            comer: Comer::Root,
             key,
             directory: directory.to_path_buf(),
             connection: 0,
             refusal: String::new(),
         })
+    }
+
+    /// Comes as somebody else from now on.
+    pub fn come_as(&mut self, comer: Comer) -> Result<()> {
+        self.close();
+        give_password(&self.password_program())?;
+        self.comer = comer;
+        Ok(())
+    }
+
+    fn password_program(&self) -> PathBuf {
+        self.directory.join("password")
+    }
+
+    fn target(&self) -> String {
+        let user = match self.comer {
+            Comer::BySudo(user) => user,
+            Comer::Root | Comer::RootByPassword(_) => "root",
+        };
+        format!("{user}@127.0.0.1")
+    }
+
+    /// A command line, as whoever comes has it run by root.
+    fn as_root(&self, line: &str) -> String {
+        match self.comer {
+            Comer::BySudo(_) => format!("sudo -n -- sh -c '{}'", line.replace('\'', r"'\''")),
+            Comer::Root | Comer::RootByPassword(_) => line.to_owned(),
+        }
     }
 
     /// The port on 127.0.0.1.
@@ -149,7 +206,11 @@ impl Ssh {
                 "-N",
                 "-f",
             ])
-            .arg("root@127.0.0.1")
+            .arg(self.target())
+            .envs(
+                ssh.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
@@ -172,7 +233,7 @@ impl Ssh {
             // Best effort: the machine may be gone, and the connection with it.
             let _ = self
                 .command()
-                .args(["-O", "exit", "root@127.0.0.1"])
+                .args(["-O", "exit", &self.target()])
                 .stderr(Stdio::null())
                 .stdout(Stdio::null())
                 .status();
@@ -245,7 +306,7 @@ impl Ssh {
         let file = File::create(&said).with_context(|| format!("create {}", said.display()))?;
         let mut command = self.options();
         command
-            .args(["root@127.0.0.1", "--", line])
+            .args([&self.target(), "--", &self.as_root(line)])
             .stdin(Stdio::null())
             .stdout(file.try_clone().context("duplicate a file handle")?)
             .stderr(file);
@@ -258,7 +319,13 @@ impl Ssh {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=5", &limit.as_secs().max(1).to_string()]);
         command.arg(ssh.get_program()).args(ssh.get_args());
-        command.args(["root@127.0.0.1", "--", line]).stdin(input);
+        command
+            .args([&self.target(), "--", &self.as_root(line)])
+            .stdin(input)
+            .envs(
+                ssh.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
         let output = command.output().map_err(|error| explain(&command, error))?;
         let answer = Answer {
             status: output.status.code().unwrap_or(-1),
@@ -289,6 +356,15 @@ impl Ssh {
     fn options(&self) -> Command {
         let mut command = Command::new("ssh");
         command.args(["-F", "/dev/null"]);
+        if let Comer::RootByPassword(password) = self.comer {
+            command
+                .env("SSH_ASKPASS", self.password_program())
+                .env("SSH_ASKPASS_REQUIRE", "force")
+                .env("REROOT_PASSWORD", password);
+            for option in BY_PASSWORD {
+                command.args(["-o", option]);
+            }
+        }
         let of_a_test = [
             "BatchMode=yes",
             "ConnectTimeout=60",

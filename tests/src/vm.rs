@@ -25,7 +25,7 @@ use crate::lock::{self, Lock};
 use crate::old_server::{Firmware, OldServer};
 use crate::outside::Outside;
 use crate::qmp::Qmp;
-use crate::ssh::{Answer, Running, Ssh};
+use crate::ssh::{Answer, Comer, Running, Ssh};
 use crate::{devices, paths, recorder, uefi};
 
 /// How many times longer a limit gets on a host that is busy.
@@ -390,6 +390,23 @@ impl Machine {
     pub fn copy_to(&self, from: &Path, to: &str) -> Result<()> {
         self.ssh
             .copy_to(from, to, self.patience(Duration::from_mins(1)))
+    }
+
+    /// Comes to the machine as somebody else from the next login on.
+    pub fn come_as(&mut self, comer: Comer) -> Result<()> {
+        self.ssh.come_as(comer)
+    }
+
+    /// A port of 127.0.0.1 that leads to this port of the machine's first card, as long as the machine is there.
+    pub fn forward(&mut self, to: u16) -> Result<u16> {
+        let port = free_port()?;
+        let line = format!("hostfwd_add net tcp:127.0.0.1:{port}-:{to}");
+        let arguments = json!({ "command-line": line });
+        let said = self.qmp.execute("human-monitor-command", &arguments)?;
+        match said.as_str() {
+            None | Some("") => Ok(port),
+            Some(said) => bail!("QEMU, told `{line}`: {said}"),
+        }
     }
 
     /// The options by which ssh comes to the machine, as root@127.0.0.1.

@@ -17,14 +17,14 @@ use plan::status_page;
 
 use crate::exit::Exit;
 use crate::run_directory;
-use crate::talk::follow::follow;
+use crate::talk::follow::{follow, Until};
 
 /// How long a run that has the lock may take to have a directory, on a machine with room.
 const APPEARS: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Shows the run and ends with its exit status, as far as it is known.
-pub fn attach(run: &RunId, mode: Mode, consent: Option<&str>) -> Result<Exit> {
+pub fn attach(run: &RunId, (mode, until): (Mode, Until), consent: Option<&str>) -> Result<Exit> {
     let Some(e) = find(run)? else {
         eprintln!("refused: run {run} was about to begin, and has left nothing");
         eprintln!("intact: everything; nothing was changed");
@@ -52,7 +52,7 @@ pub fn attach(run: &RunId, mode: Mode, consent: Option<&str>) -> Result<Exit> {
     eprintln!("run {run} is there: nothing new is begun");
     if e.in_progress {
         let directory = PathBuf::from(&e.directory);
-        return follow(&directory, mode, &mut || {
+        return follow(&directory, (mode, until), &mut || {
             let goes_on = run_directory::in_progress().as_deref() == Some(run.as_str());
             if goes_on {
                 return Ok(None);

@@ -29,6 +29,7 @@ use crate::survey::take::{take, Survey};
 use crate::survey::wishes::Wishes;
 use crate::survey::{apart, earlier, finding, report_to};
 use crate::talk::fenced::Wanted;
+use crate::talk::follow::Until;
 use crate::talk::{abort, fenced, findings, go, plan, progress, status};
 
 /// Replace the operating system of this machine, in place, from RAM, and keep its data.
@@ -37,7 +38,8 @@ use crate::talk::{abort, fenced, findings, go, plan, progress, status};
 /// `status` and `wait` only read. Exit status: 0 done, or, of `go` and `rehearse`, begun: the run goes on
 /// by itself; 1 refused, nothing changed; 2 usage; 3 failed and reverted, nothing changed; 4 failed, needs
 /// a person; 5 another run is the newest than --after names, nothing changed; 6 the plan is another than
-/// --consent, nothing changed; 7 the time of `wait` is over and the run goes on.
+/// --consent, nothing changed; 7 the time of `wait` is over, or `go --follow` ended with the old OS, and the run
+/// goes on.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
@@ -143,6 +145,10 @@ struct BeginArguments {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// Stay until the run has ended and end with its exit status, or with 7 where this session ends first, as it
+    /// does with the old OS; without, stay until services stop and end with 0
+    #[arg(long)]
+    follow: bool,
 }
 
 /// What the operator may decide.
@@ -211,7 +217,7 @@ struct FenceArguments {
 }
 
 impl FenceArguments {
-    fn of(self, mode: Mode) -> Wanted {
+    fn of(self, mode: Mode, until: Until) -> Wanted {
         Wanted {
             fence: Fence {
                 run: self.run,
@@ -219,6 +225,7 @@ impl FenceArguments {
             },
             consent: self.consent,
             mode,
+            until,
         }
     }
 }
@@ -424,8 +431,18 @@ fn form(json: bool) -> Form {
 
 /// Starts a run, if neither the fence nor a check refuses.
 fn start(arguments: BeginArguments, mode: Mode) -> Result<Exit> {
-    let BeginArguments { wishes, fence, yes } = arguments;
-    let wanted = &fence.of(mode);
+    let BeginArguments {
+        wishes,
+        fence,
+        yes,
+        follow,
+    } = arguments;
+    let until = if follow {
+        Until::Ended
+    } else {
+        Until::ServicesStop
+    };
+    let wanted = &fence.of(mode, until);
     earlier::ensure_root()?;
     if let Some(exit) = fenced::ask(wanted)? {
         return Ok(exit);

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::run::fence::{Closed, Fence};
 use crate::survey::take::Survey;
 use crate::talk::attach;
+use crate::talk::follow::Until;
 
 /// What has to be so for a run to begin.
 pub struct Wanted {
@@ -22,6 +23,8 @@ pub struct Wanted {
     pub consent: Option<Consent>,
     /// What the run is for.
     pub mode: Mode,
+    /// How long whoever begins it stays with it.
+    pub until: Until,
 }
 
 /// Asks the fence before anything is looked at, which takes long: what it says now it says in the end.
@@ -47,7 +50,7 @@ pub fn closed(closed: &Closed, wanted: &Wanted) -> Result<Exit> {
     match closed {
         Closed::There(run) => {
             let consent = wanted.consent.as_ref().map(ToString::to_string);
-            attach::attach(run, wanted.mode, consent.as_deref())
+            attach::attach(run, (wanted.mode, wanted.until), consent.as_deref())
         }
         Closed::NotTheNewest(newest) => {
             let after = wanted.fence.after.as_ref().map_or("none", |a| a.text());

@@ -41,7 +41,7 @@ pub fn go(survey: &Survey, consent: Consent, wanted: &Wanted) -> Result<Exit> {
         return Ok(Exit::Refused);
     }
     match start::start(plan, survey, &wanted.fence)? {
-        Ok((mut worker, directory)) => follow(&directory, plan.mode, &mut || {
+        Ok((mut worker, directory)) => follow(&directory, (plan.mode, wanted.until), &mut || {
             let ended = worker.try_wait().context("wait for the worker")?;
             Ok(ended.map(|status| match status.code() {
                 Some(code) if code == Exit::Reverted as i32 => Exit::Reverted,

@@ -42,6 +42,7 @@ pub mod steps;
 pub mod told;
 pub mod tools;
 pub mod trailer;
+pub mod tuning;
 pub mod utc;
 
 pub use digest::Digest;

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::dhcp::DhcpClient;
+use crate::tuning::Tuning;
 
 pub use crate::mac::{Mac, Unreadable};
 
@@ -28,6 +29,9 @@ pub struct Network {
     /// What the kernel has and these values cannot say, in words: a multipath route, an action of
     /// a rule that is not known. Nobody must take a network with such for complete.
     pub unsaid: Vec<String>,
+    /// What commands of the old OS's configuration set besides, as far as their kind is known.
+    #[serde(default)]
+    pub tuning: Vec<Tuning>,
 }
 
 /// A link.

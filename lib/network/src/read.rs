@@ -114,6 +114,7 @@ pub fn understand(dumps: &Dumps, sysfs: &Sysfs) -> Result<Network, NetworkError>
         rules,
         dns: Dns::default(),
         unsaid,
+        tuning: Vec::new(),
     };
     for link in &mut links {
         note_evidence(link, &mut network, sysfs);

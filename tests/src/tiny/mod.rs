@@ -10,6 +10,7 @@
 //! is known of how a machine answers, goes away and comes back serves both.
 
 pub mod disk;
+pub mod doors;
 pub mod layouts;
 pub mod maker;
 pub mod mirror;

@@ -1,6 +1,7 @@
 //! Every test that needs machines of its own, in one program, so that as many run side by side as
 //! the machine has processors.
 
+mod access;
 mod brought;
 mod cloud_init;
 mod dhcp_names;

@@ -181,7 +181,10 @@ pub(super) const CHECKS: &[Check] = &[
             let plan = carried::identity(c.facts, c.manifest).ok()?;
             let session = c.facts.identity.session.as_ref();
             let mut lost = decided::lost(&plan, session);
-            if c.manifest.identity.doors.is_some() {
+            if let Some(new) = &c.manifest.identity.doors {
+                if !lost.is_empty() {
+                    lost.extend(decided::lacks(&plan, new));
+                }
                 lost.extend(decided::lost_elsewhere(&plan, &c.facts.identity.doors));
             }
             if let (Some(session), Ok(accounts)) = (session, carried::accounts(c.facts, c.manifest)) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use formats::network::{Gateway, Network};
-use identity::network::old::{decide, unplugged, Evidence};
+use identity::network::old::{decide, not_called, unplugged, Evidence};
 use machine::patience::stretched;
 use machine::processes::Process;
 use network::{gateways, probe_all};
@@ -23,6 +23,7 @@ pub fn read(processes: &[Process]) -> Result<(Network, Vec<String>)> {
     let evidence = Evidence::from_files(&found, &clients);
     decide(&mut network, &evidence);
     let mut notes = unplugged(&network, &evidence);
+    notes.extend(not_called(&network, &evidence));
     notes.splice(..0, evidence.notes);
     Ok((network, notes))
 }

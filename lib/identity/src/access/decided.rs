@@ -1,6 +1,6 @@
 //! Who gets into the new OS: what is written for that, and which ways in there were and will be.
 
-use formats::access::{Doors, Keys, PublicKey, Session, Way};
+use formats::access::{Becoming, Doors, Keys, PublicKey, Session, Way};
 use formats::accounts::{AccountPlan, Accounts};
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
@@ -98,6 +98,25 @@ pub fn lost_elsewhere(plan: &IdentityPlan, doors: &Doors) -> Option<String> {
     })
 }
 
+/// The package that an image lacks for a way to a root shell that there was and will not be: an ssh server; sudo,
+/// which stands for doas as well.
+pub fn lacks(plan: &IdentityPlan, new: &Doors) -> Option<String> {
+    let (before, after) = &plan.ways;
+    let lost = |way: &&Way| !after.iter().any(|new| new.user == way.user);
+    let by_rules = |way: &&Way| !matches!(way.root, Becoming::Is | Becoming::Su);
+    let mut lost = before.iter().filter(lost);
+    if !new.server {
+        return lost
+            .next()
+            .map(|_| "the image has no ssh server: give it the package openssh-server".to_owned());
+    }
+    let way = lost.find(by_rules).filter(|_| !new.sudo)?;
+    Some(format!(
+        "the image has no sudo, by which {} would become root: give it the package sudo",
+        way.user
+    ))
+}
+
 /// What would be lost, one line each: every way to a root shell, or the operator's own.
 pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
     let (before, after) = &plan.ways;
@@ -138,7 +157,7 @@ pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use formats::access::{Becoming, Means};
+    use formats::access::Means;
 
     fn way(user: &str) -> Way {
         Way {
@@ -165,6 +184,38 @@ mod tests {
         );
         let lost = lost_elsewhere(&plan(&[]), &doors(&["accounts of sss"])).unwrap();
         assert!(lost.contains("gets in by accounts of sss"), "{lost}");
+    }
+
+    #[test]
+    fn the_package_that_an_image_lacks_is_named() {
+        let by = |root| Way {
+            root,
+            ..way("debian")
+        };
+        let lacks = |before: &[Way], after: &[Way], server, sudo| {
+            let plan = IdentityPlan {
+                ways: (before.to_vec(), after.to_vec()),
+                ..IdentityPlan::default()
+            };
+            let doors = Doors {
+                server,
+                sudo,
+                ..Doors::default()
+            };
+            super::lacks(&plan, &doors).map(|text| text.rsplit(' ').next().unwrap().to_owned())
+        };
+        let (sudo, doas, su) = (by(Becoming::Sudo), by(Becoming::Doas), by(Becoming::Su));
+        let sudo = &[sudo];
+        assert_eq!(lacks(sudo, &[], true, false).as_deref(), Some("sudo"));
+        assert_eq!(lacks(&[doas], &[], true, false).as_deref(), Some("sudo"));
+        assert_eq!(
+            lacks(sudo, &[], false, false).as_deref(),
+            Some("openssh-server")
+        );
+        assert_eq!(lacks(sudo, &[], true, true), None);
+        assert_eq!(lacks(sudo, sudo, true, false), None);
+        assert_eq!(lacks(&[su], &[], true, false), None);
+        assert_eq!(lacks(&[way("root")], &[], true, false), None);
     }
 
     #[test]

@@ -206,6 +206,7 @@ fn routes_rules_and_servers_of_what_is_gone_go() {
             ..formats::network::Dns::default()
         },
         unsaid: Vec::new(),
+        tuning: Vec::new(),
     };
     let (kept, left) = select(&network);
     assert_eq!(kept.links.len(), 1);
@@ -239,6 +240,7 @@ fn findings_are_told() {
     loopback_only.dns.read_from = vec!["/etc/resolv.conf".to_owned()];
     let unsaid = Network {
         unsaid: vec!["a multipath route".to_owned()],
+        tuning: Vec::new(),
         ..Network::default()
     };
     let tunnel = |configured: bool, ip: &str| Link {

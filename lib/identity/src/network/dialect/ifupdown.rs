@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use super::client::{self, Identifier};
 use super::draft::{Draft, HEADER};
-use super::resolver;
 use super::view::{self, LinkView, View};
+use super::{resolver, tuning};
 use formats::dhcp::Octets;
 use formats::network::{Address, Bond, Link, LinkKind, Mac, Resolver, Route, Rule};
 
@@ -117,9 +117,9 @@ fn stanzas(view: &View<'_>, link: &LinkView<'_>, name: &str, draft: &mut Draft) 
             }
         }
     }
-    if stanzas.is_empty()
-        && (link.link.dhcp4.is_none() || !link.routes.is_empty() || !link.rules.is_empty())
-    {
+    let commands = tuning::commands(view, link.link, name);
+    let more = !link.routes.is_empty() || !link.rules.is_empty() || !commands.is_empty();
+    if stanzas.is_empty() && (link.link.dhcp4.is_none() || more) {
         let mut stanza = Stanza::new(name, "inet manual");
         begin(view, link, name, &mut stanza);
         stanza.say(format!("up ip link set dev {name} up"));
@@ -132,6 +132,9 @@ fn stanzas(view: &View<'_>, link: &LinkView<'_>, name: &str, draft: &mut Draft) 
         for rule in &link.rules {
             stanza.say(rule_command(view, rule, "up", "add"));
             stanza.say(rule_command(view, rule, "down", "delete"));
+        }
+        for command in &commands {
+            stanza.say(command);
         }
         if view.stack.resolver == Resolver::Resolvconf {
             if !link.servers.is_empty() {

@@ -7,6 +7,7 @@
 //! The payload's own files ([`Written::removed`]) are to be removed before the new ones are
 //! written: their patterns would match those too.
 
+mod card;
 mod checks;
 mod client;
 mod draft;
@@ -16,6 +17,7 @@ mod netplan;
 mod network_manager;
 mod networkd;
 mod resolver;
+mod tuning;
 mod view;
 
 #[cfg(test)]
@@ -58,6 +60,7 @@ pub fn write(network: &Network, stack: &Stack) -> Result<Written, Vec<String>> {
         Dialect::NetworkManager => network_manager::write(&view, &mut draft),
     }
     resolver::write(&view, &mut draft);
+    tuning::write(&view, &names, &mut draft);
     if !draft.refusals.is_empty() {
         return Err(draft.refusals);
     }

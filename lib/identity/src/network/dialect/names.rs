@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::card;
 use super::draft::{Draft, HEADER};
 use formats::network::{Dialect, Link, LinkKind, Mac, Network, Renamed, Stack};
 
@@ -58,13 +59,20 @@ pub(super) fn plan(network: &Network, stack: &Stack, draft: &mut Draft) -> Names
                 ));
             }
             // netplan writes the file itself, from `set-name`.
-            let by_netplan = stack.dialect == Dialect::Netplan;
-            if stack.systemd >= LINK_FILES && !is_kernels(new) && !by_netplan {
+            let named = !is_kernels(new) && stack.dialect != Dialect::Netplan;
+            let keys = card::link_keys(network, link, stack);
+            if stack.systemd >= LINK_FILES && (named || !keys.is_empty()) {
+                // Such names are another file's, or nobody's, to give.
+                let name = if is_kernels(new) {
+                    String::new()
+                } else {
+                    format!("Name={new}\n")
+                };
                 draft.file(
-                    format!("/etc/systemd/network/10-reroot-{new}.link"),
+                    card::link_file(stack, new),
                     0o644,
                     format!(
-                        "{HEADER}[Match]\nMACAddress={mac}\nType=ether\n\n[Link]\nName={new}\n"
+                        "{HEADER}[Match]\nMACAddress={mac}\nType=ether\n\n[Link]\n{name}{keys}"
                     ),
                 );
             }
@@ -124,7 +132,7 @@ fn check(network: &Network, stack: &Stack, draft: &mut Draft) {
 fn needed<'a>(network: &'a Network, stack: &Stack) -> BTreeSet<&'a str> {
     let mut needed = BTreeSet::new();
     for link in &network.links {
-        if stack.dialect == Dialect::Ifupdown {
+        if stack.dialect == Dialect::Ifupdown || card::needs_name(network, link, stack) {
             needed.insert(link.name.as_str());
         }
         if let LinkKind::Bond(bond) = &link.kind {

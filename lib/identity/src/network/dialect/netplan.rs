@@ -9,7 +9,7 @@ use super::checks;
 use super::client;
 use super::draft::{Draft, HEADER};
 use super::view::{self, LinkView, View};
-use super::{names, resolver};
+use super::{names, resolver, tuning};
 use formats::network::{Address, Bond, Link, LinkKind, Route, Rule};
 
 const FILE: &str = "/etc/netplan/90-reroot.yaml";
@@ -198,7 +198,7 @@ fn dynamic(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut Dr
         }
         names.v4.remove(0);
     }
-    added(&names, view.stack.systemd, own, draft);
+    added(&names, view, own, draft);
     let metric = own.dhcp_metric.filter(|_| own.dhcp4.is_some());
     if own.dhcp4.is_some() && (static_servers || metric.is_some()) {
         yaml.line(3, "dhcp4-overrides:");
@@ -216,8 +216,8 @@ fn dynamic(view: &View<'_>, link: &LinkView<'_>, yaml: &mut Yaml, draft: &mut Dr
 }
 
 /// What netplan's file for networkd gets beside itself.
-fn added(names: &client::Keys, systemd: u32, link: &Link, draft: &mut Draft) {
-    let v4 = if systemd >= since::DHCPV4 {
+fn added(names: &client::Keys, view: &View<'_>, link: &Link, draft: &mut Draft) {
+    let v4 = if view.stack.systemd >= since::DHCPV4 {
         "DHCPv4"
     } else {
         "DHCP"
@@ -231,6 +231,7 @@ fn added(names: &client::Keys, systemd: u32, link: &Link, draft: &mut Draft) {
             let _ = writeln!(text, "{key}={value}");
         }
     }
+    text += &tuning::neighbour_sections(view.network, link, view.stack);
     if text != HEADER {
         let directory = format!("/etc/systemd/network/10-netplan-{}.network.d", link.name);
         draft.file(format!("{directory}/90-reroot.conf"), 0o644, text);

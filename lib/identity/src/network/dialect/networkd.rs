@@ -8,6 +8,7 @@ use std::fmt::{Display, Write as _};
 use super::client;
 use super::draft::{Draft, HEADER};
 use super::resolver;
+use super::tuning;
 use super::view::{self, LinkView, View};
 use formats::network::{Address, Bond, LinkKind, Route, Rule};
 
@@ -142,6 +143,7 @@ impl Writer<'_> {
             self.rule(rule, draft).end(&mut text);
         }
         self.dhcp(&mut text, draft);
+        text += &tuning::neighbour_sections(self.view.network, link, self.view.stack);
         Some(text)
     }
 

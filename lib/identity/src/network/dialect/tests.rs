@@ -5,6 +5,7 @@ mod client;
 mod links;
 mod networks;
 mod refusals;
+mod tuning;
 
 use std::fmt::Write as _;
 

@@ -10,6 +10,7 @@ use super::hint::{Hint, Tool};
 use super::leases::Lease;
 use super::name_servers;
 use formats::network::{Address, Link, Mac, Network, Origin, Route, RouteKind};
+use formats::tuning::Tuning;
 
 /// `RTPROT_*` of routes that tell by themselves where they come from.
 const RTPROT_KERNEL: u8 = 2;
@@ -48,6 +49,46 @@ pub fn decide(network: &mut Network, evidence: &Evidence) {
         link.dhcp_metric = dhcp_metric(link, &network.routes, evidence);
     }
     network.dns = name_servers::decide(network, evidence);
+    network.tuning = tuning(network, evidence);
+}
+
+/// Whether the stanza is of a link that is there, and in use. The loopback, which is no link here, always is.
+fn is_called(hint: &Hint, network: &Network) -> bool {
+    let used = |link: &Link| hint.matches(link) && hint.in_use(link);
+    hint.name.as_deref() == Some("lo") || network.links.iter().any(used)
+}
+
+fn is_set(tuning: &Tuning, by: &[Tuning]) -> bool {
+    by.iter()
+        .any(|t| t.link == tuning.link && t.set == tuning.set)
+}
+
+/// What commands set that are called.
+fn tuning(network: &Network, evidence: &Evidence) -> Vec<Tuning> {
+    let mut found: Vec<Tuning> = Vec::new();
+    let called = evidence.hints.iter().filter(|h| is_called(h, network));
+    for tuning in called.flat_map(|hint| &hint.tuning) {
+        // A stanza of each family may say the same.
+        if !is_set(tuning, &found) {
+            found.push(tuning.clone());
+        }
+    }
+    found
+}
+
+/// Commands that nothing calls now, one line each: they stay behind. `network` has been decided about.
+pub fn not_called(network: &Network, evidence: &Evidence) -> Vec<String> {
+    let all = evidence.hints.iter().flat_map(|hint| &hint.tuning);
+    let idle = all.filter(|tuning| !is_set(tuning, &network.tuning));
+    let line = |t: &Tuning| {
+        format!(
+            "{}: this command stays behind, for the stanza is not in use",
+            t.by
+        )
+    };
+    let mut found: Vec<String> = idle.map(line).collect();
+    found.dedup();
+    found
 }
 
 /// What files give to links that have no cable, and that the kernel does not have: some systems set

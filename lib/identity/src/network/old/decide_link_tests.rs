@@ -1,7 +1,7 @@
 //! What is decided about a link as a whole: metric, parts, the ends of addresses, MTU, a missing cable.
 
 use super::decide_tests::{decided, evidence, lives, INTERFACES, LEASE, LEASES};
-use super::{decide, unplugged};
+use super::{decide, not_called, unplugged};
 use fixtures::network::{address, link, route};
 use formats::network::{Address, Link, LinkKind, Network, Origin, Route};
 
@@ -162,4 +162,32 @@ fn what_files_give_to_links_without_a_cable_is_told() {
     // Nobody acts on the file.
     let idle = evidence(&[(FILE, text)], &[]);
     assert!(unplugged(&network(false), &idle).is_empty());
+}
+
+#[test]
+fn what_commands_set_counts_where_their_stanza_is_in_use() {
+    let text = "iface lo inet loopback\n up sysctl -w net.ipv4.ip_forward=1\n\
+                iface ens3 inet static\n address 192.0.2.7/24\n post-up ethtool -K ens3 tso off\n\
+                iface ens3 inet6 static\n address 2001:db8::7/64\n post-up ethtool -K ens3 tso off\n\
+                post-down ethtool -K ens3 tso on\n\
+                iface ens9 inet dhcp\n up ethtool -K ens9 gro off\n up logger up\n";
+    let evidence = evidence(&[(INTERFACES, text)], &[]);
+    let network = decided(vec![address("192.0.2.7/24")], Vec::new(), &evidence);
+    let set: Vec<String> = network.tuning.iter().map(|t| t.set.to_string()).collect();
+    assert_eq!(set, ["net/ipv4/ip_forward = 1", "tso off"]);
+    assert_eq!(network.tuning[0].link, None);
+    assert_eq!(network.tuning[1].link.as_deref(), Some("ens3"));
+    let idle = not_called(&network, &evidence);
+    assert_eq!(
+        idle,
+        [
+            "/etc/network/interfaces: `up ethtool -K ens9 gro off` of ens9: this command stays behind, for \
+             the stanza is not in use"
+        ]
+    );
+    // Those of no known kind are named as they were.
+    let notes: Vec<&String> = evidence.notes.iter().collect();
+    assert_eq!(notes.len(), 2, "{notes:#?}");
+    assert!(notes[0].contains("post-down ethtool"), "{notes:#?}");
+    assert!(notes[1].contains("logger"), "{notes:#?}");
 }

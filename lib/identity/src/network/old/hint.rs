@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use formats::network::{Link, LinkKind, Mac, Prefix};
+use formats::tuning::Tuning;
 
 use super::glob;
 use super::said::What;
@@ -47,6 +48,8 @@ pub(super) struct Hint {
     pub metric: Option<u32>,
     /// What the client of DHCP calls itself here.
     pub said: Vec<What>,
+    /// What its commands set, by the link that each names.
+    pub tuning: Vec<Tuning>,
     /// Other links that it names: slaves, ports, the parent.
     pub mentions: Vec<String>,
 }

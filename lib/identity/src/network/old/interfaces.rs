@@ -1,11 +1,13 @@
 //! interfaces(5), of every ifupdown since Debian 6.
 
 use super::addresses::{address, boolean, prefix, unquoted, words};
+use super::commands;
 use super::glob;
 use super::hint::{Hint, Tool};
 use super::old_file::OldFile;
 use super::said::{identifier, What};
 use formats::dhcp::Octets;
+use formats::tuning::Tuning;
 
 /// Where it begins.
 pub const MAIN: &str = "/etc/network/interfaces";
@@ -214,6 +216,18 @@ fn command(hint: &mut Hint, label: &str, key: &str, text: &str, notes: &mut Vec<
         tool("route") || tool("ip") && ["r", "ro", "route", "ru", "rule"].into_iter().any(has);
     let adds = has("add") || has("replace") || has("append");
     let up = key.ends_with("up");
+    let name = hint.name.clone().unwrap_or_default();
+    if let Some(settings) = commands::settings(text, &name).filter(|_| up) {
+        let by = format!("{}: `{key} {text}` of {label}", hint.file);
+        let tuning = settings.into_iter().map(|(link, set)| Tuning {
+            link,
+            set,
+            by: by.clone(),
+        });
+        // The writer of the new configuration says what becomes of it.
+        hint.tuning.extend(tuning);
+        return;
+    }
     if up && adds && of_address {
         let found = parts.iter().find_map(|p| prefix(p, None));
         hint.addresses.extend(found);

@@ -5,6 +5,7 @@
 //! or noted. Nothing here reads a machine; files come as [`OldFile`]s.
 
 mod addresses;
+mod commands;
 mod decide;
 mod derived;
 mod dhclient;
@@ -36,7 +37,7 @@ mod dhcp_client_tests;
 #[cfg(test)]
 mod name_server_tests;
 
-pub use decide::{decide, unplugged};
+pub use decide::{decide, not_called, unplugged};
 pub use evidence::{Evidence, RunningClient};
 pub use leases::Lease;
 pub use old_file::OldFile;

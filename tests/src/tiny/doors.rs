@@ -1,0 +1,80 @@
+//! Tiny OSes with logins as Debian has them: PAM, sudo, an ssh client, picked out of Debian's packages by
+//! `doors.sh` and kept as tarballs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::base::{digest, forget_others, say};
+use crate::command::run;
+use crate::{debian, lock, paths};
+
+const PACKAGES: &[&str] = &["openssh-client", "openssh-server", "sudo"];
+
+const SCRIPT: &str = include_str!("doors.sh");
+
+/// What is put into a tiny OS of this suite, as a tarball.
+pub fn addition(suite: &str) -> Result<PathBuf> {
+    let prefix = format!("tiny-doors-{suite}-");
+    let name = format!(
+        "{prefix}{}.tar",
+        digest(&[&debian::key(suite, PACKAGES), SCRIPT])
+    );
+    let tarball = paths::base().join(&name);
+    let _lock = lock::exclusive(&paths::base().join(format!("tiny-doors-{suite}.lock")))?;
+    if tarball.exists() {
+        return Ok(tarball);
+    }
+    let whole = debian::tarball(suite, PACKAGES, &format!("tiny-door-packages-{suite}-"))?;
+    say(&format!("picking PAM and sudo out of {suite}"));
+    let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
+    unpack(&whole, scratch.path())?;
+    run(Command::new("chroot")
+        .arg(scratch.path())
+        .args(["/bin/sh", "-c", SCRIPT])
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))?;
+    pack(&scratch.path().join("doors"), &tarball)?;
+    forget_others(&name, &prefix);
+    Ok(tarball)
+}
+
+/// The tree of a tiny OS of this suite with it, as a tarball.
+pub fn tree(suite: &str) -> Result<PathBuf> {
+    let (plain, addition) = (super::tree(suite)?, addition(suite)?);
+    let prefix = format!("tiny-with-doors-{suite}-");
+    let parts = [&plain, &addition].map(|path| path.display().to_string());
+    let name = format!("{prefix}{}.tar", digest(&[&parts[0], &parts[1]]));
+    let tarball = paths::base().join(&name);
+    let _lock = lock::exclusive(&paths::base().join(format!("tiny-with-doors-{suite}.lock")))?;
+    if tarball.exists() {
+        return Ok(tarball);
+    }
+    let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
+    unpack(&plain, scratch.path())?;
+    unpack(&addition, scratch.path())?;
+    pack(scratch.path(), &tarball)?;
+    forget_others(&name, &prefix);
+    Ok(tarball)
+}
+
+fn unpack(tarball: &Path, to: &Path) -> Result<()> {
+    run(Command::new("tar")
+        .args(["--numeric-owner", "-xpf"])
+        .arg(tarball)
+        .arg("-C")
+        .arg(to))?;
+    Ok(())
+}
+
+fn pack(tree: &Path, tarball: &Path) -> Result<()> {
+    let partial = tarball.with_extension("partial.tar");
+    run(Command::new("tar")
+        .args(["--numeric-owner", "--sort=name", "-cf"])
+        .arg(&partial)
+        .arg("-C")
+        .arg(tree)
+        .arg("."))?;
+    fs::rename(&partial, tarball).context("name the finished tree")
+}
