@@ -119,6 +119,8 @@ fn known_at(target: &str, device: &str) -> MountedFilesystem {
         }),
         xfs: None,
         journal_elsewhere: false,
+        drivers: vec![],
+        missing: 0,
         read_only: false,
         shown_again: vec![],
     }

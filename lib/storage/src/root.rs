@@ -167,10 +167,6 @@ pub(crate) fn known(
     device: &BlockDevice,
 ) -> Result<(Superblock, BlockDevice, RootIdentity), RootError> {
     let ground = ground(device)?;
-    // What only the root was seen on.
-    if ground.logical.is_some() || ground.mirror.is_some() {
-        return unsupported(format!("it is on {}", layers::volume(device).words()));
-    }
     let Some(fs) = superblock(device)? else {
         return unsupported(format!(
             "{} holds neither ext4 nor XFS",
@@ -233,7 +229,7 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
     };
     if !same {
         return unsupported(format!(
-            "{} has the UUID of the root filesystem but is another partition: expected {identity:?}, found {found:?}",
+            "{} has the UUID of the filesystem but is another partition: expected {identity:?}, found {found:?}",
             device.node().display()
         ));
     }
@@ -247,7 +243,7 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             let doubles = logical::doubles(volume, disk)?;
             if !doubles.is_empty() {
                 return unsupported(format!(
-                    "{} has the UUID of a physical volume of the root too; only one may",
+                    "{} has the UUID of one of its physical volumes too; only one may",
                     doubles.join(" and ")
                 ));
             }

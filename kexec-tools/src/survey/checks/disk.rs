@@ -71,7 +71,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-degraded",
-        question: "Has the root's mirror all of its disks?",
+        question: "Has the root's mirror all of its disks, and each that is wiped with it?",
         reads: "the same, /sys/block/md*/md",
         force: Allowed,
         again: &[Ram],
@@ -80,7 +80,8 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let place = c.facts.condition.root_place.as_ref()?;
             let lacks = |volume: &Volume| matches!(volume.kind, VolumeKind::Raid { missing, .. } if missing > 0);
-            place.volume.as_ref()?.any(&lacks).then(|| format!("it is {}", place.words()))
+            let root = place.volume.as_ref()?.any(&lacks).then(|| format!("it is {}", place.words()));
+            with_systems(Vec::from_iter(root), filesystems::degraded(c.facts))
         },
     },
     Check {
@@ -452,26 +453,29 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-driver",
-        question: "Does the image have the drivers of the root disk?",
+        question: "Does the image have the drivers of the root disk, and of what is wiped with it?",
         reads: "drivers in sysfs, the image's manifest",
         force: Allowed,
         again: &[Ram],
         remedy: "add the driver's class to `drivers` in image.toml and build again; for the new OS's own \
                  initrd, have the folder make it for every machine (MODULES=most)",
         against: |c| {
-            let lacks = |has: &dyn Fn(&str) -> bool| -> Vec<String> {
-                let drivers = c.facts.root_drivers.iter();
-                drivers.filter(|name| !has(name)).cloned().collect()
+            let root = &c.facts.root_drivers;
+            let mut of_all = filesystems::drivers(c.facts);
+            of_all.retain(|name| !root.contains(name));
+            of_all.splice(0..0, root.iter().cloned());
+            let lacks = |drivers: &[String], has: &dyn Fn(&str) -> bool| -> Vec<String> {
+                drivers.iter().filter(|name| !has(name)).cloned().collect()
             };
             let mut found = Vec::new();
             // For a takeover too: after a power cut the image's kernel has to find the root.
-            let in_ram = lacks(&|name| c.manifest.kernel.drivers.iter().any(|d| d == name));
+            let in_ram = lacks(&of_all, &|name| c.manifest.kernel.drivers.iter().any(|d| d == name));
             if !in_ram.is_empty() {
                 found.push(format!("not in the image: {}", in_ram.join(", ")));
             }
             if let Some(own) = &c.manifest.payload_drivers {
                 // What the RAM environment lacks is told already.
-                let in_initrd = lacks(&|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
+                let in_initrd = lacks(root, &|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
                 if !in_initrd.is_empty() {
                     found.push(format!("not in the new OS's own initrd: {}", in_initrd.join(", ")));
                 }
