@@ -47,6 +47,31 @@ impl RootWithoutLoaders {
         self.root.identity.array.is_some()
     }
 
+    /// The same with this one of [`RootWithoutLoaders::disks`] as the first, where it is on a mirror: the identity's
+    /// members have no other order than that.
+    #[must_use]
+    pub fn led_by(mut self, disk: usize) -> RootWithoutLoaders {
+        let identity = &mut self.root.identity;
+        let Some(array) = &mut identity.array else {
+            return self;
+        };
+        if disk >= array.members.len().min(self.disks.len()) {
+            return self;
+        }
+        array.members.swap(0, disk);
+        self.disks.swap(0, disk);
+        let (first, (node, by_id)) = (&array.members[0], &self.disks[0]);
+        identity.disk_signature = first.disk_signature;
+        identity.partition = first.partition;
+        identity.start = first.start;
+        identity.sectors = first.sectors;
+        identity.guids.clone_from(&first.guids);
+        self.root.disk = node.display().to_string();
+        self.root.disk_by_id.clone_from(by_id);
+        self.root.table = table_of(&self.root.identity);
+        self
+    }
+
     /// The root with the boot loaders of [`RootWithoutLoaders::disks`], in their order, and what a firmware
     /// could start from others.
     pub fn with(self, loaders: Vec<Loaders>, elsewhere: Vec<String>) -> Root {
@@ -128,12 +153,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         doubles.extend(logical::doubles(volume, disk)?);
     }
     let root = Root {
-        table: if identity.guids.is_some() {
-            "gpt"
-        } else {
-            "dos"
-        }
-        .to_owned(),
+        table: table_of(&identity),
         identity,
         device: device.node().display().to_string(),
         disk: disk.node().display().to_string(),
@@ -160,6 +180,11 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         root,
         disks: disks.map(|disk| (disk.node(), stable_name(disk))).collect(),
     })
+}
+
+fn table_of(identity: &RootIdentity) -> String {
+    let has_guids = identity.guids.is_some();
+    if has_guids { "gpt" } else { "dos" }.to_owned()
 }
 
 /// The superblock of the filesystem on a device that a run can find again, its disk, and what identifies it there.

@@ -1,9 +1,12 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
+use formats::boot_path::EfiFacts;
 use formats::counted::counted;
-use formats::facts::{DiskHealth, Facts, Firmware, Health, Root, RootType, Volume, VolumeKind};
+use formats::facts::{
+    DiskHealth, Facts, Firmware, Health, Root, RootCopy, RootPlace, RootType, Volume, VolumeKind,
+};
 use formats::tools::MDADM;
-use plan::boot_paths::loader_apart;
+use plan::boot_paths::{copies_without_loader, loader_apart};
 use plan::started;
 use plan::{
     ext4_features, filesystems, firmware, root_logical, root_place, root_type, xfs_features,
@@ -22,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[Ram],
         remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, on a linear logical volume there, \
-                 or on a mirror (md RAID 1) of partitions on a machine that a BIOS started",
+                 or on a mirror (md RAID 1) of partitions",
         against: |c| {
             // Checks of their own say more about some places.
             let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
@@ -78,9 +81,10 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "replace the disk that is missing and wait until the mirror is filled again (`cat /proc/mdstat`); force it \
                  to reinstall on those that are whole: the others stay out of it until they are added again in the new OS",
         against: |c| {
-            let place = c.facts.condition.root_place.as_ref()?;
+            let place = c.facts.condition.root_place.as_ref();
             let lacks = |volume: &Volume| matches!(volume.kind, VolumeKind::Raid { missing, .. } if missing > 0);
-            let root = place.volume.as_ref()?.any(&lacks).then(|| format!("it is {}", place.words()));
+            let is_degraded = |place: &&RootPlace| place.volume.as_ref().is_some_and(|volume| volume.any(&lacks));
+            let root = place.filter(is_degraded).map(|place| format!("it is {}", place.words()));
             with_systems(Vec::from_iter(root), filesystems::degraded(c.facts))
         },
     },
@@ -110,8 +114,9 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the same",
         force: Never,
         again: &[],
-        remedy: "have the provider make it a disk with a partition table and a boot loader of its own, with everything \
-                 on it, and look again",
+        remedy: "have the provider give the machine another disk, with a partition table and a boot loader of its own, \
+                 that the machine starts by itself; copy everything there, start it by that, and look again: this disk \
+                 stays as it is until you take it away",
         against: |c| against_place(c, "root-whole-disk"),
     },
     Check {
@@ -122,7 +127,12 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "where nobody needs the other one any more, force it: it stays on its own partitions, and the new OS's \
                  boot menu does not offer it until os-prober has found it again",
-        against: |c| joined(&[&c.facts.condition.other_systems[..], &c.facts.efi.others].concat()),
+        against: |c| {
+            let copies = c.facts.efi.copies.iter().flat_map(|copy| copy.others.clone());
+            let mut others = [&c.facts.condition.other_systems[..], &c.facts.efi.others].concat();
+            others.extend(copies);
+            joined(&others)
+        },
     },
     Check {
         code: "root-type",
@@ -289,7 +299,12 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if by_uefi(c.facts) {
-                return c.facts.efi.no_room.clone();
+                let of_copy = |(copy, found): (&RootCopy, &EfiFacts)| {
+                    let why = found.no_room.as_ref()?;
+                    Some(format!("{}: {why}", copy.disk))
+                };
+                let mut copies = root.copies.iter().zip(&c.facts.efi.copies);
+                return c.facts.efi.no_room.clone().or_else(|| copies.find_map(of_copy));
             }
             let has_guids = root.identity.guids.is_some();
             if has_guids && root.room_sectors == 0 {
@@ -356,15 +371,14 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "boot-copies",
         question: "Does the firmware start each disk of a mirrored root?",
-        reads: "the first sectors of these disks, their BIOS boot partitions",
+        reads: "the first sectors of these disks, their BIOS boot partitions, their EFI system partitions",
         force: NotNeeded,
         again: &[],
-        remedy: "put a loader on it before (`grub-install DISK`), and the run puts the new OS's there, too; or \
-                 afterwards, in the new OS",
+        remedy: "put a loader on it before (`grub-install DISK`; with UEFI, its EFI system partition mounted at \
+                 DIRECTORY, `grub-install --removable --efi-directory=DIRECTORY`), and the run puts the new OS's there, \
+                 too; or afterwards, in the new OS",
         against: |c| {
-            let root = c.facts.root.as_ref()?;
-            let without = root.copies.iter().filter(|copy| !copy.grub_on_disk);
-            let without: Vec<&str> = without.map(|copy| copy.disk.as_str()).collect();
+            let without = copies_without_loader(c.facts, c.facts.root.as_ref()?);
             (!without.is_empty()).then(|| format!("{} has no GRUB that it could start", without.join(" and ")))
         },
     },
@@ -374,10 +388,14 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the same",
         force: Never,
         again: &[],
-        remedy: "put this OS's own loader there again, by `grub-install DISK`, and look again: what that image needs \
+        remedy: "put this OS's own loader there again, by `grub-install DISK`, with UEFI by `grub-install --removable \
+                 --efi-directory=DIRECTORY`, its EFI system partition mounted at DIRECTORY; or, of a mirror, start the \
+                 machine once by that disk, whose staged image does it by itself; and look again: what that image needs \
                  goes when a run begins",
         against: |c| {
-            let staged = &c.facts.root.as_ref()?.staged_on;
+            let mut staged = c.facts.root.as_ref()?.staged_on.clone();
+            let copies = c.facts.efi.copies.iter();
+            staged.extend(std::iter::once(&c.facts.efi).chain(copies).flat_map(|found| found.staged.clone()));
             (!staged.is_empty()).then(|| {
                 format!("{} starts that of a run whose power was cut right before its commit point", staged.join(" and "))
             })

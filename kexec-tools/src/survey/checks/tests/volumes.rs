@@ -1,5 +1,6 @@
 //! What a root may be on, and what of that is refused.
 
+use formats::boot_path::EfiFacts;
 use formats::facts::{
     ArrayIdentity, Facts, LogicalVolume, MemberIdentity, PhysicalVolume, RootCopy, RootPlace,
     Segment, Volume, VolumeKind,
@@ -111,6 +112,20 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("boot-staged", |f, _| {
         root(f).staged_on = vec!["/dev/vdb".into()];
+    }),
+    ("boot-staged", |f, _| {
+        let copy = EfiFacts {
+            staged: vec!["the fallback file".into()],
+            ..EfiFacts::default()
+        };
+        f.efi.copies.push(copy);
+    }),
+    ("dual-boot", |f, _| {
+        let copy = EfiFacts {
+            others: vec!["Windows".into()],
+            ..EfiFacts::default()
+        };
+        f.efi.copies.push(copy);
     }),
     ("partition-table", |f, _| {
         mirrored(f, true).has_room = false;
