@@ -54,7 +54,7 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
     };
     let efi = layout.of_kind(Kind::Esp).next();
     let efi = efi
-        .map(|_| by_hand::grub_for_uefi(tree, uuid, boot, layout.root))
+        .map(|_| by_hand::grub_for_uefi(tree, uuid, boot, &[layout.root.grub_module()]))
         .transpose()?;
     let (at, room) = layout.room_for_loaders();
     by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
@@ -295,7 +295,11 @@ fn copy_into(tree: &Path, file: &Path) -> Result<()> {
 }
 
 /// For programs that know no offset: makes a file of the partition's size and copies it to its place.
-fn made_apart(disk: &File, part: &Partition, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(super) fn made_apart(
+    disk: &File,
+    part: &Partition,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
     let mut file = tempfile::NamedTempFile::new().context("make a temporary file")?;
     file.as_file().set_len(part.sectors * SECTOR)?;
     make(file.path())?;

@@ -138,6 +138,7 @@ fn a_power_cut_with_a_root_on_xfs_on_a_logical_volume() -> Result<()> {
 }
 
 #[test]
+#[ignore = "as on partitions of its own: make prove"]
 fn a_system_on_logical_volumes_beside_the_root() -> Result<()> {
     reinstalled(row("gpt-lvm-beside")?, "--entry kexec --payload disk")
 }
