@@ -58,6 +58,35 @@ fn a_run_on_a_mirror_that_uefi_starts_is_taken_up_by_its_second_disk_alone() -> 
     taken_up(row("raid1-uefi")?, Disks::Second)
 }
 
+/// The first disk of the array has nothing that a firmware could start: the other one's file is the only path.
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_mirror_of_which_uefi_starts_the_second_disk_alone() -> Result<()> {
+    let mirror = row("raid1-uefi")?;
+    let image = tiny_image()?;
+    let server = mirror::server(mirror)?;
+    let mut machine = server.boot("mirror-one-efi")?;
+    machine.expect("rm -r /boot/efi/EFI && umount /boot/efi /boot/efi2 && sync")?;
+    machine = switched_on_again(machine, &server, Disks::Both)?;
+    machine.wait_for_old_ssh()?;
+    is_on(mirror, &machine, tiny::OLD, BOTH)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
+    is_new(mirror, &machine, &before, BOTH)?;
+    machine.expect("test ! -e /.reroot && test ! -e /boot/efi/EFI")?;
+    let plan = machine.expect("cat /var/log/reroot/*/plan.json")?;
+    let plan: serde_json::Value = serde_json::from_str(&plan).context("read the plan")?;
+    assert_eq!(plan["disk"], "/dev/vdb");
+    ensure!(
+        plan["boot_paths"].to_string().contains("BOOTX64.EFI")
+            && plan["copies"][0]["boot_paths"] == serde_json::json!([]),
+        "{plan}"
+    );
+    machine = switched_on_again(machine, &server, Disks::Second)?;
+    machine.wait_for_ssh()?;
+    is_new(mirror, &machine, &before, ONE)
+}
+
 /// Between the switches of two disks each of them starts something whole.
 #[test]
 #[ignore = "minutes more than make test has: make prove"]

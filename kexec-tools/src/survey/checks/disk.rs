@@ -128,10 +128,8 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "where nobody needs the other one any more, force it: it stays on its own partitions, and the new OS's \
                  boot menu does not offer it until os-prober has found it again",
         against: |c| {
-            let copies = c.facts.efi.copies.iter().flat_map(|copy| copy.others.clone());
-            let mut others = [&c.facts.condition.other_systems[..], &c.facts.efi.others].concat();
-            others.extend(copies);
-            joined(&others)
+            let others = [&c.facts.condition.other_systems[..], &c.facts.efi.others].concat();
+            joined(&[others, of_copies(c.facts, |copy| &copy.others)].concat())
         },
     },
     Check {
@@ -299,12 +297,8 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if by_uefi(c.facts) {
-                let of_copy = |(copy, found): (&RootCopy, &EfiFacts)| {
-                    let why = found.no_room.as_ref()?;
-                    Some(format!("{}: {why}", copy.disk))
-                };
-                let mut copies = root.copies.iter().zip(&c.facts.efi.copies);
-                return c.facts.efi.no_room.clone().or_else(|| copies.find_map(of_copy));
+                let first = c.facts.efi.no_room.as_slice();
+                return joined(&[first, &of_copies(c.facts, |copy| copy.no_room.as_slice())].concat());
             }
             let has_guids = root.identity.guids.is_some();
             if has_guids && root.room_sectors == 0 {
@@ -393,9 +387,8 @@ pub(super) const CHECKS: &[Check] = &[
                  machine once by that disk, whose staged image does it by itself; and look again: what that image needs \
                  goes when a run begins",
         against: |c| {
-            let mut staged = c.facts.root.as_ref()?.staged_on.clone();
-            let copies = c.facts.efi.copies.iter();
-            staged.extend(std::iter::once(&c.facts.efi).chain(copies).flat_map(|found| found.staged.clone()));
+            let first = [&c.facts.root.as_ref()?.staged_on[..], &c.facts.efi.staged].concat();
+            let staged = [first, of_copies(c.facts, |copy| &copy.staged)].concat();
             (!staged.is_empty()).then(|| {
                 format!("{} starts that of a run whose power was cut right before its commit point", staged.join(" and "))
             })
@@ -506,6 +499,18 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// What UEFI's files on the further disks of a mirror have of something, each with its disk.
+fn of_copies<'f>(facts: &'f Facts, ask: impl Fn(&'f EfiFacts) -> &'f [String]) -> Vec<String> {
+    let disks = facts.root.iter().flat_map(|root| &root.copies);
+    let copies = facts.efi.copies.iter().zip(disks);
+    let of_copy = |(found, copy): (&'f EfiFacts, &RootCopy)| {
+        let said = ask(found).iter();
+        said.map(|text| format!("{text} of {}", copy.disk))
+            .collect::<Vec<_>>()
+    };
+    copies.flat_map(of_copy).collect()
+}
 
 /// Whether a BIOS has nothing to do with how the machine starts.
 fn by_uefi(facts: &Facts) -> bool {

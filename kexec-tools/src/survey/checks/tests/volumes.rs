@@ -114,6 +114,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
         root(f).staged_on = vec!["/dev/vdb".into()];
     }),
     ("boot-staged", |f, _| {
+        mirrored(f, true);
         let copy = EfiFacts {
             staged: vec!["the fallback file".into()],
             ..EfiFacts::default()
@@ -121,6 +122,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.efi.copies.push(copy);
     }),
     ("dual-boot", |f, _| {
+        mirrored(f, true);
         let copy = EfiFacts {
             others: vec!["Windows".into()],
             ..EfiFacts::default()
