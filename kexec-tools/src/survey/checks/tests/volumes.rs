@@ -6,7 +6,7 @@ use formats::facts::{
     Segment, Volume, VolumeKind,
 };
 
-use super::cases::{root, Change};
+use super::cases::{by_uefi, root, Change};
 
 /// The root is on a mirror of two disks; the image can start from one, but for the program in its initrd.
 fn mirrored(facts: &mut Facts, grub: bool) -> &mut RootCopy {
@@ -131,6 +131,21 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("partition-table", |f, _| {
         mirrored(f, true).has_room = false;
+    }),
+    ("partition-table", |f, _| {
+        by_uefi(f);
+        mirrored(f, false);
+        let copy = EfiFacts {
+            files: f.efi.files.clone(),
+            no_room: Some("there is none".into()),
+            ..EfiFacts::default()
+        };
+        f.efi.copies.push(copy);
+    }),
+    ("boot-copies", |f, _| {
+        by_uefi(f);
+        mirrored(f, false);
+        f.efi.copies.push(EfiFacts::default());
     }),
     ("root-driver", |f, i| {
         mirrored(f, true);
