@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
-use formats::facts::RootType;
 
 use crate::command::{explain, run};
 
@@ -70,12 +69,13 @@ pub(crate) fn embed_grub(disk: &File, tree: &Path, at: u64, room: u64) -> Result
 const EFI_MODULES: [&str; 2] = ["/usr/lib/grub/x86_64-efi", "boot/grub/x86_64-efi"];
 
 /// Makes GRUB for UEFI, which reads its configuration from the filesystem with this UUID on a GUID partition
-/// table, in the tree that will be there, and gives its file. `boot` is where that filesystem has `/boot`.
+/// table, in the tree that will be there, and gives its file. `boot` is where that filesystem has `/boot`, `reads`
+/// are the modules that read it.
 pub(crate) fn grub_for_uefi(
     tree: &Path,
     uuid: &str,
     boot: &str,
-    filesystem: RootType,
+    reads: &[&str],
 ) -> Result<PathBuf> {
     let [here, there] = EFI_MODULES;
     let modules = tree.join(there);
@@ -89,7 +89,8 @@ pub(crate) fn grub_for_uefi(
         .arg(&config)
         .arg("-o")
         .arg(&core)
-        .args(["part_gpt", filesystem.grub_module(), "search_fs_uuid"]))?;
+        .args(["part_gpt", "search_fs_uuid"])
+        .args(reads))?;
     Ok(core)
 }
 

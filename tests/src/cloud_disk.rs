@@ -62,7 +62,7 @@ pub fn make(tree: &Path, root_uuid: &str, to: &Path) -> Result<()> {
 
 /// The EFI system partition, made at `at`. GRUB's modules go into the tree.
 fn efi_partition(tree: &Path, root_uuid: &str, at: &Path) -> Result<Vec<u8>> {
-    let core = by_hand::grub_for_uefi(tree, root_uuid, "/boot", RootType::Ext4)?;
+    let core = by_hand::grub_for_uefi(tree, root_uuid, "/boot", &[RootType::Ext4.grub_module()])?;
     let file = File::create_new(at).with_context(|| format!("create {}", at.display()))?;
     file.set_len(EFI_SECTORS * SECTOR)
         .context("size the EFI system partition")?;

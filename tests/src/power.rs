@@ -31,25 +31,16 @@ const LOOKED_AT: usize = 64 << 10;
 
 /// A server, booted from its firmware, with everything that it writes recorded.
 pub fn recorded(server: OldServer, name: &str, memory_mib: u32) -> Result<(Machine, Recording)> {
-    let place = vm::directory(&format!("{name}-recording"))?;
-    let log = place.path().join("writes.log");
-    // QEMU wants the file to be there.
-    File::create(&log).context("create the log of writes")?;
+    let recording = Recording::begun(server, &format!("{name}-recording"))?;
+    let server = &recording.server;
     let directory = vm::directory(name)?;
     let disk = Disk::over(&server.disk, &directory.path().join("disk.qcow2"))?;
     let additions = Additions {
-        recording: Some(log.clone()),
+        recording: Some(recording.log.clone()),
         ..Additions::default()
     };
-    let mut machine = Machine::start(&server, directory, disk, memory_mib, Start::Boot, additions)?;
+    let mut machine = Machine::start(server, directory, disk, memory_mib, Start::Boot, additions)?;
     machine.wait_for_old_ssh()?;
-    let recording = Recording {
-        server,
-        log,
-        disk: place.path().join("disk.raw"),
-        applied: None,
-        _place: place,
-    };
     Ok((machine, recording))
 }
 
@@ -92,6 +83,26 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// One of the disk of this server, with nothing in it yet.
+    pub fn begun(server: OldServer, name: &str) -> Result<Recording> {
+        let place = vm::directory(name)?;
+        let log = place.path().join("writes.log");
+        // QEMU wants the file to be there.
+        File::create(&log).context("create the log of writes")?;
+        Ok(Recording {
+            server,
+            log,
+            disk: place.path().join("disk.raw"),
+            applied: None,
+            _place: place,
+        })
+    }
+
+    /// The file that a machine's writes go to.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Every write so far, in order. The machine should be off, or idle.
     pub fn writes(&self) -> Result<Vec<Write>> {
         let log = File::open(&self.log).context("open the log of writes")?;
@@ -258,6 +269,18 @@ impl Cut {
 
     /// Switches the machine on.
     pub fn boot(self, memory_mib: u32) -> Result<Machine> {
+        self.boot_with(memory_mib, Additions::default())
+    }
+
+    /// The same, with what a machine has besides.
+    pub(crate) fn boot_with(self, memory_mib: u32, additions: Additions) -> Result<Machine> {
+        let server = self.server.clone();
+        let (disk, directory) = self.into_disk()?;
+        Machine::start(&server, directory, disk, memory_mib, Start::Boot, additions)
+    }
+
+    /// The disk alone, and the directory that it is in.
+    pub(crate) fn into_disk(self) -> Result<(Disk, tempfile::TempDir)> {
         let qcow2 = self.directory.path().join("base.qcow2");
         run(Command::new("qemu-img")
             .args(["convert", "-O", "qcow2"])
@@ -265,7 +288,7 @@ impl Cut {
             .arg(&qcow2))?;
         fs::remove_file(&self.raw).context("remove the raw disk")?;
         let disk = Disk::over(&qcow2, &self.directory.path().join("disk.qcow2"))?;
-        vm::boot_disk(&self.server, self.directory, disk, memory_mib)
+        Ok((disk, self.directory))
     }
 }
 

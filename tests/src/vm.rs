@@ -83,6 +83,8 @@ pub struct Additions {
     pub layers: Option<TempDir>,
     /// A file that every write to the root disk is recorded in; see `power.rs`.
     pub recording: Option<PathBuf>,
+    /// The same for the first of the further disks.
+    pub recording_of_further: Option<PathBuf>,
     /// Its place among the machines that run at a time, where it shares one; see `several.rs`.
     pub place: Option<Arc<Lock>>,
 }
@@ -93,9 +95,21 @@ impl Additions {
             .outside
             .as_ref()
             .map_or_else(Vec::new, Outside::options);
+        let recorded = &self.recording_of_further;
+        if let (Some(disk), Some(log)) = (self.disks.first(), recorded) {
+            let slot = FIRST_DISK_SLOT;
+            let node = format!("disk{slot}");
+            options.extend(recorder::nodes(&node, disk.path(), log));
+            options.extend([
+                "-device".to_owned(),
+                format!("virtio-blk-pci,drive={node},addr={slot}"),
+            ]);
+        }
+        let skip = usize::from(recorded.is_some());
         let drives = self
             .disks
             .iter()
+            .skip(skip)
             .map(|disk| format!("format=qcow2,file={}", disk.path().display()))
             .chain(self.config_drive.iter().map(|directory| {
                 format!(
@@ -103,7 +117,7 @@ impl Additions {
                     directory.display()
                 )
             }));
-        for (drive, slot) in drives.zip(FIRST_DISK_SLOT..) {
+        for (drive, slot) in drives.zip(FIRST_DISK_SLOT + skip as u8..) {
             options.extend([
                 "-drive".to_owned(),
                 format!("if=none,id=disk{slot},{drive}"),

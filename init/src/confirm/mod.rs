@@ -139,7 +139,9 @@ fn compare_by(root: &Path, directory: &Path, plan: &Plan) -> Result<(bool, Strin
         say(&format!("reroot: write the message of the day: {e:#}"));
     }
     recorded?;
-    if let Some(path) = started::not_by_the_path_in_use(&plan.boot_paths) {
+    // Of a mirror every path is looked at, below: which disk was started does not matter.
+    let in_use = started::not_by_the_path_in_use(&plan.boot_paths);
+    if let Some(path) = in_use.filter(|_| plan.root.array.is_none()) {
         // That one starts the staged image if the power was cut before its last switch.
         say(&format!(
             "reroot: what the run staged stays until the machine was started by {path} and looks again"

@@ -53,8 +53,8 @@ fn on_disk(plan: &Plan, root: &MountedRoot, disk: usize) -> Result<Vec<Box<dyn B
         .collect()
 }
 
-/// The one in use, or the one that stands for it: which of a mirror's disks a BIOS has started nothing says, and
-/// the first decides. `None` where that is not there.
+/// The one in use, or the one that stands for it: which of a mirror's disks a firmware has started not everything
+/// says, and the first decides. `None` where that is not there.
 pub fn in_use(plan: &Plan, root: &MountedRoot) -> Result<Option<Box<dyn BootPath>>> {
     Ok(on_disk(plan, root, 0)?.into_iter().next())
 }

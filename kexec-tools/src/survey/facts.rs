@@ -231,10 +231,17 @@ fn efi(root: Option<&Root>, mounts: &[mounts::Mount]) -> std::io::Result<EfiFact
     let Some(root) = root else {
         return Ok(EfiFacts::default());
     };
-    let name = root.disk.replace("/dev/", "").replace('/', "!");
+    let copies = root.copies.iter().map(|copy| &copy.disk);
+    let disks: Vec<_> = std::iter::once(&root.disk).chain(copies).collect();
+    let by_node = |node: &&String| block::by_name(&node.replace("/dev/", "").replace('/', "!"));
+    let devices = disks
+        .iter()
+        .map(by_node)
+        .collect::<std::io::Result<Vec<_>>>()?;
     let device = |mount: &mounts::Mount| block::by_number(mount.device.0, mount.device.1).ok();
     let on_disk = |mount: &&mounts::Mount| {
-        mount.fstype == "vfat" && device(mount).is_some_and(|d| d.is_on(Path::new(&root.disk)))
+        let is_own = |d: block::BlockDevice| disks.iter().any(|disk| d.is_on(Path::new(disk)));
+        mount.fstype == "vfat" && device(mount).is_some_and(is_own)
     };
     let mounted = mounts.iter().filter(on_disk);
     let mounted: Vec<_> = mounted.map(|mount| mount.target.clone()).collect();
@@ -245,7 +252,7 @@ fn efi(root: Option<&Root>, mounts: &[mounts::Mount]) -> std::io::Result<EfiFact
         .into_iter()
         .chain(boot)
         .collect();
-    bootpath::uefi::survey::read(&block::by_name(&name)?, &mounted, &uuids)
+    bootpath::uefi::survey::read(&devices, &mounted, &uuids)
 }
 
 /// Mounted filesystems that hold somebody's data, other than the root: those that a run

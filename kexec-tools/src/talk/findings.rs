@@ -59,7 +59,11 @@ fn lines(facts: &Facts, findings: &[Finding]) -> String {
 fn place(facts: &Facts) -> String {
     let firmware = match (facts.firmware, &facts.efi.unknown, facts.efi.files.first()) {
         (Firmware::Bios, ..) => "BIOS".to_owned(),
-        (Firmware::Uefi, None, Some(file)) => format!("UEFI, {file}"),
+        (Firmware::Uefi, None, Some(file)) => {
+            let mirrored = facts.root.as_ref().filter(|root| !root.copies.is_empty());
+            let of_disk = mirrored.map_or_else(String::new, |root| format!(" of {}", root.disk));
+            format!("UEFI, {file}{of_disk}")
+        }
         (Firmware::Uefi, ..) => "UEFI".to_owned(),
     };
     let root = facts.condition.root_place.as_ref();

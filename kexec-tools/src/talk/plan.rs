@@ -37,7 +37,11 @@ pub fn text(plan: &Plan) -> String {
     );
     for (n, path) in plan.boot_paths.iter().enumerate() {
         let word = if n == 0 { "starts by" } else { "and by" };
-        writeln!(t, "  {word:9} {path}");
+        if plan.copies.is_empty() {
+            writeln!(t, "  {word:9} {path}");
+        } else {
+            writeln!(t, "  {word:9} {path} of {}", plan.disk);
+        }
     }
     for copy in &plan.copies {
         for path in &copy.boot_paths {

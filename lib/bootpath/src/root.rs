@@ -12,19 +12,17 @@ use storage::root::{reading, Loaders, RootError};
 use crate::elsewhere;
 use crate::grub::{embed, staged};
 use crate::room::Room;
-use crate::uefi::variables;
+use crate::uefi::{survey, variables};
 
 /// Describes the filesystem that is mounted at `/`, and where GRUB is.
 pub fn describe() -> Result<Root, RootError> {
-    let root = storage::root::describe()?;
-    let disks: Vec<&Path> = root.disks().collect();
+    let mut root = storage::root::describe()?;
     if root.is_on_mirror() && variables::started_it() {
-        return Err(RootError::Unsupported(
-            "it is on a mirror, and UEFI started the machine: of a mirror this release switches what a BIOS \
-             starts alone"
-                .to_owned(),
-        ));
+        let disks: Vec<&Path> = root.disks().collect();
+        let first = reading("look for what UEFI has started", survey::first(&disks))?;
+        root = root.led_by(first);
     }
+    let disks: Vec<&Path> = root.disks().collect();
     let loaders = disks.iter().map(|disk| loaders(disk));
     let loaders = loaders.collect::<Result<_, _>>()?;
     let elsewhere = loaders_elsewhere(&disks)?;

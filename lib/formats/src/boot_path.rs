@@ -90,4 +90,9 @@ pub struct EfiFacts {
     pub others: Vec<String>,
     /// What is left as it is because it cannot be told what it starts.
     pub left: Vec<String>,
+    /// Files that start the staged image of a run that was broken off.
+    pub staged: Vec<String>,
+    /// The same of each further disk of a mirrored root, in their order; what is said of the firmware alone is
+    /// not said again.
+    pub copies: Vec<EfiFacts>,
 }

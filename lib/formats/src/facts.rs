@@ -320,6 +320,12 @@ pub struct MountedFilesystem {
     pub inodes_free: u64,
     /// What the superblock says against relying on this filesystem, if anything.
     pub errors: Option<String>,
+    /// Kernel drivers that it hangs on, as [`Facts::root_drivers`].
+    #[serde(default)]
+    pub drivers: Vec<String>,
+    /// How many members a mirror that it is on lacks, or is still filling.
+    #[serde(default)]
+    pub missing: u32,
     /// Other block devices that look the same.
     pub doubles: Vec<String>,
     /// Its features, where it is ext4.

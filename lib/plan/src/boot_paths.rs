@@ -33,37 +33,56 @@ fn bios(root: &Root) -> BootPath {
 /// The further disks of a mirror, each with its paths: a BIOS starts one of them where the first is not there.
 pub fn copies(facts: &Facts, root: &Root) -> Vec<PlanCopy> {
     let members = root.identity.array.iter().flat_map(|array| &array.members);
-    let path = |copy: &RootCopy, has_guids: bool| {
+    let bios = |copy: &RootCopy, has_guids: bool| {
         let path = if has_guids {
             BootPath::BiosPartition
         } else {
             BootPath::BiosGap
         };
-        let switched = facts.firmware == Firmware::Bios && copy.grub_on_disk && copy.has_room;
-        switched.then_some(path)
+        (copy.grub_on_disk && copy.has_room).then_some(path)
     };
-    let copies = root.copies.iter().zip(members.skip(1));
+    let by_uefi = |at: usize| {
+        let found = facts.efi.copies.get(at);
+        let found = found.filter(|_| facts.firmware == Firmware::Uefi);
+        let files = found.into_iter().flat_map(|found| found.files.clone());
+        files.map(BootPath::Uefi)
+    };
+    let copies = root.copies.iter().zip(members.skip(1)).enumerate();
     copies
-        .map(|(copy, member)| PlanCopy {
+        .map(|(at, (copy, member))| PlanCopy {
             disk: copy.disk.clone(),
             disk_by_id: copy.disk_by_id.clone(),
-            boot_paths: path(copy, member.guids.is_some()).into_iter().collect(),
+            boot_paths: by_uefi(at)
+                .chain(bios(copy, member.guids.is_some()))
+                .collect(),
         })
         .collect()
 }
 
+/// The further disks of a mirror that the firmware starts nothing of that a run knows.
+pub fn copies_without_loader(facts: &Facts, root: &Root) -> Vec<String> {
+    let has_file = |at: usize| {
+        facts
+            .efi
+            .copies
+            .get(at)
+            .is_some_and(|c| !c.files.is_empty())
+    };
+    let copies = root.copies.iter().enumerate();
+    let without = copies.filter(|(at, copy)| match facts.firmware {
+        Firmware::Bios => !copy.grub_on_disk,
+        Firmware::Uefi => !has_file(*at),
+    });
+    without.map(|(_, copy)| copy.disk.clone()).collect()
+}
+
 /// The disks of a mirror that no loader was found on: they start nothing now, and nothing afterwards.
-pub(crate) fn leaves_copies(root: &Root) -> Option<String> {
-    let without: Vec<&str> = root
-        .copies
-        .iter()
-        .filter(|copy| !copy.grub_on_disk)
-        .map(|copy| copy.disk.as_str())
-        .collect();
+pub(crate) fn leaves_copies(facts: &Facts, root: &Root) -> Option<String> {
+    let without = copies_without_loader(facts, root);
     (!without.is_empty()).then(|| {
         format!(
             "{} does not start a GRUB, and will not start the new OS either: without {} the machine does not \
-             start. In the new OS `grub-install` puts one there",
+             start. In the new OS `grub-install` puts one there, with UEFI on an EFI system partition of that disk",
             without.join(" and "),
             root.disk
         )
@@ -119,7 +138,7 @@ pub(crate) fn leaves_bios(facts: &Facts, root: &Root) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use formats::boot_path::{EfiFile, EfiPartition};
+    use formats::boot_path::{EfiFacts, EfiFile, EfiPartition};
     use formats::facts::{ArrayIdentity, Guids, MemberIdentity, RootIdentity, RootType};
     use formats::tools::GRUB_EFI;
 
@@ -214,8 +233,21 @@ mod tests {
             .map(|copy| copy.boot_paths)
             .collect();
         assert_eq!(paths, [vec![BootPath::BiosPartition], vec![]]);
-        let told = leaves_copies(&root).unwrap();
+        let told = leaves_copies(&facts, &root).unwrap();
         assert!(told.contains("grub-install"), "{told}");
+        assert_eq!(copies_without_loader(&facts, &root), ["/dev/vdb"]);
+        // UEFI starts each disk by a file of its own, which a BIOS's loader is no help for.
+        let mut by_uefi = facts.clone();
+        by_uefi.firmware = Firmware::Uefi;
+        by_uefi.efi.copies = vec![EfiFacts::default(), EfiFacts::default()];
+        by_uefi.efi.copies[1].files = vec![file("/EFI/BOOT/BOOTX64.EFI")];
+        let paths: Vec<_> = copies(&by_uefi, &root)
+            .into_iter()
+            .map(|copy| copy.boot_paths)
+            .collect();
+        let second = vec![BootPath::Uefi(file("/EFI/BOOT/BOOTX64.EFI"))];
+        assert_eq!(paths, [vec![BootPath::BiosPartition], second]);
+        assert_eq!(copies_without_loader(&by_uefi, &root), ["/dev/vdb"]);
         // A file on the mirror would lie on both disks.
         root.has_room = false;
         let tools = Tools {

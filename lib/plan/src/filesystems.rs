@@ -4,7 +4,8 @@
 //! The table names what is the system's. Whatever it does not name is data: there will always be a place
 //! that nobody thought of, and to take it for the system's is to lose it.
 
-use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem, RootType};
+use formats::counted::counted;
+use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem, RootIdentity, RootType};
 use formats::filesystems::Contents;
 use formats::keep::is_below;
 use formats::manifest::Manifest;
@@ -61,6 +62,9 @@ const SITE: [&str; 2] = ["/usr/local", "/usr/src"];
 const NOT_APART: [&str; 8] = [
     "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/root",
 ];
+
+/// What a Debian's initrd mounts beside the root.
+const MOUNTED_BY_INITRD: &str = "/usr";
 
 /// Its filesystems are neither needed nor touched.
 const BOOT: &str = "/boot";
@@ -239,6 +243,13 @@ fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<S
         let places = filesystem.shown_again.join(", ");
         return Some(format!("the same filesystem is mounted at {places} too"));
     }
+    let apart = filesystem.identity.as_ref().ok();
+    if mount.target == MOUNTED_BY_INITRD && apart.is_some_and(is_put_together) {
+        return Some(
+            "the new OS's initrd mounts it, and was not seen to put a volume together for it"
+                .to_owned(),
+        );
+    }
     let payload = &manifest.payload;
     if payload.directories.is_empty() {
         return Some("the image does not say how much goes there; build it anew".to_owned());
@@ -246,6 +257,11 @@ fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<S
     let mut links = payload.directory_links.iter();
     let link = links.find(|link| is_below(&mount.target, &link.path));
     link.map(|link| format!("the new OS has a link at {}", link.path))
+}
+
+/// Whether something has to put its device together before it is there.
+fn is_put_together(identity: &RootIdentity) -> bool {
+    identity.logical.is_some() || identity.array.is_some()
 }
 
 fn against_wishes(facts: &Facts) -> Vec<String> {
@@ -293,6 +309,26 @@ pub fn doubles(facts: &Facts) -> Vec<String> {
             .map(|double| format!("{double} has its UUID too"))
             .collect()
     })
+}
+
+/// Which of them are on a mirror that lacks a disk.
+pub fn degraded(facts: &Facts) -> Vec<String> {
+    of_each(facts, |filesystem| {
+        let lacks = (filesystem.missing > 0).then(|| {
+            let disks = counted(u64::from(filesystem.missing), "disk", "disks");
+            format!("its mirror {} lacks {disks}", filesystem.device)
+        });
+        Vec::from_iter(lacks)
+    })
+}
+
+/// The drivers that they hang on, each once.
+pub fn drivers(facts: &Facts) -> Vec<String> {
+    let of_systems = systems_of(facts);
+    let mut drivers: Vec<String> = of_systems.iter().flat_map(|s| s.drivers.clone()).collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    drivers
 }
 
 /// Which of them cannot be written to.

@@ -1,5 +1,5 @@
 use super::*;
-use formats::facts::{Kept, RootIdentity};
+use formats::facts::{ArrayIdentity, Kept, LogicalVolume, RootIdentity};
 use formats::keep::KeepPath;
 use formats::measure::Measure;
 
@@ -119,6 +119,8 @@ fn known_at(target: &str, device: &str) -> MountedFilesystem {
         }),
         xfs: None,
         journal_elsewhere: false,
+        drivers: vec![],
+        missing: 0,
         read_only: false,
         shown_again: vec![],
     }
@@ -177,12 +179,58 @@ fn a_machine_of_a_careful_administrator_is_taken() {
     );
 }
 
+fn volume() -> LogicalVolume {
+    LogicalVolume {
+        name: "vg-var".into(),
+        uuid: "LVM-x".into(),
+        segments: vec![],
+        volumes: vec![],
+        sequence: Some(3),
+    }
+}
+
+#[test]
+fn a_system_on_logical_volumes_and_mirrors_is_taken_as_on_partitions() {
+    let mut facts = facts();
+    facts.filesystems[1].identity.as_mut().unwrap().logical = Some(volume());
+    facts.filesystems[1].drivers = vec!["dm_mod".into(), "ahci".into()];
+    facts.filesystems[2].identity.as_mut().unwrap().array = Some(ArrayIdentity {
+        uuid: "a:b:c:d".into(),
+        metadata: "1.2".into(),
+        members: vec![],
+    });
+    facts.filesystems[2].drivers = vec!["raid1".into(), "ahci".into()];
+    // Of data nothing is asked.
+    facts.filesystems[0].drivers = vec!["megaraid_sas".into()];
+    facts.filesystems[0].missing = 1;
+    assert_eq!(against(&facts, &manifest()), [""; 0]);
+    assert_eq!(drivers(&facts), ["ahci", "dm_mod", "raid1"]);
+    assert_eq!(degraded(&facts), [""; 0]);
+    facts.filesystems[2].missing = 1;
+    assert_eq!(
+        degraded(&facts),
+        ["/opt: its mirror /dev/vda5 lacks 1 disk"]
+    );
+    let plans = plan(&facts);
+    let identity = plans.iter().find(|plan| plan.target == "/var").unwrap();
+    assert!(identity.identity.as_ref().unwrap().logical.is_some());
+}
+
 /// What is changed of the machine, and what is said then.
 type Case = (fn(&mut Facts), &'static str);
 
 #[test]
 fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
-    let cases: [Case; 14] = [
+    let cases: [Case; 15] = [
+        (
+            |f| {
+                f.mounts.push(mount("/usr", "/dev/mapper/vg-usr"));
+                let mut usr = known_at("/usr", "/dev/dm-1");
+                usr.identity.as_mut().unwrap().logical = Some(volume());
+                f.filesystems.push(usr);
+            },
+            "/usr is on /dev/mapper/vg-usr: the new OS's initrd mounts it",
+        ),
         (
             |f| f.mounts.push(mount("/etc", "/dev/vda9")),
             "/etc is on /dev/vda9",

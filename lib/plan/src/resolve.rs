@@ -98,7 +98,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     }
     warnings.extend(boot_paths::leaves_uefi(facts, root, &manifest.tools));
     warnings.extend(boot_paths::leaves_bios(facts, root));
-    warnings.extend(boot_paths::leaves_copies(root));
+    warnings.extend(boot_paths::leaves_copies(facts, root));
     if facts.firmware == Firmware::Bios {
         warnings.extend(firmware::beyond_reach(
             facts.condition.firmware_reach,

@@ -66,8 +66,9 @@ const REFUSALS: [Refusal; 7] = [
             let volume = place.volume.as_ref();
             volume.is_some_and(|volume| volume.kind == VolumeKind::Disk)
         },
-        why: "there is no partition table, so no sector is there for a boot loader that starts the staged \
-              image; as a rule the host starts such machines, and the disk's own loader is never asked",
+        why: "there is no partition table, so no sector is outside the filesystem, and a boot loader of the disk's own \
+              could only lie in a file of it, which GRUB refuses to rely on; as a rule the host starts such machines, \
+              and the disk's own loader is never asked",
     },
 ];
 

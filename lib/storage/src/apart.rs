@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use formats::facts::{MountedFilesystem, RootIdentity, RootType};
+use formats::facts::{MountedFilesystem, RootIdentity, RootType, VolumeKind};
 
 use crate::block::{self, BlockDevice};
 use crate::mounts::Mount;
 use crate::root::{self, RootError};
 use crate::superblock::Superblock;
+use crate::{layers, logical};
 
 /// Describes those of ext4 and XFS, in the order in which they were mounted; what covers another one at its
 /// place counts, and what is covered does not. `asked` says of a mount whether it may be asked for its space:
@@ -35,6 +36,8 @@ fn one(mount: &Mount, mounts: &[Mount], asked: bool) -> MountedFilesystem {
         inodes: 0,
         inodes_free: 0,
         errors: None,
+        drivers: Vec::new(),
+        missing: 0,
         doubles: Vec::new(),
         ext4: None,
         xfs: None,
@@ -64,6 +67,10 @@ fn look(mount: &Mount, found: &mut MountedFilesystem) -> Result<(), RootError> {
         block::by_number(major, minor),
     )?;
     found.device = device.node().display().to_string();
+    found.drivers = block::driver_modules(&device);
+    if let VolumeKind::Raid { missing, .. } = layers::volume(&device).kind {
+        found.missing = missing;
+    }
     let (superblock, disk, identity) = root::known(&device)?;
     found.disk = disk.node().display().to_string();
     let space = root::reading(
@@ -77,7 +84,7 @@ fn look(mount: &Mount, found: &mut MountedFilesystem) -> Result<(), RootError> {
     found.inodes_free = found.inodes.saturating_sub(used);
     found.errors = superblock.errors();
     found.journal_elsewhere = superblock.journal_elsewhere();
-    found.doubles = doubles(&superblock, &device, &identity)?;
+    found.doubles = doubles(&superblock, &device, &disk, &identity)?;
     match superblock {
         Superblock::Ext(found_there) => found.ext4 = Some(found_there.features),
         Superblock::Xfs(found_there) => found.xfs = Some(found_there.features),
@@ -89,13 +96,18 @@ fn look(mount: &Mount, found: &mut MountedFilesystem) -> Result<(), RootError> {
 fn doubles(
     superblock: &Superblock,
     device: &BlockDevice,
+    disk: &BlockDevice,
     identity: &RootIdentity,
 ) -> Result<Vec<String>, RootError> {
     let same = root::same_uuid(superblock.uuid(), identity.array.as_ref())?.into_iter();
     let others = same.filter(|(other, _)| other.name != device.name);
-    Ok(others
+    let mut doubles: Vec<String> = others
         .map(|(other, _)| other.node().display().to_string())
-        .collect())
+        .collect();
+    if let Some(volume) = &identity.logical {
+        doubles.extend(logical::doubles(volume, disk)?);
+    }
+    Ok(doubles)
 }
 
 /// Other places where the same filesystem is seen, whole or in part.

@@ -1,4 +1,4 @@
-//! A logical volume that a root filesystem is on: what it is made of in the running kernel, and putting it
+//! A logical volume that a filesystem of the system is on: what it is made of in the running kernel, and putting it
 //! together again from the same parts where nothing has done so.
 //!
 //! What it is made of the device-mapper says: that is in force, whatever LVM's metadata has. It is put together
@@ -140,7 +140,7 @@ pub fn put_together(identity: &RootIdentity) -> Result<bool, RootError> {
         let (found, sequence) = self::physical(device, &table)?;
         if found != *physical || !table.is_of(identity) {
             return unsupported(format!(
-                "{} has the UUID of a physical volume of the root, but is another partition: expected \
+                "{} has the UUID of a physical volume of the plan, but is another partition: expected \
                  {physical:?}, found {found:?}",
                 device.node().display()
             ));
@@ -215,13 +215,13 @@ fn disk_of(volumes: &[BlockDevice]) -> Result<BlockDevice, RootError> {
     for volume in volumes {
         let Some(place) = &volume.partition else {
             return unsupported(format!(
-                "{} is a physical volume of the root, and no partition",
+                "{} is a physical volume, and no partition",
                 volume.node().display()
             ));
         };
         if disk.is_some_and(|disk| disk != place.disk) {
             return unsupported(format!(
-                "the root's logical volume is on several disks, {} and {} among them",
+                "the logical volume is on several disks, {} and {} among them",
                 disk.unwrap_or_default(),
                 place.disk
             ));

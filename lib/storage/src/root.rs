@@ -47,6 +47,31 @@ impl RootWithoutLoaders {
         self.root.identity.array.is_some()
     }
 
+    /// The same with this one of [`RootWithoutLoaders::disks`] as the first, where it is on a mirror: the identity's
+    /// members have no other order than that.
+    #[must_use]
+    pub fn led_by(mut self, disk: usize) -> RootWithoutLoaders {
+        let identity = &mut self.root.identity;
+        let Some(array) = &mut identity.array else {
+            return self;
+        };
+        if disk >= array.members.len().min(self.disks.len()) {
+            return self;
+        }
+        array.members.swap(0, disk);
+        self.disks.swap(0, disk);
+        let (first, (node, by_id)) = (&array.members[0], &self.disks[0]);
+        identity.disk_signature = first.disk_signature;
+        identity.partition = first.partition;
+        identity.start = first.start;
+        identity.sectors = first.sectors;
+        identity.guids.clone_from(&first.guids);
+        self.root.disk = node.display().to_string();
+        self.root.disk_by_id.clone_from(by_id);
+        self.root.table = table_of(&self.root.identity);
+        self
+    }
+
     /// The root with the boot loaders of [`RootWithoutLoaders::disks`], in their order, and what a firmware
     /// could start from others.
     pub fn with(self, loaders: Vec<Loaders>, elsewhere: Vec<String>) -> Root {
@@ -128,12 +153,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         doubles.extend(logical::doubles(volume, disk)?);
     }
     let root = Root {
-        table: if identity.guids.is_some() {
-            "gpt"
-        } else {
-            "dos"
-        }
-        .to_owned(),
+        table: table_of(&identity),
         identity,
         device: device.node().display().to_string(),
         disk: disk.node().display().to_string(),
@@ -162,15 +182,16 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
     })
 }
 
+fn table_of(identity: &RootIdentity) -> String {
+    let has_guids = identity.guids.is_some();
+    if has_guids { "gpt" } else { "dos" }.to_owned()
+}
+
 /// The superblock of the filesystem on a device that a run can find again, its disk, and what identifies it there.
 pub(crate) fn known(
     device: &BlockDevice,
 ) -> Result<(Superblock, BlockDevice, RootIdentity), RootError> {
     let ground = ground(device)?;
-    // What only the root was seen on.
-    if ground.logical.is_some() || ground.mirror.is_some() {
-        return unsupported(format!("it is on {}", layers::volume(device).words()));
-    }
     let Some(fs) = superblock(device)? else {
         return unsupported(format!(
             "{} holds neither ext4 nor XFS",
@@ -233,7 +254,7 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
     };
     if !same {
         return unsupported(format!(
-            "{} has the UUID of the root filesystem but is another partition: expected {identity:?}, found {found:?}",
+            "{} has the UUID of the filesystem but is another partition: expected {identity:?}, found {found:?}",
             device.node().display()
         ));
     }
@@ -247,7 +268,7 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
             let doubles = logical::doubles(volume, disk)?;
             if !doubles.is_empty() {
                 return unsupported(format!(
-                    "{} has the UUID of a physical volume of the root too; only one may",
+                    "{} has the UUID of one of its physical volumes too; only one may",
                     doubles.join(" and ")
                 ));
             }

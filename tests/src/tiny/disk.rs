@@ -30,7 +30,7 @@ pub const SWAP_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be22";
 pub const BOOT_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be23";
 /// Of the filesystem of `/home`.
 pub const HOME_UUID: &str = "7265726f-6f74-4d0b-9c36-d1f1c6a0be24";
-/// Of a filesystem that is mounted beside these, by the number of its partition.
+/// Of a filesystem that is mounted beside these, by the number of its partition, or of its logical volume.
 pub fn mounted_uuid(number: u32) -> String {
     format!("7265726f-6f74-4d0b-9c36-d1f1c6a0bf{number:02x}")
 }
@@ -54,7 +54,7 @@ pub fn make(tree: &Path, layout: &Layout, to: &Path) -> Result<()> {
     };
     let efi = layout.of_kind(Kind::Esp).next();
     let efi = efi
-        .map(|_| by_hand::grub_for_uefi(tree, uuid, boot, layout.root))
+        .map(|_| by_hand::grub_for_uefi(tree, uuid, boot, &[layout.root.grub_module()]))
         .transpose()?;
     let (at, room) = layout.room_for_loaders();
     by_hand::embed_grub(&disk, tree, at, room).context("install GRUB")?;
@@ -236,17 +236,20 @@ fn script(layout: &Layout) -> String {
             let _ = writeln!(script, "lvextend -q -L +{more}m {GROUP}/{name}");
         }
     }
-    let mut make = |kind: Kind, device: &str| {
-        let (at, uuid) = match kind {
-            Kind::Root => ("/mnt", ROOT_UUID),
-            Kind::Boot => ("/mnt/boot", BOOT_UUID),
-            Kind::Home => ("/mnt/home", HOME_UUID),
+    let mut make = |kind: Kind, device: &str, number: u32| {
+        let mounted = mounted_uuid(number);
+        let (at, uuid, filesystem) = match kind {
+            Kind::Root => ("", ROOT_UUID, layout.root),
+            Kind::Boot => ("/boot", BOOT_UUID, layout.root),
+            Kind::Home => ("/home", HOME_UUID, layout.root),
+            Kind::Mounted(at, filesystem, _) => (at, &mounted[..], filesystem),
             _ => {
                 let _ = writeln!(script, "mkswap -U {SWAP_UUID} {device}");
                 return;
             }
         };
-        let _ = match layout.root {
+        let at = format!("/mnt{at}");
+        let _ = match filesystem {
             RootType::Ext4 => writeln!(
                 script,
                 "mkfs.ext4 -q -U {uuid} -E lazy_itable_init=0 {device}"
@@ -259,11 +262,18 @@ fn script(layout: &Layout) -> String {
         };
         let _ = writeln!(script, "mkdir -p {at}\nmount {device} {at}");
     };
-    for volume in layout.volumes {
-        make(volume.kind, &format!("/dev/{GROUP}/{}", volume.name));
+    for part in layout.of_kind(Kind::Root) {
+        make(Kind::Root, &format!("/dev/vdb{}", part.number), part.number);
+    }
+    for (number, volume) in (128..).zip(layout.volumes) {
+        make(
+            volume.kind,
+            &format!("/dev/{GROUP}/{}", volume.name),
+            number,
+        );
     }
     for part in layout.of_kind(Kind::Boot) {
-        make(Kind::Boot, &format!("/dev/vdb{}", part.number));
+        make(Kind::Boot, &format!("/dev/vdb{}", part.number), part.number);
     }
     let _ = writeln!(
         script,
@@ -285,7 +295,11 @@ fn copy_into(tree: &Path, file: &Path) -> Result<()> {
 }
 
 /// For programs that know no offset: makes a file of the partition's size and copies it to its place.
-fn made_apart(disk: &File, part: &Partition, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(super) fn made_apart(
+    disk: &File,
+    part: &Partition,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
     let mut file = tempfile::NamedTempFile::new().context("make a temporary file")?;
     file.as_file().set_len(part.sectors * SECTOR)?;
     make(file.path())?;

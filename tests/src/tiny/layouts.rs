@@ -45,7 +45,7 @@ pub struct Volume {
     /// Its parts, in MiB: each but the first is added when every other volume is there, so that something lies
     /// between them.
     pub mib: &'static [u64],
-    /// What it is for: the root, swap or [`Kind::Home`].
+    /// What it is for: the root, swap, [`Kind::Home`] or [`Kind::Mounted`].
     pub kind: Kind,
 }
 
@@ -263,6 +263,75 @@ pub const LAYOUTS: &[Layout] = &[
         ],
         volumes: &[],
     },
+    Layout {
+        name: "lvm-var-apart",
+        made_by: "careful administrators of Ubuntu and RHEL: one group with the root and a volume for all that grows",
+        table: Table::Gpt,
+        root: RootType::Ext4,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 96 * MIB, Kind::Esp),
+            part(3, 96 * MIB, 208 * MIB, Kind::Boot),
+            part(4, 208 * MIB, END, Kind::Physical),
+        ],
+        volumes: &[
+            Volume {
+                name: "root",
+                mib: &[420],
+                kind: Kind::Root,
+            },
+            // In two parts, with another one between them.
+            Volume {
+                name: "var",
+                mib: &[100, 80],
+                kind: Kind::Mounted("/var", RootType::Ext4, "noatime"),
+            },
+            Volume {
+                name: "var-log",
+                mib: &[60],
+                kind: Kind::Mounted("/var/log", RootType::Ext4, "nosuid,nodev"),
+            },
+            Volume {
+                name: "tmp",
+                mib: &[40],
+                kind: Kind::Mounted("/tmp", RootType::Ext4, "nosuid,nodev,noexec"),
+            },
+            Volume {
+                name: "home",
+                mib: &[60],
+                kind: Kind::Mounted("/home", RootType::Ext4, "defaults"),
+            },
+        ],
+    },
+    Layout {
+        name: "gpt-lvm-beside",
+        made_by: "administrators who gave a machine from a cloud a volume group for all but the root",
+        table: Table::Gpt,
+        root: RootType::Ext4,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 460 * MIB, Kind::Root),
+            part(3, 460 * MIB, END, Kind::Physical),
+        ],
+        volumes: &[
+            // mkfs.xfs makes none of less than 300 MiB.
+            Volume {
+                name: "var",
+                mib: &[320],
+                kind: Kind::Mounted("/var", RootType::Xfs, "noatime"),
+            },
+            Volume {
+                name: "opt",
+                mib: &[60],
+                kind: Kind::Mounted("/opt", RootType::Ext4, "defaults"),
+            },
+            Volume {
+                name: "home",
+                mib: &[60],
+                kind: Kind::Mounted("/home", RootType::Ext4, "defaults"),
+            },
+        ],
+    },
 ];
 
 /// The row of this name.
@@ -289,6 +358,19 @@ impl Layout {
     {
         self.partitions.iter().filter_map(|part| match part.kind {
             Kind::Mounted(at, filesystem, options) => Some((part, at, filesystem, options)),
+            _ => None,
+        })
+    }
+
+    /// The same of logical volumes, with a number of each that no partition has.
+    pub fn mounted_volumes(
+        &self,
+    ) -> impl Iterator<Item = (u32, &'static Volume, &'static str, RootType, &'static str)> {
+        let volumes = (128..).zip(self.volumes);
+        volumes.filter_map(|(number, volume)| match volume.kind {
+            Kind::Mounted(at, filesystem, options) => {
+                Some((number, volume, at, filesystem, options))
+            }
             _ => None,
         })
     }

@@ -11,8 +11,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use formats::facts::RootType;
 
-use super::disk::{pack, ROOT_UUID, SWAP_UUID};
-use super::layouts::{Table, DISK_SECTORS};
+use super::disk::{made_apart, mounted_uuid, pack, ROOT_UUID, SWAP_UUID};
+use super::layouts::{Kind, Partition, Table, DISK_SECTORS};
 use super::maker::maker;
 use super::{tree, MEMORY_MIB, OLD};
 use crate::base::{digest, forget_others, say};
@@ -20,12 +20,16 @@ use crate::by_hand;
 use crate::command::run;
 use crate::disk::Disk;
 use crate::old_server::{only_kernel, Firmware, OldServer};
+use crate::power::{Cut, Recording};
 use crate::vm::{self, Additions, Machine, Start};
 use crate::{lock, paths};
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 2048;
+const VAR_START: u64 = 720 * MIB;
 const SWAP_START: u64 = 900 * MIB;
+/// The serial numbers of the EFI system partitions, as mount takes them.
+const EFI_UUIDS: [&str; 2] = ["7265-7201", "7265-7202"];
 const END: u64 = DISK_SECTORS - MIB;
 /// The second disk, in the directory of its machine.
 const SECOND: &str = "second.qcow2";
@@ -45,6 +49,39 @@ pub struct Mirror {
     pub root: u32,
     /// Where the root's partition begins on each disk.
     pub starts: [u64; 2],
+    /// Whether UEFI starts them, by an EFI system partition on each, number 1; then `/var` is on a mirror of its own,
+    /// behind that of swap.
+    pub by_uefi: bool,
+}
+
+impl Mirror {
+    /// How many arrays there are.
+    pub fn arrays(&self) -> usize {
+        2 + usize::from(self.by_uefi)
+    }
+
+    /// Where the root's partitions end.
+    fn root_end(&self) -> u64 {
+        if self.by_uefi {
+            VAR_START
+        } else {
+            SWAP_START
+        }
+    }
+
+    /// What fstab says of filesystems beside the root and swap.
+    fn mounted(&self) -> String {
+        if !self.by_uefi {
+            return String::new();
+        }
+        let var = mounted_uuid(self.root + 2);
+        let [first, second] = EFI_UUIDS;
+        format!(
+            "UUID={var} /var ext4 nodev 0 2\n\
+             UUID={first} /boot/efi vfat umask=0077,nofail 0 0\n\
+             UUID={second} /boot/efi2 vfat umask=0077,nofail 0 0"
+        )
+    }
 }
 
 /// Every pair of disks that a tiny machine can have.
@@ -56,6 +93,7 @@ pub const MIRRORS: &[Mirror] = &[
         metadata: "1.2",
         root: 1,
         starts: [MIB, 3 * MIB],
+        by_uefi: false,
     },
     Mirror {
         name: "raid1-gpt",
@@ -64,6 +102,16 @@ pub const MIRRORS: &[Mirror] = &[
         metadata: "1.0",
         root: 2,
         starts: [2 * MIB, 2 * MIB],
+        by_uefi: false,
+    },
+    Mirror {
+        name: "raid1-uefi",
+        made_by: "OVH's installer and Debian's with UEFI: an EFI system partition on each disk, which is no mirror",
+        table: Table::Gpt,
+        metadata: "1.2",
+        root: 2,
+        starts: [65 * MIB, 67 * MIB],
+        by_uefi: true,
     },
 ];
 
@@ -90,6 +138,48 @@ impl MirrorServer {
         machine.wait_for_old_ssh()?;
         Ok(machine)
     }
+}
+
+/// A server on such disks, booted, with everything recorded that it writes to each of them.
+pub fn recorded(server: &MirrorServer, name: &str) -> Result<(Machine, [Recording; 2])> {
+    let directory = vm::directory(name)?;
+    let at = |name: &str| directory.path().join(name);
+    let first = Disk::over(&server.server.disk, &at("disk.qcow2"))?;
+    let second = Disk::over(&server.second, &at(SECOND))?;
+    let second_server = OldServer {
+        disk: server.second.clone(),
+        ..server.server.clone()
+    };
+    let recordings = [
+        Recording::begun(server.server.clone(), &format!("{name}-first"))?,
+        Recording::begun(second_server, &format!("{name}-second"))?,
+    ];
+    let mut additions = with(second);
+    let [of_first, of_second] = &recordings;
+    additions.recording = Some(of_first.log().to_owned());
+    additions.recording_of_further = Some(of_second.log().to_owned());
+    let start = Start::Boot;
+    let mut machine = Machine::start(
+        &server.server,
+        directory,
+        first,
+        MEMORY_MIB,
+        start,
+        additions,
+    )?;
+    machine.wait_for_old_ssh()?;
+    Ok((machine, recordings))
+}
+
+/// Switches a machine on with disks whose machine lost its power; the firmware starts the first of them.
+pub fn switched_on(first: Cut, second: Option<Cut>) -> Result<Machine> {
+    let second = second.map(Cut::into_disk).transpose()?;
+    let (mut additions, layers) = match second {
+        Some((disk, layers)) => (with(disk), Some(layers)),
+        None => (Additions::default(), None),
+    };
+    additions.layers = layers;
+    first.boot_with(MEMORY_MIB, additions)
 }
 
 /// Which disks a machine is switched on with; the one that its firmware starts comes first.
@@ -145,7 +235,11 @@ pub fn server(mirror: &Mirror) -> Result<MirrorServer> {
             disk: directory.join("first.qcow2"),
             kernel: directory.join("vmlinuz"),
             directory: directory.to_owned(),
-            firmware: Firmware::Bios,
+            firmware: if mirror.by_uefi {
+                Firmware::Uefi
+            } else {
+                Firmware::Bios
+            },
         },
         second: directory.join(SECOND),
     };
@@ -169,8 +263,14 @@ pub fn server(mirror: &Mirror) -> Result<MirrorServer> {
             ("GRUB_MODULE", &format!("ext2 {module}")),
             ("ROOT_UUID", ROOT_UUID),
             ("SWAP_UUID", SWAP_UUID),
+            ("MOUNTED", &mirror.mounted()),
         ],
     )?;
+    if mirror.by_uefi {
+        for directory in ["boot/efi", "boot/efi2"] {
+            fs::create_dir(tree.join(directory)).context("make a mount point")?;
+        }
+    }
     fs::copy(only_kernel(&tree)?, to.join("vmlinuz")).context("copy the kernel")?;
     let by_hand = MirrorServer {
         server: OldServer {
@@ -179,6 +279,13 @@ pub fn server(mirror: &Mirror) -> Result<MirrorServer> {
         },
         second: to.join("second-by-hand.qcow2"),
     };
+    if mirror.by_uefi {
+        // Nothing mends it: its file is whole.
+        make(&tree, mirror, scratch.path(), &made(&to))?;
+        fs::rename(&to, &directory).with_context(|| format!("name {}", directory.display()))?;
+        forget_others(&name, &prefix);
+        return Ok(made(&directory));
+    }
     make(&tree, mirror, scratch.path(), &by_hand)?;
     install_grub(&by_hand, &made(&to))?;
     for disk in [&by_hand.server.disk, &by_hand.second] {
@@ -192,12 +299,30 @@ pub fn server(mirror: &Mirror) -> Result<MirrorServer> {
 /// Partitions both disks, embeds GRUB, and has the guest make the arrays and what is on them.
 fn make(tree: &Path, mirror: &Mirror, scratch: &Path, to: &MirrorServer) -> Result<()> {
     let raw = [scratch.join("a.raw"), scratch.join("b.raw")];
+    let efi = mirror
+        .by_uefi
+        .then(|| by_hand::grub_for_uefi(tree, ROOT_UUID, "/boot", &["ext2", "mdraid1x"]));
+    let efi = efi.transpose()?;
     for ((raw, start), number) in raw.iter().zip(mirror.starts).zip(1..) {
         let disk = File::create_new(raw).with_context(|| format!("create {}", raw.display()))?;
         disk.set_len(DISK_SECTORS * SECTOR)
             .context("size the disk")?;
         by_hand::partition(raw, &table(mirror, start, number))
             .context("write the partition table")?;
+        if let Some(core) = &efi {
+            let serial = EFI_UUIDS[number as usize - 1].replace('-', "");
+            let partition = Partition {
+                number: 1,
+                start: MIB,
+                sectors: 64 * MIB,
+                kind: Kind::Esp,
+            };
+            made_apart(&disk, &partition, |file| {
+                run(Command::new("mkfs.vfat").args(["-i", &serial]).arg(file))?;
+                by_hand::put_onto_fat(core, file)
+            })?;
+            continue;
+        }
         let (at, room) = match mirror.table {
             Table::Mbr => (1, start - 1),
             Table::Gpt => (MIB, MIB),
@@ -209,17 +334,29 @@ fn make(tree: &Path, mirror: &Mirror, scratch: &Path, to: &MirrorServer) -> Resu
     let Mirror {
         metadata, root: n, ..
     } = mirror;
-    let swap = n + 1;
+    let (swap, var) = (n + 1, n + 2);
     let create = "mdadm --create --run --assume-clean --level=1 --raid-devices=2 --homehost=shop1";
+    let var = if mirror.by_uefi {
+        let uuid = mounted_uuid(var);
+        format!(
+            "{create} --metadata={metadata} /dev/md2 /dev/vdb{var} /dev/vdc{var}
+             mkfs.ext4 -q -U {uuid} -E lazy_itable_init=0,lazy_journal_init=0 /dev/md2
+             mkdir /mnt/var
+             mount /dev/md2 /mnt/var"
+        )
+    } else {
+        String::new()
+    };
     let script = format!(
         "{create} --metadata={metadata} /dev/md0 /dev/vdb{n} /dev/vdc{n}
          {create} --metadata={metadata} /dev/md1 /dev/vdb{swap} /dev/vdc{swap}
          mkswap -U {SWAP_UUID} /dev/md1
          mkfs.ext4 -q -U {ROOT_UUID} -E lazy_itable_init=0,lazy_journal_init=0 /dev/md0
          mount /dev/md0 /mnt
+         {var}
          tar --numeric-owner --xattrs '--xattrs-include=*' --acls -xpf /dev/vdd -C /mnt
-         umount /mnt
-         mdadm --stop /dev/md0 /dev/md1"
+         umount -R /mnt
+         mdadm --stop /dev/md*"
     );
     maker()?.run(&script, &[&raw[0], &raw[1], &archive])?;
     by_hand::into_qcow2(&raw[0], &to.server.disk)?;
@@ -232,8 +369,12 @@ fn table(mirror: &Mirror, start: u64, disk: u32) -> String {
         Table::Gpt => {
             let mut script =
                 format!("label: gpt\nlabel-id: 7265726F-6F74-4D0B-9C36-D1F1C6A0BE0{disk}\n");
-            let kind = "21686148-6449-6E6F-744E-656564454649";
-            let _ = writeln!(script, "1: start={MIB}, size={MIB}, type={kind}");
+            let (size, kind) = if mirror.by_uefi {
+                (64 * MIB, "C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
+            } else {
+                (MIB, "21686148-6449-6E6F-744E-656564454649")
+            };
+            let _ = writeln!(script, "1: start={MIB}, size={size}, type={kind}");
             script
         }
     };
@@ -242,10 +383,11 @@ fn table(mirror: &Mirror, start: u64, disk: u32) -> String {
         Table::Gpt => "A19D880F-05FC-4D3B-A006-743F0F84911E",
     };
     let parts = [
-        (mirror.root, start, SWAP_START),
+        (mirror.root, start, mirror.root_end()),
         (mirror.root + 1, SWAP_START, END),
+        (mirror.root + 2, VAR_START, SWAP_START),
     ];
-    for (number, start, end) in parts {
+    for (number, start, end) in parts.into_iter().take(mirror.arrays()) {
         let size = end - start;
         let _ = writeln!(script, "{number}: start={start}, size={size}, type={kind}");
     }

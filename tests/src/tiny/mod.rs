@@ -79,10 +79,15 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
     let made = scratch.path().join("made");
     fs::create_dir(&made).context("create the disk's directory")?;
     let uuid_of = |kind, uuid: &'static str| if layout.has(kind) { uuid } else { "" };
+    let volumes = layout.mounted_volumes();
     let mounted: Vec<String> = layout
         .mounted()
-        .map(|(part, at, filesystem, options)| {
-            let uuid = disk::mounted_uuid(part.number);
+        .map(|(part, at, filesystem, options)| (part.number, at, filesystem, options))
+        .chain(
+            volumes.map(|(number, _, at, filesystem, options)| (number, at, filesystem, options)),
+        )
+        .map(|(number, at, filesystem, options)| {
+            let uuid = disk::mounted_uuid(number);
             format!("UUID={uuid} {at} {} {options} 0 2", filesystem.name())
         })
         .collect();

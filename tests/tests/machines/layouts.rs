@@ -138,6 +138,24 @@ fn a_power_cut_with_a_root_on_xfs_on_a_logical_volume() -> Result<()> {
 }
 
 #[test]
+#[ignore = "as on partitions of its own: make prove"]
+fn a_system_on_logical_volumes_beside_the_root() -> Result<()> {
+    reinstalled(row("gpt-lvm-beside")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "as on several filesystems: make prove"]
+fn a_power_cut_with_a_system_on_logical_volumes_beside_the_root() -> Result<()> {
+    cut_in_the_wipe(row("gpt-lvm-beside")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_the_whole_system_on_logical_volumes() -> Result<()> {
+    cut_in_the_wipe(row("lvm-var-apart")?)
+}
+
+#[test]
 #[ignore = "minutes more than make test has: make prove"]
 fn power_cuts_with_a_system_on_filesystems_of_its_own() -> Result<()> {
     cut_everywhere(row("gpt-var-apart")?)
@@ -178,15 +196,11 @@ fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
         machine.expect(&format!("grep -q ^/dev/vda{} /proc/swaps", part.number))?;
     }
     for (part, at, filesystem, options) in layout.mounted() {
-        let last = options
-            .rsplit(',')
-            .next()
-            .filter(|last| *last != "defaults");
         machine.expect(&format!(
             "grep '^/dev/vda{} {at} {} rw' /proc/mounts | grep -q '{}'",
             part.number,
             filesystem.name(),
-            last.unwrap_or_default(),
+            last_option(options),
         ))?;
     }
     for part in layout.of_kind(Kind::Esp) {
@@ -196,6 +210,12 @@ fn is_on(layout: &Layout, machine: &Machine, codename: &str) -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// The last of a mount's options, as /proc/mounts has it.
+fn last_option(options: &str) -> &str {
+    let last = options.rsplit(',').next();
+    last.filter(|last| *last != "defaults").unwrap_or_default()
 }
 
 /// A logical volume is there, of the parts that it was made of, and in use for what it is for.
@@ -208,6 +228,11 @@ fn is_on_volume(volume: &Volume, fstype: &str, machine: &Machine) -> Result<()> 
     let used = match volume.kind {
         Kind::Root => format!("^/dev/$device / {fstype} rw /proc/mounts"),
         Kind::Swap => "^/dev/$device /proc/swaps".to_owned(),
+        Kind::Mounted(at, filesystem, options) => {
+            let option = last_option(options);
+            let filesystem = filesystem.name();
+            format!("^/dev/$device {at} {filesystem} rw.*{option} /proc/mounts")
+        }
         _ => format!("^/dev/$device /home {fstype} rw /proc/mounts"),
     };
     let (pattern, file) = used.rsplit_once(' ').context("a pattern and a file")?;
@@ -256,7 +281,10 @@ fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()>
     is_on(layout, machine, tiny::NEW)?;
     machine
         .expect("! ls /opt/of-the-old-os /var/of-the-old-os /var/log/of-the-old-os 2>/dev/null")?;
-    if layout.mounted().any(|(_, at, ..)| at == "/home") {
+    let mut volumes = layout.mounted_volumes();
+    if layout.mounted().any(|(_, at, ..)| at == "/home")
+        || volumes.any(|(_, _, at, ..)| at == "/home")
+    {
         machine.expect("grep -q data /home/left-alone")?;
     }
     assert_eq!(evidence::gather(machine, &KEPT)?, before);

@@ -91,8 +91,14 @@ fn the_root_is_the_only_one(subject: &Subject) -> Result<()> {
 
 /// Behind the commit point the run goes on with the disks that there are.
 fn every_disk_has_all_of_it(subject: &Subject) -> Result<()> {
-    let found = root::find(&subject.plan.root).context("find the root filesystem once more")?;
-    let lacks = found.map(|found| found.lacks).unwrap_or_default();
+    let plan = subject.plan;
+    let all = std::iter::once(("/", &plan.root)).chain(plan.systems());
+    let mut lacks = Vec::new();
+    for (target, identity) in all.filter(|(_, identity)| identity.array.is_some()) {
+        let found = root::find(identity)
+            .with_context(|| format!("find the filesystem of {target} once more"))?;
+        lacks.extend(found.map(|found| found.lacks).unwrap_or_default());
+    }
     if lacks.is_empty() {
         return Ok(());
     }

@@ -40,13 +40,7 @@ impl Drivers {
             directory: directory.clone(),
         };
         drivers.insert(manifest.kernel.load.iter().map(String::as_str))?;
-        drivers.load_named(&[root.filesystem.name()])?;
-        if root.logical.is_some() {
-            drivers.load_named(&["dm_mod"])?;
-        }
-        if root.array.is_some() {
-            drivers.load_named(&["raid1"])?;
-        }
+        drivers.load_for(root)?;
         drivers.load_for_hardware()?;
         if !watchdog::exists() {
             // The kernel's own is better than none: it sees a PID 1 that hangs.
@@ -74,6 +68,18 @@ impl Drivers {
             .flat_map(|alias| modules::modules_for(alias, &self.dependencies, &self.aliases))
             .collect();
         self.insert(wanted.into_iter())
+    }
+
+    /// Loads what mounts a filesystem, and what the device that it is on is put together by.
+    pub fn load_for(&self, identity: &RootIdentity) -> Result<()> {
+        self.load_named(&[identity.filesystem.name()])?;
+        if identity.logical.is_some() {
+            self.load_named(&["dm_mod"])?;
+        }
+        if identity.array.is_some() {
+            self.load_named(&["raid1"])?;
+        }
+        Ok(())
     }
 
     /// Loads modules by name, with what they need.

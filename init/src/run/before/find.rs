@@ -29,7 +29,7 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 pub fn find_systems(plan: &Plan, root: &MountedRoot, drivers: &Drivers) -> Result<Vec<System>> {
     let mut systems: Vec<System> = Vec::new();
     for (target, identity) in plan.systems() {
-        drivers.load_named(&[identity.filesystem.name()])?;
+        drivers.load_for(identity)?;
         let found =
             find(identity, drivers).with_context(|| format!("find what was at {target}"))?;
         let known = systems.iter().any(|system| system.device == found.device);

@@ -1,5 +1,6 @@
-//! Putting the root's mirror together: from the disks that the plan names, each found by its identity, by the
-//! kernel's own calls. Nothing is written to its members before the root is.
+//! Putting a mirror together, the root's or that of another filesystem of the system: from the disks that the
+//! plan names, each found by its identity, by the kernel's own calls. Nothing is written to its members before its
+//! filesystem is.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub fn assemble(identity: &ArrayIdentity, drivers: &Drivers) -> Result<()> {
     let mut patience = Patience::new(PATIENCE);
     loop {
         drivers.load_for_hardware()?;
-        let found = root::find_members(identity).context("find the disks of the root's mirror")?;
+        let found = root::find_members(identity).context("find the disks of a mirror")?;
         let there: Vec<BlockDevice> = found.iter().flatten().map(device).collect();
         if there.iter().any(BlockDevice::is_held) {
             return Ok(());
@@ -32,16 +33,16 @@ pub fn assemble(identity: &ArrayIdentity, drivers: &Drivers) -> Result<()> {
         if lacks.is_empty() || patience.is_over() {
             if !lacks.is_empty() && (there.is_empty() || !commit_point::is_passed()) {
                 bail!(
-                    "the root's mirror {}: {} within {} s",
+                    "the mirror {}: {} within {} s",
                     identity.uuid,
                     lacks.join(", "),
                     PATIENCE.as_secs()
                 );
             }
             let node = array::start(&identity.metadata, &there)
-                .with_context(|| format!("start the root's mirror {}", identity.uuid))?;
+                .with_context(|| format!("start the mirror {}", identity.uuid))?;
             log::info!(
-                "the root's mirror {} is {}, of {} disks",
+                "the mirror {} is {}, of {} disks",
                 identity.uuid,
                 node.display(),
                 there.len()

@@ -131,7 +131,8 @@ fn settle(run: &Run) {
 }
 
 fn has_path(run: &Run, is_it: impl Fn(&BootPath) -> bool) -> bool {
-    run.plan.boot_paths.iter().any(is_it)
+    let copies = run.plan.copies.iter().flat_map(|copy| &copy.boot_paths);
+    run.plan.boot_paths.iter().chain(copies).any(is_it)
 }
 
 /// GRUB's modules for a platform, and its core image.

@@ -1,9 +1,12 @@
 //! The root filesystem and its disk: that it is the right one, whole, and can be booted from.
 
+use formats::boot_path::EfiFacts;
 use formats::counted::counted;
-use formats::facts::{DiskHealth, Facts, Firmware, Health, Root, RootType, Volume, VolumeKind};
+use formats::facts::{
+    DiskHealth, Facts, Firmware, Health, Root, RootCopy, RootPlace, RootType, Volume, VolumeKind,
+};
 use formats::tools::MDADM;
-use plan::boot_paths::loader_apart;
+use plan::boot_paths::{copies_without_loader, loader_apart};
 use plan::started;
 use plan::{
     ext4_features, filesystems, firmware, root_logical, root_place, root_type, xfs_features,
@@ -22,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[Ram],
         remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, on a linear logical volume there, \
-                 or on a mirror (md RAID 1) of partitions on a machine that a BIOS started",
+                 or on a mirror (md RAID 1) of partitions",
         against: |c| {
             // Checks of their own say more about some places.
             let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
@@ -71,16 +74,18 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-degraded",
-        question: "Has the root's mirror all of its disks?",
+        question: "Has the root's mirror all of its disks, and each that is wiped with it?",
         reads: "the same, /sys/block/md*/md",
         force: Allowed,
         again: &[Ram],
         remedy: "replace the disk that is missing and wait until the mirror is filled again (`cat /proc/mdstat`); force it \
                  to reinstall on those that are whole: the others stay out of it until they are added again in the new OS",
         against: |c| {
-            let place = c.facts.condition.root_place.as_ref()?;
+            let place = c.facts.condition.root_place.as_ref();
             let lacks = |volume: &Volume| matches!(volume.kind, VolumeKind::Raid { missing, .. } if missing > 0);
-            place.volume.as_ref()?.any(&lacks).then(|| format!("it is {}", place.words()))
+            let is_degraded = |place: &&RootPlace| place.volume.as_ref().is_some_and(|volume| volume.any(&lacks));
+            let root = place.filter(is_degraded).map(|place| format!("it is {}", place.words()));
+            with_systems(Vec::from_iter(root), filesystems::degraded(c.facts))
         },
     },
     Check {
@@ -109,8 +114,9 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the same",
         force: Never,
         again: &[],
-        remedy: "have the provider make it a disk with a partition table and a boot loader of its own, with everything \
-                 on it, and look again",
+        remedy: "have the provider give the machine another disk, with a partition table and a boot loader of its own, \
+                 that the machine starts by itself; copy everything there, start it by that, and look again: this disk \
+                 stays as it is until you take it away",
         against: |c| against_place(c, "root-whole-disk"),
     },
     Check {
@@ -121,7 +127,10 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[],
         remedy: "where nobody needs the other one any more, force it: it stays on its own partitions, and the new OS's \
                  boot menu does not offer it until os-prober has found it again",
-        against: |c| joined(&[&c.facts.condition.other_systems[..], &c.facts.efi.others].concat()),
+        against: |c| {
+            let others = [&c.facts.condition.other_systems[..], &c.facts.efi.others].concat();
+            joined(&[others, of_copies(c.facts, |copy| &copy.others)].concat())
+        },
     },
     Check {
         code: "root-type",
@@ -288,7 +297,8 @@ pub(super) const CHECKS: &[Check] = &[
         against: |c| {
             let root = c.facts.root.as_ref()?;
             if by_uefi(c.facts) {
-                return c.facts.efi.no_room.clone();
+                let first = c.facts.efi.no_room.as_slice();
+                return joined(&[first, &of_copies(c.facts, |copy| copy.no_room.as_slice())].concat());
             }
             let has_guids = root.identity.guids.is_some();
             if has_guids && root.room_sectors == 0 {
@@ -355,15 +365,14 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "boot-copies",
         question: "Does the firmware start each disk of a mirrored root?",
-        reads: "the first sectors of these disks, their BIOS boot partitions",
+        reads: "the first sectors of these disks, their BIOS boot partitions, their EFI system partitions",
         force: NotNeeded,
         again: &[],
-        remedy: "put a loader on it before (`grub-install DISK`), and the run puts the new OS's there, too; or \
-                 afterwards, in the new OS",
+        remedy: "put a loader on it before (`grub-install DISK`; with UEFI, its EFI system partition mounted at \
+                 DIRECTORY, `grub-install --removable --efi-directory=DIRECTORY`), and the run puts the new OS's there, \
+                 too; or afterwards, in the new OS",
         against: |c| {
-            let root = c.facts.root.as_ref()?;
-            let without = root.copies.iter().filter(|copy| !copy.grub_on_disk);
-            let without: Vec<&str> = without.map(|copy| copy.disk.as_str()).collect();
+            let without = copies_without_loader(c.facts, c.facts.root.as_ref()?);
             (!without.is_empty()).then(|| format!("{} has no GRUB that it could start", without.join(" and ")))
         },
     },
@@ -373,10 +382,13 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the same",
         force: Never,
         again: &[],
-        remedy: "put this OS's own loader there again, by `grub-install DISK`, and look again: what that image needs \
+        remedy: "put this OS's own loader there again, by `grub-install DISK`, with UEFI by `grub-install --removable \
+                 --efi-directory=DIRECTORY`, its EFI system partition mounted at DIRECTORY; or, of a mirror, start the \
+                 machine once by that disk, whose staged image does it by itself; and look again: what that image needs \
                  goes when a run begins",
         against: |c| {
-            let staged = &c.facts.root.as_ref()?.staged_on;
+            let first = [&c.facts.root.as_ref()?.staged_on[..], &c.facts.efi.staged].concat();
+            let staged = [first, of_copies(c.facts, |copy| &copy.staged)].concat();
             (!staged.is_empty()).then(|| {
                 format!("{} starts that of a run whose power was cut right before its commit point", staged.join(" and "))
             })
@@ -452,26 +464,29 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-driver",
-        question: "Does the image have the drivers of the root disk?",
+        question: "Does the image have the drivers of the root disk, and of what is wiped with it?",
         reads: "drivers in sysfs, the image's manifest",
         force: Allowed,
         again: &[Ram],
         remedy: "add the driver's class to `drivers` in image.toml and build again; for the new OS's own \
                  initrd, have the folder make it for every machine (MODULES=most)",
         against: |c| {
-            let lacks = |has: &dyn Fn(&str) -> bool| -> Vec<String> {
-                let drivers = c.facts.root_drivers.iter();
-                drivers.filter(|name| !has(name)).cloned().collect()
+            let root = &c.facts.root_drivers;
+            let mut of_all = filesystems::drivers(c.facts);
+            of_all.retain(|name| !root.contains(name));
+            of_all.splice(0..0, root.iter().cloned());
+            let lacks = |drivers: &[String], has: &dyn Fn(&str) -> bool| -> Vec<String> {
+                drivers.iter().filter(|name| !has(name)).cloned().collect()
             };
             let mut found = Vec::new();
             // For a takeover too: after a power cut the image's kernel has to find the root.
-            let in_ram = lacks(&|name| c.manifest.kernel.drivers.iter().any(|d| d == name));
+            let in_ram = lacks(&of_all, &|name| c.manifest.kernel.drivers.iter().any(|d| d == name));
             if !in_ram.is_empty() {
                 found.push(format!("not in the image: {}", in_ram.join(", ")));
             }
             if let Some(own) = &c.manifest.payload_drivers {
                 // What the RAM environment lacks is told already.
-                let in_initrd = lacks(&|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
+                let in_initrd = lacks(root, &|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
                 if !in_initrd.is_empty() {
                     found.push(format!("not in the new OS's own initrd: {}", in_initrd.join(", ")));
                 }
@@ -484,6 +499,18 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// What UEFI's files on the further disks of a mirror have of something, each with its disk.
+fn of_copies<'f>(facts: &'f Facts, ask: impl Fn(&'f EfiFacts) -> &'f [String]) -> Vec<String> {
+    let disks = facts.root.iter().flat_map(|root| &root.copies);
+    let copies = facts.efi.copies.iter().zip(disks);
+    let of_copy = |(found, copy): (&'f EfiFacts, &RootCopy)| {
+        let said = ask(found).iter();
+        said.map(|text| format!("{text} of {}", copy.disk))
+            .collect::<Vec<_>>()
+    };
+    copies.flat_map(of_copy).collect()
+}
 
 /// Whether a BIOS has nothing to do with how the machine starts.
 fn by_uefi(facts: &Facts) -> bool {

@@ -16,9 +16,10 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/proc/self/mountinfo, sysfs, superblocks, /etc/fstab, the image's manifest, --wipe-mount and --keep-mount",
         force: Never,
         again: &[Stop, Ram],
-        remedy: "this release takes /usr, /var, /var/log, /opt, /tmp and their like on ext4 or XFS on partitions of \
-                 plain disks, each mounted once; leave alone what may be left alone with --keep-mount PATH, unmount \
-                 what is mounted a second time",
+        remedy: "this release takes /var, /var/log, /opt, /tmp and their like on ext4 or XFS, each mounted once, on \
+                 partitions of plain disks, on linear logical volumes on partitions of one disk, and on mirrors \
+                 (md RAID 1) of partitions, /usr on partitions alone; leave alone what may be left alone with \
+                 --keep-mount PATH, unmount what is mounted a second time",
         against: |c| joined(&filesystems::against(c.facts, c.manifest)),
     },
     Check {

@@ -61,9 +61,13 @@ pub fn commands(
 
 /// Whether the core image in these sectors of a disk loads what is staged for a run.
 pub fn is_loaded_by(core: &[u8]) -> bool {
+    core_image::inside(core).is_some_and(|inside| is_loaded_by_program(&inside))
+}
+
+/// The same of GRUB's program for UEFI, which is not compressed.
+pub fn is_loaded_by_program(bytes: &[u8]) -> bool {
     let mark = format!("{COMMITTED}=");
-    let inside = core_image::inside(core).unwrap_or_default();
-    inside
+    bytes
         .windows(mark.len())
         .any(|part| part == mark.as_bytes())
 }

@@ -7,7 +7,7 @@
 
 use formats::boot_path::{EfiFile, EfiPartition};
 
-use super::load_option::Target;
+use super::load_option::{LoadOption, Target};
 use super::variables::Variables;
 use super::FALLBACK;
 
@@ -76,6 +76,25 @@ pub fn files(variables: &Variables, disks: &Disks) -> Result<Vec<EfiFile>, Strin
             "{current} started the machine, and BootOrder does not have it"
         )),
     }
+}
+
+/// The files of a further disk of a mirror that variables name, in the firmware's order: it starts them where the
+/// first disk is not there.
+pub fn named(variables: &Variables, disks: &Disks) -> Vec<EfiFile> {
+    let mut files: Vec<EfiFile> = Vec::new();
+    for &number in &variables.order {
+        let option = variables.options.get(&number);
+        let names = |option: &LoadOption| matches!(option.target, Target::Partition(_, Some(_)));
+        if !option.is_some_and(names) {
+            continue;
+        }
+        if let Ok(Place::File(file)) = place(variables, number, disks) {
+            if !files.iter().any(|other| is_same(other, &file)) {
+                files.push(file);
+            }
+        }
+    }
+    files
 }
 
 /// Whether two are one file. Names on FAT have no case.
@@ -157,7 +176,6 @@ fn place(variables: &Variables, number: u16, disks: &Disks) -> Result<Place, Str
 
 #[cfg(test)]
 mod tests {
-    use super::super::load_option::LoadOption;
     use super::*;
 
     const GRUB: &str = "/EFI/debian/grubx64.efi";
@@ -249,6 +267,40 @@ mod tests {
         }
         // The one that started it, once more.
         assert_eq!(found(1, Some(1), &[grub()]).unwrap(), [GRUB]);
+    }
+
+    #[test]
+    fn what_variables_name_of_a_further_disk_is_known_whether_it_is_tried_first_or_last() {
+        let option = |target| LoadOption {
+            description: "x".into(),
+            tried: true,
+            target,
+        };
+        let options = [
+            (1, option(on("b", GRUB))),
+            (2, option(on("a", GRUB))),
+            (3, option(on("a", "/EFI/gone.efi"))),
+            (4, option(Target::Device(None))),
+            (5, option(on("a", GRUB))),
+            (6, option(on("a", SHIM))),
+        ];
+        let variables = Variables {
+            current: 1,
+            once: None,
+            order: vec![1, 2, 3, 4, 5, 6, 7],
+            options: options.into(),
+        };
+        let holding = |_: &EfiPartition, path: &str| Ok([GRUB, SHIM, FALLBACK].contains(&path));
+        let disks = Disks {
+            partitions: &[partition("a")],
+            holding: &holding,
+            elsewhere: &|guid| guid == "b",
+        };
+        let files: Vec<_> = named(&variables, &disks)
+            .into_iter()
+            .map(|file| file.path)
+            .collect();
+        assert_eq!(files, [GRUB, SHIM]);
     }
 
     #[test]

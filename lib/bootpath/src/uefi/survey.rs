@@ -2,45 +2,140 @@
 
 use std::cell::LazyCell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use formats::boot_path::{EfiFacts, EfiFile, EfiPartition};
 use storage::block::{self, BlockDevice};
 use storage::direct::Direct;
 use storage::fat::{Entry, FatError, Volume};
 use storage::gpt::{self, BootPartition};
+use storage::md;
 
 use super::beside;
+use super::load_option::Target;
 use super::mark::{self, Program};
 use super::order::{self, Disks};
 use super::variables::{self, Variables};
 use super::FALLBACK;
+use crate::grub::staged;
 
 /// Reads sectors of a disk.
 type Sectors<'a> = &'a dyn Fn(u64, usize) -> std::io::Result<Vec<u8>>;
 
-/// Reads it, for the disk that the root is on. `mounted` is where filesystems of its EFI system partitions
-/// are: they are synced, and the disk is read past the kernel's cache of it, which knows nothing of them.
-/// `uuids` are those of the filesystems that this OS's GRUB reads.
+/// Reads it, for the disks that have the root; of a mirror the first is the one that decides, see [`first`].
+/// `mounted` is where filesystems of their EFI system partitions are: they are synced, and the disks are read past
+/// the kernel's cache of them, which knows nothing of them. `uuids` are those of the filesystems that this OS's
+/// GRUB reads.
 pub fn read(
-    disk: &BlockDevice,
+    disks: &[BlockDevice],
     mounted: &[PathBuf],
     uuids: &[String],
 ) -> std::io::Result<EfiFacts> {
     for target in mounted {
         rustix::fs::syncfs(fs::File::open(target)?)?;
     }
-    let device = Direct::open(&disk.node())?;
-    let sectors = |at: u64, count: usize| device.read(at * 512, count * 512);
     let started = variables::started_it().then(|| {
         // Kernels before 4.0 do not say it. The file in use does.
         let bits = fs::read_to_string("/sys/firmware/efi/fw_platform_size");
         let bits = bits.ok().and_then(|text| text.trim().parse().ok());
         (bits, Variables::read())
     });
+    let by_uefi = started.is_some();
+    let variables = started.as_ref().and_then(|(_, found)| found.clone().ok());
+    let Some((disk, copies)) = disks.split_first() else {
+        return Ok(EfiFacts::default());
+    };
+    let mut found = look(disk, |read, elsewhere| {
+        facts(started, read, elsewhere, uuids)
+    })?;
+    for copy in copies {
+        let in_use = found.files.first();
+        let of_copy = look(copy, |read, elsewhere| {
+            of_copy(variables.as_ref(), read, elsewhere, uuids, in_use)
+        })?;
+        found.copies.push(of_copy);
+    }
+    if by_uefi {
+        let mirrored = disks.iter().find_map(efi_on_mirror);
+        found.unknown = found.unknown.or(mirrored);
+    }
+    Ok(found)
+}
+
+/// Looks at a disk: what reads it, and whether another one has a partition of a GUID.
+fn look<T>(
+    disk: &BlockDevice,
+    look: impl FnOnce(Sectors, &dyn Fn(&str) -> bool) -> T,
+) -> std::io::Result<T> {
+    let device = Direct::open(&disk.node())?;
+    let read = sectors(&device);
     let others = LazyCell::new(|| on_others(disk));
     let elsewhere = |guid: &str| others.iter().any(|other| other == guid);
-    Ok(facts(started, &sectors, &elsewhere, uuids))
+    let found = look(&read, &elsewhere);
+    Ok(found)
+}
+
+fn sectors(device: &Direct) -> impl Fn(u64, usize) -> std::io::Result<Vec<u8>> + '_ {
+    |at, count| device.read(at * 512, count * 512)
+}
+
+/// Which of the disks of a mirror stands for what the firmware starts: the one whose EFI system partition the
+/// variable names that started the machine. Where it names a device alone, nothing says which that was; then it is
+/// the first that has a file for it.
+pub fn first(disks: &[&Path]) -> std::io::Result<usize> {
+    let current = Variables::read().ok().and_then(|variables| {
+        let option = variables.options.get(&variables.current)?;
+        Some(option.target.clone())
+    });
+    let mut with_file = None;
+    for (at, disk) in disks.iter().enumerate() {
+        let device = Direct::open(disk)?;
+        let read = sectors(&device);
+        for partition in partitions(&read).unwrap_or_default() {
+            if matches!(&current, Some(Target::Partition(guid, _)) if *guid == partition.guid) {
+                return Ok(at);
+            }
+            if has_file(&read, &partition, FALLBACK).unwrap_or(false) {
+                with_file = with_file.or(Some(at));
+            }
+        }
+    }
+    Ok(with_file.unwrap_or(0))
+}
+
+/// Whether the file on an EFI system partition of a disk has exactly these bytes.
+pub fn holds(disk: &Path, file: &EfiFile, bytes: &[u8]) -> std::io::Result<bool> {
+    let device = Direct::open(disk)?;
+    let found = on(&sectors(&device), &file.partition, |volume| {
+        beside::starts(volume, &file.path, bytes)
+    });
+    found.map_err(|e| std::io::Error::other(chain(&e)))
+}
+
+/// Why an EFI system partition of a disk that is half of a mirror cannot be switched.
+fn efi_on_mirror(disk: &BlockDevice) -> Option<String> {
+    let head = disk.read(0, gpt::HEAD).ok()?;
+    let numbers: Vec<u32> = gpt::partitions(&head)
+        .into_iter()
+        .filter(|partition| partition.boot == Some(BootPartition::Efi))
+        .map(|partition| partition.number)
+        .collect();
+    let devices = block::all().unwrap_or_default();
+    let own = devices.iter().filter(|device| {
+        let place = device.partition.as_ref();
+        place.is_some_and(|place| place.disk == disk.name && numbers.contains(&place.number))
+    });
+    let mut on_mirror = own.filter(|device| {
+        let is_member = |version| matches!(md::read(device, version), Ok(Some(_)));
+        device.is_held() || ["1.0", "0.90"].into_iter().any(is_member)
+    });
+    on_mirror.next().map(|device| {
+        format!(
+            "the EFI system partition {} is a member of an array: a run switches each disk by itself, and the array \
+             would have two halves that differ, of which it takes the one or the other",
+            device.node().display()
+        )
+    })
 }
 
 /// The GUIDs of the partitions of every other disk of the machine. One that cannot be read has none.
@@ -90,22 +185,21 @@ fn facts(
             continue;
         }
         let in_use = by_uefi && facts.unknown.is_none() && files.is_empty();
-        match at(read, &file.partition, &file.path) {
-            Err(why) if in_use => facts.unknown = Some(why),
-            Err(why) => facts.left.push(why),
-            Ok(At::Program(program)) if in_use => {
+        let found = at(read, &file.partition, &file.path);
+        if !in_use {
+            let used = files.first().cloned();
+            files.extend(not_in_use(&mut facts, found, file, |file| {
+                is_ours(read, file, used.as_ref(), uuids)
+            }));
+            continue;
+        }
+        match found {
+            Err(why) => facts.unknown = Some(why),
+            Ok(At::Program(program, _)) => {
                 is_in_use(&mut facts, &file, &program, said);
                 files.push(file);
             }
-            Ok(At::Program(program)) => match program.other {
-                Some(name) => facts.others.push(format!("{file}: {name}")),
-                None if is_ours(read, &file, files.first(), uuids) => files.push(file),
-                None => facts
-                    .others
-                    .push(format!("{file}: the GRUB of another system")),
-            },
-            Ok(_) if in_use => facts.unknown = Some(format!("{file} is no program for UEFI")),
-            Ok(_) => {}
+            Ok(_) => facts.unknown = Some(format!("{file} is no program for UEFI")),
         }
     }
     if !by_uefi && files.is_empty() {
@@ -123,6 +217,67 @@ fn facts(
     facts.no_room = no_room(read, &partitions, &files);
     facts.files = files;
     facts
+}
+
+/// What was found out of a further disk of a mirror. `in_use` is the file in use, on the first.
+fn of_copy(
+    variables: Option<&Variables>,
+    read: Sectors,
+    elsewhere: &dyn Fn(&str) -> bool,
+    uuids: &[String],
+    in_use: Option<&EfiFile>,
+) -> EfiFacts {
+    let mut facts = EfiFacts::default();
+    let partitions = partitions(read).unwrap_or_else(|e| {
+        facts
+            .left
+            .push(format!("its partition table cannot be read: {e}"));
+        Vec::new()
+    });
+    let disks = Disks {
+        partitions: &partitions,
+        holding: &|partition, path| has_file(read, partition, path),
+        elsewhere,
+    };
+    let named = variables.map(|variables| order::named(variables, &disks));
+    let fallbacks = partitions.iter().map(order::fallback);
+    let mut files: Vec<EfiFile> = Vec::new();
+    for file in named.unwrap_or_default().into_iter().chain(fallbacks) {
+        if files.iter().any(|other| order::is_same(other, &file)) {
+            continue;
+        }
+        let found = at(read, &file.partition, &file.path);
+        files.extend(not_in_use(&mut facts, found, file, |file| {
+            is_ours(read, file, in_use, uuids)
+        }));
+    }
+    facts.no_room = no_room(read, &partitions, &files);
+    facts.files = files;
+    facts
+}
+
+/// Notes what a file is that the firmware may start and that is not in use; gives it where it is this OS's.
+fn not_in_use(
+    facts: &mut EfiFacts,
+    found: Result<At, String>,
+    file: EfiFile,
+    is_ours: impl Fn(&EfiFile) -> bool,
+) -> Option<EfiFile> {
+    match found {
+        Err(why) => facts.left.push(why),
+        Ok(At::Program(program, staged)) => match program.other {
+            Some(name) => facts.others.push(format!("{file}: {name}")),
+            None if staged || is_ours(&file) => {
+                facts.staged.extend(staged.then(|| file.to_string()));
+                return Some(file);
+            }
+            None => facts
+                .others
+                .push(format!("{file}: the GRUB of another system")),
+        },
+        Ok(_) => {}
+    }
+    None
 }
 
 /// Notes what the file in use says of the firmware. `said` is how wide the kernel says that it is.
@@ -184,7 +339,8 @@ enum At {
     Nothing,
     /// A file that no firmware starts.
     Other,
-    Program(Program),
+    /// Whose it is, and whether it starts the staged image of a run.
+    Program(Program, bool),
 }
 
 fn at(read: Sectors, partition: &EfiPartition, path: &str) -> Result<At, String> {
@@ -193,7 +349,9 @@ fn at(read: Sectors, partition: &EfiPartition, path: &str) -> Result<At, String>
     });
     Ok(match found? {
         None => At::Nothing,
-        Some(bytes) => mark::program(&bytes).map_or(At::Other, At::Program),
+        Some(bytes) => mark::program(&bytes).map_or(At::Other, |program| {
+            At::Program(program, staged::is_loaded_by_program(&bytes))
+        }),
     })
 }
 

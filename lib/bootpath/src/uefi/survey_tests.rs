@@ -188,6 +188,35 @@ fn the_grub_of_another_system_is_left_alone() {
     assert_eq!((paths(&found), found.others.len()), (vec![own, other], 0));
 }
 
+/// Of a mirror's further disk: what the first is started by is this OS's there too, and a staged image's loader is
+/// known as such.
+#[test]
+fn a_further_disk_of_a_mirror_has_its_own_files() {
+    let core = "/EFI/debian/grubx64.efi";
+    let staged = [grub(), b"linux ($root)8+3 reroot.committed=x".to_vec()].concat();
+    let disk = disk(&[
+        (core, grub()),
+        (FALLBACK, staged),
+        ("/EFI/other/grubx64.efi", grub()),
+    ]);
+    let read = |at: u64, count: usize| {
+        let at = at as usize * 512;
+        Ok(disk[at..at + count * 512].to_vec())
+    };
+    let in_use = EfiFile {
+        path: core.into(),
+        ..order::fallback(&partitions(&read).unwrap()[0])
+    };
+    let named = by(&["/EFI/other/grubx64.efi", core]);
+    let found = of_copy(Some(&named), &read, &|_| false, &[], Some(&in_use));
+    assert_eq!(paths(&found), [core, FALLBACK]);
+    assert_eq!((found.others.len(), found.staged.len()), (1, 1));
+    assert!(found.staged[0].contains("BOOTX64"), "{:?}", found.staged);
+    assert_eq!((found.no_room, found.unknown), (None, None));
+    let found = of_copy(None, &read, &|_| false, &[], None);
+    assert_eq!(paths(&found), [FALLBACK]);
+}
+
 #[test]
 fn a_partition_without_the_fallback_is_told_where_a_bios_started() {
     let found = looked_at(&disk(&[("/EFI/debian/grubx64.efi", grub())]), None);

@@ -1,4 +1,4 @@
-//! A logical volume that the root filesystem is on: where its sectors are on the disk, and by what it is found.
+//! A logical volume that a filesystem of the system is on: where its sectors are on the disk, and by what it is found.
 
 use serde::{Deserialize, Serialize};
 

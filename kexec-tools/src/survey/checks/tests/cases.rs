@@ -58,6 +58,8 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         ext4: facts.condition.root_features,
         xfs: None,
         journal_elsewhere: false,
+        drivers: vec![],
+        missing: 0,
         read_only: false,
         shown_again: vec![],
     });

@@ -31,6 +31,13 @@ const CASES: &[(&str, Change)] = &[
     ("root-journal", |f, _| {
         system(f, "/var").journal_elsewhere = true;
     }),
+    ("root-degraded", |f, _| system(f, "/var").missing = 1),
+    // The new OS's initrd has no business with it.
+    ("root-driver", |f, image| {
+        system(f, "/var").drivers = vec!["mpt3sas".into()];
+        let own = image.payload_drivers.as_mut().expect("drivers");
+        assert!(!own.has_in_initrd("mpt3sas"));
+    }),
     ("space", |f, _| system(f, "/var").bytes = 1 << 20),
     ("disk", |f, _| {
         system(f, "/var");

@@ -1,11 +1,12 @@
 //! What a root may be on, and what of that is refused.
 
+use formats::boot_path::EfiFacts;
 use formats::facts::{
     ArrayIdentity, Facts, LogicalVolume, MemberIdentity, PhysicalVolume, RootCopy, RootPlace,
     Segment, Volume, VolumeKind,
 };
 
-use super::cases::{root, Change};
+use super::cases::{by_uefi, root, Change};
 
 /// The root is on a mirror of two disks; the image can start from one, but for the program in its initrd.
 fn mirrored(facts: &mut Facts, grub: bool) -> &mut RootCopy {
@@ -112,8 +113,39 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("boot-staged", |f, _| {
         root(f).staged_on = vec!["/dev/vdb".into()];
     }),
+    ("boot-staged", |f, _| {
+        mirrored(f, true);
+        let copy = EfiFacts {
+            staged: vec!["the fallback file".into()],
+            ..EfiFacts::default()
+        };
+        f.efi.copies.push(copy);
+    }),
+    ("dual-boot", |f, _| {
+        mirrored(f, true);
+        let copy = EfiFacts {
+            others: vec!["Windows".into()],
+            ..EfiFacts::default()
+        };
+        f.efi.copies.push(copy);
+    }),
     ("partition-table", |f, _| {
         mirrored(f, true).has_room = false;
+    }),
+    ("partition-table", |f, _| {
+        by_uefi(f);
+        mirrored(f, false);
+        let copy = EfiFacts {
+            files: f.efi.files.clone(),
+            no_room: Some("there is none".into()),
+            ..EfiFacts::default()
+        };
+        f.efi.copies.push(copy);
+    }),
+    ("boot-copies", |f, _| {
+        by_uefi(f);
+        mirrored(f, false);
+        f.efi.copies.push(EfiFacts::default());
     }),
     ("root-driver", |f, i| {
         mirrored(f, true);
