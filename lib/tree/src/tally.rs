@@ -10,6 +10,7 @@ use rustix::fs::FileType;
 use super::acl;
 use super::entry::{Entry, Inode};
 use super::inodes::Inodes;
+use super::subvolume;
 
 /// A measure that is being taken.
 #[derive(Default)]
@@ -86,14 +87,19 @@ impl Tally {
             // Elsewhere the field means nothing and a filesystem may fill it with anything.
             _ => 0,
         };
+        let modified = if subvolume::is_made_up(inode.number, file_type) {
+            (0, 0)
+        } else {
+            inode.modified
+        };
         let fields = [
             inode.number,
             u64::from(inode.mode),
             u64::from(inode.user),
             u64::from(inode.group),
             inode.size,
-            inode.modified.0,
-            inode.modified.1,
+            modified.0,
+            modified.1,
             device,
         ];
         for field in fields {
