@@ -123,6 +123,7 @@ mod tests {
             guids: None,
             array: None,
             logical: None,
+            subvolume: None,
         }
     }
 
