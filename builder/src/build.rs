@@ -77,6 +77,9 @@ pub fn build(arguments: &cli::Build) -> Result<()> {
     if let Some(xfs) = &mut tools.xfs {
         xfs.grub_core_sectors = sectors(RootType::Xfs);
     }
+    if let Some(btrfs) = &mut tools.btrfs {
+        btrfs.grub_core_sectors = sectors(RootType::Btrfs);
+    }
     let base = make_initramfs(&tree, &os, &recipe, init, loader.files)?;
     image.part(|out| Ok(out.write_all(&launcher)?))?;
     image.part(|out| Ok(out.write_all(&kernel)?))?;

@@ -11,11 +11,14 @@ use crate::with_libraries;
 pub const PROGRAM: &str = "sbin/e2fsck";
 /// The one for XFS, as far as the new OS has it: only a person calls it.
 pub const FOR_XFS: &str = "sbin/xfs_repair";
+/// The one for Btrfs, in the same way.
+pub const FOR_BTRFS: &str = "bin/btrfs";
 
 /// Paths and bytes of everything that it takes.
 pub fn files(tree: &RootTree) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut programs = vec![PROGRAM.to_owned()];
-    programs.extend(Some(FOR_XFS.to_owned()).filter(|path| tree.has(path)));
+    let others = [FOR_XFS, FOR_BTRFS].into_iter();
+    programs.extend(others.filter(|path| tree.has(path)).map(str::to_owned));
     with_libraries::files(tree, &programs)
 }
 

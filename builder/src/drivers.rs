@@ -101,7 +101,7 @@ pub const CLASSES: [Class; 13] = [
 pub const FILESYSTEMS: [&str; 1] = ["ext4"];
 /// Those that it mounts where a machine's root is on one, and what puts its device together: they are loaded
 /// then, for each takes memory.
-const BY_ROOT: [&str; 3] = ["dm_mod", "raid1", "xfs"];
+const BY_ROOT: [&str; 4] = ["btrfs", "dm_mod", "raid1", "xfs"];
 
 /// The class of that name.
 pub fn class(name: &str) -> Option<&'static Class> {
@@ -259,6 +259,7 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
         assert_eq!(
             names,
             [
+                "btrfs",
                 "crc32c_generic",
                 "crc32c_intel",
                 "dax",
@@ -271,7 +272,7 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
                 "xfs"
             ]
         );
-        // XFS, and what mirrors and logical volumes take, are loaded for a root on one alone.
+        // XFS, Btrfs, and what mirrors and logical volumes take, are loaded for a root on one alone.
         assert_eq!(selection.load.len(), 5);
         let at = |name: &str| selection.load.iter().position(|n| n == name).unwrap();
         assert!(at("jbd2") < at("ext4") && at("mbcache") < at("ext4"));

@@ -15,6 +15,7 @@ use bootpath::grub::{core_image, embed, new_core, staged};
 use bootpath::uefi::beside;
 use formats::facts::RootType;
 use formats::tools::{GRUB_EFI, LVM};
+use plan::subvolumes::LONGEST_PATH;
 use storage::mbr::MBR_SIZE;
 
 use crate::inside::run_inside;
@@ -40,6 +41,8 @@ const COMMANDS: &str = "stage.cfg";
 const NEW_COMMANDS: &str = "new.cfg";
 /// Every machine's is as long.
 const ANY_UUID: &str = "00000000-0000-0000-0000-000000000000";
+/// Sectors that the path of a subvolume takes at most, which is in the core image with the commands.
+const SECTORS_FOR_PATH: u64 = LONGEST_PATH.div_ceil(MBR_SIZE) as u64;
 
 /// The new OS's own for a root on such a filesystem, made to see how large it is.
 fn new_core_of(filesystem: RootType, logical: bool) -> String {
@@ -68,13 +71,14 @@ pub fn make(root: &Path) -> Result<Made> {
     // For each filesystem, on a partition and on a logical volume.
     let roots: Vec<(RootType, bool)> = filesystems
         .flat_map(|filesystem| [(filesystem, false), (filesystem, true)])
-        .filter(|(_, logical)| !logical || has(LVM))
+        // Btrfs is taken on a partition alone.
+        .filter(|(filesystem, logical)| !logical || has(LVM) && *filesystem != RootType::Btrfs)
         .collect();
     let work = tempfile::tempdir().context("make a directory for GRUB's images")?;
     let shown = work.path().join("made");
     fs::create_dir(&shown).context("make a directory for GRUB's images")?;
     fs::write(shown.join(COMMANDS), core_image::placeholder()).context("write GRUB's commands")?;
-    fs::write(shown.join(NEW_COMMANDS), new_core::commands(ANY_UUID))
+    fs::write(shown.join(NEW_COMMANDS), new_core::commands(ANY_UUID, ""))
         .context("write GRUB's commands")?;
     let script = work.path().join("script");
     fs::write(&script, script_for(&shown, for_uefi, &roots))
@@ -100,7 +104,11 @@ pub fn make(root: &Path) -> Result<Made> {
     let sectors = |filesystem: RootType, logical: bool| -> Result<u64> {
         let name = new_core_of(filesystem, logical);
         let made = fs::metadata(shown.join(&name)).with_context(|| format!("look at {name}"))?;
-        Ok(made.len().div_ceil(MBR_SIZE as u64))
+        let for_path = match filesystem {
+            RootType::Btrfs => SECTORS_FOR_PATH,
+            RootType::Ext4 | RootType::Xfs => 0,
+        };
+        Ok(made.len().div_ceil(MBR_SIZE as u64) + for_path)
     };
     let mut made = Made {
         files,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
-use formats::tools::{Tools, XfsTools, GRUB_EFI, PROGRAMS};
+use formats::tools::{BtrfsTools, Tools, XfsTools, GRUB_EFI, PROGRAMS};
 
 use crate::checker;
 use crate::new_identity::has_program;
@@ -19,6 +19,9 @@ const GRUB_PLATFORMS: [&str; 2] = ["i386-pc", GRUB_EFI];
 const EXT2_MODULE: &str = "usr/lib/grub/i386-pc/ext2.mod";
 /// GRUB's module for XFS.
 const XFS_MODULE: &str = "usr/lib/grub/i386-pc/xfs.mod";
+
+/// GRUB's module for Btrfs; it tests no feature.
+const BTRFS_MODULE: &str = "usr/lib/grub/i386-pc/btrfs.mod";
 
 /// Looks at a finished tree whose kernel is of this release.
 pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
@@ -45,6 +48,10 @@ pub fn look(tree: &RootTree, kernel: &str) -> Result<Tools> {
             grub_refuses: refused(&code, &XFS),
             grub_core_sectors: None,
             repair: tree.has(checker::FOR_XFS),
+        }),
+        btrfs: tree.has(BTRFS_MODULE).then(|| BtrfsTools {
+            grub_core_sectors: None,
+            repair: tree.has(checker::FOR_BTRFS),
         }),
         lvm_core_sectors: BTreeMap::new(),
         grub_platforms: GRUB_PLATFORMS

@@ -163,9 +163,7 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
             find::repair_taken_up(&root, order.plan.root.filesystem)
         })?;
     }
-    recorder.repeating("find", once, || {
-        find::mount_root(&root, order.plan.root.filesystem)
-    })?;
+    recorder.repeating("find", once, || find::mount_root(&root, &order.plan.root))?;
     let next = recorder.repeating("find", once, || take_up::look(&order.plan, &root))?;
     old_records::copy(&order.plan);
     let start = match next {

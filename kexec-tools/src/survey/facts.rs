@@ -215,6 +215,9 @@ fn boot_entry(root: Option<&Root>, efi: &EfiFacts) -> Result<(), String> {
             root.disk
         ));
     }
+    if root.identity.subvolume.is_some() {
+        return Err("GRUB writes nothing to Btrfs, so that it would start the RAM environment again and again".to_owned());
+    }
     if root.identity.logical.is_some() {
         return Err(
             "GRUB writes nothing to a logical volume, so that it would start the RAM environment again and again"
@@ -258,15 +261,16 @@ fn efi(root: Option<&Root>, mounts: &[mounts::Mount]) -> std::io::Result<EfiFact
 /// Mounted filesystems that hold somebody's data, other than the root: those that a run
 /// unmounts.
 fn other_mounts(mounts: &[mounts::Mount]) -> Vec<Mount> {
-    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let root = mounts::at(mounts, Path::new("/"));
+    let device = root.map(|m| m.device);
     mounts
         .iter()
-        .filter(|m| holds_data(m, root))
+        .filter(|m| holds_data(m, device))
         .map(|m| Mount {
             target: m.target.display().to_string(),
             source: m.source.to_string_lossy().into_owned(),
             fstype: m.fstype.clone(),
-            bind_of_root: Some(m.device) == root,
+            bind_of_root: root.is_some_and(|root| m.shows_part_of(root)),
             upper: m.upper.as_ref().map(|p| p.display().to_string()),
             backing_file: backing_file(m.device),
         })
@@ -298,10 +302,16 @@ fn image_on(mounts: &[mounts::Mount], systems: &[String]) -> Result<Option<Strin
         .context("look at the running image")?
         .dev();
     let device = (rustix::fs::major(device), rustix::fs::minor(device));
-    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let root = mounts::at(mounts, Path::new("/"));
+    let on_root = |m: &mounts::Mount| root.is_some_and(|root| m.shows_part_of(root));
+    // A subvolume has a number of its own, which no mount shows: there the path has to tell.
+    let by_path = fs::read_link("/proc/self/exe")
+        .ok()
+        .and_then(|path| Some(mounts::containing(mounts, &path)?.id));
+    let has_image = |m: &mounts::Mount| m.device == device || Some(m.id) == by_path;
     Ok(mounts
         .iter()
-        .filter(|m| m.device == device && Some(device) != root && holds_data(m, root))
+        .filter(|m| has_image(m) && !on_root(m) && holds_data(m, root.map(|root| root.device)))
         .map(|m| m.target.display().to_string())
         .find(|target| !systems.contains(target)))
 }

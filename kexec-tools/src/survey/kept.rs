@@ -159,12 +159,12 @@ fn look_at(
 
 /// What comes of a kept path with something mounted at it, or on the way to it.
 fn mounted(crossed: &str, path: &KeepPath, keep: &[KeepPath], mounts: &[Mount]) -> Unkept {
-    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let root = mounts::at(mounts, Path::new("/"));
     let unkept = |way, why| Unkept { way, why };
     let Some(mount) = mounts::at(mounts, Path::new(crossed)) else {
         return unkept(UnkeptWay::Elsewhere, format!("{crossed} is a mount point"));
     };
-    if Some(mount.device) == root {
+    if root.is_some_and(|root| mount.shows_part_of(root)) {
         let shown = mount.root.display().to_string();
         let below = path.as_str().strip_prefix(crossed).unwrap_or_default();
         let place = format!("{}{below}", shown.trim_end_matches('/'));
@@ -178,7 +178,7 @@ fn mounted(crossed: &str, path: &KeepPath, keep: &[KeepPath], mounts: &[Mount]) 
         return unkept(UnkeptWay::Elsewhere, why);
     }
     let what = format!("{} on {}", mount.fstype, mount.source.to_string_lossy());
-    if holds_data(mount, root) {
+    if holds_data(mount, root.map(|root| root.device)) {
         let why = format!("{crossed} is another filesystem ({what}), which is left alone");
         return unkept(UnkeptWay::Mounted, why);
     }

@@ -14,7 +14,7 @@ use formats::measure::Measure;
 use formats::network::{Address, Dialect, Gateway, Link, LinkKind, Mac, Network, Resolver, Stack};
 use formats::payload::{DirectoryLink, DirectorySize, Frame, Payload};
 use formats::payload_drivers::PayloadDrivers;
-use formats::tools::{Tools, XfsTools};
+use formats::tools::{BtrfsTools, Tools, XfsTools};
 use formats::Digest;
 use plan::needs::PartSizes;
 
@@ -127,6 +127,7 @@ pub(crate) fn machine() -> Facts {
                 guids: None,
                 array: None,
                 logical: None,
+                subvolume: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),
@@ -208,9 +209,16 @@ pub(super) fn image() -> Manifest {
             release: "6.12".into(),
             init_size: 56 * MIB,
             load: vec![],
-            drivers: ["virtio_blk", "virtio_pci", "virtio_net", "xfs", "dm_mod"]
-                .map(Into::into)
-                .to_vec(),
+            drivers: [
+                "virtio_blk",
+                "virtio_pci",
+                "virtio_net",
+                "btrfs",
+                "xfs",
+                "dm_mod",
+            ]
+            .map(Into::into)
+            .to_vec(),
         },
         initramfs: Initramfs {
             unpacked_bytes: 25 * MIB,
@@ -239,7 +247,7 @@ pub(super) fn image() -> Manifest {
             modules: ["virtio_blk", "virtio_pci", "virtio_net", "cciss"]
                 .map(Into::into)
                 .to_vec(),
-            initrd: ["virtio_blk", "virtio_pci", "xfs", "dm_mod"]
+            initrd: ["virtio_blk", "virtio_pci", "btrfs", "xfs", "dm_mod"]
                 .map(Into::into)
                 .to_vec(),
             initrd_programs: vec!["lvm".into(), "mdadm".into()],
@@ -254,6 +262,10 @@ pub(super) fn image() -> Manifest {
             xfs: Some(XfsTools {
                 grub_refuses: None,
                 grub_core_sectors: Some(62),
+                repair: true,
+            }),
+            btrfs: Some(BtrfsTools {
+                grub_core_sectors: Some(120),
                 repair: true,
             }),
             grub_platforms: vec!["i386-pc".into(), "x86_64-efi".into()],

@@ -8,14 +8,16 @@ use formats::facts::Started;
 
 /// Reads it. What cannot be read is not known. `boot` is where a partition of the root's disk is mounted that
 /// GRUB may read kernels from, too.
-pub fn read(boot: Option<&Path>) -> Started {
+/// `subvolume` is what GRUB has before the paths of the root's files, where that is a subvolume of Btrfs.
+pub fn read(boot: Option<&Path>, subvolume: &str) -> Started {
     let number = fs::read_to_string("/proc/sys/kernel/bootloader_type").unwrap_or_default();
     let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let image = image(&cmdline);
     Started {
         loader: number.trim().parse().ok(),
         image_on_root: image.as_deref().is_some_and(|image| {
-            is_on(Path::new("/"), image) || boot.is_some_and(|boot| is_on(boot, image))
+            is_on(Path::new("/"), &without(image, subvolume))
+                || boot.is_some_and(|boot| is_on(boot, image))
         }),
         image,
     }
@@ -26,6 +28,19 @@ fn image(cmdline: &str) -> Option<String> {
     let mut words = cmdline.split_whitespace().rev();
     let image = words.find_map(|word| word.strip_prefix("BOOT_IMAGE="));
     image.filter(|image| !image.is_empty()).map(str::to_owned)
+}
+
+/// The name of a file in a subvolume. Some GRUBs begin with the subvolume itself, and some with what all of them
+/// are in.
+fn without(image: &str, subvolume: &str) -> String {
+    let (device, path) = match image.split_once(')') {
+        Some((device, path)) if device.starts_with('(') => (format!("{device})"), path),
+        _ => (String::new(), image),
+    };
+    let inner = path
+        .strip_prefix(subvolume)
+        .filter(|inner| inner.starts_with('/'));
+    format!("{device}{}", inner.unwrap_or(path))
 }
 
 /// Whether a file is on the filesystem that is mounted here, under the name that GRUB has for it: a device in
@@ -65,6 +80,23 @@ mod tests {
             ("BOOT_IMAGE= ro", None),
         ] {
             assert_eq!(image(cmdline).as_deref(), expected, "{cmdline}");
+        }
+    }
+
+    #[test]
+    fn a_subvolume_stands_before_its_files() {
+        for (image, subvolume, expected) in [
+            ("/root/boot/vmlinuz", "/root", "/boot/vmlinuz"),
+            (
+                "(hd0,gpt2)/root/boot/vmlinuz",
+                "/root",
+                "(hd0,gpt2)/boot/vmlinuz",
+            ),
+            ("/boot/vmlinuz", "/@/.snapshots/1/snapshot", "/boot/vmlinuz"),
+            ("/rooted/vmlinuz", "/root", "/rooted/vmlinuz"),
+            ("/boot/vmlinuz", "", "/boot/vmlinuz"),
+        ] {
+            assert_eq!(without(image, subvolume), expected, "{image}");
         }
     }
 

@@ -21,6 +21,7 @@ mod features;
 mod logical;
 mod root_identity;
 mod root_type;
+mod subvolume;
 mod volume;
 mod written;
 pub use array::{Array, ArrayIdentity, Guids, MemberIdentity};
@@ -32,6 +33,7 @@ pub use features::{Ext4Features, XfsFeatures};
 pub use logical::{LogicalVolume, PhysicalVolume, Segment};
 pub use root_identity::RootIdentity;
 pub use root_type::RootType;
+pub use subvolume::{BtrfsFacts, NestedSubvolume, Subvolume};
 pub use volume::{RootPlace, Volume, VolumeKind, LINEAR};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 

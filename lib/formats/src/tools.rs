@@ -24,6 +24,8 @@ pub struct Tools {
     pub grub_core_sectors: Option<u64>,
     /// What is there for a root on XFS; `None` where its GRUB does not read one, or the builder did not look.
     pub xfs: Option<XfsTools>,
+    /// What is there for a root on Btrfs; `None` where its GRUB does not read one, or the builder did not look.
+    pub btrfs: Option<BtrfsTools>,
     /// As [`Tools::grub_core_sectors`], with what reads logical volumes in the core image as well, by the name
     /// of the root's filesystem; none where its GRUB does not read them, or the builder did not look.
     pub lvm_core_sectors: BTreeMap<String, u64>,
@@ -40,6 +42,17 @@ pub struct XfsTools {
     /// As [`Tools::grub_core_sectors`], with this filesystem in the core image.
     pub grub_core_sectors: Option<u64>,
     /// `xfs_repair` is there, and in the RAM environment.
+    pub repair: bool,
+}
+
+/// What a payload has for a root on Btrfs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BtrfsTools {
+    /// As [`Tools::grub_core_sectors`], with this filesystem in the core image and the longest path of a
+    /// subvolume.
+    pub grub_core_sectors: Option<u64>,
+    /// `btrfs` is there, and in the RAM environment.
     pub repair: bool,
 }
 
@@ -73,6 +86,7 @@ impl Tools {
         match filesystem {
             RootType::Ext4 => self.grub_core_sectors,
             RootType::Xfs => self.xfs.as_ref()?.grub_core_sectors,
+            RootType::Btrfs => self.btrfs.as_ref()?.grub_core_sectors,
         }
     }
 

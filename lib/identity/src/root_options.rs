@@ -68,6 +68,22 @@ const REFUSED_BY_XFS: &[(&str, &[&str])] = &[
     ("the devices of the root are its partition and no other", &["logdev", "rtdev"]),
 ];
 
+/// The same of Btrfs alone.
+#[rustfmt::skip]
+const REFUSED_BY_BTRFS: &[(&str, &[&str])] = &[
+    (
+        "it is for the one mount that mends something",
+        &[
+            "clear_cache", "degraded", "nologreplay", "norecovery", "recovery", "rescan_uuid_tree", "rescue",
+            "skip_balance", "usebackuproot",
+        ],
+    ),
+    ("the devices of the root are its partition and no other", &["device"]),
+];
+
+/// What of Btrfs's own names the subvolume, which the plan names.
+const SUBVOLUME: [&str; 2] = ["subvol", "subvolid"];
+
 /// Options that are carried, and something has to be known of them.
 const TO_KNOW: &[(&[&str], &str)] = &[
     (
@@ -106,12 +122,18 @@ pub(super) fn root_options(text: &str, filesystem: RootType) -> RootOptions {
     let refused_besides = match filesystem {
         RootType::Ext4 => &[][..],
         RootType::Xfs => REFUSED_BY_XFS,
+        RootType::Btrfs => REFUSED_BY_BTRFS,
     };
     let mut unheard = Vec::new();
     let mut out = RootOptions::default();
     for option in old_options(text) {
         let name = name(&option);
-        if NO_MATTER.contains(&name) || name.starts_with("x-") || name.starts_with("X-") {
+        let names_subvolume = filesystem == RootType::Btrfs && SUBVOLUME.contains(&name);
+        if names_subvolume
+            || NO_MATTER.contains(&name)
+            || name.starts_with("x-")
+            || name.starts_with("X-")
+        {
             continue;
         }
         let mut refused = REFUSED.iter().chain(refused_besides);
@@ -160,8 +182,10 @@ pub(super) fn root_options(text: &str, filesystem: RootType) -> RootOptions {
         RootType::Ext4 if !out.options.iter().any(|o| name(o) == "errors") => {
             out.options.push(ON_ERRORS.to_owned());
         }
-        RootType::Xfs if out.options.is_empty() => out.options.push(NONE.to_owned()),
-        RootType::Ext4 | RootType::Xfs => {}
+        RootType::Xfs | RootType::Btrfs if out.options.is_empty() => {
+            out.options.push(NONE.to_owned());
+        }
+        RootType::Ext4 | RootType::Xfs | RootType::Btrfs => {}
     }
     out
 }

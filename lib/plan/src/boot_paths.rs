@@ -96,7 +96,8 @@ pub fn loader_apart(facts: &Facts, root: &Root, tools: &Tools) -> bool {
         .core_sectors_of(&root.identity)
         .is_some_and(|needed| needed <= root.room_alone);
     // A file on a mirror lies on every disk of it, and what is put there differs from disk to disk.
-    let plain = root.identity.array.is_none();
+    // Btrfs has a file's bytes nowhere for good.
+    let plain = root.identity.array.is_none() && root.identity.subvolume.is_none();
     plain && facts.firmware == Firmware::Bios && !root.has_room && holds_one
 }
 
@@ -169,6 +170,7 @@ mod tests {
                 guids: None,
                 array: None,
                 logical: None,
+                subvolume: None,
             },
             device: "/dev/vda1".into(),
             disk: "/dev/vda".into(),

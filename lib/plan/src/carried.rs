@@ -66,6 +66,10 @@ pub fn identity(facts: &Facts, manifest: &Manifest) -> Result<IdentityPlan, Vec<
         root.map_or(RootType::default(), |r| r.filesystem),
         &systems,
     )?;
+    // Whoever mounts the root finds its subvolume by the path.
+    let subvolume = root.and_then(|root| root.subvolume.as_ref());
+    plan.root_options
+        .extend(subvolume.map(|subvolume| format!("subvol={}", subvolume.path)));
     let refused = against_systems(facts, &plan);
     if !refused.is_empty() {
         return Err(refused);

@@ -4,10 +4,12 @@
 //! The launcher's table of checks and the init's are both compared with this list by their tests.
 
 /// Codes, in the order of the launcher's table.
-pub const CODES: [&str; 15] = [
+pub const CODES: [&str; 17] = [
     "root",
     "root-degraded",
     "root-type",
+    "root-btrfs",
+    "root-subvolumes",
     "root-double",
     "root-errors",
     "root-features",

@@ -232,6 +232,9 @@ pub fn against(facts: &Facts, manifest: &Manifest) -> Vec<String> {
 fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<String> {
     let Some(filesystem) = known(facts, &mount.target) else {
         return Some(match RootType::of(&mount.fstype) {
+            Some(RootType::Btrfs) => {
+                "it is a subvolume, or another Btrfs, which this release does not wipe beside the root".to_owned()
+            }
             Some(_) => "what it is on was not found out".to_owned(),
             None => format!("{} is neither ext4 nor XFS", mount.fstype),
         });

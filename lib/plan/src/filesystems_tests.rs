@@ -105,6 +105,7 @@ fn known_at(target: &str, device: &str) -> MountedFilesystem {
             guids: None,
             array: None,
             logical: None,
+            subvolume: None,
         }),
         bytes: 1 << 30,
         bytes_free: 1 << 29,
@@ -240,7 +241,7 @@ fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
                 f.filesystems.remove(1);
                 f.mounts[1].fstype = "btrfs".into();
             },
-            "btrfs is neither ext4 nor XFS",
+            "another Btrfs, which this release does not wipe",
         ),
         (
             |f| f.filesystems[2].identity = Err("it is on LUKS".into()),

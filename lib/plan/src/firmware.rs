@@ -44,6 +44,7 @@ mod tests {
             guids: None,
             array: None,
             logical: None,
+            subvolume: None,
         };
         for (reach, end, told) in [
             (Some(128 * GIB), 100 * GIB, None),

@@ -7,6 +7,7 @@
 pub mod below_kept;
 pub mod boot_paths;
 pub mod brought;
+pub mod btrfs_features;
 pub mod carried;
 pub mod checks_in_ram;
 pub mod choices;
@@ -34,6 +35,7 @@ pub mod started;
 pub mod status;
 pub mod status_page;
 pub mod steps;
+pub mod subvolumes;
 pub mod svg;
 pub mod version;
 pub mod xfs_features;

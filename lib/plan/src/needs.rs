@@ -3,7 +3,7 @@
 
 use crate::choices::{entry_plan, Choices};
 use formats::entry::{Entry, EntryPlan, KexecCall};
-use formats::facts::{Facts, Memory};
+use formats::facts::{Facts, Memory, Root};
 use formats::keep::filesystem_of;
 use formats::manifest::Manifest;
 use formats::measure::Occupied;
@@ -238,6 +238,17 @@ pub fn parts(payload: &Payload, targets: &[&str]) -> Vec<Part> {
     parts
 }
 
+impl Part {
+    /// The same on Btrfs, which has its own trees twice on one device, and small files in them.
+    #[must_use]
+    pub fn on_btrfs(self) -> Part {
+        Part {
+            bytes: self.bytes + self.bytes / 4 + 2 * self.inodes * 1024,
+            ..self
+        }
+    }
+}
+
 /// Size of a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filesystem {
@@ -245,6 +256,18 @@ pub struct Filesystem {
     pub bytes: u64,
     /// Inodes.
     pub inodes: u64,
+}
+
+impl Filesystem {
+    /// What there is on Btrfs, where nothing is counted that the wipe gives free: other subvolumes share the space,
+    /// and what a snapshot has too stays. `free` are the bytes that are free now; `there` is what of that which
+    /// stays is on it already.
+    pub fn of_btrfs(free: u64, there: Occupied) -> Filesystem {
+        Filesystem {
+            bytes: free + there.bytes,
+            inodes: u64::from(u32::MAX),
+        }
+    }
 }
 
 /// Space on the root filesystem, in bytes and inodes: what there will be after the wipe, and
@@ -307,11 +330,24 @@ pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String
         .iter()
         .map(|system| system.target.as_str())
         .collect();
-    let root = facts.root.iter().map(|root| ("/", root.bytes, root.inodes));
+    let of_btrfs = |root: &Root| root.identity.subvolume.is_some();
+    let root = facts.root.iter().map(|root| {
+        let there = kept_on(facts, "/", &targets) + facts.condition.spared;
+        let bytes = if of_btrfs(root) {
+            Filesystem::of_btrfs(root.bytes_free, there).bytes
+        } else {
+            root.bytes
+        };
+        ("/", bytes, root.inodes)
+    });
     let apart = systems
         .iter()
         .map(|s| (s.target.as_str(), s.bytes, s.inodes));
-    let parts = parts(&manifest.payload, &targets);
+    let mut parts = parts(&manifest.payload, &targets);
+    if facts.root.as_ref().is_some_and(of_btrfs) {
+        // The first is the root's.
+        parts[0] = parts[0].on_btrfs();
+    }
     let each = root.chain(apart).zip(parts);
     each.filter_map(|((target, bytes, inodes), part)| {
         let stays = if target == "/" {

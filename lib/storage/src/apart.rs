@@ -88,6 +88,7 @@ fn look(mount: &Mount, found: &mut MountedFilesystem) -> Result<(), RootError> {
     match superblock {
         Superblock::Ext(found_there) => found.ext4 = Some(found_there.features),
         Superblock::Xfs(found_there) => found.xfs = Some(found_there.features),
+        Superblock::Btrfs(_) => {}
     }
     found.identity = Ok(identity);
     Ok(())

@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 
 use syscalls::fiemap::{self, Extent};
 
+use crate::btrfs::{self, Chunks};
+
 /// Sectors that boot loaders count in, in bytes.
 const SECTOR: u64 = 512;
 
@@ -34,7 +36,31 @@ pub fn place(file: &File) -> Result<u64, NotOneRun> {
             break;
         }
     }
+    if btrfs::is_on(file)? {
+        extents = on_device(&extents, &Chunks::read(file)?).map_err(NotOneRun::Apart)?;
+    }
     one_run(&extents, length).map_err(NotOneRun::Apart)
+}
+
+/// The same on the device: Btrfs tells its own addresses. That an extent is another file's too, of a snapshot for
+/// one, says nothing against it: who writes to either gets another place.
+fn on_device(extents: &[Extent], chunks: &Chunks) -> Result<Vec<Extent>, String> {
+    let mut placed = Vec::new();
+    for extent in extents {
+        let Some(pieces) = chunks.place(extent.physical, extent.length) else {
+            let (from, address) = (extent.logical, extent.physical);
+            return Err(format!(
+                "the bytes from {from} on, at address {address}, have no place on one device"
+            ));
+        };
+        let mut logical = extent.logical;
+        for (physical, length) in pieces {
+            let flags = extent.flags & !fiemap::SHARED;
+            placed.push(Extent::new(logical, physical, length, flags));
+            logical += length;
+        }
+    }
+    Ok(placed)
 }
 
 /// Decides by the extents. Of their flags only two say nothing against it: the last one, and one

@@ -8,6 +8,7 @@
 pub mod apart;
 pub mod array;
 pub mod block;
+pub mod btrfs;
 pub mod devices;
 pub mod direct;
 pub mod disk_health;
@@ -27,6 +28,7 @@ pub mod mounts;
 pub mod replace;
 pub mod root;
 pub mod root_error;
+pub mod subvolumes;
 pub mod superblock;
 pub mod swaps;
 mod table;

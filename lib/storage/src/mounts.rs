@@ -11,7 +11,8 @@ use formats::filesystems::{self, Contents};
 pub struct Mount {
     /// Its number, as long as it is mounted.
     pub id: u64,
-    /// `major:minor` of the filesystem.
+    /// `major:minor` of the filesystem; of Btrfs, which has a number of its own, that of its device where that is
+    /// known.
     pub device: (u32, u32),
     /// The directory of the filesystem that is shown; `/` unless it is a bind mount.
     pub root: PathBuf,
@@ -28,6 +29,11 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// Whether it shows a part of the root filesystem that is mounted as `root`: of Btrfs, of that subvolume.
+    pub fn shows_part_of(&self, root: &Mount) -> bool {
+        self.device == root.device && (root.fstype != BTRFS || self.root.starts_with(&root.root))
+    }
+
     /// What is in it.
     pub fn contents(&self) -> Contents {
         filesystems::contents(&self.fstype, &self.source.to_string_lossy())
@@ -45,7 +51,7 @@ pub fn parse(bytes: &[u8]) -> Vec<Mount> {
 
 /// Reads the mounts of this process.
 pub fn read() -> std::io::Result<Vec<Mount>> {
-    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+    Ok(with_devices(parse(&std::fs::read("/proc/self/mountinfo")?)))
 }
 
 /// Reads the mounts of the calling thread, which may see others than its process.
@@ -53,7 +59,30 @@ pub fn read_of_thread() -> std::io::Result<Vec<Mount>> {
     // /proc/thread-self says the same since 3.17.
     let thread = rustix::thread::gettid().as_raw_nonzero();
     let path = format!("/proc/self/task/{thread}/mountinfo");
-    Ok(parse(&std::fs::read(path)?))
+    Ok(with_devices(parse(&std::fs::read(path)?)))
+}
+
+/// What mountinfo calls it.
+const BTRFS: &str = "btrfs";
+
+/// Mounts of Btrfs by the number of the device that their source names.
+fn with_devices(mut mounts: Vec<Mount>) -> Vec<Mount> {
+    for mount in mounts
+        .iter_mut()
+        .filter(|m| m.fstype == BTRFS && m.device.0 == 0)
+    {
+        let source = rustix::fs::stat(Path::new(&mount.source));
+        let is_block = |stat: &rustix::fs::Stat| {
+            rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::BlockDevice
+        };
+        if let Some(stat) = source.ok().filter(is_block) {
+            mount.device = (
+                rustix::fs::major(stat.st_rdev),
+                rustix::fs::minor(stat.st_rdev),
+            );
+        }
+    }
+    mounts
 }
 
 /// The mount that shows at `/`: the last one there, since later mounts cover earlier ones.

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use formats::facts::{
-    ArrayIdentity, LogicalVolume, MemberIdentity, Root, RootCopy, RootIdentity, Volume, VolumeKind,
+    ArrayIdentity, LogicalVolume, MemberIdentity, Root, RootCopy, RootIdentity, RootType,
+    Subvolume, Volume, VolumeKind,
 };
 
 use crate::block::{self, BlockDevice};
 use crate::superblock::{self, Superblock};
-use crate::{array, layers, logical, md, mounts, table};
+use crate::{array, layers, logical, md, mounts, subvolumes, table};
 
 pub use crate::root_error::{reading, unsupported, RootError};
 
@@ -108,9 +109,10 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
     let Some(mount) = mounts::at(&mounts, Path::new("/")) else {
         return unsupported("nothing is mounted at /");
     };
-    if mount.root != Path::new("/") {
+    let of_btrfs = mount.fstype == RootType::Btrfs.name();
+    if mount.root != Path::new("/") && !of_btrfs {
         return unsupported(format!(
-            "/ shows only {} of its filesystem (a subvolume or a bind mount)",
+            "/ shows only {} of its filesystem (a bind mount)",
             mount.root.display()
         ));
     }
@@ -128,12 +130,21 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
     let ground = ground(&device)?;
     let Some(fs) = superblock(&device)? else {
         return unsupported(format!(
-            "{} holds {}, neither ext4 nor XFS",
+            "{} holds {}, neither ext4, XFS nor Btrfs",
             device.node().display(),
             mount.fstype
         ));
     };
-    let identity = identity(&fs, &ground)?;
+    let mut identity = identity(&fs, &ground)?;
+    if let Superblock::Btrfs(_) = fs {
+        if ground.logical.is_some() || ground.mirror.is_some() {
+            return unsupported(format!(
+                "it is Btrfs on {}",
+                layers::volume(&device).words()
+            ));
+        }
+        identity.subvolume = Some(subvolume(mount)?);
+    }
     let disks: Vec<_> = ground
         .partitions
         .iter()
@@ -160,11 +171,16 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         disk_by_id: stable_name(disk),
         fstype: mount.fstype.clone(),
         bytes: fs.bytes_for_files(space.f_blocks * space.f_frsize),
-        bytes_free: space.f_bfree * space.f_frsize,
+        // Of Btrfs the former counts what is there for the filesystem's own trees alone.
+        bytes_free: if of_btrfs {
+            space.f_bavail
+        } else {
+            space.f_bfree
+        } * space.f_frsize,
         inodes: fs.inodes(space.f_files),
         inodes_free: fs
             .inodes(space.f_files)
-            .saturating_sub(space.f_files - space.f_ffree),
+            .saturating_sub(space.f_files.saturating_sub(space.f_ffree)),
         errors: fs.errors(),
         doubles,
         room_sectors: 0,
@@ -187,6 +203,19 @@ fn table_of(identity: &RootIdentity) -> String {
     if has_guids { "gpt" } else { "dos" }.to_owned()
 }
 
+/// The subvolume that is mounted as the root.
+fn subvolume(mount: &mounts::Mount) -> Result<Subvolume, RootError> {
+    let top = reading("open /", std::fs::File::open("/"))?;
+    let found = reading("ask which subvolume / is", subvolumes::at(&top))?;
+    match found {
+        Some(found) if Path::new(&found.path) == mount.root => Ok(found),
+        _ => unsupported(format!(
+            "/ shows only {} of its filesystem, which is no whole subvolume that has a path",
+            mount.root.display()
+        )),
+    }
+}
+
 /// The superblock of the filesystem on a device that a run can find again, its disk, and what identifies it there.
 pub(crate) fn known(
     device: &BlockDevice,
@@ -198,6 +227,9 @@ pub(crate) fn known(
             device.node().display()
         ));
     };
+    if let Superblock::Btrfs(_) = fs {
+        return unsupported("it is Btrfs, which only the root was seen on");
+    }
     let identity = identity(&fs, &ground)?;
     let Some(first) = ground.partitions.into_iter().next() else {
         return unsupported("no disk has all of it");
@@ -242,7 +274,9 @@ pub fn find(identity: &RootIdentity) -> Result<Option<FoundRoot>, RootError> {
         ));
     };
     let ground = ground(device)?;
-    let found = self::identity(fs, &ground)?;
+    let mut found = self::identity(fs, &ground)?;
+    // Which subvolume it is shows once it is mounted.
+    found.subvolume.clone_from(&identity.subvolume);
     let same = match (&identity.array, &found.array) {
         (Some(wanted), Some(array)) => {
             let known = |member| wanted.members.contains(member);
@@ -428,6 +462,7 @@ fn identity(fs: &Superblock, ground: &Ground) -> Result<RootIdentity, RootError>
         guids,
         logical: ground.logical.clone(),
         array,
+        subvolume: None,
     })
 }
 

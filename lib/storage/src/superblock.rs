@@ -1,17 +1,16 @@
 //! The superblock of a filesystem that may be a root: of whichever type, one way to ask it.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read};
 use std::path::Path;
 
 use formats::counted::counted;
 use formats::facts::RootType;
 
-use crate::{ext4, xfs};
+use crate::{btrfs, ext4, xfs};
 
-/// Bytes from the start of a filesystem that hold the superblock of each type.
-const HEAD: usize = ext4::SUPERBLOCK_AT as usize + ext4::SUPERBLOCK_SIZE;
+/// Bytes from the start of a filesystem that hold the superblock of each type: that of Btrfs is last.
+const HEAD: u64 = btrfs::SUPERBLOCK_AT + btrfs::SUPERBLOCK_SIZE as u64;
 
 /// A superblock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,21 +19,26 @@ pub enum Superblock {
     Ext(ext4::Superblock),
     /// Of XFS.
     Xfs(xfs::Superblock),
+    /// Of Btrfs.
+    Btrfs(btrfs::Superblock),
 }
 
 /// Reads the superblock of the filesystem in a device or file; `Ok(None)` where there is none that is known.
 pub fn read(node: &Path) -> io::Result<Option<Superblock>> {
-    let mut head = vec![0; HEAD];
-    File::open(node)?.read_exact_at(&mut head, 0)?;
+    let mut head = Vec::new();
+    File::open(node)?.take(HEAD).read_to_end(&mut head)?;
     Ok(parse(&head))
 }
 
 /// The superblock in the first bytes of a filesystem. What mkfs of one type leaves of another one it has wiped.
 fn parse(head: &[u8]) -> Option<Superblock> {
     let ext = || ext4::parse(head.get(ext4::SUPERBLOCK_AT as usize..)?);
+    // mkfs.btrfs clears the head of the device; others leave what Btrfs has so far behind it.
+    let btrfs = || btrfs::parse(head.get(btrfs::SUPERBLOCK_AT as usize..)?);
     xfs::parse(head)
         .map(Superblock::Xfs)
         .or_else(|| ext().map(Superblock::Ext))
+        .or_else(|| btrfs().map(Superblock::Btrfs))
 }
 
 impl Superblock {
@@ -43,6 +47,7 @@ impl Superblock {
         match self {
             Superblock::Ext(_) => RootType::Ext4,
             Superblock::Xfs(_) => RootType::Xfs,
+            Superblock::Btrfs(_) => RootType::Btrfs,
         }
     }
 
@@ -51,6 +56,7 @@ impl Superblock {
         match self {
             Superblock::Ext(found) => &found.uuid,
             Superblock::Xfs(found) => &found.uuid,
+            Superblock::Btrfs(found) => &found.uuid,
         }
     }
 
@@ -66,6 +72,8 @@ impl Superblock {
             Superblock::Xfs(found) => found
                 .needs_repair()
                 .then(|| "the superblock says that it has to be repaired".to_owned()),
+            // It counts what its device did wrong, and that says nothing of the filesystem.
+            Superblock::Btrfs(_) => None,
         }
     }
 
@@ -74,13 +82,14 @@ impl Superblock {
         match self {
             Superblock::Ext(found) => found.journal_elsewhere,
             Superblock::Xfs(found) => found.journal_elsewhere,
+            Superblock::Btrfs(_) => false,
         }
     }
 
     /// Bytes for files, of as many as statvfs(2) tells.
     pub fn bytes_for_files(&self, told: u64) -> u64 {
         match self {
-            Superblock::Ext(_) => told,
+            Superblock::Ext(_) | Superblock::Btrfs(_) => told,
             Superblock::Xfs(found) => told.saturating_sub(found.reserved()),
         }
     }
@@ -91,6 +100,8 @@ impl Superblock {
         match self {
             Superblock::Ext(_) => told,
             Superblock::Xfs(found) => found.most_inodes.max(told),
+            // It tells none, and makes as many as there is room for.
+            Superblock::Btrfs(_) => u64::from(u32::MAX),
         }
     }
 }

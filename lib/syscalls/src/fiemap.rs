@@ -16,6 +16,9 @@ pub const LAST: u32 = 0x1;
 /// `FIEMAP_EXTENT_MERGED`: made of blocks that the filesystem keeps one by one.
 pub const MERGED: u32 = 0x1000;
 
+/// `FIEMAP_EXTENT_SHARED`: it is of other files, too.
+pub const SHARED: u32 = 0x2000;
+
 /// `struct fiemap_extent`: bytes of a file that lie together on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -3,6 +3,7 @@
 //! crate of reroot.
 
 pub mod block;
+pub mod btrfs;
 pub mod device_mapper;
 pub mod disk;
 pub mod fiemap;

@@ -37,7 +37,12 @@ pub fn restore_cleared<'a>(
     progress: &dyn Fn(u64),
 ) -> Result<u64, TreeError> {
     let lookup = Lookup::detect(root);
+    // A subvolume numbers its own inodes, and has no names of files outside of it.
+    let device = rustix::fs::fstat(root)
+        .map_err(|e| TreeError::io("look at", b"", e))?
+        .st_dev;
     let mut restore = Restore {
+        device,
         flags: cleared.iter().map(|c| (c.inode, c.flags)).collect(),
         restored: 0,
         progress,
@@ -66,6 +71,7 @@ pub fn restore_cleared<'a>(
 }
 
 struct Restore<'p> {
+    device: u64,
     flags: BTreeMap<u64, u32>,
     restored: u64,
     progress: &'p dyn Fn(u64),
@@ -122,7 +128,11 @@ impl Restore<'_> {
     fn entry(&mut self, dir: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<FileType, Errno> {
         let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let file_type = FileType::from_raw_mode(stat.st_mode);
-        if let (FileType::RegularFile, Some(&bits)) = (file_type, self.flags.get(&stat.st_ino)) {
+        let flags = self
+            .flags
+            .get(&stat.st_ino)
+            .filter(|_| stat.st_dev == self.device);
+        if let (FileType::RegularFile, Some(&bits)) = (file_type, flags) {
             if let Some(file) = flags::open(dir, name)? {
                 flags::restore(file, IFlags::from_bits_retain(bits))?;
                 self.restored += 1;

@@ -38,6 +38,7 @@ mod read;
 mod roots;
 mod scan;
 mod source;
+mod subvolume;
 mod tally;
 mod unpack;
 mod validate;

@@ -7,6 +7,7 @@
 //! then), and /proc/self/fdinfo has it since 3.15. A bind mount within one filesystem has the same
 //! device, so there the list of mounts decides: one step from a directory leads to another mount
 //! only where something is mounted on the very name, and then the name's path is in the list.
+//! A subvolume of Btrfs has a device of its own, and is no mount: there the mount alone decides.
 //! (statx(2) says it too, but since 5.8, when there is openat2.)
 
 use std::ffi::CStr;
@@ -18,6 +19,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use storage::mounts::{self, Mount};
+
+use super::subvolume;
 
 /// Flags that a directory is opened with. `O_NOATIME` because reading a kept directory must leave
 /// no trace in it.
@@ -191,9 +194,11 @@ fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Er
     }
 }
 
-/// Whether this is another filesystem than that of `dir`.
+/// Whether this is another filesystem than that of `dir`, or something that may be one: a subvolume that begins in a
+/// directory of Btrfs looks like another Btrfs that is mounted there, and who asks goes by the mount.
 fn is_elsewhere(dir: BorrowedFd<'_>, stat: &Stat) -> io::Result<bool> {
-    Ok(rustix::fs::fstat(dir)?.st_dev != stat.st_dev)
+    let differs = rustix::fs::fstat(dir)?.st_dev != stat.st_dev;
+    Ok(differs && !(stat.st_ino == subvolume::FIRST_INODE && subvolume::is_on_btrfs(dir)?))
 }
 
 /// A handle of the name itself, whatever it is, a link too.

@@ -10,6 +10,7 @@ use rustix::fs::FileType;
 use super::acl;
 use super::entry::{Entry, Inode};
 use super::inodes::Inodes;
+use super::subvolume;
 
 /// A measure that is being taken.
 #[derive(Default)]
@@ -92,14 +93,19 @@ impl Tally {
             FileType::Directory => 0,
             _ => inode.size,
         };
+        let modified = if subvolume::is_made_up(inode.number, file_type) {
+            (0, 0)
+        } else {
+            inode.modified
+        };
         let fields = [
             inode.number,
             u64::from(inode.mode),
             u64::from(inode.user),
             u64::from(inode.group),
             size,
-            inode.modified.0,
-            inode.modified.1,
+            modified.0,
+            modified.1,
             device,
         ];
         for field in fields {

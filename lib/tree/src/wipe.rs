@@ -22,6 +22,7 @@ use super::flags;
 use super::lookup::{again, Lookup};
 use super::names::{Names, Reader};
 use super::parents::Parents;
+use super::subvolume;
 use super::validate::validate_keep_by;
 
 /// How many removed entries are told to the caller at once.
@@ -492,7 +493,11 @@ fn rmdir(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
             if let Some(child) = flags::open(dir, name)? {
                 flags::clear(&child)?;
             }
-            rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
+            match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+                // The subvolume is empty: what is in it was removed name by name.
+                Err(errno @ Errno::PERM) => subvolume::remove(dir, name).unwrap_or(Err(errno)),
+                result => result,
+            }
         }
         result => result,
     }

@@ -206,7 +206,7 @@ impl Bench {
             RootType::Ext4 => {
                 mkfs.args(["-q", "-F", "-N", &inodes, "-E", "lazy_itable_init=0"]);
             }
-            RootType::Xfs => {
+            RootType::Xfs | RootType::Btrfs => {
                 mkfs.arg("-q");
             }
         }

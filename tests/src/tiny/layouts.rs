@@ -193,6 +193,18 @@ pub const LAYOUTS: &[Layout] = &[
         volumes: &[],
     },
     Layout {
+        name: "btrfs-cloud",
+        made_by: "Fedora's installer, with /boot left where it is: root and home are subvolumes",
+        table: Table::Gpt,
+        root: RootType::Btrfs,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 64 * MIB, Kind::Esp),
+            part(3, 64 * MIB, END, Kind::Root),
+        ],
+        volumes: &[],
+    },
+    Layout {
         name: "lvm-boot-apart",
         made_by:
             "Ubuntu Server's installer, started by either firmware; the root was made larger later",
@@ -373,6 +385,14 @@ impl Layout {
             }
             _ => None,
         })
+    }
+
+    /// The path of the subvolume that is the root, as GRUB has it before its files; empty where it is none.
+    pub fn subvolume(&self) -> &'static str {
+        match self.root {
+            RootType::Btrfs => "/root",
+            RootType::Ext4 | RootType::Xfs => "",
+        }
     }
 
     /// Where GRUB's core image is put, and how many sectors there are for it.

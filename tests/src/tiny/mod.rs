@@ -21,6 +21,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
+use formats::facts::RootType;
 
 use self::layouts::{Kind, Layout};
 use crate::base::{digest, forget_others, say};
@@ -80,7 +81,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
     fs::create_dir(&made).context("create the disk's directory")?;
     let uuid_of = |kind, uuid: &'static str| if layout.has(kind) { uuid } else { "" };
     let volumes = layout.mounted_volumes();
-    let mounted: Vec<String> = layout
+    let mut mounted: Vec<String> = layout
         .mounted()
         .map(|(part, at, filesystem, options)| (part.number, at, filesystem, options))
         .chain(
@@ -91,6 +92,10 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
             format!("UUID={uuid} {at} {} {options} 0 2", filesystem.name())
         })
         .collect();
+    if layout.root == RootType::Btrfs {
+        let uuid = disk::ROOT_UUID;
+        mounted.push(format!("UUID={uuid} /home btrfs noatime,subvol=home 0 0"));
+    }
     old_tree(
         &tree,
         &tarball,
@@ -98,6 +103,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
             ("ROOT_TYPE", layout.root.name()),
             ("GRUB_MODULE", layout.root.grub_module()),
             ("ROOT_UUID", disk::ROOT_UUID),
+            ("SUBVOLUME", layout.subvolume()),
             ("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID)),
             ("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID)),
             ("HOME_UUID", uuid_of(Kind::Home, disk::HOME_UUID)),
@@ -147,8 +153,15 @@ fn old_tree(to: &Path, tarball: &Path, filesystems: &[(&str, &str)]) -> Result<(
         .arg("-C")
         .arg(to))?;
     // What a machine does not have is empty.
-    let none =
-        ["BOOT_UUID", "ESP_UUID", "HOME_UUID", "MOUNTED", "SWAP_UUID"].map(|name| (name, ""));
+    let none = [
+        "BOOT_UUID",
+        "ESP_UUID",
+        "HOME_UUID",
+        "MOUNTED",
+        "SUBVOLUME",
+        "SWAP_UUID",
+    ]
+    .map(|name| (name, ""));
     run(Command::new("chroot")
         .arg(to)
         .args(["/bin/sh", "-c", OLD_SCRIPT])

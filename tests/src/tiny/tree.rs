@@ -28,8 +28,8 @@ const PACKAGES: &[&str] = &[
     "mdadm",
     "openssh-server",
 ];
-/// Those that the new OS has besides: `xfs_repair` is for the RAM environment.
-const NEW_PACKAGES: &[&str] = &["xfsprogs"];
+/// Those that the new OS has besides: `xfs_repair` and `btrfs` are for the RAM environment.
+const NEW_PACKAGES: &[&str] = &["btrfs-progs", "xfsprogs"];
 
 const SCRIPT: &str = include_str!("tree.sh");
 /// Programs of a tiny OS that are no package's: where each goes, and its text.

@@ -8,7 +8,7 @@ kernel=$(basename /boot/vmlinuz-*)
 release=${kernel#vmlinuz-}
 
 # What is run, each with the libraries that it is linked with.
-programs='dash sshd ssh-keygen e2fsck xfs_repair lvm mdadm find xargs sort sha256sum getfattr losetup mount umount
+programs='dash sshd ssh-keygen e2fsck xfs_repair btrfs lvm mdadm find xargs sort sha256sum getfattr losetup mount umount
     swapon swapoff
     grub-mkimage grub-editenv grub-mkconfig grub-probe grub-script-check grub-mkrelpath
     grub-install grub-bios-setup update-grub'
@@ -25,6 +25,8 @@ plain='/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/login.defs /etc/os-r
 drivers='raid1 dm-mod virtio_pci virtio_blk virtio_net virtio_rng crc32c-intel crc32c_generic ext4 xfs vfat nls_cp437
     nls_ascii
     nls_iso8859-1 loop i6300esb efivarfs'
+# Loaded where the root is a subvolume alone: what it needs tries out for a second how fast the processor is.
+drivers_of_subvolumes=btrfs
 
 mkdir -p $out
 cd $out
@@ -86,11 +88,15 @@ put /boot/$kernel
 modules=usr/lib/modules/$release
 mkdir -p $modules
 cp /lib/modules/$release/modules.builtin* /lib/modules/$release/modules.order $modules/
-for driver in $drivers; do
-    # In the order in which they are loaded; one that is built in has no file.
-    modprobe -q --set-version $release --show-depends "$driver" || true
-done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >order
-for module in $(cat order); do
+# In the order in which they are loaded; one that is built in has no file.
+in_order() {
+    for driver; do
+        modprobe -q --set-version $release --show-depends "$driver" || true
+    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++'
+}
+in_order $drivers >order
+in_order $drivers_of_subvolumes >order-of-subvolumes
+for module in $(sort -u order order-of-subvolumes); do
     # Packed they would have to be unpacked, by a program that is there for nothing else.
     to=$out/$modules/kernel/${module#*/kernel/}
     mkdir -p "${to%/*}"
@@ -114,7 +120,9 @@ for program in lvm mdadm; do
     done
     cp usr/sbin/$program $initrd/bin/$program
 done
-sed "s,.*/kernel/,/lib/modules/$release/kernel/,; s,\.xz$,," order >$initrd/order
+for list in order order-of-subvolumes; do
+    sed "s,.*/kernel/,/lib/modules/$release/kernel/,; s,\.xz$,," $list >$initrd/$list
+done
 cat >$initrd/init <<'INIT'
 #!/bin/sh
 # Loads every driver, waits for the root that GRUB names, and goes there.
@@ -129,8 +137,12 @@ for word in $(busybox cat /proc/cmdline); do
     case $word in
     root=UUID=*) wanted=$(echo "${word#root=UUID=}" | busybox tr -d -) ;;
     root=/dev/mapper/*) volume=${word#root=/dev/mapper/} ;;
+    rootflags=*) flags=,${word#rootflags=} ;;
     esac
 done
+[ -z "$flags" ] || while read -r module; do
+    busybox insmod "$module" 2>/dev/null
+done </order-of-subvolumes
 # Arrays are put together when there is a second disk, or what there is of them after some seconds. Without a
 # superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end.
 put_arrays_together() {
@@ -156,7 +168,8 @@ put_volumes_together() {
         break
     done
 }
-# The superblock of ext4 begins at 1024 and has the UUID at 0x68, that of XFS at the start and at 32.
+# The superblock of ext4 begins at 1024 and has the UUID at 0x68, that of XFS at the start and at 32, that of Btrfs
+# at 65536 and 32.
 for try in 1 2 3 4 5 6 7 8 9 10; do
     put_arrays_together || { busybox sleep 1; continue; }
     put_volumes_together
@@ -167,21 +180,21 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
             [ "$(busybox cat /sys/class/block/$device/dm/name 2>/dev/null)" = "$volume" ] && break 2
             continue
         fi
-        for kind in ext4:1128 xfs:32; do
+        for kind in ext4:1128 xfs:32 btrfs:65568; do
             found=$(busybox hexdump -s ${kind#*:} -n 16 -e '16/1 "%02x"' "/dev/$device" 2>/dev/null)
             [ "$found" = "$wanted" ] && break 3
         done
     done
     busybox sleep 1
 done
-busybox mount -t ${kind%:*} -o ro "/dev/$device" /root || exec busybox sh
+busybox mount -t ${kind%:*} -o "ro$flags" "/dev/$device" /root || exec busybox sh
 busybox umount /proc /sys
 busybox mount -o move /dev /root/dev
 exec busybox switch_root /root /sbin/init
 INIT
 chmod 755 $initrd/init
 (cd $initrd && find . | LC_ALL=C sort | busybox cpio -o -H newc 2>/dev/null) >boot/initrd.img-$release
-rm -rf $initrd order
+rm -rf $initrd order order-of-subvolumes
 
 # busybox's init does what is here, in this order. Nothing is respawned: what is ended stays ended.
 cat >etc/inittab <<'INITTAB'

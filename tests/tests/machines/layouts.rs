@@ -98,6 +98,18 @@ fn a_root_on_xfs_as_clouds_have_it_that_uefi_starts() -> Result<()> {
 
 #[test]
 #[ignore = "as by UEFI: make prove"]
+fn a_root_on_a_subvolume_of_btrfs() -> Result<()> {
+    reinstalled(row("btrfs-cloud")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_a_root_on_a_subvolume_of_btrfs() -> Result<()> {
+    cut_in_the_wipe(row("btrfs-cloud")?)
+}
+
+#[test]
+#[ignore = "as by UEFI: make prove"]
 fn a_root_on_a_logical_volume() -> Result<()> {
     reinstalled(row("lvm-boot-apart")?, "--entry kexec")
 }
@@ -280,7 +292,7 @@ fn boot_files(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
 fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
     is_on(layout, machine, tiny::NEW)?;
     machine
-        .expect("! ls /opt/of-the-old-os /var/of-the-old-os /var/log/of-the-old-os 2>/dev/null")?;
+        .expect("! ls -d /opt/of-the-old-os /var/of-the-old-os /var/log/of-the-old-os /var/lib/machines 2>/dev/null")?;
     let mut volumes = layout.mounted_volumes();
     if layout.mounted().any(|(_, at, ..)| at == "/home")
         || volumes.any(|(_, _, at, ..)| at == "/home")
@@ -291,6 +303,32 @@ fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()>
     confirmed::assert_passed(machine)
 }
 
+/// Every subvolume beside the root, where the root is one: nothing of them is touched.
+fn subvolumes_beside(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
+    if layout.subvolume().is_empty() {
+        return Ok(None);
+    }
+    let found = machine.expect(&format!(
+        "set -e
+         grep -q ' / btrfs .*subvol={root}[, ]' /proc/mounts
+         grep -q ' /home btrfs .*subvol=/home[, ]' /proc/mounts
+         mount -t btrfs -o ro,noatime,subvolid=5 /dev/vda{number} /mnt
+         cd /mnt
+         ls
+         for tree in home before-an-update; do
+             # Where the copied root had a subvolume there is a directory that the kernel makes up, with that number.
+             find $tree ! -inum 2 -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\\n' | LC_ALL=C sort | sha256sum
+             find $tree -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -z | sha256sum
+         done
+         cd /
+         umount /mnt",
+        root = layout.subvolume(),
+        number = layout.of_kind(Kind::Root).next().context("a root")?.number,
+    ))?;
+    ensure!(found.contains("before-an-update"), "{found}");
+    Ok(Some(found))
+}
+
 /// A machine on this disk becomes one with the new OS.
 fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
     let image = tiny_image()?;
@@ -298,9 +336,11 @@ fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
     is_on(layout, &machine, tiny::OLD)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let boot = boot_files(layout, &machine)?;
+    let beside = subvolumes_beside(layout, &machine)?;
     reinstall(&mut machine, &image, arguments)?;
     is_new(layout, &machine, &before)?;
     assert_eq!(boot_files(layout, &machine)?, boot);
+    assert_eq!(subvolumes_beside(layout, &machine)?, beside);
     Ok(())
 }
 
@@ -317,9 +357,11 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     is_on(layout, &machine, tiny::OLD)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let boot = boot_files(layout, &machine)?;
+    let beside = subvolumes_beside(layout, &machine)?;
     reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
     is_new(layout, &machine, &before)?;
     assert_eq!(boot_files(layout, &machine)?, boot);
+    assert_eq!(subvolumes_beside(layout, &machine)?, beside);
     machine.expect(
         "set -e
          test -d /sys/firmware/efi
@@ -561,6 +603,7 @@ fn cut_in_the_wipe(layout: &'static Layout) -> Result<()> {
     // So that the wipe is not over before it is seen.
     machine.expect("mkdir /opt/old && cd /opt/old && seq 5000 | xargs touch")?;
     let before = evidence::gather(&machine, &KEPT)?;
+    let beside = subvolumes_beside(layout, &machine)?;
     let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
     let patience = machine.patience(LIMIT);
     machine.wait_for_line("reroot: wipe: begins", patience)?;
@@ -568,5 +611,7 @@ fn cut_in_the_wipe(layout: &'static Layout) -> Result<()> {
     let mut machine = machine.cut_power()?.boot(&server, MEMORY_MIB)?;
     let patience = machine.patience(DECISION);
     machine.wait_for_line(TAKEN_UP, patience)?;
-    expect_new(layout, &mut machine, &before)
+    expect_new(layout, &mut machine, &before)?;
+    assert_eq!(subvolumes_beside(layout, &machine)?, beside);
+    Ok(())
 }

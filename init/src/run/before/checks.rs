@@ -5,18 +5,20 @@
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
+use formats::facts::BtrfsFacts;
 use formats::keep::KeepSet;
 use formats::measure::{Measure, Occupied};
 use formats::plan::Plan;
 use formats::Manifest;
 use machine::meminfo;
 use plan::needs;
-use plan::{ext4_features, filesystems, xfs_features};
+use plan::{btrfs_features, ext4_features, filesystems, xfs_features};
 use storage::superblock::{self, Superblock};
-use storage::{mounts, root};
+use storage::{mounts, root, subvolumes};
 
 use crate::ram::{commit_point, parts};
 use crate::root::target::{self, TARGET};
+use crate::run::before::find;
 use crate::run::boot_paths;
 use crate::run::data::{MountedRoot, Start, System};
 use crate::run::{kept, systems};
@@ -42,10 +44,12 @@ pub struct Subject<'a> {
 type Check = fn(&Subject) -> Result<()>;
 
 /// Code and check, in the order of the launcher's table.
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 16] = [
     ("root", the_root_is_the_only_one),
     ("root-degraded", every_disk_has_all_of_it),
     ("root-type", the_root_is_of_its_type),
+    ("root-btrfs", the_subvolume_is_the_root),
+    ("root-subvolumes", the_subvolumes_may_go),
     ("root-double", the_root_is_the_only_one),
     ("root-errors", no_errors_are_recorded),
     ("root-features", the_features_are_known),
@@ -182,10 +186,48 @@ fn the_features_are_known(subject: &Subject) -> Result<()> {
         let unknown = match superblock {
             Superblock::Ext(found) => ext4_features::unknown(found.features, readers),
             Superblock::Xfs(found) => xfs_features::unknown(found.features, readers),
+            Superblock::Btrfs(found) => btrfs_features::unknown(&btrfs(found)?, readers),
         };
         ensure!(unknown.is_empty(), "{}", unknown.join("; "));
         Ok(())
     })
+}
+
+/// What is known of the Btrfs that the root is on.
+fn btrfs(superblock: &storage::btrfs::Superblock) -> Result<BtrfsFacts> {
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    subvolumes::read(Path::new(TARGET), superblock, &mounts)
+        .context("read the filesystem's trees of chunks and subvolumes")
+}
+
+/// The same of the root's device, where the root is on Btrfs.
+fn root_btrfs(subject: &Subject) -> Result<Option<BtrfsFacts>> {
+    match superblock(&subject.root.device)? {
+        Superblock::Btrfs(found) => btrfs(&found).map(Some),
+        Superblock::Ext(_) | Superblock::Xfs(_) => Ok(None),
+    }
+}
+
+fn the_subvolume_is_the_root(subject: &Subject) -> Result<()> {
+    let (Some(root), Some(facts)) = (&subject.plan.root.subvolume, root_btrfs(subject)?) else {
+        return Ok(());
+    };
+    find::ensure_subvolume(root)?;
+    let found = plan::subvolumes::against_root(root, &facts);
+    ensure!(found.is_empty(), "{}", found.join("; "));
+    Ok(())
+}
+
+/// Behind the commit point there is nothing to decide any more: what is in the way of the wipe, it says itself.
+fn the_subvolumes_may_go(subject: &Subject) -> Result<()> {
+    let Some(facts) = root_btrfs(subject)?.filter(|_| !commit_point::is_passed()) else {
+        return Ok(());
+    };
+    let kept = subject.plan.keep.iter();
+    let kept: Vec<&str> = kept.map(|kept| kept.path.as_str()).collect();
+    let found = plan::subvolumes::against(&facts, &kept);
+    ensure!(found.is_empty(), "{}", found.join("; "));
+    Ok(())
 }
 
 /// Nothing repairs what a power cut does to a filesystem without one.
@@ -235,7 +277,11 @@ pub fn ensure_room_for_loader(plan: &Plan, root: &MountedRoot, start: Start) -> 
 fn ensure_space(subject: &Subject) -> Result<()> {
     let plan = subject.plan;
     let targets: Vec<&str> = plan.systems().map(|(target, _)| target).collect();
-    let parts = needs::parts(&subject.manifest.payload, &targets);
+    let mut parts = needs::parts(&subject.manifest.payload, &targets);
+    if plan.root.subvolume.is_some() {
+        // The first is the root's.
+        parts[0] = parts[0].on_btrfs();
+    }
     let devices = subject.systems.iter().map(|system| &system.device);
     let devices = std::iter::once(&subject.root.device).chain(devices);
     let targets = std::iter::once("/").chain(targets);
@@ -247,15 +293,15 @@ fn ensure_space(subject: &Subject) -> Result<()> {
         let kept = kept
             .iter()
             .filter_map(|(at, path)| Some((path, subject.kept.get(*at)?)));
-        let space = needs::space(
-            target,
-            part,
-            needs::Filesystem {
+        let there = Occupied::by_kept(kept) + kept::spared(plan, target)?;
+        let room = match superblock {
+            Superblock::Btrfs(_) => needs::Filesystem::of_btrfs(fs.f_bavail * fs.f_frsize, there),
+            Superblock::Ext(_) | Superblock::Xfs(_) => needs::Filesystem {
                 bytes: superblock.bytes_for_files(fs.f_blocks * fs.f_frsize),
                 inodes: superblock.inodes(fs.f_files),
             },
-            Occupied::by_kept(kept) + kept::spared(plan, target)? + handed_over(plan)?,
-        );
+        };
+        let space = needs::space(target, part, room, there + handed_over(plan)?);
         if let Some(lack) = space.lack(target) {
             bail!("{lack}");
         }

@@ -1,17 +1,18 @@
 //! Finding the root filesystem again: by filesystem UUID and partition, exactly one match, in a
 //! bounded time, never by name.
 
-use std::fs;
+use std::ffi::CString;
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
-use formats::facts::{RootIdentity, RootType};
+use formats::facts::{RootIdentity, RootType, Subvolume};
 use formats::plan::Plan;
 use machine::patience::Patience;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
-use storage::{mounts, root};
+use storage::{mounts, root, subvolumes};
 
 use crate::ram::{commit_point, kernel_filesystems, state};
 use crate::root::target::{self, TARGET};
@@ -62,6 +63,8 @@ pub fn repair_system(system: &System) -> Result<()> {
                 .with_context(|| format!("make {}", directory.display()))?;
             replay::replay(&system.device, &directory)
         }
+        // The root alone is on one.
+        RootType::Btrfs => Ok(()),
     };
     mended.with_context(|| format!("mend the filesystem of {}", system.target))
 }
@@ -109,15 +112,60 @@ pub fn repair_taken_up(root: &MountedRoot, filesystem: RootType) -> Result<()> {
     match filesystem {
         RootType::Ext4 => repair::repair(&root.device),
         RootType::Xfs => replay::replay(&root.device, Path::new(TARGET)),
+        // What is on the disk is whole at any moment; what was synced since, the kernel adds as it mounts it.
+        RootType::Btrfs => Ok(()),
     }
 }
 
+/// Options that a root on Btrfs is mounted with: this subvolume, and nothing moved elsewhere. Linux before 3.3
+/// knows the former alone, and moves nothing of a filesystem that is mounted read-only.
+fn btrfs_options(subvolume: &Subvolume) -> [String; 2] {
+    let which = format!("subvolid={}", subvolume.id);
+    [format!("{which},skip_balance"), which]
+}
+
+/// The root that is mounted has to be the subvolume of the plan, by number and by path: the boot loader and the
+/// kernel of the new OS go by the path alone.
+pub fn ensure_subvolume(wanted: &Subvolume) -> Result<()> {
+    let top = File::open(TARGET).with_context(|| format!("open {TARGET}"))?;
+    let found = subvolumes::at(&top).context("ask which subvolume is mounted")?;
+    ensure!(
+        found.as_ref() == Some(wanted),
+        "the subvolume that is mounted is {}, expected {}",
+        found.map_or("none".to_owned(), |found| found.words()),
+        wanted.words()
+    );
+    Ok(())
+}
+
 /// Mounts it read-only.
-pub fn mount_root(root: &MountedRoot, filesystem: RootType) -> Result<()> {
+pub fn mount_root(root: &MountedRoot, identity: &RootIdentity) -> Result<()> {
     let flags = MountFlags::RDONLY | MountFlags::NOATIME;
-    match mount(&root.device, TARGET, filesystem.name(), flags, None) {
+    let fstype = identity.filesystem.name();
+    let mounted = match &identity.subvolume {
+        None => mount(&root.device, TARGET, fstype, flags, None),
+        Some(subvolume) => {
+            let [all, known_of_old] = btrfs_options(subvolume).map(CString::new);
+            let (all, known_of_old) = (
+                all.context("an option")?,
+                known_of_old.context("an option")?,
+            );
+            let mounted = mount(&root.device, TARGET, fstype, flags, Some(all.as_c_str()));
+            match mounted {
+                Err(Errno::INVAL) => mount(
+                    &root.device,
+                    TARGET,
+                    fstype,
+                    flags,
+                    Some(known_of_old.as_c_str()),
+                ),
+                other => other,
+            }
+        }
+    };
+    match mounted {
         // Already there when the operator tries a held run again.
-        Ok(()) => Ok(()),
+        Ok(()) => identity.subvolume.as_ref().map_or(Ok(()), ensure_subvolume),
         Err(Errno::BUSY) => {
             kernel_filesystems::unmount_from(Path::new(TARGET))
                 .context("clear what an earlier attempt mounted")?;

@@ -14,10 +14,10 @@ pub fn with_root(text: &str, uuid: &str, filesystem: RootType, options: &[String
         [] => "errors=remount-ro".to_owned(),
         options => options.join(","),
     };
-    // Nothing checks XFS at a boot: the kernel replays its log.
+    // Nothing checks XFS and Btrfs at a boot: the kernel replays their logs.
     let pass = match filesystem {
         RootType::Ext4 => 1,
-        RootType::Xfs => 0,
+        RootType::Xfs | RootType::Btrfs => 0,
     };
     let root = format!("UUID={uuid} / {} {options} 0 {pass}", filesystem.name());
     let mut out = String::new();

@@ -9,6 +9,7 @@ use anyhow::{ensure, Context, Result};
 use bootpath::grub::config;
 use bootpath::grub::config::BootEntry;
 use formats::confirm::HookOutcome;
+use formats::facts::Subvolume;
 use formats::measure::Measure;
 use tree::in_root;
 
@@ -60,7 +61,19 @@ pub fn inspect(run: &Run, loader: &AllBeside) -> Result<Vec<Measure>> {
 }
 
 fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {
-    let kernel = read_start(&resolve_in_root(&entry.kernel)?, new_initrd::KERNEL_HEAD)?;
+    let subvolume = run.plan.root.subvolume.as_ref();
+    let resolve = |path: &str| match subvolume.map(Subvolume::prefix) {
+        None | Some("") => resolve_in_root(path),
+        Some(prefix) => {
+            let inner = path
+                .strip_prefix(prefix)
+                .filter(|inner| inner.starts_with('/'));
+            resolve_in_root(inner.with_context(|| {
+                format!("GRUB looks for {path}, which is not in the root's subvolume {prefix}")
+            })?)
+        }
+    };
+    let kernel = read_start(&resolve(&entry.kernel)?, new_initrd::KERNEL_HEAD)?;
     ensure!(
         kernel.get(0x202..0x206) == Some(b"HdrS"),
         "{} is not a Linux kernel",
@@ -73,7 +86,7 @@ fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {
     let initrds = entry
         .initrds
         .iter()
-        .map(|path| resolve_in_root(path))
+        .map(|path| resolve(path))
         .collect::<Result<Vec<_>>>()?;
     new_initrd::inspect(run, &kernel, &initrds, &resolve_in_root)?;
     let expected = match &run.plan.root.logical {
@@ -85,6 +98,19 @@ fn inspect_entry(run: &Run, entry: &BootEntry) -> Result<()> {
         "GRUB boots root {:?}, expected {expected}",
         entry.root()
     );
+    if let Some(prefix) = subvolume.map(Subvolume::prefix).filter(|p| !p.is_empty()) {
+        let flags = entry
+            .parameters
+            .iter()
+            .rev()
+            .find_map(|p| p.strip_prefix("rootflags="));
+        let named = flags.into_iter().flat_map(|flags| flags.split(','));
+        let named = named.rev().find_map(|flag| flag.strip_prefix("subvol="));
+        ensure!(
+            named.map(|path| path.trim_matches('/')) == Some(prefix.trim_matches('/')),
+            "GRUB boots with rootflags {flags:?}, which do not name the subvolume {prefix}"
+        );
+    }
     log::info!("check: GRUB boots {} with root {expected}", entry.kernel);
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bootpath::grub::{new_core, terminal};
 use formats::boot_path::BootPath;
+use formats::facts::{RootIdentity, Subvolume};
 use formats::journal::Phase;
 use storage::freeze;
 use tree::Gate;
@@ -135,10 +136,15 @@ fn has_path(run: &Run, is_it: impl Fn(&BootPath) -> bool) -> bool {
     run.plan.boot_paths.iter().chain(copies).any(is_it)
 }
 
+/// What GRUB has before the paths of the root's files.
+fn prefix(root: &RootIdentity) -> &str {
+    root.subvolume.as_ref().map_or("", Subvolume::prefix)
+}
+
 /// GRUB's modules for a platform, and its core image.
 fn make_core(run: &Run, gate: &Gate, platform: &Platform) -> Result<()> {
     copy_modules(gate, platform)?;
-    let search = new_core::commands(&run.plan.root.fs_uuid);
+    let search = new_core::commands(&run.plan.root.fs_uuid, prefix(&run.plan.root));
     let config = format!("{}/load.cfg", platform.installed);
     gate.write(&config, search.as_bytes(), 0o644)?;
     let core = format!("{}/{}", platform.installed, platform.core);

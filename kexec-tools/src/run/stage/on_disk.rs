@@ -16,7 +16,7 @@ use formats::{Digest, Document};
 use rustix::fs::{fallocate, FallocateFlags};
 use storage::extents;
 use storage::extents::NotOneRun;
-use storage::{block, direct, edd, freeze};
+use storage::{block, btrfs, direct, edd, freeze};
 
 /// How many places are tried for a file. Each attempt holds on to those before it, so that the
 /// filesystem has to look elsewhere.
@@ -106,6 +106,8 @@ fn try_places(
             File::create(&here)
         };
         let file = file.with_context(|| format!("create {}", here.display()))?;
+        btrfs::write_in_place(&file)
+            .with_context(|| format!("have {} written in its place", here.display()))?;
         // Asked for at once, the filesystem looks for one run. Those that cannot be asked (ext3's
         // block maps) may find one all the same.
         if let Err(e) = fallocate(file.as_fd(), FallocateFlags::empty(), 0, length) {

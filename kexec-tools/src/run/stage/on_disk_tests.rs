@@ -35,7 +35,15 @@ impl Filesystem {
 
 impl Drop for Filesystem {
     fn drop(&mut self) {
-        run(Command::new("umount").arg(self.root()));
+        // A test beside this one that starts a program has for a moment what this one has open.
+        let unmounted = || {
+            let status = Command::new("umount").arg(self.root()).status();
+            status.unwrap().success() || {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                false
+            }
+        };
+        assert!((0..50).any(|_| unmounted()), "{}", self.root().display());
     }
 }
 
@@ -137,6 +145,42 @@ fn xfs_is_asked_for_each_of_its_parts_until_one_is_low_enough() {
     assert!(low + LENGTH <= PART, "{low}");
     let left = fs::read_dir(&directory).unwrap().count();
     assert_eq!(left, 2, "nothing stays of the attempts");
+}
+
+/// Btrfs tells its own addresses, packs what is written, and gives away what a file has to its copies.
+#[test]
+fn a_file_on_btrfs_lies_plain_where_it_is_said_to_lie() {
+    let filesystem = Filesystem::mount(&["mkfs.btrfs", "-q"], 2);
+    let root = filesystem.root();
+    run(Command::new("mount")
+        .args(["-o", "remount,compress-force=zstd"])
+        .arg(&root));
+    let packed = root.join("packed");
+    fs::write(&packed, vec![7; LENGTH as usize]).unwrap();
+    let packed = File::open(packed).unwrap();
+    packed.sync_all().unwrap();
+    let why = extents::place(&packed).unwrap_err().to_string();
+    assert!(why.contains("have flags"), "{why}");
+
+    let path = root.join("kernel");
+    let placed = write(&path, &place(0, None)).unwrap();
+    let disk = File::open(filesystem.0.path().join("disk")).unwrap();
+    let mut there = vec![0; LENGTH as usize];
+    std::os::unix::fs::FileExt::read_exact_at(&disk, &mut there, placed).unwrap();
+    assert!(there.iter().all(|&byte| byte == 7));
+
+    let btrfs = |arguments: &[&str]| {
+        let mut command = Command::new("btrfs");
+        run(command.arg("-q").args(arguments).current_dir(&root));
+    };
+    btrfs(&["subvolume", "snapshot", ".", "copy"]);
+    assert_eq!(extents::place(&File::open(&path).unwrap()).unwrap(), placed);
+    // Somebody puts things together elsewhere.
+    btrfs(&["balance", "start", "--full-balance", "."]);
+    let moved = extents::place(&File::open(&path).unwrap()).unwrap();
+    assert_ne!(moved, placed);
+    std::os::unix::fs::FileExt::read_exact_at(&disk, &mut there, moved).unwrap();
+    assert!(there.iter().all(|&byte| byte == 7));
 }
 
 /// What is told as the way out where no place is low enough. Since Linux 6.17 ext4 remembers several places, by the

@@ -9,12 +9,13 @@ use formats::tools::MDADM;
 use plan::boot_paths::{copies_without_loader, loader_apart};
 use plan::started;
 use plan::{
-    ext4_features, filesystems, firmware, root_logical, root_place, root_type, xfs_features,
+    btrfs_features, ext4_features, filesystems, firmware, root_logical, root_place, root_type,
+    subvolumes, xfs_features,
 };
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
-use super::check::{joined, Check, Context};
+use super::check::{joined, listed, Check, Context};
 
 /// In the order in which a person would ask.
 pub(super) const CHECKS: &[Check] = &[
@@ -25,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[Ram],
         remedy: "this release takes a root, ext4 or XFS, on a partition of a plain disk, on a linear logical volume there, \
-                 or on a mirror (md RAID 1) of partitions",
+                 or on a mirror (md RAID 1) of partitions, and a whole subvolume of Btrfs on a partition of a plain disk",
         against: |c| {
             // Checks of their own say more about some places.
             let told = c.facts.condition.root_place.as_ref().is_some_and(root_place::is_told);
@@ -134,13 +135,71 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-type",
-        question: "Is the root filesystem ext4, or XFS and the image can start from one?",
+        question: "Is the root filesystem ext4, or XFS or Btrfs and the image can start from one?",
         reads: "/proc/self/mountinfo, the image's manifest",
         force: Never,
         again: &[Ram],
-        remedy: "for XFS, use an image that this release has built, of a folder whose kernel and GRUB know it; any other \
+        remedy: "for XFS and Btrfs, use an image that this release has built, of a folder whose kernel and GRUB know it; any other \
                  root waits for a release that knows its filesystem",
         against: |c| root_type::against(&c.facts.root.as_ref()?.fstype, c.manifest),
+    },
+    Check {
+        code: "root-btrfs",
+        question: "If the root is on Btrfs, is all of that on one device, once or twice there, and started by a BIOS?",
+        reads: "the root's superblock, its trees of chunks and subvolumes, /sys/firmware/efi",
+        force: Never,
+        again: &[Ram],
+        remedy: "a boot loader reads the staged image by the sectors of the root's disk: have one device alone in the \
+                 filesystem, by `btrfs balance start -dconvert=single -mconvert=dup -sconvert=dup /` where others have parts of it, \
+                 and then `btrfs device remove DEVICE /`; give the subvolume a path of letters, digits and _-.@+ and \
+                 name that in grub.cfg and /etc/fstab; checksums other than CRC-32C, and UEFI, wait for a later release",
+        against: |c| {
+            let root = c.facts.root.as_ref()?.identity.subvolume.as_ref()?;
+            let Some(facts) = &c.facts.condition.root_btrfs else {
+                return Some("its trees could not be read".to_owned());
+            };
+            let mut found = subvolumes::against_root(root, facts);
+            if by_uefi(c.facts) {
+                found.push("UEFI started the machine, with which this release was not tried".to_owned());
+            }
+            joined(&found)
+        },
+    },
+    Check {
+        code: "root-subvolumes",
+        question: "May all subvolumes in the root be wiped with it, if it is on Btrfs?",
+        reads: "the filesystem's tree of subvolumes, the keep list",
+        force: Never,
+        again: &[Stop, Ram],
+        remedy: "keep each as a whole with --keep PATH, snapshots too: what is kept stays as it is; one that is mounted \
+                 elsewhere is unmounted first",
+        against: |c| {
+            let facts = c.facts.condition.root_btrfs.as_ref()?;
+            joined(&subvolumes::against(facts, &kept(c)))
+        },
+    },
+    Check {
+        code: "subvolumes-wiped",
+        question: "Is no subvolume wiped but the root?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "nothing, if these are the system's: they are in the root, and go with it; --keep PATH leaves one as it is",
+        against: |c| {
+            let facts = c.facts.condition.root_btrfs.as_ref()?;
+            let wiped = subvolumes::wiped(facts, &kept(c)).into_iter();
+            listed(wiped.map(|nested| nested.path.clone()))
+        },
+    },
+    Check {
+        code: "subvolumes-left",
+        question: "Is the root the only subvolume?",
+        reads: "the same",
+        force: NotNeeded,
+        again: &[],
+        remedy: "nothing: they stay as they are, and what they share with the old root goes on taking space; a snapshot \
+                 of it is removed with `btrfs subvolume delete` once nobody needs it",
+        against: |c| listed(c.facts.condition.root_btrfs.as_ref()?.others.iter().cloned()),
     },
     Check {
         code: "logical-image",
@@ -170,7 +229,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the superblock of every block device",
         force: Never,
         again: &[Ram],
-        remedy: "find out what it is: a copy is detached, or gets a new UUID by `tune2fs -U random`, for XFS `xfs_admin -U generate`, on the copy, \
+        remedy: "find out what it is: a copy is detached, or gets a new UUID by `tune2fs -U random`, for XFS `xfs_admin -U generate`, for Btrfs `btrfstune -u`, on the copy, \
                  never on the root; a second path to the same disk or a member of an array is left as it is",
         against: |c| {
             let root = c.facts.root.as_ref()?;
@@ -198,15 +257,20 @@ pub(super) const CHECKS: &[Check] = &[
         force: Never,
         again: &[Ram],
         remedy: "use an image with newer programs, or take the feature off with `tune2fs -O ^FEATURE` from a rescue system; \
-                 XFS keeps what it was made with",
+                 XFS and Btrfs keep what they were made with",
         against: |c| {
             let readers = c.manifest.tools.readers(&c.manifest.kernel.release);
             let condition = &c.facts.condition;
-            let root = match (condition.root_xfs, condition.root_features) {
-                (Some(features), _) => xfs_features::unknown(features, &readers),
-                (None, Some(features)) => ext4_features::unknown(features, &readers),
-                (None, None) => Vec::new(),
-            };
+            let mut root = Vec::new();
+            if let Some(features) = condition.root_features {
+                root.extend(ext4_features::unknown(features, &readers));
+            }
+            if let Some(features) = condition.root_xfs {
+                root.extend(xfs_features::unknown(features, &readers));
+            }
+            if let Some(facts) = &condition.root_btrfs {
+                root.extend(btrfs_features::unknown(facts, &readers));
+            }
             with_systems(root, filesystems::unknown(c.facts, c.manifest))
         },
     },
@@ -235,12 +299,16 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the image's manifest",
         force: NotNeeded,
         again: &[],
-        remedy: "add the package xfsprogs to the image's folder; the kernel replays the log of XFS by itself, and \
-                 xfs_repair is for a person, where a disk has damaged it",
+        remedy: "add the package xfsprogs, or btrfs-progs, to the image's folder; the kernel replays the logs of XFS and \
+                 Btrfs by itself, and xfs_repair and btrfs are for a person, where a disk has damaged it",
         against: |c| {
-            let by_xfs = c.facts.root.as_ref()?.identity.filesystem == RootType::Xfs;
-            let lacks = by_xfs && !c.manifest.tools.xfs.as_ref()?.repair;
-            lacks.then(|| "it has no xfs_repair".to_owned())
+            let tools = &c.manifest.tools;
+            let (has, program) = match c.facts.root.as_ref()?.identity.filesystem {
+                RootType::Ext4 => return None,
+                RootType::Xfs => (tools.xfs.as_ref()?.repair, "xfs_repair"),
+                RootType::Btrfs => (tools.btrfs.as_ref()?.repair, "btrfs"),
+            };
+            (!has).then(|| format!("it has no {program}"))
         },
     },
     Check {
@@ -510,6 +578,11 @@ fn of_copies<'f>(facts: &'f Facts, ask: impl Fn(&'f EfiFacts) -> &'f [String]) -
             .collect::<Vec<_>>()
     };
     copies.flat_map(of_copy).collect()
+}
+
+/// The paths that are kept.
+fn kept<'c>(c: &'c Context) -> Vec<&'c str> {
+    c.facts.kept.iter().map(|kept| kept.path.as_str()).collect()
 }
 
 /// Whether a BIOS has nothing to do with how the machine starts.

@@ -29,7 +29,8 @@ fn mirror_module(metadata: &str) -> &'static str {
     }
 }
 
-/// Its commands: where its configuration and its other modules are, by the root's UUID.
-pub fn commands(fs_uuid: &str) -> String {
-    format!("search.fs_uuid {fs_uuid} root\nset prefix=($root)/boot/grub\n")
+/// Its commands: where its configuration and its other modules are, by the root's UUID, and by the path of the
+/// subvolume that is the root; that is empty where there is none.
+pub fn commands(fs_uuid: &str, subvolume: &str) -> String {
+    format!("search.fs_uuid {fs_uuid} root\nset prefix=($root){subvolume}/boot/grub\n")
 }

@@ -127,6 +127,7 @@ mod tests {
             guids: None,
             array: None,
             logical: None,
+            subvolume: None,
         }
     }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::features::{Ext4Features, XfsFeatures};
+use super::subvolume::BtrfsFacts;
 use super::volume::RootPlace;
 use crate::counted::counted;
 use crate::measure::Occupied;
@@ -31,6 +32,9 @@ pub struct Condition {
     pub root_features: Option<Ext4Features>,
     /// Features of the root filesystem, where it is XFS.
     pub root_xfs: Option<XfsFeatures>,
+    /// What is known of the root filesystem, where it is Btrfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_btrfs: Option<BtrfsFacts>,
     /// The root's journal is on another device.
     pub root_journal_elsewhere: bool,
     /// The health of every disk, as it tells itself; the root's comes first.

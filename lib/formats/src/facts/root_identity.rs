@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::array::{place_words, ArrayIdentity, Guids};
 use super::logical::LogicalVolume;
 use super::root_type::RootType;
+use super::subvolume::Subvolume;
 use crate::counted::counted;
 
 /// What identifies the root filesystem: its own UUID and the place of its partition. All of it
@@ -36,6 +37,9 @@ pub struct RootIdentity {
     /// one that the volume begins on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logical: Option<LogicalVolume>,
+    /// The subvolume of Btrfs that it is; `None` on every other filesystem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subvolume: Option<Subvolume>,
 }
 
 /// Bytes of the sectors that places are counted in.
@@ -45,6 +49,9 @@ impl RootIdentity {
     /// Which partition of which disk it is, or which logical volume there, for people.
     pub fn place(&self) -> String {
         let partition = place_words(self.partition, self.disk_signature, self.guids.as_ref());
+        if let Some(subvolume) = &self.subvolume {
+            return format!("{} of {partition}", subvolume.words());
+        }
         if let Some(volume) = &self.logical {
             return format!(
                 "logical volume {} ({}), from {partition} on",

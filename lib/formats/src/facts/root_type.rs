@@ -11,17 +11,20 @@ pub enum RootType {
     Ext4,
     /// XFS.
     Xfs,
+    /// Btrfs: the root is one of its subvolumes.
+    Btrfs,
 }
 
 impl RootType {
     /// All of them.
-    pub const ALL: [RootType; 2] = [RootType::Ext4, RootType::Xfs];
+    pub const ALL: [RootType; 3] = [RootType::Ext4, RootType::Xfs, RootType::Btrfs];
 
     /// What the kernel, mount(8) and fstab(5) call it; its module in Linux has the same name.
     pub fn name(self) -> &'static str {
         match self {
             RootType::Ext4 => "ext4",
             RootType::Xfs => "xfs",
+            RootType::Btrfs => "btrfs",
         }
     }
 
@@ -30,6 +33,7 @@ impl RootType {
         match self {
             RootType::Ext4 => "ext2",
             RootType::Xfs => "xfs",
+            RootType::Btrfs => "btrfs",
         }
     }
 

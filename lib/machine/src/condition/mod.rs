@@ -16,13 +16,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use formats::facts::{Bind, Condition, MountWishes, Root, WipedTargets};
+use formats::facts::{Bind, Condition, MountWishes, Root, Subvolume, WipedTargets};
 use formats::measure::Occupied;
 
 use crate::answers;
 use crate::processes::Process;
 use bootpath::{other_loader, other_systems, secure_boot, started};
 use storage::mounts::Mount;
+use storage::subvolumes;
 use storage::superblock::{self, Superblock};
 use storage::{block, edd, gpt, mbr, mounts};
 use storage::{disk_health, layers, swaps};
@@ -61,9 +62,17 @@ pub fn read(
             Some(Superblock::Xfs(found)) => Some(found.features),
             _ => None,
         },
+        root_btrfs: match &superblock {
+            Some(Superblock::Btrfs(found)) => subvolumes::read(Path::new("/"), found, mounts).ok(),
+            _ => None,
+        },
         root_journal_elsewhere: superblock.is_some_and(|s| s.journal_elsewhere()),
         disks: disk_health::read(&root_disks(root)),
-        started: started::read(root.and_then(|root| boot_on(&root.disk, mounts))),
+        started: started::read(
+            root.and_then(|root| boot_on(&root.disk, mounts)),
+            root.and_then(|root| root.identity.subvolume.as_ref())
+                .map_or("", Subvolume::prefix),
+        ),
         other_loader: head
             .as_deref()
             .and_then(|head| other_loader::name(head, active_sector(root, head).as_deref())),
@@ -135,12 +144,18 @@ fn binds(mounts: &[Mount]) -> Vec<Bind> {
     };
     mounts
         .iter()
-        .filter(|m| m.device == root.device && m.target != Path::new("/"))
+        .filter(|m| m.shows_part_of(root) && m.target != Path::new("/"))
         .map(|m| Bind {
-            shows: m.root.display().to_string(),
+            shows: below(&root.root, &m.root),
             target: m.target.display().to_string(),
         })
         .collect()
+}
+
+/// A directory of a filesystem as a path of the root, which shows the directory `top` of it.
+fn below(top: &Path, directory: &Path) -> String {
+    let path = directory.strip_prefix(top).unwrap_or(directory);
+    Path::new("/").join(path).display().to_string()
 }
 
 #[cfg(test)]

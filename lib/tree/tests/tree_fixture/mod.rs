@@ -1,4 +1,4 @@
-//! A real filesystem for a test, ext4 or XFS, and what a kept tree looks like to someone else.
+//! A real filesystem for a test, ext4, XFS or Btrfs, and what a kept tree looks like to someone else.
 //!
 //! The filesystem lies in a sparse file, is mounted through a loop device in a mount namespace of
 //! the test's own thread, and goes away with it, whatever becomes of the test.
@@ -46,6 +46,11 @@ fn is_on_xfs() -> bool {
     module_path!().starts_with("tree_on_xfs")
 }
 
+/// The same of Btrfs.
+fn is_on_btrfs() -> bool {
+    module_path!().starts_with("tree_on_btrfs")
+}
+
 /// A mounted filesystem of its own.
 pub struct Disk {
     directory: tempfile::TempDir,
@@ -80,13 +85,16 @@ impl Disk {
         let root = directory.path().join("root");
         fs::create_dir(&root).unwrap();
         let (image, at) = (image.to_str().unwrap(), root.to_str().unwrap());
+        let others = is_on_xfs() || is_on_btrfs();
         if is_on_xfs() {
             run("mkfs.xfs", &["-q", image]);
+        } else if is_on_btrfs() {
+            run("mkfs.btrfs", &["-q", image]);
         } else {
             run("mkfs.ext4", &["-q", "-F", "-N", "65536", image]);
         }
         run("mount", &["-o", "loop", image, at]);
-        if !is_on_xfs() {
+        if !others {
             fs::remove_dir(root.join("lost+found")).unwrap();
         }
         let root = File::open(root).unwrap();

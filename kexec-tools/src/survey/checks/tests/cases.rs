@@ -3,9 +3,9 @@
 use formats::access::{Doors, Keys, PublicKey, Session};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
-    Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, MountedFilesystem,
-    OpenDirectory, OutsideLinks, Place, Root, RootType, Started, Swap, Unkept, UnkeptWay, Weight,
-    WipedTargets, XfsFeatures,
+    Bind, BtrfsFacts, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount,
+    MountedFilesystem, NestedSubvolume, OpenDirectory, OutsideLinks, Place, Root, RootType,
+    Started, Subvolume, Swap, Unkept, UnkeptWay, Weight, WipedTargets, XfsFeatures,
 };
 use formats::identity::DeviceFacts;
 use formats::keep::KeepPath;
@@ -130,6 +130,38 @@ fn xfs(facts: &mut Facts) -> &mut XfsFeatures {
         incompat: 0xb,
         ..XfsFeatures::default()
     })
+}
+
+/// A root on Btrfs as Fedora makes it.
+pub(super) fn btrfs(facts: &mut Facts) -> &mut BtrfsFacts {
+    let root = root(facts);
+    root.fstype = "btrfs".into();
+    root.identity.filesystem = RootType::Btrfs;
+    root.identity.subvolume = Some(Subvolume {
+        id: 256,
+        path: "/root".into(),
+    });
+    facts.condition.root_features = None;
+    facts.condition.root_btrfs.insert(BtrfsFacts {
+        compat_ro: 3,
+        incompat: 0x341,
+        devices: 1,
+        default: 5,
+        ..BtrfsFacts::default()
+    })
+}
+
+/// The same with a subvolume in the root.
+fn nested(facts: &mut Facts) -> &mut NestedSubvolume {
+    let nested = &mut btrfs(facts).nested;
+    nested.push(NestedSubvolume {
+        id: 258,
+        path: "/var/lib/machines".into(),
+        read_only: false,
+        snapshot: false,
+        mounted: vec![],
+    });
+    nested.last_mut().unwrap()
 }
 
 pub(super) fn swap(facts: &mut Facts, file: bool, used: u64) {
@@ -594,6 +626,42 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("root-journal", |f, _| {
         f.condition.root_features.as_mut().unwrap().compat &= !4;
+    }),
+    ("root-features", |f, _| btrfs(f).incompat |= 0x1000),
+    ("root-type", |f, i| {
+        btrfs(f);
+        i.kernel.drivers.retain(|d| d != "btrfs");
+    }),
+    ("root-type", |f, i| {
+        btrfs(f);
+        i.tools.btrfs = None;
+    }),
+    ("root-repair", |f, i| {
+        btrfs(f);
+        i.tools.btrfs.as_mut().unwrap().repair = false;
+    }),
+    ("root-btrfs", |f, _| btrfs(f).devices = 2),
+    ("root-btrfs", |f, _| {
+        btrfs(f).strange = vec!["it has data as RAID 1".into()];
+    }),
+    ("root-btrfs", |f, _| {
+        btrfs(f);
+        f.condition.root_btrfs = None;
+    }),
+    ("root-btrfs", |f, _| {
+        btrfs(f);
+        by_uefi(f);
+    }),
+    ("root-subvolumes", |f, _| nested(f).snapshot = true),
+    ("root-subvolumes", |f, _| nested(f).read_only = true),
+    ("root-subvolumes", |f, _| {
+        nested(f).id = 5;
+    }),
+    ("subvolumes-wiped", |f, _| {
+        nested(f);
+    }),
+    ("subvolumes-left", |f, _| {
+        btrfs(f).others = vec!["/home".into()];
     }),
     ("carry", |f, _| {
         f.identity.wished = vec!["/etc/fstab".into()];

@@ -9,6 +9,7 @@ use plan::needs;
 
 use crate::survey::checks::ask_all;
 use crate::survey::checks::check::Context;
+use crate::survey::checks::tests::cases;
 use crate::survey::plain_machine::{image, machine, MIB, SIZES};
 
 type Change = fn(&mut Facts);
@@ -36,6 +37,9 @@ pub const WISHED: &[(&str, Entry, Change)] = &[
     ("takeover", Entry::Takeover, |f| f.ptrace.narrow = true),
     ("takeover", Entry::Takeover, |f| {
         f.ptrace.denied = Some("Permission denied".into());
+    }),
+    ("takeover", Entry::Takeover, |f| {
+        cases::btrfs(f);
     }),
     ("boot-entry", Entry::Boot, |f| {
         f.boot_entry = Err("no grub.cfg".into());
