@@ -156,12 +156,6 @@ fn a_system_on_logical_volumes_beside_the_root() -> Result<()> {
 }
 
 #[test]
-#[ignore = "as on several filesystems: make prove"]
-fn a_power_cut_with_a_system_on_logical_volumes_beside_the_root() -> Result<()> {
-    cut_in_the_wipe(row("gpt-lvm-beside")?)
-}
-
-#[test]
 #[ignore = "minutes more than make test has: make prove"]
 fn a_power_cut_with_the_whole_system_on_logical_volumes() -> Result<()> {
     cut_in_the_wipe(row("lvm-var-apart")?)

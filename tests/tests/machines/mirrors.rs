@@ -53,12 +53,6 @@ fn a_mirror_that_uefi_starts() -> Result<()> {
     started_by_either_disk(row("raid1-uefi")?, "--entry kexec --payload disk")
 }
 
-#[test]
-#[ignore = "minutes more than make test has: make prove"]
-fn a_run_on_a_mirror_that_uefi_starts_is_taken_up_by_its_second_disk_alone() -> Result<()> {
-    taken_up(row("raid1-uefi")?, Disks::Second)
-}
-
 /// The first disk of the array has nothing that a firmware could start: the other one's file is the only path.
 #[test]
 #[ignore = "minutes more than make test has: make prove"]
