@@ -228,6 +228,7 @@ kernel/drivers/md/md-mod.ko.xz:
 kernel/drivers/md/dm-mod.ko.xz: kernel/drivers/dax/dax.ko.xz
 kernel/drivers/dax/dax.ko.xz:
 kernel/fs/btrfs/btrfs.ko.xz:
+kernel/fs/jfs/jfs.ko.xz:
 kernel/arch/x86/crypto/crc32c-intel.ko.xz:
 kernel/crypto/crc32c_generic.ko.xz:
 kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio.ko.xz
@@ -243,7 +244,7 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
         let lists = Lists {
             dep: DEP.into(),
             alias: "alias crypto-crc32c crc32c_intel\nalias crypto-crc32c crc32c_generic\n\
-                    alias virtio:d00000002v* virtio_blk\nalias fs-btrfs btrfs\n"
+                    alias virtio:d00000002v* virtio_blk\nalias fs-jfs jfs\n"
                 .into(),
             softdep: "softdep ext4 pre: crypto-crc32c\n".into(),
             builtin: "kernel/drivers/scsi/sd_mod.ko\nkernel/drivers/ata/ahci-platform.ko\n".into(),
@@ -304,7 +305,7 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
         for name in ["sd_mod", "ahci_platform", "virtio_blk", "ext4"] {
             assert!(selection.drivers.contains(name), "{name}");
         }
-        assert!(!selection.drivers.contains("btrfs"));
+        assert!(!selection.drivers.contains("jfs"));
         assert!(selection
             .aliases
             .iter()
@@ -312,6 +313,6 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
         assert!(selection
             .aliases
             .iter()
-            .all(|alias| alias.module != "btrfs"));
+            .all(|alias| alias.module != "jfs"));
     }
 }
