@@ -310,9 +310,6 @@ kernel/drivers/hid/usbhid/usbhid.ko.xz:
             .aliases
             .iter()
             .any(|alias| alias.module == "virtio_blk"));
-        assert!(selection
-            .aliases
-            .iter()
-            .all(|alias| alias.module != "jfs"));
+        assert!(selection.aliases.iter().all(|alias| alias.module != "jfs"));
     }
 }
