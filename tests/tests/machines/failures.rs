@@ -12,7 +12,7 @@ use reroot_tests::crafted::with_manifest;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::ram_ssh::Caller;
-use reroot_tests::reinstall::{start, wait, Outcome, LEFT_WHEN_UNDONE, LIMIT};
+use reroot_tests::reinstall::{start, wait, Outcome, LAST_WORD, LEFT_WHEN_UNDONE, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny;
 use reroot_tests::vm::Machine;
@@ -185,7 +185,7 @@ fn a_machine_whose_network_is_gone_on_the_way_stays_what_it_was() -> Result<()> 
     let listing = machine.expect(evidence::EVERYTHING)?;
     let started = start(&machine, &tiny_image()?, "--entry kexec --payload disk")?;
     let limit = machine.patience(LIMIT);
-    machine.wait_for_line("the RAM environment starts now", limit)?;
+    machine.wait_for_line(LAST_WORD, limit)?;
     machine.plug_cable(false)?;
     machine.wait_for_line("rebooting into the old OS", limit)?;
     machine.plug_cable(true)?;

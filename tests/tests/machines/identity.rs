@@ -10,7 +10,7 @@ use formats::confirm::Verdict;
 use reroot_tests::evidence;
 use reroot_tests::images::{small_trixie, small_trixie_with};
 use reroot_tests::outside;
-use reroot_tests::reinstall::{reinstall, start, wait, Outcome, Started, LIMIT};
+use reroot_tests::reinstall::{reinstall, start, wait, Outcome, Started, LAST_WORD, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::static_server::{
     running_static_server, ADDRESS, ADDRESS6, CARDS, DATA_LABEL, INSIDE, PROVIDER, ROUTER, ROUTER6,
@@ -19,9 +19,6 @@ use reroot_tests::static_server::{
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 use reroot_tests::{confirmed, old_server};
 use serde_json::Value;
-
-/// What the launcher says before the RAM environment's kernel takes over.
-const LAST_WORD: &str = "the RAM environment starts now";
 
 /// What the RAM environment says when it begins to write.
 const NO_WAY_BACK: &str = "COMMIT POINT PASSED";
