@@ -75,3 +75,19 @@ def test_alerts_that_are_not_wanted_any_more_are_resolved(memory: Memory) -> Non
         assert outbox.agree(c, "job/n/", [one, two], now=NOW, who="x") == (2, 0)
         assert outbox.agree(c, "job/n/", [two], now=NOW, who="x") == (0, 1)
         assert [o.key for o in outbox.open_alerts(c)] == [other.key, two.key]
+
+
+def test_what_follows_a_trigger_names_its_night_and_machine(memory: Memory) -> None:
+    # Seen in a night of real machines: the page told of shop5, and its end told of nobody.
+    trigger = Message(NOW, "job/n/web1/1", Action.TRIGGER, "look", night="n", host="web1")
+    with memory.begin() as c:
+        assert outbox.agree(c, "job/n/", [trigger], now=NOW, who="x") == (1, 0)
+        assert outbox.put(c, Message(NOW, trigger.key, Action.ACKNOWLEDGE, "seen"), who="alice")
+        assert outbox.agree(c, "job/n/", [], now=NOW, who="x") == (0, 1)
+        about = []
+        while told := outbox.claim(c, "webhook", now=NOW, lease=timedelta(minutes=1)):
+            about += [(m.action, m.night, m.host) for m in told]
+            for message in told:
+                outbox.delivered(c, message, "webhook", now=NOW)
+    actions = (Action.TRIGGER, Action.ACKNOWLEDGE, Action.RESOLVE)
+    assert about == [(action, "n", "web1") for action in actions]

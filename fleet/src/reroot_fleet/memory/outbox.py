@@ -8,7 +8,7 @@ was sent and not yet written down is sent again, and its key makes that harmless
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,12 @@ _TELLS = {
 
 # What is asked again and again is made once, for to put a statement together costs more than to send it.
 _STATE = sa.select(alerts.c.state).where(alerts.c.key == sa.bindparam("which")).with_for_update()
+_ABOUT = (
+    sa.select(outbox.c.night, outbox.c.host)
+    .where(outbox.c.key == sa.bindparam("which"), outbox.c.action == Action.TRIGGER)
+    .order_by(outbox.c.id.desc())
+    .limit(1)
+)
 _NEWEST = (
     sa.select(outbox.c.key, sa.func.max(outbox.c.id).label("id"))
     .where(outbox.c.action == Action.TRIGGER)
@@ -94,6 +100,8 @@ def put(connection: Connection, message: Message, *, who: str) -> bool:
     before = connection.execute(_STATE, {"which": message.key}).scalar_one_or_none()
     if not _changes(before, message.action):
         return False
+    if message.action is not Action.TRIGGER:
+        message = _about_the_same(connection, message)
     values = {"state": str(message.action), "changed": message.at}
     if before is None:
         connection.execute(sa.insert(alerts).values(key=message.key, **values))
@@ -124,6 +132,14 @@ def put(connection: Connection, message: Message, *, who: str) -> bool:
         ),
     )
     return True
+
+
+def _about_the_same(connection: Connection, message: Message) -> Message:
+    """What follows a trigger names its night and machine: a receiver may know nothing but those."""
+    found = connection.execute(_ABOUT, {"which": message.key}).one_or_none()
+    if found is None:
+        return message
+    return replace(message, night=message.night or found.night, host=message.host or found.host)
 
 
 def _changes(before: str | None, action: Action) -> bool:
