@@ -3,7 +3,7 @@
 
 use crate::choices::{entry_plan, Choices};
 use formats::entry::{Entry, EntryPlan, KexecCall};
-use formats::facts::{Facts, Memory, Root};
+use formats::facts::{Facts, Memory, RootType};
 use formats::keep::filesystem_of;
 use formats::manifest::Manifest;
 use formats::measure::Occupied;
@@ -201,8 +201,8 @@ pub struct Part {
 
 /// What of the new OS goes to the root filesystem and to each of those that are mounted at `targets`, in this
 /// order; where one is mounted in another one, that comes first. A name of a file that it has on another
-/// filesystem too counts as a file on both.
-pub fn parts(payload: &Payload, targets: &[&str]) -> Vec<Part> {
+/// filesystem too counts as a file on both. `root` is the type of the root filesystem, if there is one.
+pub fn parts(payload: &Payload, root: Option<RootType>, targets: &[&str]) -> Vec<Part> {
     let mut parts = vec![Part {
         bytes: payload.disk_bytes,
         inodes: payload.inodes,
@@ -235,13 +235,16 @@ pub fn parts(payload: &Payload, targets: &[&str]) -> Vec<Part> {
         }
         parts.push(part);
     }
+    if root == Some(RootType::Btrfs) {
+        // Btrfs is taken under the root alone.
+        parts[0] = parts[0].on_btrfs();
+    }
     parts
 }
 
 impl Part {
     /// The same on Btrfs, which has its own trees twice on one device, and small files in them.
-    #[must_use]
-    pub fn on_btrfs(self) -> Part {
+    fn on_btrfs(self) -> Part {
         Part {
             bytes: self.bytes + self.bytes / 4 + 2 * self.inodes * 1024,
             ..self
@@ -330,24 +333,19 @@ pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String
         .iter()
         .map(|system| system.target.as_str())
         .collect();
-    let of_btrfs = |root: &Root| root.identity.subvolume.is_some();
+    let filesystem = facts.root.as_ref().map(|root| root.identity.filesystem);
     let root = facts.root.iter().map(|root| {
         let there = kept_on(facts, "/", &targets) + facts.condition.spared;
-        let bytes = if of_btrfs(root) {
-            Filesystem::of_btrfs(root.bytes_free, there).bytes
-        } else {
-            root.bytes
+        let bytes = match root.identity.filesystem {
+            RootType::Btrfs => Filesystem::of_btrfs(root.bytes_free, there).bytes,
+            RootType::Ext4 | RootType::Xfs => root.bytes,
         };
         ("/", bytes, root.inodes)
     });
     let apart = systems
         .iter()
         .map(|s| (s.target.as_str(), s.bytes, s.inodes));
-    let mut parts = parts(&manifest.payload, &targets);
-    if facts.root.as_ref().is_some_and(of_btrfs) {
-        // The first is the root's.
-        parts[0] = parts[0].on_btrfs();
-    }
+    let parts = parts(&manifest.payload, filesystem, &targets);
     let each = root.chain(apart).zip(parts);
     each.filter_map(|((target, bytes, inodes), part)| {
         let stays = if target == "/" {

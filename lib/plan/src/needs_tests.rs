@@ -44,7 +44,7 @@ fn each_filesystem_has_room_for_its_own_part() {
         frames: vec![],
     };
     let of = |targets: &[&str]| -> Vec<u64> {
-        let parts = parts(&payload, targets);
+        let parts = parts(&payload, Some(RootType::Ext4), targets);
         assert!(parts.iter().all(|part| part.inodes == part.bytes / 10));
         parts.into_iter().map(|part| part.bytes).collect()
     };

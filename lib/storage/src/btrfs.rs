@@ -163,8 +163,8 @@ impl Chunks {
     }
 }
 
-/// Whether a file is on Btrfs.
-pub fn is_on(file: &File) -> io::Result<bool> {
+/// Whether a file or directory is on Btrfs.
+pub fn is_on(file: impl AsFd) -> io::Result<bool> {
     /// `BTRFS_SUPER_MAGIC`.
     const TYPE: i64 = 0x9123_683e;
     Ok(rustix::fs::fstatfs(file)?.f_type == TYPE)

@@ -31,7 +31,7 @@ const PARENT_AT: std::ops::Range<usize> = 263..279;
 /// `BTRFS_ROOT_SUBVOL_RDONLY`.
 const READ_ONLY: u64 = 1;
 /// The inode of the directory that a subvolume begins with.
-const FIRST_INODE: u64 = 256;
+pub const FIRST_INODE: u64 = 256;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

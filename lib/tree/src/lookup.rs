@@ -198,7 +198,7 @@ fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Er
 /// directory of Btrfs looks like another Btrfs that is mounted there, and who asks goes by the mount.
 fn is_elsewhere(dir: BorrowedFd<'_>, stat: &Stat) -> io::Result<bool> {
     let differs = rustix::fs::fstat(dir)?.st_dev != stat.st_dev;
-    Ok(differs && !(stat.st_ino == subvolume::FIRST_INODE && subvolume::is_on_btrfs(dir)?))
+    Ok(differs && !subvolume::begins_at(dir, stat.st_ino)?)
 }
 
 /// A handle of the name itself, whatever it is, a link too.

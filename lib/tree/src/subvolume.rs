@@ -1,15 +1,13 @@
 //! Subvolumes of Btrfs in a tree: directories that have a device of their own, and are removed in a way of their own.
 
 use std::ffi::CStr;
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
-
-/// The inode of the directory that a subvolume begins with, `BTRFS_FIRST_FREE_OBJECTID`.
-pub(super) const FIRST_INODE: u64 = 256;
-/// `BTRFS_SUPER_MAGIC`.
-const BTRFS: i64 = 0x9123_683e;
+use storage::btrfs;
+use storage::subvolumes::FIRST_INODE;
 
 /// `BTRFS_EMPTY_SUBVOL_DIR_OBJECTID`.
 const MADE_UP: u64 = 2;
@@ -20,16 +18,16 @@ pub(super) fn is_made_up(inode: u64, file_type: FileType) -> bool {
     inode == MADE_UP && file_type == FileType::Directory
 }
 
-/// Whether an open directory is on Btrfs.
-pub(super) fn is_on_btrfs(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
-    Ok(rustix::fs::fstatfs(dir)?.f_type == BTRFS)
+/// Whether an inode, found by its name in an open directory of Btrfs, is the one that a subvolume begins with.
+pub(super) fn begins_at(dir: BorrowedFd<'_>, inode: u64) -> io::Result<bool> {
+    Ok(inode == FIRST_INODE && btrfs::is_on(dir)?)
 }
 
 /// Removes a subvolume by name that was emptied before; `None` where there is none of this name. Linux before
 /// 4.18 takes it for no directory that can be removed as one.
 pub(super) fn remove(dir: BorrowedFd<'_>, name: &CStr) -> Option<Result<(), Errno>> {
     let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    let is_one = stat.st_ino == FIRST_INODE && is_on_btrfs(dir).is_ok_and(|is_on| is_on);
+    let is_one = begins_at(dir, stat.st_ino).unwrap_or(false);
     is_one.then(|| {
         syscalls::btrfs::destroy(dir, name)
             .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))

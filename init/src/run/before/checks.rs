@@ -277,11 +277,11 @@ pub fn ensure_room_for_loader(plan: &Plan, root: &MountedRoot, start: Start) -> 
 fn ensure_space(subject: &Subject) -> Result<()> {
     let plan = subject.plan;
     let targets: Vec<&str> = plan.systems().map(|(target, _)| target).collect();
-    let mut parts = needs::parts(&subject.manifest.payload, &targets);
-    if plan.root.subvolume.is_some() {
-        // The first is the root's.
-        parts[0] = parts[0].on_btrfs();
-    }
+    let parts = needs::parts(
+        &subject.manifest.payload,
+        Some(plan.root.filesystem),
+        &targets,
+    );
     let devices = subject.systems.iter().map(|system| &system.device);
     let devices = std::iter::once(&subject.root.device).chain(devices);
     let targets = std::iter::once("/").chain(targets);
