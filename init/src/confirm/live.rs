@@ -334,7 +334,8 @@ mod tests {
             ("HTTP/1.1 400\r\n", SshPort::Silent),
             ("", SshPort::Silent),
         ] {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            // Not 127.0.0.1, where another program may have the port by the time that it is closed here.
+            let listener = TcpListener::bind("127.0.0.2:0").unwrap();
             let at = listener.local_addr().unwrap();
             let greets = std::thread::spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
