@@ -189,7 +189,7 @@ def queue(connection: Connection, job: Job, *, now: datetime, who: str, why: str
         "class": job.machine_class,
         "attempt": job.attempt,
         "flow": job.flow,
-        "override": override_detail(job.override),
+        "override": override_detail(job.override) if job.override else None,
         "deadlines_s": job.deadlines_s,
     }
     return record(

@@ -190,10 +190,8 @@ def override_of(value: Any) -> Override | None:  # noqa: ANN401 - JSON
     )
 
 
-def override_detail(override: Override | None) -> dict[str, Any] | None:
+def override_detail(override: Override) -> dict[str, Any]:
     """An override for the log."""
-    if override is None:
-        return None
     return {
         "who": override.who,
         "why": override.why,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from reroot_fleet.policy.fold import override_detail
 from reroot_fleet.values.event import Event, What
 from reroot_fleet.values.host import Host, MachineClass
 from reroot_fleet.values.job import Job, JobState, Override
@@ -61,17 +62,7 @@ def _special(d: Detail) -> str:
 
 def special_words(override: Override) -> str:
     """A special case in words."""
-    return _special(
-        {
-            "who": override.who,
-            "why": override.why,
-            "entry": override.entry,
-            "keep": override.keep,
-            "image": override.image,
-            "force": override.force,
-            "rehearse": override.rehearse,
-        }
-    )
+    return _special(override_detail(override))
 
 
 def _failed(d: Detail) -> str:
