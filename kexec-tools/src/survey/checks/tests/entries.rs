@@ -9,7 +9,7 @@ use plan::needs;
 
 use crate::survey::checks::ask_all;
 use crate::survey::checks::check::Context;
-use crate::survey::checks::tests::cases;
+use crate::survey::checks::tests::root_filesystem;
 use crate::survey::plain_machine::{image, machine, MIB, SIZES};
 
 type Change = fn(&mut Facts);
@@ -39,7 +39,7 @@ pub const WISHED: &[(&str, Entry, Change)] = &[
         f.ptrace.denied = Some("Permission denied".into());
     }),
     ("takeover", Entry::Takeover, |f| {
-        cases::btrfs(f);
+        root_filesystem::btrfs(f);
     }),
     ("boot-entry", Entry::Boot, |f| {
         f.boot_entry = Err("no grub.cfg".into());

@@ -3,6 +3,7 @@
 mod cases;
 mod entries;
 mod ram_ssh;
+mod root_filesystem;
 mod systems;
 mod volumes;
 
@@ -25,7 +26,8 @@ use crate::survey::finding::{Finding, Verdict};
 
 /// For every check a machine or an image that it is there to refuse.
 fn cases() -> impl Iterator<Item = &'static (&'static str, Change)> {
-    cases::CASES.iter().chain(volumes::CASES)
+    let of_roots = root_filesystem::CASES.iter().chain(volumes::CASES);
+    cases::CASES.iter().chain(of_roots)
 }
 
 fn findings(

@@ -1,0 +1,133 @@
+//! What filesystem a root may be, and what of that is refused.
+
+use formats::facts::{BtrfsFacts, Facts, NestedSubvolume, RootType, Subvolume, XfsFeatures};
+
+use super::cases::{by_uefi, root, Change};
+
+/// A root on XFS as RHEL 9 makes it.
+fn xfs(facts: &mut Facts) -> &mut XfsFeatures {
+    let root = root(facts);
+    root.fstype = "xfs".into();
+    root.identity.filesystem = RootType::Xfs;
+    facts.condition.root_features = None;
+    facts.condition.root_xfs.insert(XfsFeatures {
+        version: 0xb4a5,
+        ro_compat: 0xd,
+        incompat: 0xb,
+        ..XfsFeatures::default()
+    })
+}
+
+/// A root on Btrfs as Fedora makes it.
+pub(super) fn btrfs(facts: &mut Facts) -> &mut BtrfsFacts {
+    let root = root(facts);
+    root.fstype = "btrfs".into();
+    root.identity.filesystem = RootType::Btrfs;
+    root.identity.subvolume = Some(Subvolume {
+        id: 256,
+        path: "/root".into(),
+    });
+    facts.condition.root_features = None;
+    facts.condition.root_btrfs.insert(BtrfsFacts {
+        compat_ro: 3,
+        incompat: 0x341,
+        devices: 1,
+        default: 5,
+        ..BtrfsFacts::default()
+    })
+}
+
+/// The same with a subvolume in the root.
+fn nested(facts: &mut Facts) -> &mut NestedSubvolume {
+    let nested = &mut btrfs(facts).nested;
+    nested.push(NestedSubvolume {
+        id: 258,
+        path: "/var/lib/machines".into(),
+        read_only: false,
+        snapshot: false,
+        mounted: vec![],
+    });
+    nested.last_mut().unwrap()
+}
+
+/// As [`super::cases::CASES`].
+pub(super) const CASES: &[(&str, Change)] = &[
+    ("root-features", |f, _| {
+        f.condition.root_features.as_mut().unwrap().incompat |= 0x8000;
+    }),
+    ("root-features", |_, i| {
+        i.tools.e2fsprogs = Some("1.42.13".into());
+    }),
+    ("root-features", |_, i| i.kernel.release = "3.2.0".into()),
+    ("root-journal", |f, _| {
+        f.condition.root_journal_elsewhere = true;
+    }),
+    ("root-journal", |f, _| {
+        xfs(f);
+        f.condition.root_journal_elsewhere = true;
+    }),
+    ("root-features", |f, _| {
+        xfs(f).incompat |= 0x40;
+    }),
+    ("root-features", |f, _| xfs(f).realtime = true),
+    ("root-features", |f, _| xfs(f).version = 0xb4a4),
+    ("root-type", |f, i| {
+        xfs(f);
+        i.payload_drivers
+            .as_mut()
+            .unwrap()
+            .initrd
+            .retain(|d| d != "xfs");
+    }),
+    ("root-type", |f, i| {
+        xfs(f);
+        i.kernel.drivers.retain(|d| d != "xfs");
+    }),
+    ("root-type", |f, i| {
+        xfs(f);
+        i.tools.xfs = None;
+    }),
+    ("root-repair", |f, i| {
+        xfs(f);
+        i.tools.xfs.as_mut().unwrap().repair = false;
+    }),
+    ("root-journal", |f, _| {
+        f.condition.root_features.as_mut().unwrap().compat &= !4;
+    }),
+    ("root-features", |f, _| btrfs(f).incompat |= 0x1000),
+    ("root-type", |f, i| {
+        btrfs(f);
+        i.kernel.drivers.retain(|d| d != "btrfs");
+    }),
+    ("root-type", |f, i| {
+        btrfs(f);
+        i.tools.btrfs = None;
+    }),
+    ("root-repair", |f, i| {
+        btrfs(f);
+        i.tools.btrfs.as_mut().unwrap().repair = false;
+    }),
+    ("root-btrfs", |f, _| btrfs(f).devices = 2),
+    ("root-btrfs", |f, _| {
+        btrfs(f).strange = vec!["it has data as RAID 1".into()];
+    }),
+    ("root-btrfs", |f, _| {
+        btrfs(f);
+        f.condition.root_btrfs = None;
+    }),
+    ("root-btrfs", |f, _| {
+        btrfs(f);
+        by_uefi(f);
+    }),
+    ("root-subvolumes", |f, _| nested(f).snapshot = true),
+    ("root-subvolumes", |f, _| nested(f).read_only = true),
+    ("root-subvolumes", |f, _| {
+        nested(f).id = 5;
+    }),
+    ("subvolumes-wiped", |f, _| {
+        nested(f);
+    }),
+    ("subvolumes-left", |f, _| {
+        btrfs(f).others = vec!["/home".into()];
+    }),
+];
