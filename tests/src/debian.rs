@@ -1,7 +1,7 @@
 //! Debian trees as tarballs under `target/base/`, made once by mmdebstrap.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -42,4 +42,36 @@ pub(crate) fn tarball(suite: &str, packages: &[&str], prefix: &str) -> Result<Pa
     fs::rename(&partial, &tarball).context("name the finished tree")?;
     forget_others(&name, prefix);
     Ok(tarball)
+}
+
+/// Unpacks a tree's tarball into a directory that is there.
+pub(crate) fn unpack(tarball: &Path, to: &Path) -> Result<()> {
+    run(Command::new("tar")
+        .args(["--numeric-owner", "-xpf"])
+        .arg(tarball)
+        .arg("-C")
+        .arg(to))
+    .map(drop)
+}
+
+/// Packs a tree into a tarball, which has its name once it is whole.
+pub(crate) fn pack(tree: &Path, tarball: &Path) -> Result<()> {
+    let partial = tarball.with_extension("partial.tar");
+    run(Command::new("tar")
+        .args(["--numeric-owner", "--sort=name", "-cf"])
+        .arg(&partial)
+        .arg("-C")
+        .arg(tree)
+        .arg("."))?;
+    fs::rename(&partial, tarball).context("name the finished tree")
+}
+
+/// A shell's script in a tree, by its own programs.
+pub(crate) fn script_in(tree: &Path, script: &str) -> Command {
+    let mut command = Command::new("chroot");
+    command
+        .arg(tree)
+        .args(["/bin/sh", "-c", script])
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
 }

@@ -182,10 +182,7 @@ fn server_on(kind: DiskKind) -> Result<OldServer> {
         .arg(&tarball)
         .arg("-C")
         .arg(&tree))?;
-    run(Command::new("chroot")
-        .arg(&tree)
-        .args(["/bin/sh", "-c", &kind.script()])
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+    run(debian::script_in(&tree, &kind.script())
         .env("ROOT_UUID", ROOT_UUID)
         .env("ROOT_KEY", public_key.trim()))?;
     shop_data::fill(&tree, owners(&tree)?)?;

@@ -1,9 +1,7 @@
 //! Tiny OSes with logins as Debian has them: PAM, sudo, an ssh client, picked out of Debian's packages by
 //! `doors.sh` and kept as tarballs.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -13,7 +11,7 @@ use crate::{debian, lock, paths};
 
 const PACKAGES: &[&str] = &["openssh-client", "openssh-server", "sudo"];
 
-const SCRIPT: &str = include_str!("doors.sh");
+const SCRIPT: &str = concat!(include_str!("pick.sh"), include_str!("doors.sh"));
 
 /// What is put into a tiny OS of this suite, as a tarball.
 pub fn addition(suite: &str) -> Result<PathBuf> {
@@ -30,12 +28,9 @@ pub fn addition(suite: &str) -> Result<PathBuf> {
     let whole = debian::tarball(suite, PACKAGES, &format!("tiny-door-packages-{suite}-"))?;
     say(&format!("picking PAM and sudo out of {suite}"));
     let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
-    unpack(&whole, scratch.path())?;
-    run(Command::new("chroot")
-        .arg(scratch.path())
-        .args(["/bin/sh", "-c", SCRIPT])
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))?;
-    pack(&scratch.path().join("doors"), &tarball)?;
+    debian::unpack(&whole, scratch.path())?;
+    run(&mut debian::script_in(scratch.path(), SCRIPT))?;
+    debian::pack(&scratch.path().join("doors"), &tarball)?;
     forget_others(&name, &prefix);
     Ok(tarball)
 }
@@ -52,29 +47,9 @@ pub fn tree(suite: &str) -> Result<PathBuf> {
         return Ok(tarball);
     }
     let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
-    unpack(&plain, scratch.path())?;
-    unpack(&addition, scratch.path())?;
-    pack(scratch.path(), &tarball)?;
+    debian::unpack(&plain, scratch.path())?;
+    debian::unpack(&addition, scratch.path())?;
+    debian::pack(scratch.path(), &tarball)?;
     forget_others(&name, &prefix);
     Ok(tarball)
-}
-
-fn unpack(tarball: &Path, to: &Path) -> Result<()> {
-    run(Command::new("tar")
-        .args(["--numeric-owner", "-xpf"])
-        .arg(tarball)
-        .arg("-C")
-        .arg(to))?;
-    Ok(())
-}
-
-fn pack(tree: &Path, tarball: &Path) -> Result<()> {
-    let partial = tarball.with_extension("partial.tar");
-    run(Command::new("tar")
-        .args(["--numeric-owner", "--sort=name", "-cf"])
-        .arg(&partial)
-        .arg("-C")
-        .arg(tree)
-        .arg("."))?;
-    fs::rename(&partial, tarball).context("name the finished tree")
 }

@@ -9,20 +9,8 @@ for folder in bin lib lib64 sbin; do
     ln -s usr/$folder $out/$folder
 done
 mkdir -p $out/usr/bin $out/usr/lib $out/usr/lib64 $out/usr/sbin
-put() {
-    for path; do
-        if [ -e "$path" ] && [ ! -e "$out$path" ]; then
-            mkdir -p "$out${path%/*}"
-            cp -a -L "$path" "$out$path"
-        fi
-    done
-}
-for path in /usr/bin/sudo /usr/sbin/visudo /usr/bin/ssh /usr/sbin/unix_chkpwd /usr/lib/openssh/sftp-server \
-    /usr/lib/sudo/*.so* /usr/libexec/sudo/*.so* /lib/x86_64-linux-gnu/security/*.so; do
-    put "$path"
-    # What is linked with nothing is passed over.
-    put $(ldd "$path" 2>/dev/null | grep -o '/[^ )]*' || true)
-done
+put_linked /usr/bin/sudo /usr/sbin/visudo /usr/bin/ssh /usr/sbin/unix_chkpwd /usr/lib/openssh/sftp-server \
+    /usr/lib/sudo/*.so* /usr/libexec/sudo/*.so* /lib/x86_64-linux-gnu/security/*.so
 put /etc/pam.conf /etc/pam.d/* /etc/security/* /etc/sudo.conf /etc/sudoers /etc/sudoers.d/README /etc/ssh/sshd_config \
     /etc/environment
 chmod 750 $out/etc/sudoers.d

@@ -70,15 +70,8 @@ pub fn maker() -> Result<Maker> {
     let (tree, made) = (scratch.path().join("tree"), scratch.path().join("made"));
     fs::create_dir(&tree).context("create the tree's directory")?;
     fs::create_dir(&made).context("create the guest's directory")?;
-    run(Command::new("tar")
-        .args(["--numeric-owner", "-xpf"])
-        .arg(&tarball)
-        .arg("-C")
-        .arg(&tree))?;
-    run(Command::new("chroot")
-        .arg(&tree)
-        .args(["/bin/sh", "-c", SCRIPT])
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))?;
+    debian::unpack(&tarball, &tree)?;
+    run(&mut debian::script_in(&tree, SCRIPT))?;
     fs::copy(only_kernel(&tree)?, made.join("vmlinuz")).context("copy the kernel")?;
     fs::rename(tree.join("maker.cpio"), made.join("maker.cpio")).context("take its initramfs")?;
     let disk = made.join("disk.raw");

@@ -30,7 +30,7 @@ use crate::disk::Disk;
 use crate::old_server::{only_kernel, ssh_key, Firmware, OldServer};
 use crate::shop_data::{self, Owners};
 use crate::vm::{self, Machine};
-use crate::{lock, paths};
+use crate::{debian, lock, paths};
 
 pub use tree::{tree, NEW, OLD};
 
@@ -147,11 +147,7 @@ fn key() -> Result<String> {
 /// Makes the tree of an old server at `to`, which is told this of its filesystems.
 fn old_tree(to: &Path, tarball: &Path, filesystems: &[(&str, &str)]) -> Result<()> {
     fs::create_dir(to).context("create the tree's directory")?;
-    run(Command::new("tar")
-        .args(["--numeric-owner", "-xpf"])
-        .arg(tarball)
-        .arg("-C")
-        .arg(to))?;
+    debian::unpack(tarball, to)?;
     // What a machine does not have is empty.
     let none = [
         "BOOT_UUID",
@@ -162,10 +158,7 @@ fn old_tree(to: &Path, tarball: &Path, filesystems: &[(&str, &str)]) -> Result<(
         "SWAP_UUID",
     ]
     .map(|name| (name, ""));
-    run(Command::new("chroot")
-        .arg(to)
-        .args(["/bin/sh", "-c", OLD_SCRIPT])
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+    run(debian::script_in(to, OLD_SCRIPT)
         .env("ROOT_KEY", public_key()?.trim())
         .envs(none)
         .envs(filesystems.iter().copied()))?;

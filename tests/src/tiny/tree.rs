@@ -31,7 +31,7 @@ const PACKAGES: &[&str] = &[
 /// Those that the new OS has besides: `xfs_repair` and `btrfs` are for the RAM environment.
 const NEW_PACKAGES: &[&str] = &["btrfs-progs", "xfsprogs"];
 
-const SCRIPT: &str = include_str!("tree.sh");
+const SCRIPT: &str = concat!(include_str!("pick.sh"), include_str!("tree.sh"));
 /// Programs of a tiny OS that are no package's: where each goes, and its text.
 const OWN: [(&str, &str); 3] = [
     ("usr/sbin/tiny-start", include_str!("start")),
@@ -63,29 +63,15 @@ pub fn tree(suite: &str) -> Result<PathBuf> {
     let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
     let root = scratch.path().join("root");
     fs::create_dir(&root).context("create the tree's directory")?;
-    run(Command::new("tar")
-        .args(["--numeric-owner", "-xpf"])
-        .arg(&whole)
-        .arg("-C")
-        .arg(&root))?;
+    debian::unpack(&whole, &root)?;
     for (path, text) in OWN {
         let own = root.join("tiny").join(path);
         fs::create_dir_all(own.parent().context("a directory")?)?;
         fs::write(&own, text).with_context(|| format!("write {path}"))?;
         run(Command::new("chmod").arg("755").arg(&own))?;
     }
-    run(Command::new("chroot")
-        .arg(&root)
-        .args(["/bin/sh", "-c", SCRIPT])
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))?;
-    let partial = tarball.with_extension("partial.tar");
-    run(Command::new("tar")
-        .args(["--numeric-owner", "--sort=name", "-cf"])
-        .arg(&partial)
-        .arg("-C")
-        .arg(root.join("tiny"))
-        .arg("."))?;
-    fs::rename(&partial, &tarball).context("name the finished tree")?;
+    run(&mut debian::script_in(&root, SCRIPT))?;
+    debian::pack(&root.join("tiny"), &tarball)?;
     forget_others(&name, &prefix);
     Ok(tarball)
 }

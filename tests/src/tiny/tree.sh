@@ -43,25 +43,13 @@ chmod 1777 tmp
 mknod -m 666 dev/null c 1 3
 mknod -m 666 dev/urandom c 1 9
 
-put() {
-    for path; do
-        if [ -e "$path" ] && [ ! -e "$out$path" ]; then
-            mkdir -p "$out${path%/*}"
-            cp -a -L "$path" "$out$path"
-        fi
-    done
-}
 for program in $programs; do
     path=$(command -v "$program" || true)
     case $path in
     /*) put "$path" && helpers="$helpers $path" ;;
     esac
 done
-for path in $helpers; do
-    put "$path"
-    # A script is linked with nothing.
-    put $(ldd "$path" 2>/dev/null | grep -o '/[^ )]*' || true)
-done
+put_linked $helpers
 put $named $plain
 rm -f usr/lib/grub/i386-pc/grub-bios-setup
 cp -a /bin/busybox usr/bin/busybox
