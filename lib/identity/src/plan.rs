@@ -3,6 +3,7 @@
 use super::names::{self, link, text};
 use super::root_options::root_options;
 use super::{access, cloud, kept, mounts};
+use formats::counted::first_of;
 use formats::facts::RootType;
 use formats::identity::{HostKey, IdentityPlan, InHome, NewIdentity, OldIdentity};
 use formats::network::NewFile;
@@ -189,12 +190,7 @@ fn of_host_key(path: &str, keys: &[HostKey]) -> bool {
 
 /// A kind of things that stay behind, in a line.
 fn left(kind: &str, items: &[String]) -> String {
-    let named: Vec<&str> = items.iter().take(NAMED).map(String::as_str).collect();
-    let more = match items.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{kind}: {}{more}", named.join(", "))
+    format!("{kind}: {}", first_of(items, NAMED))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::cmp::Reverse;
 
 use formats::accounts::AccountPlan;
+use formats::counted::first_of;
 use formats::facts::{Facts, OpenDirectory, Written};
 use formats::figures::size;
 use formats::keep::is_below;
@@ -159,7 +160,7 @@ pub fn headline(gone: &Gone) -> Option<String> {
         .map(|p| p.path.as_str())
         .collect();
     if !open.is_empty() {
-        let _ = write!(line, "; in use now: {}", named(&open));
+        let _ = write!(line, "; in use now: {}", first_of(&open, NAMED));
     }
     let people: Vec<&str> = gone
         .people
@@ -167,21 +168,13 @@ pub fn headline(gone: &Gone) -> Option<String> {
         .filter_map(|p| p.split(',').next())
         .collect();
     if !people.is_empty() {
-        let _ = write!(line, "; without a home then: {}", named(&people));
+        let _ = write!(line, "; without a home then: {}", first_of(&people, NAMED));
     }
     Some(line)
 }
 
 /// How many are named in the headline.
 const NAMED: usize = 8;
-
-fn named(items: &[&str]) -> String {
-    let more = match items.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{}{more}", items[..items.len().min(NAMED)].join(", "))
-}
 
 #[cfg(test)]
 #[path = "gone_tests.rs"]

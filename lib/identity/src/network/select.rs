@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use formats::counted::first_of;
 use formats::network::{Link, LinkKind, Network, Route};
 
 /// Tables that are asked without a rule of the operator's: local, main, default.
@@ -154,12 +155,10 @@ fn prune(network: &mut Network, left: &mut Vec<String>) {
         }
     }
     left.extend(over.iter().map(|(link, routes)| {
-        let shown = routes[..routes.len().min(SHOWN)].join(", ");
-        let more = match routes.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("{link}: with it go the routes to {shown}{more}")
+        format!(
+            "{link}: with it go the routes to {}",
+            first_of(routes, SHOWN)
+        )
     }));
     network.routes = routes;
     network.rules.retain(|rule| {
