@@ -6,7 +6,7 @@ use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
-use super::{promised, server, server_keys, ways, written};
+use super::{locked, promised, server, server_keys, ways, written};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -27,7 +27,9 @@ pub fn decide(
     if own_configuration {
         doors.settings.clone_from(&old.doors.settings);
     } else if writes_settings(old, new) {
-        let settings = written::settings(&old.doors, &written_keys(old, new));
+        let locked = locked::let_in_by_pam(old, new, (accounts, payload), merged);
+        let besides = locked::setting(&locked);
+        let settings = written::settings(&old.doors, &written_keys(old, new), besides);
         plan.files.push(NewFile {
             mode: 0o600,
             ..text(written::SETTINGS, written::text(&settings, doors.release))
@@ -74,6 +76,27 @@ pub fn tells_keys(old: &OldIdentity, new: &NewIdentity) -> bool {
     let main = ssh_access::MAIN;
     let carried = |main: &str| old.copied.iter().any(|copied| is_below(main, copied));
     old.keeps(main) || carried(main) || writes_settings(old, new)
+}
+
+/// Whom the old server kept out, the new one lets in, and nothing that is written can keep out: what
+/// `ssh-restrictions` says of them.
+pub fn unlocked(
+    (old, new): (&OldIdentity, &NewIdentity),
+    accounts: (&Accounts, &Accounts),
+    merged: &AccountPlan,
+) -> Option<String> {
+    let main = ssh_access::MAIN;
+    let is_there = old.keeps(main) || old.copied.iter().any(|copied| is_below(main, copied));
+    if is_there || writes_settings(old, new) {
+        return None;
+    }
+    let names = locked::let_in_by_pam(old, new, accounts, merged);
+    (!names.is_empty()).then(|| {
+        format!(
+            "{main}: UsePAM no: it keeps out {}, whose password is locked, by key as well",
+            names.join(", ")
+        )
+    })
 }
 
 /// The host keys that are written for the new server.
