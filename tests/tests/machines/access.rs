@@ -361,6 +361,10 @@ fn the_ports_that_systemd_listens_on_for_the_server_stay_open() -> Result<()> {
     machine.expect("grep trixie /etc/os-release")?;
     confirmed::assert_passed(&machine)?;
     confirmed::assert_asked_about(&machine, "root", &[22, 2222])?;
+    // Whoever comes by the serial line finds it as the old OS had it, and is asked for a name.
+    machine.expect(
+        "grep -o 'console=ttyS0,115200n8' /proc/cmdline && systemctl is-active serial-getty@ttyS0.service",
+    )?;
     gets_in(&machine).context("in the new OS")
 }
 

@@ -577,12 +577,12 @@ fn tuned_up(stack: &Stack) -> Up {
 fn assert_is_tuned(stack: &Stack) {
     let up = tuned_up(stack);
     let mut expected = vec![
-        "ens3: generic-segmentation-offload off",
         "ens3: tx-tcp-segmentation off",
         "ens3: tx-tcp6-segmentation off",
-        "br0: generic-segmentation-offload on",
+        "ens3: generic-segmentation-offload off",
         "br0: tx-tcp-segmentation off",
         "br0: tx-tcp6-segmentation off",
+        "br0: generic-segmentation-offload on",
         "RX 1",
         "TX 1",
         "2 1 1",
