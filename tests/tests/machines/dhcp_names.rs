@@ -342,7 +342,7 @@ fn holds_its_leases(new: Dialect, client: &str) {
         &Surroundings {
             links: &[("ens3", MAC)],
             dhcp: Some("ens3"),
-            hosts: &[format!("id:01:{MAC},192.0.2.77")],
+            hosts: &[format!("{MAC},192.0.2.77")],
             client: Some(client).filter(|client| !client.is_empty()),
             wait_for: &["inet 192.0.2.77", "inet6 2001:db8::1"],
             watch: 300,

@@ -233,7 +233,7 @@ pub(super) fn keys(tuning: &Tuning, systemd: u32) -> Option<Vec<String>> {
 }
 
 fn value_of(form: Form, value: &str, systemd: u32) -> Option<String> {
-    let some = |text: String| (value.trim_start_matches('0') != "").then_some(text);
+    let some = |text: String| (!value.trim_start_matches('0').is_empty()).then_some(text);
     match form {
         Form::Switch => Some(if value == "on" { "yes" } else { "no" }.to_owned()),
         Form::Number => Some(value.to_owned()),

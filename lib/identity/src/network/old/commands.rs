@@ -24,8 +24,11 @@ const FEATURES: [(&str, &str); 14] = [
     ("tx-vlan-stag-hw-insert", "tx-vlan-stag-hw-insert"),
 ];
 
-/// Options of ethtool that set several things of a card at once, with the words that they take.
-const OPTIONS: [(&str, &str, &[(&str, Value)]); 4] = [
+/// A word of ethtool's, and what it takes.
+type Word = (&'static str, Value);
+
+/// Options of ethtool that set several things of a card at once, by both their names.
+const OPTIONS: [(&str, &str, &[Word]); 4] = [
     (
         "-A",
         "--pause",
@@ -223,7 +226,7 @@ fn ethtool(words: &[&str]) -> Option<Vec<(Option<String>, Tuned)>> {
 }
 
 /// What an option with several words sets.
-fn several(option: &str, known: &[(&str, Value)], words: &[&str]) -> Option<Tuned> {
+fn several(option: &str, known: &[Word], words: &[&str]) -> Option<Tuned> {
     let of = |pair: &[&str]| {
         let [name, value] = pair else { return None };
         let (_, kind) = known.iter().find(|(word, _)| word == name)?;
@@ -244,7 +247,10 @@ fn several(option: &str, known: &[(&str, Value)], words: &[&str]) -> Option<Tune
     // With negotiation, or where nothing is said of it, a speed is what is offered to the other side.
     let offered = ["speed", "duplex"].iter().any(|name| value(name).is_some())
         && value("autoneg") != Some("off");
-    (!pairs.is_empty() && !twice && !(option == "-s" && offered)).then(|| Tuned::Ethtool {
+    if pairs.is_empty() || twice || option == "-s" && offered {
+        return None;
+    }
+    Some(Tuned::Ethtool {
         option: option.to_owned(),
         pairs,
     })
