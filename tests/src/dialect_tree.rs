@@ -63,6 +63,8 @@ pub struct Up {
 pub struct Surroundings<'a> {
     /// The links that are there, with their MAC addresses.
     pub links: &'a [(&'a str, &'a str)],
+    /// A link without a cable.
+    pub unplugged: &'a str,
     /// The link that has a DHCP server at its other end.
     pub dhcp: Option<&'a str>,
     /// What that server keeps for clients by their names, as `dnsmasq --dhcp-host` has it. Without any
@@ -137,6 +139,7 @@ pub fn bring_up(written: &Written, dialect: Dialect, around: &Surroundings<'_>) 
         .env("ROUTER", if around.router { "yes" } else { "" })
         .env("CLIENT", around.client.unwrap_or_default())
         .env("UDEV", if around.udev { "yes" } else { "" })
+        .env("UNPLUGGED", around.unplugged)
         .env("WATCH", around.watch.to_string())
         .env("ASK", around.ask)
         .env("OUT", around.out.unwrap_or(Path::new("")))

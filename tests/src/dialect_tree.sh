@@ -4,7 +4,7 @@
 # with the files that were written, the dialect, and links as NAME=MAC. WAIT_FOR has one text a
 # line that ip shows once all is up; DHCP_LINK is a link with a DHCP server at its other end, which has
 # places for clients by their names in DHCP_HOSTS, a line each (dnsmasq's --dhcp-host). With ROUTER it
-# advertises a prefix. With UDEV udev runs. ASK has commands whose answers are the last line, with tabs between their
+# advertises a prefix. UNPLUGGED is a link without a cable. With UDEV udev runs. ASK has commands whose answers are the last line, with tabs between their
 # lines. WATCH is for how many seconds all that is awaited has to be there. CLIENT is the one client of DHCP that
 # ifupdown finds. OUT is a directory that gets what is left of it all: the state of the clients below `root`, and the
 # server's leases.
@@ -72,7 +72,7 @@ for link in "$@"; do
         ip netns exec server chroot "$root" dnsmasq --keep-in-foreground --port=0 --conf-file=/dev/null \
             --dhcp-leasefile=/run/leases --dhcp-range=192.0.2.100,192.0.2.110,2m $six $hosts \
             --log-facility=- --user=root --interface="peer$number" --bind-dynamic >&2 &
-    else
+    elif [ "$name" != "$UNPLUGGED" ]; then
         ip link set "peer$number" up
     fi
 done

@@ -656,3 +656,128 @@ fn ifupdown_leaves_the_card_as_commands_had_it() {
     };
     assert_is_tuned(&with_ethtool);
 }
+
+/// IPv6 alone, of two prefixes.
+fn assert_is_ipv6_alone(dialect: Dialect) {
+    let network = Network {
+        links: vec![link(
+            "ens3",
+            FIRST,
+            &["2001:db8:1::7/64", "2001:db8:2::7/64"],
+        )],
+        routes: vec![route("::/0", Some("fe80::1"), "ens3")],
+        ..Network::default()
+    };
+    let written = dialect::write(&network, &stack(dialect)).unwrap();
+    let around = Surroundings {
+        links: &[("ens3", FIRST)],
+        wait_for: &[
+            "2001:db8:1::7/64",
+            "2001:db8:2::7/64",
+            "default via fe80::1",
+        ],
+        ask: is_online(dialect),
+        ..Surroundings::default()
+    };
+    let up = bring_up(&written, dialect, &around).unwrap();
+    let mut found = addresses(&up, "ens3");
+    found.sort();
+    assert_eq!(
+        found,
+        ["2001:db8:1::7/64", "2001:db8:2::7/64"],
+        "{}",
+        up.log
+    );
+    assert_eq!(
+        routes(&up),
+        ["default gateway fe80::1 dev ens3"],
+        "{}",
+        up.log
+    );
+    assert_eq!(up.answers[0], "online", "{}", up.log);
+}
+
+/// What a boot waits for until the network is there, for less than a boot would.
+fn is_online(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Networkd | Dialect::Netplan => {
+            "timeout 20 /usr/lib/systemd/systemd-networkd-wait-online --timeout=15 && echo online"
+        }
+        Dialect::NetworkManager => "timeout 20 nm-online -s -q -t 15 && echo online",
+        // What comes when it comes is udev's to bring up, and it does so by this.
+        Dialect::Ifupdown => "timeout 20 ifup --allow=hotplug -a && echo online",
+    }
+}
+
+#[test]
+fn ifupdown_brings_up_ipv6_alone() {
+    assert_is_ipv6_alone(Dialect::Ifupdown);
+}
+
+#[test]
+#[ignore = "as networkd, which it writes for: make prove"]
+fn netplan_brings_up_ipv6_alone() {
+    assert_is_ipv6_alone(Dialect::Netplan);
+}
+
+#[test]
+fn networkd_brings_up_ipv6_alone() {
+    assert_is_ipv6_alone(Dialect::Networkd);
+}
+
+#[test]
+#[ignore = "as the others, and slower: make prove"]
+fn network_manager_brings_up_ipv6_alone() {
+    assert_is_ipv6_alone(Dialect::NetworkManager);
+}
+
+/// A second card whose cable is out: nothing waits for it, and it has its address where a dialect gives it one.
+fn assert_waits_for_no_cable(dialect: Dialect) {
+    let network = Network {
+        links: vec![
+            link("ens3", FIRST, &["192.0.2.7/24"]),
+            Link {
+                carrier: false,
+                ..link("ens5", PORT, &["203.0.113.7/24"])
+            },
+        ],
+        routes: vec![route("0.0.0.0/0", Some("192.0.2.1"), "ens3")],
+        ..Network::default()
+    };
+    let written = dialect::write(&network, &stack(dialect)).unwrap();
+    let around = Surroundings {
+        links: &[("ens3", FIRST), ("ens5", PORT)],
+        unplugged: "ens5",
+        wait_for: &["192.0.2.7/24", "default via 192.0.2.1"],
+        ask: is_online(dialect),
+        ..Surroundings::default()
+    };
+    let up = bring_up(&written, dialect, &around).unwrap();
+    assert_eq!(addresses(&up, "ens3"), ["192.0.2.7/24"], "{}", up.log);
+    assert_eq!(up.answers[0], "online", "{}", up.log);
+    if [Dialect::Networkd, Dialect::Netplan].contains(&dialect) {
+        assert_eq!(addresses(&up, "ens5"), ["203.0.113.7/24"], "{}", up.log);
+    }
+}
+
+#[test]
+fn ifupdown_waits_for_no_cable() {
+    assert_waits_for_no_cable(Dialect::Ifupdown);
+}
+
+#[test]
+#[ignore = "as networkd, which it writes for: make prove"]
+fn netplan_waits_for_no_cable() {
+    assert_waits_for_no_cable(Dialect::Netplan);
+}
+
+#[test]
+fn networkd_waits_for_no_cable() {
+    assert_waits_for_no_cable(Dialect::Networkd);
+}
+
+#[test]
+#[ignore = "as the others, and slower: make prove"]
+fn network_manager_waits_for_no_cable() {
+    assert_waits_for_no_cable(Dialect::NetworkManager);
+}
