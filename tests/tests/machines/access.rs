@@ -317,6 +317,10 @@ const BY_SOCKET: &str = r"set -e
 mkdir -p /etc/systemd/system/ssh.socket.d
 printf '[Socket]\nListenStream=\nListenStream=22\nListenStream=2222\n' >/etc/systemd/system/ssh.socket.d/ports.conf
 echo 'Port 2022' >>/etc/ssh/sshd_config
+# This release removes the server's directory with the first connection that ends, and those that begin then are
+# dropped; later ones have this line.
+mkdir -p /etc/systemd/system/ssh@.service.d
+printf '[Service]\nRuntimeDirectoryPreserve=yes\n' >/etc/systemd/system/ssh@.service.d/directory.conf
 systemctl daemon-reload
 systemctl disable ssh.service
 systemctl enable ssh.socket
@@ -372,7 +376,10 @@ fn the_ports_that_systemd_listens_on_for_the_server_stay_open() -> Result<()> {
 const PEOPLE: &str = r"set -e
 useradd --create-home --shell /bin/bash mallory
 mkdir -p /etc/ssh/authorized_keys
-for name in alice mallory; do cp /root/.ssh/authorized_keys /etc/ssh/authorized_keys/$name; done
+# The server reads them as whom they are for.
+for name in alice mallory; do
+    install -m 644 /root/.ssh/authorized_keys /etc/ssh/authorized_keys/$name
+done
 cat >/etc/ssh/sshd_config.d/10-people.conf <<'CONFIG'
 Port 22
 Port 2222
