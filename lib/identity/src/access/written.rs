@@ -102,7 +102,7 @@ pub fn is_written(setting: &Setting) -> bool {
 }
 
 /// The settings that are written, in the order in which they count. `keys` are host keys that the new server
-/// has to be told of, `besides` what it is told for everybody besides.
+/// has to be told of, `besides` a list that it is told for everybody besides.
 pub fn settings(old: &Doors, keys: &[&HostKey], besides: Option<Setting>) -> Vec<Setting> {
     // Who does not ask PAM has nothing to ask by this means, whatever the files say; the new server may have.
     let asks_nothing =
@@ -125,9 +125,16 @@ pub fn settings(old: &Doors, keys: &[&HostKey], besides: Option<Setting>) -> Vec
     };
     let rest = server::counting(old).filter(|s| is_written(s) && of_some(s));
     // What is for everybody stands above the first `Match`.
-    let (everybody, conditional): (Vec<_>, Vec<_>) = rest
+    let (everybody, mut conditional): (Vec<_>, Vec<_>) = rest
         .cloned()
         .partition(|setting| setting.condition.is_none());
+    // A list below a `Match` takes the place of everybody's.
+    if let Some(list) = &besides {
+        let own = conditional.iter_mut();
+        for setting in own.filter(|setting| server::is(setting, &list.keyword)) {
+            setting.values.extend(list.values.iter().cloned());
+        }
+    }
     let keys = keys.iter().map(|key| Setting {
         path: SETTINGS.to_owned(),
         condition: None,
@@ -316,12 +323,17 @@ mod tests {
         );
         let everybody = setting(None, "DenyUsers", &["ann"]);
         let old = Doors {
-            settings: vec![setting(Some("User bob"), "PermitTTY", &["no"])],
+            settings: vec![
+                setting(Some("LocalPort 22"), "PermitTTY", &["no"]),
+                setting(Some("LocalPort 22"), "DenyUsers", &["bob"]),
+            ],
             ..Doors::default()
         };
         let text = text(&settings(&old, &[], Some(everybody)), None);
         assert!(
-            text.ends_with("DenyUsers ann\nMatch User bob\n    PermitTTY no\n"),
+            text.ends_with(
+                "DenyUsers ann\nMatch LocalPort 22\n    PermitTTY no\n    DenyUsers bob ann\n"
+            ),
             "{text}"
         );
     }
