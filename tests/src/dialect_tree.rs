@@ -22,6 +22,7 @@ const PACKAGES: &[&str] = &[
     "dbus",
     "dhcpcd-base",
     "dnsmasq-base",
+    "ethtool",
     "ifupdown",
     "iproute2",
     "isc-dhcp-client",
@@ -51,6 +52,8 @@ pub struct Up {
     /// The names of the connections that NetworkManager took, in order, then the options that it
     /// knows of the bond `bond0`, if there is one.
     pub connections: Vec<String>,
+    /// The lines of the answers to [`Surroundings::ask`].
+    pub answers: Vec<String>,
     /// What the programs said.
     pub log: String,
 }
@@ -60,6 +63,8 @@ pub struct Up {
 pub struct Surroundings<'a> {
     /// The links that are there, with their MAC addresses.
     pub links: &'a [(&'a str, &'a str)],
+    /// A link without a cable.
+    pub unplugged: &'a str,
     /// The link that has a DHCP server at its other end.
     pub dhcp: Option<&'a str>,
     /// What that server keeps for clients by their names, as `dnsmasq --dhcp-host` has it. Without any
@@ -71,6 +76,13 @@ pub struct Surroundings<'a> {
     pub client: Option<&'a str>,
     /// A directory for what is left: the clients' state below `root`, and the server's `leases`.
     pub out: Option<&'a Path>,
+    /// udev runs, as on a machine, and sets up each link as its `.link` file says.
+    pub udev: bool,
+    /// For how many seconds it is watched from when all is up: `$WATCHED` is how often it was looked at, `$MISSED`
+    /// how often something of what was awaited was not there.
+    pub watch: u32,
+    /// Commands of a shell in the tree, asked at the end.
+    pub ask: &'a str,
     /// What `ip` shows when all is up; without it, all is awaited for 20 seconds.
     pub wait_for: &'a [&'a str],
 }
@@ -126,6 +138,10 @@ pub fn bring_up(written: &Written, dialect: Dialect, around: &Surroundings<'_>) 
         .env("DHCP_HOSTS", around.hosts.join("\n"))
         .env("ROUTER", if around.router { "yes" } else { "" })
         .env("CLIENT", around.client.unwrap_or_default())
+        .env("UDEV", if around.udev { "yes" } else { "" })
+        .env("UNPLUGGED", around.unplugged)
+        .env("WATCH", around.watch.to_string())
+        .env("ASK", around.ask)
         .env("OUT", around.out.unwrap_or(Path::new("")))
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::null());
@@ -133,7 +149,7 @@ pub fn bring_up(written: &Written, dialect: Dialect, around: &Surroundings<'_>) 
     let log = String::from_utf8_lossy(&said.stderr).into_owned();
     let text = String::from_utf8(said.stdout).context("what ip printed is not UTF-8")?;
     let answers: Vec<&str> = text.lines().collect();
-    let [links, routes4, routes6, rules4, rules6, connections] = answers[..] else {
+    let [links, routes4, routes6, rules4, rules6, connections, asked] = answers[..] else {
         bail!("bringing the network up: {}\n{text}\n{log}", said.status);
     };
     let json = |line: &str| -> Result<Value> {
@@ -144,6 +160,7 @@ pub fn bring_up(written: &Written, dialect: Dialect, around: &Surroundings<'_>) 
         routes: vec![json(routes4)?, json(routes6)?],
         rules: vec![json(rules4)?, json(rules6)?],
         connections: connections.split_whitespace().map(str::to_owned).collect(),
+        answers: asked.split('\t').map(str::to_owned).collect(),
         log,
     })
 }

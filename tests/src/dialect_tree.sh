@@ -4,8 +4,10 @@
 # with the files that were written, the dialect, and links as NAME=MAC. WAIT_FOR has one text a
 # line that ip shows once all is up; DHCP_LINK is a link with a DHCP server at its other end, which has
 # places for clients by their names in DHCP_HOSTS, a line each (dnsmasq's --dhcp-host). With ROUTER it
-# advertises a prefix. CLIENT is the one client of DHCP that ifupdown finds. OUT is a directory that gets what is left of it all: the state of
-# the clients below `root`, and the server's leases.
+# advertises a prefix. UNPLUGGED is a link without a cable. With UDEV udev runs. ASK has commands whose answers are the last line, with tabs between their
+# lines. WATCH is for how many seconds all that is awaited has to be there. CLIENT is the one client of DHCP that
+# ifupdown finds. OUT is a directory that gets what is left of it all: the state of the clients below `root`, and the
+# server's leases.
 # Standard output: one line each of JSON; standard error: whatever the programs say.
 set -eu
 tree=$1 files=$2 dialect=$3
@@ -21,9 +23,24 @@ cp -a "$files"/* "$root/"
 mount -t proc proc "$root/proc"
 # Where /sys cannot be written, networkd and NetworkManager do not wait for udev.
 sys=ro
-[ "$dialect" != ifupdown ] || sys=rw
+case $dialect$UDEV in ifupdown* | *yes) sys=rw ;; esac
 mount -t sysfs -o "$sys" sysfs "$root/sys"
-mount --rbind /dev "$root/dev"
+if [ -z "$UDEV" ]; then
+    mount --rbind /dev "$root/dev"
+else
+    # It hears of every device of this machine, and has none to do something about.
+    mount -t tmpfs none "$root/dev"
+    for node in null zero random urandom; do
+        : >"$root/dev/$node"
+        mount --bind "/dev/$node" "$root/dev/$node"
+    done
+    for rules in "$root"/usr/lib/udev/rules.d/*; do
+        case ${rules##*/} in
+        75-net-description.rules | 80-net-setup-link.rules | 99-systemd.rules) ;;
+        *) rm "$rules" ;;
+        esac
+    done
+fi
 mount -t tmpfs none "$root/run"
 mkdir -p "$root/run/network" "$root/run/dbus" "$root/run/NetworkManager" "$root/run/dhcpcd" \
     "$root/run/systemd/netif/links" "$root/run/systemd/netif/leases"
@@ -55,10 +72,21 @@ for link in "$@"; do
         ip netns exec server chroot "$root" dnsmasq --keep-in-foreground --port=0 --conf-file=/dev/null \
             --dhcp-leasefile=/run/leases --dhcp-range=192.0.2.100,192.0.2.110,2m $six $hosts \
             --log-facility=- --user=root --interface="peer$number" --bind-dynamic >&2 &
-    else
+    elif [ "$name" != "$UNPLUGGED" ]; then
         ip link set "peer$number" up
     fi
 done
+
+udev() {
+    chroot "$root" /usr/lib/systemd/systemd-udevd >&2 &
+    # It is asked about what is there already once it listens.
+    until [ -e "$root/run/udev/control" ]; do sleep 0.1; done
+    for link in "$@"; do
+        SYSTEMD_IGNORE_CHROOT=1 chroot "$root" udevadm trigger --action=add --settle "/sys/class/net/${link%%=*}" >&2
+    done
+    # At boot these are the kernel's own, for whatever is there by then.
+    chroot "$root" /usr/lib/systemd/systemd-sysctl >&2
+}
 
 netplan() {
     chroot "$root" netplan generate >&2
@@ -66,10 +94,12 @@ netplan() {
     sed -i s/^PermanentMACAddress=/MACAddress=/ "$root"/run/systemd/network/*.network
 }
 
+# netplan has files for udev as well.
+[ "$dialect" != netplan ] || netplan
+[ -z "$UDEV" ] || udev "$@"
 case $dialect in
 ifupdown) chroot "$root" ifup -a >&2 || echo "ifup: exit status $?" >&2 ;;
 networkd | netplan)
-    [ "$dialect" != netplan ] || netplan
     chroot "$root" /usr/lib/systemd/systemd-networkd >&2 &
     ;;
 network-manager)
@@ -84,6 +114,7 @@ shown() {
     ip -6 route show table all
     ip -4 rule
     ip -6 rule
+    ip neigh show nud permanent
 }
 is_up() {
     text=$(shown)
@@ -98,6 +129,18 @@ until is_up || [ $tries -ge 100 ]; do
     sleep 0.2
 done
 
+WATCHED=0 MISSED=0
+end=$(($(date +%s) + WATCH))
+while [ "$(date +%s)" -lt "$end" ]; do
+    WATCHED=$((WATCHED + 1))
+    is_up || {
+        MISSED=$((MISSED + 1))
+        shown >&2
+    }
+    sleep 1
+done
+export WATCHED MISSED
+
 ip -j -d address
 ip -j -4 route show table all
 ip -j -6 route show table all
@@ -109,6 +152,9 @@ if [ "$dialect" = network-manager ]; then
     ! grep -q '^type=bond' "$files"/etc/NetworkManager/system-connections/* ||
         chroot "$root" nmcli -g bond.options connection show bond0 | tr '\n' ' '
 fi
+echo
+[ -z "$UDEV" ] || SYSTEMD_IGNORE_CHROOT=1 chroot "$root" udevadm settle --timeout=20 >&2
+chroot "$root" sh -c "$ASK" | tr '\n' '\t'
 echo
 if [ -n "${OUT:-}" ]; then
     cp "$root/run/leases" "$OUT/leases"

@@ -458,3 +458,52 @@ fn list(text: &mut Page, heading: &str, items: &[String]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::access::{Becoming, Means, Way};
+
+    #[test]
+    fn whoever_becomes_root_is_told_with_what_becomes_of_it() {
+        let way = |user: &str, means, root| Way {
+            user: user.to_owned(),
+            means,
+            root,
+        };
+        let (debian, root, ann) = (
+            way("debian", Means::Key, Becoming::Sudo),
+            way("root", Means::Password, Becoming::Is),
+            way("ann", Means::Key, Becoming::Su),
+        );
+        let told = |before: &[&Way], after: &[&Way], ports: &[u16]| {
+            let all = |ways: &[&Way]| ways.iter().map(|way| (*way).clone()).collect();
+            let mut page = Page::default();
+            let identity = IdentityPlan {
+                ways: (all(before), all(after)),
+                ssh_ports: ports.to_vec(),
+                ..IdentityPlan::default()
+            };
+            ways_in(&mut page, &identity);
+            let text = page.into_text();
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            text.lines().map(words).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(&[&debian, &root], &[&debian, &ann], &[22, 2222]),
+            [
+                "",
+                "Who logs in and becomes root (new OS: ssh on port 22, 2222)",
+                "ann by key, root by su with root's password new",
+                "debian by key, root by sudo as before",
+                "root by password NO MORE",
+            ]
+        );
+        let none = told(&[&root], &[], &[]);
+        assert!(
+            none[1].ends_with("(new OS: there is no ssh server)"),
+            "{none:?}"
+        );
+        assert_eq!(told(&[], &[], &[22]), [""; 0]);
+    }
+}

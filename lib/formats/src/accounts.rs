@@ -175,6 +175,12 @@ pub struct Accounts {
     /// crypt(5).
     #[serde(default)]
     pub schemes: Vec<(String, String)>,
+    /// Users whose password is locked with a `!`, which an ssh server without PAM lets in by nothing at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locked: Vec<String>,
+    /// Users whose account has ended (`chage -E`), shadow(5), who get in by nothing at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expired: Vec<String>,
 }
 
 /// A user, from passwd(5).

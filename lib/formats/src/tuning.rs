@@ -1,5 +1,5 @@
-//! What commands of the old OS's network configuration set beside addresses and routes: offloads, rings,
-//! neighbours that do not change, the kernel's settings of its network.
+//! What commands of the old OS's network configuration set beside addresses and routes: offloads, rings and what else
+//! a card can be told, neighbours that do not change, the kernel's settings of its network.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -37,6 +37,13 @@ pub enum Tuned {
         /// How many.
         size: u32,
     },
+    /// What else ethtool sets, by one command: `-A`, `-C`, `-L`, `-s`.
+    Ethtool {
+        /// The option, in its short form.
+        option: String,
+        /// Its words and their values, in order: `rx` and `off`.
+        pairs: Vec<(String, String)>,
+    },
     /// Somebody on the link whose MAC address is not asked for.
     Neighbour {
         /// Their address.
@@ -58,6 +65,11 @@ impl fmt::Display for Tuned {
         match self {
             Tuned::Feature { name, on } => write!(f, "{name} {}", if *on { "on" } else { "off" }),
             Tuned::Ring { name, size } => write!(f, "{name} {size}"),
+            Tuned::Ethtool { option, pairs } => {
+                f.write_str(option)?;
+                let mut pairs = pairs.iter();
+                pairs.try_for_each(|(name, value)| write!(f, " {name} {value}"))
+            }
             Tuned::Neighbour { address, mac } => write!(f, "{address} at {mac}"),
             Tuned::Sysctl { path, value } => write!(f, "{path} = {value}"),
         }

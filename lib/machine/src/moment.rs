@@ -6,6 +6,16 @@ use formats::utc::utc;
 
 /// As documents have it, `YYYYMMDDTHHMMSSZ`.
 pub fn now() -> String {
+    utc(seconds())
+}
+
+/// In days since the beginning of 1970, as shadow(5) has them.
+pub fn today() -> u64 {
+    seconds() / (24 * 60 * 60)
+}
+
+/// Since the beginning of 1970; none by a clock that is before it.
+fn seconds() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    utc(since.map_or(0, |d| d.as_secs()))
+    since.map_or(0, |since| since.as_secs())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use reroot_tests::client::{make_key, sign, Client, Means};
 use reroot_tests::confirmed;
-use reroot_tests::images::{small_trixie, tiny as tiny_image, tiny_with_doors};
+use reroot_tests::images::{small_trixie, small_trixie_with, tiny as tiny_image, tiny_with_doors};
 use reroot_tests::old_server::ssh_key;
 use reroot_tests::reinstall::{
     reinstall, start, wait_with, Outcome, GOES_ON, IMAGE_ON_MACHINE, KEEP, LIMIT,
@@ -317,6 +317,10 @@ const BY_SOCKET: &str = r"set -e
 mkdir -p /etc/systemd/system/ssh.socket.d
 printf '[Socket]\nListenStream=\nListenStream=22\nListenStream=2222\n' >/etc/systemd/system/ssh.socket.d/ports.conf
 echo 'Port 2022' >>/etc/ssh/sshd_config
+# This release removes the server's directory with the first connection that ends, and those that begin then are
+# dropped; later ones have this line.
+mkdir -p /etc/systemd/system/ssh@.service.d
+printf '[Service]\nRuntimeDirectoryPreserve=yes\n' >/etc/systemd/system/ssh@.service.d/directory.conf
 systemctl daemon-reload
 systemctl disable ssh.service
 systemctl enable ssh.socket
@@ -361,5 +365,101 @@ fn the_ports_that_systemd_listens_on_for_the_server_stay_open() -> Result<()> {
     machine.expect("grep trixie /etc/os-release")?;
     confirmed::assert_passed(&machine)?;
     confirmed::assert_asked_about(&machine, "root", &[22, 2222])?;
+    // Whoever comes by the serial line finds it as the old OS had it, and is asked for a name.
+    machine.expect(
+        "grep -o 'console=ttyS0,115200n8' /proc/cmdline && systemctl is-active serial-getty@ttyS0.service",
+    )?;
     gets_in(&machine).context("in the new OS")
+}
+
+/// Two ports, keys outside of homes, nobody by password, and somebody who has a key and is not on the list.
+const PEOPLE: &str = r"set -e
+useradd --create-home --shell /bin/bash mallory
+mkdir -p /etc/ssh/authorized_keys
+# The server reads them as whom they are for.
+for name in alice mallory; do
+    install -m 644 /root/.ssh/authorized_keys /etc/ssh/authorized_keys/$name
+done
+cat >/etc/ssh/sshd_config.d/10-people.conf <<'CONFIG'
+Port 22
+Port 2222
+PasswordAuthentication no
+ChallengeResponseAuthentication no
+AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys/%u
+AllowUsers root alice
+CONFIG
+systemctl restart ssh
+";
+
+/// Whether each gets in: root by key at both ports, alice by key and by password, mallory by key.
+fn who_gets_in(machine: &Machine, other_port: u16) -> Result<[bool; 5]> {
+    let known = machine.file("known_hosts");
+    let host = machine.expect("cat /etc/ssh/ssh_host_ed25519_key.pub")?;
+    fs::write(&known, format!("the-machine {host}")).context("write known_hosts")?;
+    let (key, password) = (Means::Key(ssh_key()?), Means::Password("wonderland"));
+    let gets_in = |user: &str, port, means: &Means| -> Result<bool> {
+        let client = Client {
+            port,
+            user,
+            means,
+            known: &known,
+            host_key: "ssh-ed25519",
+        };
+        let answer = client.ask("id -un")?;
+        println!("{user} at {port}: {answer:?}");
+        let denied = answer.stderr.contains("Permission denied (");
+        ensure!(denied || answer.stdout.trim() == user, "{answer:?}");
+        if denied {
+            std::thread::sleep(BETWEEN_REFUSALS);
+        }
+        Ok(!denied)
+    };
+    let port = machine.ssh_port();
+    Ok([
+        gets_in("root", port, &key)?,
+        gets_in("root", other_port, &key)?,
+        gets_in("alice", port, &key)?,
+        gets_in("alice", port, &password)?,
+        gets_in("mallory", port, &key)?,
+    ])
+}
+
+/// A server whose addresses are DHCP's becomes one with another network configuration; `asked` says that it is that.
+fn assert_people_get_in(name: &str, package: &str, asked: &str) -> Result<()> {
+    let image = small_trixie_with(name, &[package])?;
+    let mut machine = running_old_server(name, USUAL_MEMORY_MIB)?;
+    machine.script(PEOPLE)?;
+    machine.wait_for_ssh()?;
+    let other_port = machine.forward(2222)?;
+    let expected = [true, true, true, false, false];
+    assert_eq!(
+        who_gets_in(&machine, other_port)?,
+        expected,
+        "in the old OS"
+    );
+    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
+    machine.expect("grep trixie /etc/os-release")?;
+    println!("{}", machine.expect(asked)?);
+    confirmed::assert_passed(&machine)?;
+    confirmed::assert_asked_about(&machine, "root", &[22, 2222])?;
+    assert_eq!(
+        who_gets_in(&machine, other_port)?,
+        expected,
+        "in the new OS"
+    );
+    Ok(())
+}
+
+#[test]
+#[ignore = "a large machine: make prove"]
+fn the_same_people_get_in_where_netplan_sets_up_the_network() -> Result<()> {
+    let asked = "netplan get all && networkctl status ens3 | grep netplan";
+    assert_people_get_in("netplan", "netplan.io", asked)
+}
+
+#[test]
+#[ignore = "a large machine: make prove"]
+fn the_same_people_get_in_where_network_manager_sets_up_the_network() -> Result<()> {
+    let asked = "nmcli -g GENERAL.STATE device show ens3 | grep '(connected)'";
+    assert_people_get_in("network-manager", "network-manager", asked)
 }

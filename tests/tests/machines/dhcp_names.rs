@@ -161,6 +161,7 @@ fn asks_as(old: &Old, new: Dialect, client: &str, iaid: Iaid) {
             client: Some(old.ifupdowns).filter(|c| !c.is_empty()),
             out: Some(before.path()),
             wait_for: &["inet 192.0.2.1", "inet6 2001:db8::1"],
+            ..Surroundings::default()
         },
     )
     .unwrap();
@@ -229,6 +230,7 @@ fn asks_as(old: &Old, new: Dialect, client: &str, iaid: Iaid) {
             client: Some(client).filter(|c| !c.is_empty()),
             out: Some(after.path()),
             wait_for: if six { &awaited } else { &awaited[..1] },
+            ..Surroundings::default()
         },
     )
     .unwrap();
@@ -313,4 +315,70 @@ fn networkd_asks_as_network_manager_did() {
 #[ignore = "as the others, with other clients: make prove"]
 fn networkd_asks_as_dhcpcd_did() {
     asks_as(&DHCPCD, Dialect::Networkd, "", Iaid::Same);
+}
+
+/// Leases of two minutes, the shortest that the server gives: watched for five from when the network is up, none of
+/// the addresses is ever gone.
+fn holds_its_leases(new: Dialect, client: &str) {
+    let by = || Some("a lease".to_owned());
+    let network = Network {
+        links: vec![Link {
+            dhcp4: by(),
+            dhcp6: by(),
+            router: by(),
+            ..card("ens3", MAC.parse().unwrap(), Vec::new())
+        }],
+        ..Network::default()
+    };
+    let mut written = dialect::write(&network, &stack(new, client)).unwrap();
+    written.files.push(NewFile {
+        path: "/etc/machine-id".to_owned(),
+        mode: 0o644,
+        content: Content::Text("fedcba9876543210fedcba9876543210\n".to_owned()),
+    });
+    let up = bring_up(
+        &written,
+        new,
+        &Surroundings {
+            links: &[("ens3", MAC)],
+            dhcp: Some("ens3"),
+            hosts: &[format!("{MAC},192.0.2.77")],
+            client: Some(client).filter(|client| !client.is_empty()),
+            wait_for: &["inet 192.0.2.77", "inet6 2001:db8::1"],
+            watch: 300,
+            ask: "echo $WATCHED $MISSED",
+            ..Surroundings::default()
+        },
+    )
+    .unwrap();
+    let [watched, missed] = up.answers[0].split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{:?}\n{}", up.answers, up.log);
+    };
+    let watched: u32 = watched.parse().unwrap();
+    assert!(watched > 60, "{watched}\n{}", up.log);
+    assert_eq!(missed, "0", "of {watched}\n{}", up.log);
+}
+
+#[test]
+#[ignore = "five minutes of looking on: make prove"]
+fn networkd_holds_its_leases() {
+    holds_its_leases(Dialect::Networkd, "");
+}
+
+#[test]
+#[ignore = "five minutes of looking on: make prove"]
+fn netplan_holds_its_leases() {
+    holds_its_leases(Dialect::Netplan, "");
+}
+
+#[test]
+#[ignore = "five minutes of looking on: make prove"]
+fn network_manager_holds_its_leases() {
+    holds_its_leases(Dialect::NetworkManager, "");
+}
+
+#[test]
+#[ignore = "five minutes of looking on: make prove"]
+fn ifupdown_holds_its_leases() {
+    holds_its_leases(Dialect::Ifupdown, "dhclient");
 }

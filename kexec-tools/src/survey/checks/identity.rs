@@ -1,7 +1,7 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
-use identity::access::{decided, operator};
+use identity::access::{decided, locked, operator};
 use identity::network::select;
 use plan::{brought, carried, choices, drivers};
 
@@ -159,20 +159,25 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "ssh-restrictions",
         question: "Does nobody get more by ssh than they had?",
-        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, the keep list, the image's carry list",
+        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, /etc/shadow, the keep list, the image's carry list",
         force: Allowed,
         again: &[],
         remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; force it if the new OS's own settings are enough",
         against: |c| {
             // Without a server nobody gets in.
             let served = !c.manifest.identity.host_key_types.is_empty();
-            joined(&c.facts.identity.ssh_restrictions).filter(|_| served)
+            let mut lost = c.facts.identity.ssh_restrictions.clone();
+            if let (Ok(old), Ok(merged)) = (&c.facts.accounts, carried::accounts(c.facts, c.manifest)) {
+                let sides = (&c.facts.identity, &c.manifest.identity);
+                lost.extend(decided::unlocked(sides, (old, &c.manifest.accounts), &merged));
+            }
+            joined(&lost).filter(|_| served)
         },
     },
     Check {
         code: "login",
         question: "Do those who become root by ssh still become it in the new OS?",
-        reads: "the ssh server's configuration and greeting, `sshd -T`, authorized_keys, sudoers, nsswitch.conf, SSH_CONNECTION, the server's log, the image's manifest",
+        reads: "the ssh server's configuration and greeting, `sshd -T`, authorized_keys, /etc/shadow, sudoers, nsswitch.conf, SSH_CONNECTION, the server's log, the image's manifest",
         force: Allowed,
         again: &[],
         remedy: "give the image what is missing (sudo, an ssh server), or yourself a key or a password that the new OS \
@@ -184,6 +189,9 @@ pub(super) const CHECKS: &[Check] = &[
             if let Some(new) = &c.manifest.identity.doors {
                 if !lost.is_empty() {
                     lost.extend(decided::lacks(&plan, new));
+                    if let (Ok(old), Ok(merged)) = (&c.facts.accounts, carried::accounts(c.facts, c.manifest)) {
+                        lost.extend(locked::lost(&plan, new, (old, &c.manifest.accounts), &merged));
+                    }
                 }
                 lost.extend(decided::lost_elsewhere(&plan, &c.facts.identity.doors));
             }

@@ -6,7 +6,7 @@ use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
-use super::{promised, server, server_keys, ways, written};
+use super::{locked, promised, server, server_keys, ways, written};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -27,7 +27,17 @@ pub fn decide(
     if own_configuration {
         doors.settings.clone_from(&old.doors.settings);
     } else if writes_settings(old, new) {
-        let settings = written::settings(&old.doors, &written_keys(old, new));
+        let locked = locked::let_in_by_pam(old, new, (accounts, payload), merged);
+        let besides = locked::setting(&locked);
+        if !locked.is_empty() {
+            plan.notes.push(format!(
+                "the old ssh server does not ask PAM, and keeps out {}, whose password is locked: {} keeps them out \
+                 of the new one, which does (DenyUsers)",
+                locked.join(", "),
+                written::SETTINGS
+            ));
+        }
+        let settings = written::settings(&old.doors, &written_keys(old, new), besides);
         plan.files.push(NewFile {
             mode: 0o600,
             ..text(written::SETTINGS, written::text(&settings, doors.release))
@@ -74,6 +84,27 @@ pub fn tells_keys(old: &OldIdentity, new: &NewIdentity) -> bool {
     let main = ssh_access::MAIN;
     let carried = |main: &str| old.copied.iter().any(|copied| is_below(main, copied));
     old.keeps(main) || carried(main) || writes_settings(old, new)
+}
+
+/// Whom the old server kept out, the new one lets in, and nothing that is written can keep out: what
+/// `ssh-restrictions` says of them.
+pub fn unlocked(
+    (old, new): (&OldIdentity, &NewIdentity),
+    accounts: (&Accounts, &Accounts),
+    merged: &AccountPlan,
+) -> Option<String> {
+    let main = ssh_access::MAIN;
+    let is_there = old.keeps(main) || old.copied.iter().any(|copied| is_below(main, copied));
+    if is_there || writes_settings(old, new) {
+        return None;
+    }
+    let names = locked::let_in_by_pam(old, new, accounts, merged);
+    (!names.is_empty()).then(|| {
+        format!(
+            "{main}: UsePAM no: it keeps out {}, whose password is locked, by key as well",
+            names.join(", ")
+        )
+    })
 }
 
 /// The host keys that are written for the new server.
@@ -158,6 +189,7 @@ pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
 mod tests {
     use super::*;
     use formats::access::Means;
+    use formats::accounts::{AccountRow, AccountRule, User};
 
     fn way(user: &str) -> Way {
         Way {
@@ -165,6 +197,126 @@ mod tests {
             means: Means::Key,
             root: Becoming::Is,
         }
+    }
+
+    /// root and ann have keys and are locked; the old server is told `old` and the new one `new`, which reads what is
+    /// written for it or not.
+    fn locked_people(old: &str, new: &str, reads: bool) -> (IdentityPlan, [Option<String>; 2]) {
+        let doors = |text: &str| Doors {
+            server: true,
+            release: Some((9, 2)),
+            settings: server::tests::settings(text),
+            ..Doors::default()
+        };
+        let users = [("root", 0), ("ann", 1000)];
+        let key = |name: &str| Keys {
+            user: name.to_owned(),
+            keys: vec![PublicKey {
+                kind: "ssh-ed25519".to_owned(),
+                blob: "AAAA".to_owned(),
+                fingerprint: "SHA256:abc".to_owned(),
+                bits: None,
+                narrowed: false,
+            }],
+            lines: Vec::new(),
+            forced: 0,
+            stay: true,
+        };
+        let (old, new) = (
+            OldIdentity {
+                doors: doors(old),
+                login_keys: users.iter().map(|(name, _)| key(name)).collect(),
+                session: Some(Session {
+                    user: "root".to_owned(),
+                    port: 22,
+                    ..Session::default()
+                }),
+                ..OldIdentity::default()
+            },
+            NewIdentity {
+                doors: Some(doors(new)),
+                ssh_includes: reads
+                    .then(|| "/etc/ssh/sshd_config.d/*.conf".to_owned())
+                    .into_iter()
+                    .collect(),
+                ..NewIdentity::default()
+            },
+        );
+        let accounts = Accounts {
+            users: users
+                .iter()
+                .map(|(name, uid)| User {
+                    name: (*name).to_owned(),
+                    uid: *uid,
+                    gid: *uid,
+                    home: format!("/home/{name}"),
+                    shell: "/bin/sh".to_owned(),
+                    password: false,
+                })
+                .collect(),
+            locked: users.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            ..Accounts::default()
+        };
+        let merged = AccountPlan {
+            users: users
+                .iter()
+                .map(|(name, uid)| AccountRow {
+                    name: (*name).to_owned(),
+                    old: Some(*uid),
+                    payload: None,
+                    number: *uid,
+                    rule: AccountRule::Person,
+                })
+                .collect(),
+            ..AccountPlan::default()
+        };
+        let payload = Accounts::default();
+        let sides = (&accounts, &payload);
+        let mut plan = IdentityPlan::default();
+        decide(&mut plan, (&old, &new), sides, &merged);
+        let new_doors = new.doors.as_ref().unwrap();
+        let told = [
+            unlocked((&old, &new), sides, &merged),
+            locked::lost(&plan, new_doors, sides, &merged),
+        ];
+        (plan, told)
+    }
+
+    #[test]
+    fn a_lock_keeps_out_who_it_kept_out_and_nobody_else() {
+        let denied = |plan: &IdentityPlan| {
+            let file = plan
+                .files
+                .iter()
+                .find(|file| file.path == written::SETTINGS);
+            let text = file.and_then(NewFile::text).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with("DenyUsers"));
+            line.unwrap_or_default().to_owned()
+        };
+        let in_new = |plan: &IdentityPlan| {
+            let ways = plan.ways.1.iter();
+            ways.map(|way| way.user.clone()).collect::<Vec<_>>()
+        };
+        // What the old server kept out stays out: by what is written, or the checks say that it would not.
+        let (plan, told) = locked_people("UsePAM no", "UsePAM yes", true);
+        assert_eq!(denied(&plan), "DenyUsers ann");
+        assert!(
+            plan.notes.iter().any(|note| note.contains("keeps out ann")),
+            "{:?}",
+            plan.notes
+        );
+        assert_eq!(in_new(&plan), ["root"], "the operator is in, and stays so");
+        assert_eq!(told, [None, None]);
+        let (plan, [unlocked, _]) = locked_people("UsePAM no", "UsePAM yes", false);
+        assert_eq!(denied(&plan), "");
+        assert!(unlocked.unwrap().contains("keeps out ann, whose"));
+        // What it let in, the new one keeps out, and that is why.
+        let (plan, [_, lost]) = locked_people("UsePAM yes", "UsePAM no", true);
+        assert_eq!((denied(&plan), in_new(&plan)), (String::new(), Vec::new()));
+        assert!(lost.unwrap().contains("does not ask PAM"));
+        let (plan, told) = locked_people("UsePAM yes", "UsePAM yes", true);
+        assert_eq!((denied(&plan), told), (String::new(), [None, None]));
+        assert_eq!(in_new(&plan), ["root"]);
     }
 
     #[test]

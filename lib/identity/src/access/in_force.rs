@@ -13,7 +13,7 @@ pub const ARGUMENTS: &str = "the arguments of sshd";
 pub const SAID: &str = "sshd -T";
 
 /// What the server says that decides who gets in. Names of algorithms and what it does besides are left out.
-const DECIDES: [&str; 21] = [
+const DECIDES: [&str; 22] = [
     "Port",
     "ListenAddress",
     "PermitRootLogin",
@@ -35,14 +35,16 @@ const DECIDES: [&str; 21] = [
     "DenyGroups",
     "MaxAuthTries",
     "ForceCommand",
+    "UsePAM",
 ];
 
 /// Keywords with one value about which files may be silent where the server is not: a distribution's own defaults.
-const ONE_VALUE: [&str; 4] = [
+const ONE_VALUE: [&str; 5] = [
     "PermitRootLogin",
     "PasswordAuthentication",
     "KbdInteractiveAuthentication",
     "PubkeyAuthentication",
+    "UsePAM",
 ];
 
 /// Lists of names, which add up.
@@ -121,10 +123,26 @@ pub fn parse(text: &str) -> Vec<Setting> {
         let known = DECIDES
             .iter()
             .find(|known| known.eq_ignore_ascii_case(keyword))?;
-        let values: Vec<&str> = words.collect();
+        let mut values: Vec<&str> = words.collect();
+        if *known == "UsePAM" {
+            // Releases before 7 say numbers.
+            let word = |value: &str| {
+                if matches!(value, "1" | "yes") {
+                    "yes"
+                } else {
+                    "no"
+                }
+            };
+            values = values.into_iter().map(word).collect();
+        }
         (!values.is_empty()).then(|| setting(SAID, known, &values))
     };
-    lines.filter_map(of).collect()
+    let mut said: Vec<Setting> = lines.filter_map(of).collect();
+    // Built without PAM it says nothing of it, whatever its files ask for.
+    if !said.is_empty() && !said.iter().any(|setting| server::is(setting, "UsePAM")) {
+        said.push(setting(SAID, "UsePAM", &["no"]));
+    }
+    said
 }
 
 fn setting(path: &str, keyword: &str, values: &[&str]) -> Setting {
@@ -215,6 +233,27 @@ fn differs(files: &Doors, said: &Doors, keyword: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_says_in_its_own_way_whether_it_asks_pam() {
+        for (text, expected) in [
+            ("port 22\nusepam yes\n", "yes"),
+            ("port 22\nusepam 1\n", "yes"),
+            ("port 22\nusepam 0\n", "no"),
+            ("port 22\n", "no"),
+        ] {
+            let said = parse(text);
+            let pam = said.iter().find(|s| server::is(s, "UsePAM")).unwrap();
+            assert_eq!(pam.values, [expected], "{text}");
+            let mut doors = Doors {
+                settings: vec![setting("f", "UsePAM", &["yes"])],
+                ..Doors::default()
+            };
+            adjust(&mut doors, &said);
+            assert_eq!(server::asks_pam(&doors), expected == "yes", "{text}");
+        }
+        assert_eq!(parse("no such option\n"), []);
+    }
 
     #[test]
     fn the_listeners_title_tells_how_it_was_started() {

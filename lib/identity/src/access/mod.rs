@@ -11,6 +11,7 @@ pub mod doas;
 pub mod elsewhere;
 pub mod in_force;
 pub mod keys;
+pub mod locked;
 pub mod logged;
 pub mod matching;
 pub mod operator;

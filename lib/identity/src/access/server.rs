@@ -73,8 +73,20 @@ fn default(release: Option<(u32, u32)>, keyword: &str) -> Option<&'static str> {
         "PasswordAuthentication" | "KbdInteractiveAuthentication" | "PubkeyAuthentication" => {
             Some("yes")
         }
+        "UsePAM" => Some("no"),
         _ => None,
     }
+}
+
+/// Whether it asks PAM. Without, it looks at accounts itself, and has nobody to ask who types at a keyboard.
+pub fn asks_pam(doors: &Doors) -> bool {
+    value(doors, "UsePAM").as_deref() == Some("yes")
+}
+
+/// Whether it asks for a password, by either of its means for that.
+pub fn asks_for_passwords(doors: &Doors) -> bool {
+    let is = |keyword: &str| value(doors, keyword).as_deref() == Some("yes");
+    is("PasswordAuthentication") || is("KbdInteractiveAuthentication") && asks_pam(doors)
 }
 
 /// The ports that it listens on.

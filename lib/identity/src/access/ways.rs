@@ -8,7 +8,7 @@ use formats::access::{Becoming, Doors, Keys, Means, PublicKey, Session, Sudoer, 
 use formats::accounts::{AccountPlan, Accounts, Group, User};
 
 use super::matching::{self, Connection};
-use super::{server, server_keys};
+use super::{locked, server, server_keys};
 use crate::accounts::shell;
 
 /// Those of one OS, as its server lets in everybody who comes the way that the operator came.
@@ -30,7 +30,11 @@ pub fn ways(
             session,
         };
         let doors = &matching::resolved(doors, &connection);
-        if !shell::lets_in(&user.shell) || !server::lets_in(doors, &user.name, accounts) {
+        if !shell::lets_in(&user.shell)
+            || accounts.expired.contains(&user.name)
+            || !server::lets_in(doors, &user.name, accounts)
+            || locked::keeps_out(doors, &user.name, accounts)
+        {
             continue;
         }
         let becoming = if user.uid == 0 {
@@ -58,8 +62,7 @@ fn means(doors: &Doors, user: &User, keys: &[Keys]) -> Vec<Means> {
     let mut own = keys.iter().filter(|k| k.user == user.name);
     let has_key = own.any(|own| own.keys.iter().any(takes));
     let by_key = is("PubkeyAuthentication") && has_key;
-    let by_password =
-        (is("PasswordAuthentication") || is("KbdInteractiveAuthentication")) && user.password;
+    let by_password = server::asks_for_passwords(doors) && user.password;
     let mut found = Vec::new();
     if by_key && lets_in(&["yes", "prohibit-password", "without-password"]) {
         found.push(Means::Key);
@@ -166,6 +169,8 @@ pub fn new_accounts(
     Accounts {
         users: users.collect(),
         groups: groups.collect(),
+        locked: locked::new(old, payload, plan),
+        expired: locked::expired(old, plan),
         ..Accounts::default()
     }
 }

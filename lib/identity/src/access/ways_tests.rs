@@ -240,6 +240,58 @@ fn a_key_that_the_server_takes_no_more_lets_nobody_in() {
     }
 }
 
+/// OpenSSH's own rule: a `!` keeps out by key as well, unless PAM is asked about accounts; what is typed at a keyboard
+/// is asked by PAM alone.
+#[test]
+fn without_pam_a_lock_keeps_out_and_nothing_is_asked_at_the_keyboard() {
+    let accounts = |locked: &[&str]| Accounts {
+        users: vec![
+            user("root", 0, "/bin/sh", false),
+            user("ann", 1000, "/bin/sh", true),
+        ],
+        locked: locked.iter().map(|name| (*name).to_owned()).collect(),
+        ..Accounts::default()
+    };
+    let all = [keys("root", &["ssh-ed25519"])];
+    let (kbd, by_sudo) = ("KbdInteractiveAuthentication", [("ann", false)]);
+    let ann = "ann by password, root by sudo with a password";
+    for (settings, locked, expected) in [
+        (&[][..], &[][..], &["root by key", ann][..]),
+        (&[], &["root"], &[ann]),
+        (&[("UsePAM", "no")], &["root"], &[ann]),
+        (&[("UsePAM", "yes")], &["root"], &["root by key", ann]),
+        (&[("PasswordAuthentication", "no")], &[], &["root by key"]),
+        (
+            &[("PasswordAuthentication", "no"), (kbd, "yes")],
+            &[],
+            &["root by key"],
+        ),
+        (
+            &[("PasswordAuthentication", "no"), ("UsePAM", "yes")],
+            &["root"],
+            &["root by key", ann],
+        ),
+    ] {
+        let doors = doors(settings, &by_sudo);
+        let found = told(&doors, &accounts(locked), &all);
+        assert_eq!(found, expected, "{settings:?} {locked:?}");
+    }
+}
+
+#[test]
+fn an_account_that_has_ended_lets_nobody_in() {
+    let accounts = |expired: &[&str]| Accounts {
+        users: vec![user("root", 0, "/bin/sh", true)],
+        expired: expired.iter().map(|name| (*name).to_owned()).collect(),
+        ..Accounts::default()
+    };
+    let doors = doors(&[("PermitRootLogin", "yes"), ("UsePAM", "yes")], &[]);
+    let all = [keys("root", &["ssh-ed25519"])];
+    let both = ["root by key", "root by password"];
+    assert_eq!(told(&doors, &accounts(&[]), &all), both);
+    assert_eq!(told(&doors, &accounts(&["root"]), &all), [""; 0]);
+}
+
 #[test]
 fn doas_makes_root_as_sudo_does() {
     let accounts = Accounts {

@@ -102,24 +102,39 @@ pub fn is_written(setting: &Setting) -> bool {
 }
 
 /// The settings that are written, in the order in which they count. `keys` are host keys that the new server
-/// has to be told of.
-pub fn settings(old: &Doors, keys: &[&HostKey]) -> Vec<Setting> {
+/// has to be told of, `besides` a list that it is told for everybody besides.
+pub fn settings(old: &Doors, keys: &[&HostKey], besides: Option<Setting>) -> Vec<Setting> {
+    // Who does not ask PAM has nothing to ask by this means, whatever the files say; the new server may have.
+    let asks_nothing =
+        |keyword: &str| keyword == "KbdInteractiveAuthentication" && !server::asks_pam(old);
     let always = ALWAYS.iter().filter_map(|keyword| {
+        let said = || server::value(old, keyword);
+        let none = asks_nothing(keyword).then(|| "no".to_owned());
         Some(Setting {
             path: SETTINGS.to_owned(),
             condition: None,
             keyword: (*keyword).to_owned(),
-            values: vec![server::value(old, keyword)?],
+            values: vec![none.or_else(said)?],
         })
     });
     let said = |setting: &Setting| {
         setting.condition.is_none() && ALWAYS.iter().any(|keyword| server::is(setting, keyword))
     };
-    let rest = server::counting(old).filter(|s| is_written(s) && !said(s));
+    let of_some = |setting: &&Setting| {
+        !said(setting) && !asks_nothing(server::current_name(&setting.keyword))
+    };
+    let rest = server::counting(old).filter(|s| is_written(s) && of_some(s));
     // What is for everybody stands above the first `Match`.
-    let (everybody, conditional): (Vec<_>, Vec<_>) = rest
+    let (everybody, mut conditional): (Vec<_>, Vec<_>) = rest
         .cloned()
         .partition(|setting| setting.condition.is_none());
+    // A list below a `Match` takes the place of everybody's.
+    if let Some(list) = &besides {
+        let own = conditional.iter_mut();
+        for setting in own.filter(|setting| server::is(setting, &list.keyword)) {
+            setting.values.extend(list.values.iter().cloned());
+        }
+    }
     let keys = keys.iter().map(|key| Setting {
         path: SETTINGS.to_owned(),
         condition: None,
@@ -128,6 +143,7 @@ pub fn settings(old: &Doors, keys: &[&HostKey]) -> Vec<Setting> {
     });
     always
         .chain(everybody)
+        .chain(besides)
         .chain(keys)
         .chain(conditional)
         .collect()
@@ -273,8 +289,53 @@ mod tests {
             ((8, 4), "ChallengeResponseAuthentication"),
         ] {
             let expected = format!("{head}{kbd} no\n{tail}");
-            assert_eq!(text(&settings(&old, &[]), Some(release)), expected);
+            assert_eq!(text(&settings(&old, &[], None), Some(release)), expected);
         }
+    }
+
+    #[test]
+    fn a_server_that_asks_nothing_at_the_keyboard_stays_so_where_pam_would_ask() {
+        let of = |lines: &[(Option<&str>, &str, &str)]| {
+            let lines = lines.iter();
+            let old = Doors {
+                server: true,
+                settings: lines
+                    .map(|(condition, keyword, value)| setting(*condition, keyword, &[value]))
+                    .collect(),
+                ..Doors::default()
+            };
+            text(&settings(&old, &[], None), None)
+        };
+        let kbd = "KbdInteractiveAuthentication";
+        let no_password = (None, "PasswordAuthentication", "no");
+        let for_ann = (Some("User ann"), "ChallengeResponseAuthentication", "yes");
+        let without = of(&[no_password, for_ann]);
+        assert!(
+            without.contains("PasswordAuthentication no\nKbdInteractiveAuthentication no\n"),
+            "{without}"
+        );
+        assert!(!without.contains("Match"), "{without}");
+        let with = of(&[no_password, (None, "UsePAM", "yes"), for_ann]);
+        assert!(with.contains(&format!("{kbd} yes\n")), "{with}");
+        assert!(
+            with.ends_with(&format!("Match User ann\n    {kbd} yes\n")),
+            "{with}"
+        );
+        let everybody = setting(None, "DenyUsers", &["ann"]);
+        let old = Doors {
+            settings: vec![
+                setting(Some("LocalPort 22"), "PermitTTY", &["no"]),
+                setting(Some("LocalPort 22"), "DenyUsers", &["bob"]),
+            ],
+            ..Doors::default()
+        };
+        let text = text(&settings(&old, &[], Some(everybody)), None);
+        assert!(
+            text.ends_with(
+                "DenyUsers ann\nMatch LocalPort 22\n    PermitTTY no\n    DenyUsers bob ann\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

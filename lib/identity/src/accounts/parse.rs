@@ -31,7 +31,7 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
         .iter()
         .map(|line| (line.name, line.password))
         .collect();
-    let (mut passwords, mut schemes) = (Vec::new(), Vec::new());
+    let (mut passwords, mut schemes, mut locked) = (Vec::new(), Vec::new(), Vec::new());
     let users = passwd.entries.iter().map(|line| {
         let field = match line.password {
             b"x" => hashes.get(line.name).copied().unwrap_or(b"*"),
@@ -39,6 +39,11 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
         };
         if let Some(note) = password::note(field) {
             passwords.push((line.name.to_owned(), note.to_owned()));
+        }
+        // The server asks shadow(5) whatever passwd(5) says.
+        let asked = hashes.get(line.name).copied().unwrap_or(line.password);
+        if password::is_locked(asked) {
+            locked.push(line.name.to_owned());
         }
         schemes.extend(password::scheme(field).map(|scheme| (line.name.to_owned(), scheme)));
         User {
@@ -65,8 +70,28 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
         ranges,
         passwords,
         schemes,
+        locked,
+        expired: Vec::new(),
     })
 }
+
+/// Users whose account has ended, shadow(5): on `today`, in days since the beginning of 1970, or before. Files that
+/// cannot be read say nothing here.
+pub fn expired(files: &AccountFiles, today: u64) -> Vec<String> {
+    let Ok(shadow) = lines::shadow(&files.shadow) else {
+        return Vec::new();
+    };
+    let ended = |line: &&lines::Shadow| {
+        let day = std::str::from_utf8(line.ageing[EXPIRES]);
+        let day: Option<u64> = day.ok().and_then(|day| day.trim().parse().ok());
+        day.is_some_and(|day| day <= today)
+    };
+    let ended = shadow.entries.iter().filter(ended);
+    ended.map(|line| line.name.to_owned()).collect()
+}
+
+/// Among the fields behind the password the one with the day on which an account ends.
+const EXPIRES: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +260,24 @@ mod tests {
     }
 
     #[test]
+    fn an_account_ends_on_its_day() {
+        let files = AccountFiles {
+            shadow:
+                b"ann:$6$a$b:1:0:99999:7::100:\nbob:!:1:0:99999:7:::\ncem:!:1:0:99999:7::101:\n\
+                      dan:!:1:0:99999:7::0:\neve:!:1:0:99999:7::-1:\nfay:!:1:0:99999\n"
+                    .to_vec(),
+            ..AccountFiles::default()
+        };
+        assert_eq!(expired(&files, 100), ["ann", "dan"]);
+        assert_eq!(expired(&files, 99), ["dan"]);
+        let broken = AccountFiles {
+            shadow: b"ann\n".to_vec(),
+            ..AccountFiles::default()
+        };
+        assert_eq!(expired(&broken, 100), [""; 0]);
+    }
+
+    #[test]
     fn accounts_are_read_with_what_is_no_secret() {
         let files = AccountFiles {
             passwd: b"root:x:0:0:root:/root:/bin/bash\nann:x:1000:100:Al\xe9:/home/ann:/bin/sh\n\
@@ -260,6 +303,8 @@ mod tests {
                 ("gone", 1003, 100, "/", "", false),
             ]
         );
+        // bob's hash stands in passwd(5), and the lock where the server looks.
+        assert_eq!(found.locked, ["root", "bob", "eve"]);
         assert_eq!(found.groups[0].members, ["ann", "bob"]);
         assert_eq!(found.ranges.users, (500, 60_000));
         let names: Vec<_> = found.passwords.iter().map(|(name, _)| &**name).collect();

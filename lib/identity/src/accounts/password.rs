@@ -8,6 +8,12 @@ pub(super) fn is_usable(field: &[u8]) -> bool {
     !matches!(field.first(), Some(b'!' | b'*')) && field != b"x"
 }
 
+/// Whether it is locked, as OpenSSH without PAM has it on Linux (`LOCKED_PASSWD_PREFIX`): then nobody gets in, not
+/// with a key either. A `*` is a password that nobody has, and locks nothing.
+pub(super) fn is_locked(field: &[u8]) -> bool {
+    field.starts_with(b"!")
+}
+
 /// How a password that one can log in with is hashed, crypt(5): `$6$`; nothing for the older forms, which do not
 /// tell it.
 pub(super) fn scheme(field: &[u8]) -> Option<String> {
@@ -84,6 +90,10 @@ mod tests {
         ];
         for (case, field, usable, text) in cases {
             assert_eq!(is_usable(field.as_bytes()), *usable, "{case}");
+            assert_eq!(
+                is_locked(field.as_bytes()),
+                case.contains("locked") || *case == "never set"
+            );
             let said = note(field.as_bytes());
             assert_eq!(said.is_some(), text.is_some(), "{case}");
             assert!(

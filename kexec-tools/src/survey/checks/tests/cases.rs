@@ -1,6 +1,6 @@
 //! For every check a machine or an image that it is there to refuse.
 
-use formats::access::{Doors, Keys, PublicKey, Session};
+use formats::access::{Doors, Keys, PublicKey, Session, Setting};
 use formats::boot_path::{EfiFile, EfiPartition};
 use formats::facts::{
     Bind, DiskHealth, Facts, Firmware, Guids, Health, Layer, Memory, Mount, MountedFilesystem,
@@ -64,6 +64,29 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         shown_again: vec![],
     });
     facts.filesystems.last_mut().expect("it was added")
+}
+
+fn setting(keyword: &str, value: &str) -> Setting {
+    Setting {
+        path: "/etc/ssh/sshd_config".into(),
+        condition: None,
+        keyword: keyword.into(),
+        values: vec![value.into()],
+    }
+}
+
+/// Root has a key, and a password that is locked.
+fn locked_root(facts: &mut Facts) {
+    if let Ok(accounts) = &mut facts.accounts {
+        accounts.locked = vec!["root".into()];
+    }
+    facts.identity.login_keys = vec![Keys {
+        user: "root".into(),
+        keys: vec![public_key("ssh-ed25519", None)],
+        lines: Vec::new(),
+        forced: 0,
+        stay: true,
+    }];
 }
 
 pub(super) fn public_key(kind: &str, bits: Option<u32>) -> PublicKey {
@@ -242,6 +265,28 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("ssh-restrictions", |f, i| {
         i.identity.host_key_types = vec!["ssh-ed25519".into()];
         f.identity.ssh_restrictions = vec!["/etc/ssh/sshd_config: PermitRootLogin no".into()];
+    }),
+    // The new server asks PAM, which lets in whom a lock kept out, and reads nothing that could be written for it.
+    ("ssh-restrictions", |f, i| {
+        f.identity.doors.server = true;
+        f.identity.doors.settings = vec![setting("UsePAM", "no")];
+        locked_root(f);
+        i.identity.host_key_types = vec!["ssh-ed25519".into()];
+        i.identity.doors = Some(Doors {
+            server: true,
+            settings: vec![setting("UsePAM", "yes")],
+            ..Doors::default()
+        });
+    }),
+    // The other way about: root gets in by key, though locked, and the new server asks nobody.
+    ("login", |f, i| {
+        f.identity.doors.server = true;
+        f.identity.doors.settings = vec![setting("UsePAM", "yes")];
+        locked_root(f);
+        i.identity.doors = Some(Doors {
+            server: true,
+            ..Doors::default()
+        });
     }),
     ("login", |f, i| {
         f.identity.doors.server = true;

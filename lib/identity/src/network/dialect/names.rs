@@ -35,6 +35,15 @@ pub(super) fn plan(network: &Network, stack: &Stack, draft: &mut Draft) -> Names
         let old = &link.name;
         if link.kind != LinkKind::Physical {
             names.insert(old.clone(), Some(old.clone()));
+            let keys = card::link_keys(network, link, stack);
+            if !keys.is_empty() {
+                // It is made under its name, and has no address of its own before.
+                draft.file(
+                    card::link_file(stack, old),
+                    0o644,
+                    format!("{HEADER}[Match]\nOriginalName={old}\n\n[Link]\n{keys}"),
+                );
+            }
             continue;
         }
         let Some(mac) = hardware(link) else { continue };

@@ -9,7 +9,7 @@ use super::card::{by_command, keys, link_file, of};
 use super::draft::{Draft, HEADER};
 use super::names::Names;
 use super::view::View;
-use formats::network::{Dialect, Link, LinkKind, Mac, Network, Stack};
+use formats::network::{Dialect, Link, Mac, Network, Stack};
 use formats::tuning::{Tuned, Tuning};
 
 /// Where the kernel's settings are written.
@@ -52,6 +52,14 @@ pub(super) fn commands(view: &View<'_>, link: &Link, name: &str) -> Vec<String> 
         Tuned::Ring { name: word, size } if by_command(view.stack) => {
             Some(format!("up ethtool -G {name} {word} {size} || true"))
         }
+        Tuned::Ethtool { option, pairs } if by_command(view.stack) => {
+            let words: Vec<String> = pairs
+                .iter()
+                .map(|(word, v)| format!("{word} {v}"))
+                .collect();
+            let words = words.join(" ");
+            Some(format!("up ethtool {option} {name} {words} || true"))
+        }
         Tuned::Neighbour { address, mac } if view.has("ip") => Some(format!(
             "up ip neigh replace {address} lladdr {mac} dev {name} nud permanent"
         )),
@@ -75,12 +83,9 @@ fn place(tuning: &Tuning, view: &View<'_>, names: &Names) -> Result<String, Stri
     match (&tuning.set, link) {
         (Tuned::Sysctl { .. }, _) => Ok(SYSCTL.to_owned()),
         (_, None) => Err("it names no link".to_owned()),
-        (Tuned::Feature { .. } | Tuned::Ring { .. }, Some(link)) => {
+        (Tuned::Feature { .. } | Tuned::Ring { .. } | Tuned::Ethtool { .. }, Some(link)) => {
             if by_command(stack) {
                 return Ok("/etc/network/interfaces".to_owned());
-            }
-            if link.kind != LinkKind::Physical {
-                return Err(format!("{} is no card", link.name));
             }
             let name = names.get(&link.name).and_then(Option::as_deref);
             let (Some(_), Some(name)) = (keys(tuning, stack.systemd), name) else {

@@ -7,7 +7,7 @@ use formats::network::Prefix;
 use formats::tuning::Tuned;
 
 /// Features by the words of `ethtool -K`, and by those of `ethtool -k`, which it takes as well.
-const FEATURES: [(&str, &str); 11] = [
+const FEATURES: [(&str, &str); 14] = [
     ("rx", "rx-checksumming"),
     ("tx", "tx-checksumming"),
     ("sg", "scatter-gather"),
@@ -19,7 +19,103 @@ const FEATURES: [(&str, &str); 11] = [
     ("txvlan", "tx-vlan-offload"),
     ("ntuple", "ntuple-filters"),
     ("rxhash", "receive-hashing"),
+    ("rx-gro-hw", "rx-gro-hw"),
+    ("rx-vlan-filter", "rx-vlan-filter"),
+    ("tx-vlan-stag-hw-insert", "tx-vlan-stag-hw-insert"),
 ];
+
+/// A word of ethtool's, and what it takes.
+type Word = (&'static str, Value);
+
+/// Options of ethtool that set several things of a card at once, by both their names.
+const OPTIONS: [(&str, &str, &[Word]); 4] = [
+    (
+        "-A",
+        "--pause",
+        &[
+            ("autoneg", Value::Switch),
+            ("rx", Value::Switch),
+            ("tx", Value::Switch),
+        ],
+    ),
+    (
+        "-C",
+        "--coalesce",
+        &[
+            ("adaptive-rx", Value::Switch),
+            ("adaptive-tx", Value::Switch),
+            ("rx-usecs", Value::Number),
+            ("rx-frames", Value::Number),
+            ("rx-usecs-irq", Value::Number),
+            ("rx-frames-irq", Value::Number),
+            ("tx-usecs", Value::Number),
+            ("tx-frames", Value::Number),
+            ("tx-usecs-irq", Value::Number),
+            ("tx-frames-irq", Value::Number),
+            ("stats-block-usecs", Value::Number),
+            ("pkt-rate-low", Value::Number),
+            ("rx-usecs-low", Value::Number),
+            ("rx-frames-low", Value::Number),
+            ("tx-usecs-low", Value::Number),
+            ("tx-frames-low", Value::Number),
+            ("pkt-rate-high", Value::Number),
+            ("rx-usecs-high", Value::Number),
+            ("rx-frames-high", Value::Number),
+            ("tx-usecs-high", Value::Number),
+            ("tx-frames-high", Value::Number),
+            ("sample-interval", Value::Number),
+        ],
+    ),
+    (
+        "-L",
+        "--set-channels",
+        &[
+            ("rx", Value::Number),
+            ("tx", Value::Number),
+            ("other", Value::Number),
+            ("combined", Value::Number),
+        ],
+    ),
+    (
+        "-s",
+        "--change",
+        &[
+            ("speed", Value::Number),
+            ("duplex", Value::Duplex),
+            ("autoneg", Value::Switch),
+            ("wol", Value::Wake),
+        ],
+    ),
+];
+
+/// What a word of ethtool's takes.
+#[derive(Clone, Copy)]
+enum Value {
+    /// `on` or `off`.
+    Switch,
+    /// A number of 32 bits.
+    Number,
+    /// `half` or `full`.
+    Duplex,
+    /// Letters for what wakes the machine; without the one that takes a password.
+    Wake,
+}
+
+impl Value {
+    fn fits(self, text: &str) -> bool {
+        match self {
+            Value::Switch => ["on", "off"].contains(&text),
+            Value::Number => {
+                text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u32>().is_ok()
+            }
+            Value::Duplex => ["half", "full"].contains(&text),
+            Value::Wake => {
+                let none = text == "d";
+                none || !text.is_empty() && text.chars().all(|c| "pumbag".contains(c))
+            }
+        }
+    }
+}
 
 /// The largest number of packets that a ring is believed to have room for.
 const LARGEST_RING: u32 = 1 << 20;
@@ -94,6 +190,12 @@ fn ethtool(words: &[&str]) -> Option<Vec<(Option<String>, Tuned)>> {
     if !is_device(device) || pairs.len() % 2 != 0 {
         return None;
     }
+    let mut options = OPTIONS.iter();
+    let known = options.find(|(short, long, _)| short == option || long == option);
+    if let Some((short, _, known)) = known {
+        let set = several(short, known, pairs)?;
+        return Some(vec![(Some((*device).to_owned()), set)]);
+    }
     let of = |pair: &[&str]| {
         let [name, value] = pair else { return None };
         let set = match *option {
@@ -121,6 +223,37 @@ fn ethtool(words: &[&str]) -> Option<Vec<(Option<String>, Tuned)>> {
         Some((Some((*device).to_owned()), set))
     };
     pairs.chunks(2).map(of).collect()
+}
+
+/// What an option with several words sets.
+fn several(option: &str, known: &[Word], words: &[&str]) -> Option<Tuned> {
+    let of = |pair: &[&str]| {
+        let [name, value] = pair else { return None };
+        let (_, kind) = known.iter().find(|(word, _)| word == name)?;
+        kind.fits(value)
+            .then(|| ((*name).to_owned(), (*value).to_owned()))
+    };
+    let pairs: Vec<(String, String)> = words.chunks(2).map(of).collect::<Option<_>>()?;
+    let value = |name: &str| {
+        let mut pairs = pairs.iter();
+        pairs
+            .find(|(word, _)| word == name)
+            .map(|(_, v)| v.as_str())
+    };
+    let twice = pairs
+        .iter()
+        .enumerate()
+        .any(|(at, (name, _))| pairs[..at].iter().any(|(before, _)| before == name));
+    // With negotiation, or where nothing is said of it, a speed is what is offered to the other side.
+    let offered = ["speed", "duplex"].iter().any(|name| value(name).is_some())
+        && value("autoneg") != Some("off");
+    if pairs.is_empty() || twice || option == "-s" && offered {
+        return None;
+    }
+    Some(Tuned::Ethtool {
+        option: option.to_owned(),
+        pairs,
+    })
 }
 
 fn ip(words: &[&str]) -> Option<(Option<String>, Tuned)> {
@@ -254,6 +387,7 @@ mod tests {
             let what = match set {
                 Tuned::Feature { name, on } => format!("{name}={on}"),
                 Tuned::Ring { name, size } => format!("{name}={size}"),
+                Tuned::Ethtool { .. } => set.to_string(),
                 Tuned::Neighbour { address, mac } => format!("{address}={mac}"),
                 Tuned::Sysctl { path, value } => format!("{path}={value}"),
             };
@@ -276,6 +410,30 @@ mod tests {
             (
                 "ethtool -G \"${IFACE}\" rx 4096 tx 4096 >/dev/null 2>&1",
                 &["eth0: rx=4096", "eth0: tx=4096"],
+            ),
+            (
+                "ethtool -K eth0 rx-gro-hw off rx-vlan-filter off",
+                &["eth0: rx-gro-hw=false", "eth0: rx-vlan-filter=false"],
+            ),
+            (
+                "ethtool -s eth0 speed 100 duplex full autoneg off",
+                &["eth0: -s speed 100 duplex full autoneg off"],
+            ),
+            (
+                "ethtool --change eth0 wol g autoneg on",
+                &["eth0: -s wol g autoneg on"],
+            ),
+            (
+                "ethtool -A eth0 autoneg off rx off tx on",
+                &["eth0: -A autoneg off rx off tx on"],
+            ),
+            (
+                "ethtool -C eth0 adaptive-rx off rx-usecs 50 || true",
+                &["eth0: -C adaptive-rx off rx-usecs 50"],
+            ),
+            (
+                "ethtool --set-channels eth0 combined 4",
+                &["eth0: -L combined 4"],
             ),
             (
                 "ethtool -K eth2 rx off 2>/dev/null || :",
@@ -345,7 +503,17 @@ mod tests {
             "ethtool -K 'eth0 tso off",
             "ethtool -G eth0 rx 0",
             "ethtool -G eth0 rx 99999999999",
-            "ethtool -s eth0 speed 100 duplex full autoneg off",
+            "ethtool -s eth0 speed 100 duplex full",
+            "ethtool -s eth0 speed 1000 duplex full autoneg on",
+            "ethtool -s eth0 wol s sopass 00:11:22:33:44:55",
+            "ethtool -s eth0 wol",
+            "ethtool -s eth0",
+            "ethtool -s eth0 advertise 0x008",
+            "ethtool -A eth0 rx maybe",
+            "ethtool -A eth0 rx on rx off",
+            "ethtool -C eth0 rx-usecs -1",
+            "ethtool -C eth0 rx-usecs 4294967296",
+            "ethtool -L eth0 combined +4",
             "ip neigh add proxy 192.0.2.1 dev eth0",
             "ip neigh add 192.0.2.1 dev eth0",
             "ip neigh add 192.0.2.1 lladdr 52:54:00:00:00:01",

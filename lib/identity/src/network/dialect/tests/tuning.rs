@@ -136,6 +136,102 @@ fn settings_come_along_in_the_words_of_each_dialect() {
     }
 }
 
+fn ethtool(option: &str, words: &str) -> Tuned {
+    let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    let pairs = words.chunks(2);
+    Tuned::Ethtool {
+        option: option.to_owned(),
+        pairs: pairs
+            .map(|pair| (pair[0].clone(), pair[1].clone()))
+            .collect(),
+    }
+}
+
+/// One command of ethtool for a card, as lines of its `.link` file: nothing where the whole stays behind.
+#[test]
+fn what_ethtool_sets_at_once_comes_along_as_a_whole_or_stays() {
+    for (option, words, systemd, expected) in [
+        (
+            "-A",
+            "autoneg off rx off tx on",
+            246,
+            "AutoNegotiationFlowControl=no\nRxFlowControl=no\nTxFlowControl=yes\n",
+        ),
+        ("-A", "rx off", 245, ""),
+        (
+            "-C",
+            "adaptive-rx off rx-usecs 0 rx-usecs-irq 5 tx-frames-low 8 pkt-rate-low 7 sample-interval 1 \
+             stats-block-usecs 9",
+            250,
+            "UseAdaptiveRxCoalesce=no\nRxCoalesceSec=0us\nRxCoalesceIrqSec=5us\nTxMaxCoalescedLowFrames=8\n\
+             CoalescePacketRateLow=7\nCoalescePacketRateSampleIntervalSec=1s\nStatisticsBlockCoalesceSec=9us\n",
+        ),
+        ("-C", "rx-usecs 50", 249, ""),
+        ("-C", "rx-usecs 50 sample-interval 0", 257, ""),
+        (
+            "-L",
+            "combined 4 other 1",
+            239,
+            "CombinedChannels=4\nOtherChannels=1\n",
+        ),
+        ("-L", "rx 0 tx 4", 257, ""),
+        ("-L", "combined 4", 238, ""),
+        (
+            "-s",
+            "speed 1000 duplex full autoneg off",
+            233,
+            "BitsPerSecond=1000M\nDuplex=full\nAutoNegotiation=no\n",
+        ),
+        ("-s", "autoneg on", 232, ""),
+        ("-s", "wol g", 235, "WakeOnLan=magic\n"),
+        ("-s", "wol d", 235, "WakeOnLan=off\n"),
+        ("-s", "wol pg", 249, ""),
+        ("-s", "wol pg", 250, "WakeOnLan=phy magic\n"),
+    ] {
+        let mut network = network("ens3");
+        network.tuning = vec![tuning(Some("ens3"), ethtool(option, words))];
+        let text = shown(&write(&network, &aged(Dialect::Networkd, systemd)).unwrap());
+        let at = format!("{option} {words} {systemd}\n{text}");
+        if expected.is_empty() {
+            assert!(text.contains("stays behind: the new system has no words for it"), "{at}");
+            assert!(text.contains("[Link]\nName=ens3\n\n") || text.contains("[Link]\nName=ens3\n===="), "{at}");
+        } else {
+            assert!(text.contains(&format!("[Link]\nName=ens3\n{expected}")), "{at}");
+            assert!(text.contains("comes along, in /etc/systemd/network/10-reroot-ens3.link"), "{at}");
+        }
+        let with_ethtool = Stack {
+            programs: vec!["ip".to_owned(), "ethtool".to_owned()],
+            ..aged(Dialect::Ifupdown, systemd)
+        };
+        let text = shown(&write(&network, &with_ethtool).unwrap());
+        assert!(text.contains(&format!("up ethtool {option} ens3 {words} || true\n")), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_card_is_told_by_its_name() {
+    let mut network = networks::layered();
+    let links = network.links.iter();
+    let made: Vec<String> = links
+        .filter(|link| link.kind != LinkKind::Physical)
+        .map(|link| link.name.clone())
+        .collect();
+    assert!(made.len() > 1, "{made:?}");
+    network.tuning = made
+        .iter()
+        .map(|name| feature(name, "gro", false))
+        .collect();
+    for dialect in [Dialect::Networkd, Dialect::NetworkManager] {
+        let text = shown(&write(&network, &networks::debian(dialect)).unwrap());
+        for name in &made {
+            let keys =
+                format!("[Match]\nOriginalName={name}\n\n[Link]\nGenericReceiveOffload=no\n");
+            assert!(text.contains(&keys), "{dialect}: {name}\n{text}");
+        }
+        assert!(!text.contains("stays behind"), "{text}");
+    }
+}
+
 #[test]
 fn a_card_with_a_name_of_the_kernels_gets_one_that_can_be_relied_on() {
     let text = shown(&write(&network("eth0"), &networks::debian(Dialect::Networkd)).unwrap());
@@ -158,16 +254,12 @@ fn a_card_with_a_name_of_the_kernels_gets_one_that_can_be_relied_on() {
 }
 
 #[test]
-fn what_has_no_link_or_no_card_stays_behind_with_the_reason() {
+fn what_has_no_link_or_no_words_stays_behind_with_the_reason() {
     let mut network = networks::layered();
-    let first = |is_card: bool| {
-        let mut links = network.links.iter();
-        let found = links.find(|link| (link.kind == LinkKind::Physical) == is_card);
-        found.unwrap().name.clone()
-    };
-    let (card, other) = (first(true), first(false));
+    let mut links = network.links.iter();
+    let card = links.find(|link| link.kind == LinkKind::Physical);
+    let card = card.unwrap().name.clone();
     network.tuning = vec![
-        feature(&other, "gro", false),
         feature("wg0", "gro", false),
         feature(&card, "sg", false),
         sysctl(Some("wg0"), "net/ipv4/conf/wg0/rp_filter", "0"),
@@ -178,12 +270,8 @@ fn what_has_no_link_or_no_card_stays_behind_with_the_reason() {
         .iter()
         .filter(|n| n.contains("stays behind"))
         .collect();
-    assert_eq!(stays.len(), 4, "{stays:#?}");
-    for reason in [
-        "is no card",
-        "wg0 does not come along",
-        "has no words for it",
-    ] {
+    assert_eq!(stays.len(), 3, "{stays:#?}");
+    for reason in ["wg0 does not come along", "has no words for it"] {
         assert!(
             stays.iter().any(|n| n.contains(reason)),
             "{reason}: {stays:#?}"
