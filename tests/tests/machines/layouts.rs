@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
-use reroot_tests::moments::{block_of_payload, half, Moments};
+use reroot_tests::moments::{block_of_payload, half, Moments, Switches};
 use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{reinstall, start, LIMIT};
@@ -106,6 +106,30 @@ fn a_root_on_a_subvolume_of_btrfs() -> Result<()> {
 #[ignore = "minutes more than make test has: make prove"]
 fn a_power_cut_with_a_root_on_a_subvolume_of_btrfs() -> Result<()> {
     cut_in_the_wipe(row("btrfs-cloud")?)
+}
+
+#[test]
+#[ignore = "as on ext4: make prove"]
+fn a_root_on_a_subvolume_of_btrfs_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("btrfs-cloud")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_a_root_on_a_subvolume_of_btrfs_that_uefi_starts() -> Result<()> {
+    cut_in_the_wipe_by(row("btrfs-cloud")?, Firmware::Uefi)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_a_subvolume_of_btrfs() -> Result<()> {
+    cut_at_the_switches(row("btrfs-cloud")?, Firmware::Bios)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_a_subvolume_of_btrfs_that_uefi_starts() -> Result<()> {
+    cut_at_the_switches(row("btrfs-cloud")?, Firmware::Uefi)
 }
 
 #[test]
@@ -342,10 +366,7 @@ fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
 fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     let image = tiny_image()?;
     let by_bios = tiny::server(layout)?;
-    let by_uefi = OldServer {
-        firmware: Firmware::Uefi,
-        ..by_bios.clone()
-    };
+    let by_uefi = started_by(layout, Firmware::Uefi)?;
     let mut machine = Machine::boot(&by_uefi, "tiny-uefi", MEMORY_MIB)?;
     machine.wait_for_old_ssh()?;
     is_on(layout, &machine, tiny::OLD)?;
@@ -368,6 +389,12 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     machine.wait_for_ssh()?;
     machine.expect("test ! -d /sys/firmware/efi")?;
     is_new(layout, &machine, &before)
+}
+
+/// The old server on such a disk, in a machine with this firmware.
+fn started_by(layout: &Layout, firmware: Firmware) -> Result<OldServer> {
+    let server = tiny::server(layout)?;
+    Ok(OldServer { firmware, ..server })
 }
 
 /// A recorded run, and what its machines are compared with.
@@ -524,6 +551,82 @@ fn cut_at_the_commit(layout: &'static Layout) -> Result<()> {
     cuts.expect_new_at_once("switched", at.switched + 1)
 }
 
+/// A run that began with kexec, by this firmware: its power is cut where one sector decides. Each disk is switched on
+/// again by that firmware; where it has paths for both, by the other one too.
+fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()> {
+    let image = tiny_image()?;
+    let payload = block_of_payload(&image)?;
+    let server = started_by(layout, firmware)?;
+    let (mut machine, mut recording) = recorded(server, "switches", MEMORY_MIB)?;
+    is_on(layout, &machine, tiny::OLD)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let beside = subvolumes_beside(layout, &machine)?;
+    let begun = recording.writes()?.len();
+    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
+    is_new(layout, &machine, &before)?;
+    drop(machine);
+
+    let writes = recording.writes()?;
+    ensure!(
+        !recording.places_of(&writes[begun..], &payload)?.is_empty(),
+        "the payload was not staged"
+    );
+    let at = match firmware {
+        Firmware::Bios => Switches::of_record(&recording, &writes, begun)?,
+        Firmware::Uefi => Switches::of_file(&recording, &writes)?.1,
+    };
+    let mut switched_on = |name: &str, count: usize, firmware: Firmware| {
+        println!(
+            "cut {name}: after write {count} of {}, by {firmware:?}",
+            writes.len()
+        );
+        let cut = recording.disk_after(name, &writes, count, |_| false)?;
+        cut.started_by(firmware).boot(MEMORY_MIB)
+    };
+    // What stays as it was is so after each of them.
+    let is_beside = |machine: &Machine| -> Result<()> {
+        assert_eq!(subvolumes_beside(layout, machine)?, beside);
+        Ok(())
+    };
+    let mut machine = switched_on("before-commit", at.committed, firmware)?;
+    machine.wait_for_old_ssh()?;
+    is_old(layout, &machine, &before)?;
+    is_beside(&machine)?;
+    drop(machine);
+    for by in both(layout, firmware) {
+        let mut machine = switched_on("committed", at.committed + 1, by)?;
+        let patience = machine.patience(DECISION);
+        machine.wait_for_line(TAKEN_UP, patience)?;
+        if by == firmware {
+            expect_new(layout, &mut machine, &before)?;
+            is_beside(&machine)?;
+        }
+    }
+    let mut machine = switched_on("before-switch", at.switched, firmware)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line(SWITCHED, patience)?;
+    expect_new(layout, &mut machine, &before)?;
+    drop(machine);
+    for by in both(layout, firmware) {
+        let mut machine = switched_on("switched", at.switched + 1, by)?;
+        machine.wait_for_ssh()?;
+        is_new(layout, &machine, &before)?;
+        is_beside(&machine)?;
+    }
+    Ok(())
+}
+
+/// A firmware, and behind it the other one where that starts such a disk too.
+fn both(layout: &Layout, firmware: Firmware) -> Vec<Firmware> {
+    let other = match firmware {
+        Firmware::Bios => Firmware::Uefi,
+        Firmware::Uefi => Firmware::Bios,
+    };
+    let has_both = layout.has(Kind::Esp) && layout.has(Kind::BiosBoot);
+    let other = has_both.then_some(other);
+    std::iter::once(firmware).chain(other).collect()
+}
+
 /// The power is cut at every moment that matters.
 fn cut_everywhere(layout: &'static Layout) -> Result<()> {
     let (mut cuts, at) = reinstalled_and_recorded(layout)?;
@@ -592,8 +695,14 @@ fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<
 }
 
 fn cut_in_the_wipe(layout: &'static Layout) -> Result<()> {
+    cut_in_the_wipe_by(layout, Firmware::Bios)
+}
+
+fn cut_in_the_wipe_by(layout: &'static Layout, firmware: Firmware) -> Result<()> {
     let image = tiny_image()?;
-    let mut machine = tiny::boot(layout, "kexec-cut")?;
+    let server = started_by(layout, firmware)?;
+    let mut machine = Machine::boot(&server, "kexec-cut", MEMORY_MIB)?;
+    machine.wait_for_old_ssh()?;
     // So that the wipe is not over before it is seen.
     machine.expect("mkdir /opt/old && cd /opt/old && seq 5000 | xargs touch")?;
     let before = evidence::gather(&machine, &KEPT)?;
@@ -601,7 +710,6 @@ fn cut_in_the_wipe(layout: &'static Layout) -> Result<()> {
     let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
     let patience = machine.patience(LIMIT);
     machine.wait_for_line("reroot: wipe: begins", patience)?;
-    let server = tiny::server(layout)?;
     let mut machine = machine.cut_power()?.boot(&server, MEMORY_MIB)?;
     let patience = machine.patience(DECISION);
     machine.wait_for_line(TAKEN_UP, patience)?;

@@ -2,7 +2,7 @@
 
 use formats::facts::{BtrfsFacts, Facts, NestedSubvolume, RootType, Subvolume, XfsFeatures};
 
-use super::cases::{by_uefi, root, Change};
+use super::cases::{root, Change};
 
 /// A root on XFS as RHEL 9 makes it.
 fn xfs(facts: &mut Facts) -> &mut XfsFeatures {
@@ -114,10 +114,6 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("root-btrfs", |f, _| {
         btrfs(f);
         f.condition.root_btrfs = None;
-    }),
-    ("root-btrfs", |f, _| {
-        btrfs(f);
-        by_uefi(f);
     }),
     ("root-subvolumes", |f, _| nested(f).snapshot = true),
     ("root-subvolumes", |f, _| nested(f).read_only = true),

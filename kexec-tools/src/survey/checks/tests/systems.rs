@@ -3,8 +3,9 @@
 use formats::facts::{DiskHealth, Facts, Health};
 use formats::manifest::Manifest;
 
-use super::cases::system;
+use super::cases::{by_uefi, system};
 use super::fired;
+use super::root_filesystem::btrfs;
 use crate::survey::plain_machine::{image, machine};
 
 /// What is told of every such machine.
@@ -57,6 +58,14 @@ const CASES: &[(&str, Change)] = &[
         f.identity.fstab.clear();
     }),
 ];
+
+#[test]
+fn a_root_in_a_subvolume_is_taken_whichever_firmware_starts_it() {
+    let (mut facts, image) = (machine(), image());
+    btrfs(&mut facts);
+    by_uefi(&mut facts);
+    assert_eq!(fired(&facts, &image), [""; 0]);
+}
 
 #[test]
 fn each_check_of_the_root_is_made_of_what_is_wiped_with_it() {
