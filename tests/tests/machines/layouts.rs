@@ -13,7 +13,7 @@ use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::tiny::layouts::{layout, Kind, Layout, Volume, GROUP, LAYOUTS};
+use reroot_tests::tiny::layouts::{layout, Kind, Layout, Subvolumes, Volume, GROUP, LAYOUTS};
 use reroot_tests::tiny::{self, MEMORY_MIB, WHOLE};
 use reroot_tests::vm::Machine;
 
@@ -130,6 +130,37 @@ fn power_cuts_at_the_switches_with_a_root_on_a_subvolume_of_btrfs() -> Result<()
 #[ignore = "minutes more than make test has: make prove"]
 fn power_cuts_at_the_switches_with_a_root_on_a_subvolume_of_btrfs_that_uefi_starts() -> Result<()> {
     cut_at_the_switches(row("btrfs-cloud")?, Firmware::Uefi)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_system_in_subvolumes_of_btrfs_with_snapshots() -> Result<()> {
+    reinstalled(row("btrfs-snapshots")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_system_in_subvolumes_of_btrfs_with_snapshots_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("btrfs-snapshots")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
+    cut_in_the_wipe(row("btrfs-snapshots")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
+    cut_at_the_switches(row("btrfs-snapshots")?, Firmware::Bios)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs_that_uefi_starts() -> Result<()>
+{
+    cut_at_the_switches(row("btrfs-snapshots")?, Firmware::Uefi)
 }
 
 #[test]
@@ -309,10 +340,14 @@ fn boot_files(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
 
 fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
     is_on(layout, machine, tiny::NEW)?;
+    machine.expect(&format!(
+        "! ls -d /*/{OLD_FILES} /usr/local/{OLD_FILES} 2>/dev/null"
+    ))?;
     machine
         .expect("! ls -d /opt/of-the-old-os /var/of-the-old-os /var/log/of-the-old-os /var/lib/machines 2>/dev/null")?;
     let mut volumes = layout.mounted_volumes();
     if layout.mounted().any(|(_, at, ..)| at == "/home")
+        || !layout.subvolumes.is_empty()
         || volumes.any(|(_, _, at, ..)| at == "/home")
     {
         machine.expect("grep -q data /home/left-alone")?;
@@ -321,37 +356,71 @@ fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()>
     confirmed::assert_passed(machine)
 }
 
-/// Every subvolume beside the root, where the root is one: nothing of them is touched.
+/// Where the root is a subvolume: which ones are mounted, and every one beside it that is left alone, with every byte.
+/// Nothing of that changes.
 fn subvolumes_beside(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
-    if layout.subvolume().is_empty() {
+    if layout.subvolumes.is_empty() {
         return Ok(None);
     }
+    let left = layout.subvolumes.iter().filter(|s| match s.is {
+        Subvolumes::Snapshot => true,
+        Subvolumes::Mounted(at, _) => !WIPED_SUBVOLUMES.contains(&at),
+        _ => false,
+    });
+    let left: Vec<&str> = left.map(|s| s.path).collect();
+    let mounted = layout.mounted_subvolumes();
+    let mounted: Vec<String> = mounted
+        .map(|(path, at, _)| format!("grep -q ' {at} btrfs .*subvol=/{path}[, ]' /proc/mounts"))
+        .collect();
     let found = machine.expect(&format!(
         "set -e
          grep -q ' / btrfs .*subvol={root}[, ]' /proc/mounts
-         grep -q ' /home btrfs .*subvol=/home[, ]' /proc/mounts
+         {mounted}
+         sed -n 's/^[^ ]* \\([^ ]*\\) btrfs .*\\(subvolid=.*\\) 0 0$/\\1 \\2/p' /proc/mounts | sort
          mount -t btrfs -o ro,noatime,subvolid=5 /dev/vda{number} /mnt
          cd /mnt
          ls
-         for tree in home before-an-update; do
+         for tree in {left}; do
              # Where the copied root had a subvolume there is a directory that the kernel makes up, with that number.
-             find $tree ! -inum 2 -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\\n' | LC_ALL=C sort | sha256sum
-             find $tree -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -z | sha256sum
+             # What is in other subvolumes is theirs, and so is the directory that each begins with.
+             find $tree -xdev ! -inum 2 \\( -path $tree -o ! -inum 256 \\) -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\\n' |
+                 LC_ALL=C sort | sha256sum
+             find $tree -xdev -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -z | sha256sum
          done
          cd /
          umount /mnt",
         root = layout.subvolume(),
+        mounted = mounted.join("\n"),
+        left = left.join(" "),
         number = layout.of_kind(Kind::Root).next().context("a root")?.number,
     ))?;
-    ensure!(found.contains("before-an-update"), "{found}");
+    ensure!(found.matches("  -").count() == 2 * left.len(), "{found}");
     Ok(Some(found))
 }
+
+/// What is the system's where it is a subvolume that is mounted there.
+const WIPED_SUBVOLUMES: [&str; 5] = ["/opt", "/root", "/tmp", "/usr/local", "/var"];
+
+/// Puts something of the old OS into each of them.
+fn fill_subvolumes(layout: &Layout, machine: &Machine) -> Result<()> {
+    for (_, at, _) in layout.mounted_subvolumes() {
+        if WIPED_SUBVOLUMES.contains(&at) {
+            machine.expect(&format!(
+                "mkdir {at}/{OLD_FILES} && cd {at}/{OLD_FILES} && seq 50 | xargs touch && sync"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+const OLD_FILES: &str = "files-of-the-old-os";
 
 /// A machine on this disk becomes one with the new OS.
 fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
     let image = tiny_image()?;
     let mut machine = tiny::boot(layout, layout.name)?;
     is_on(layout, &machine, tiny::OLD)?;
+    fill_subvolumes(layout, &machine)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let boot = boot_files(layout, &machine)?;
     let beside = subvolumes_beside(layout, &machine)?;
@@ -370,6 +439,7 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     let mut machine = Machine::boot(&by_uefi, "tiny-uefi", MEMORY_MIB)?;
     machine.wait_for_old_ssh()?;
     is_on(layout, &machine, tiny::OLD)?;
+    fill_subvolumes(layout, &machine)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let boot = boot_files(layout, &machine)?;
     let beside = subvolumes_beside(layout, &machine)?;
@@ -559,6 +629,7 @@ fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()
     let server = started_by(layout, firmware)?;
     let (mut machine, mut recording) = recorded(server, "switches", MEMORY_MIB)?;
     is_on(layout, &machine, tiny::OLD)?;
+    fill_subvolumes(layout, &machine)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let beside = subvolumes_beside(layout, &machine)?;
     let begun = recording.writes()?.len();
@@ -705,6 +776,7 @@ fn cut_in_the_wipe_by(layout: &'static Layout, firmware: Firmware) -> Result<()>
     machine.wait_for_old_ssh()?;
     // So that the wipe is not over before it is seen.
     machine.expect("mkdir /opt/old && cd /opt/old && seq 5000 | xargs touch")?;
+    fill_subvolumes(layout, &machine)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let beside = subvolumes_beside(layout, &machine)?;
     let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
