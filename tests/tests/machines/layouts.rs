@@ -140,12 +140,6 @@ fn a_system_in_subvolumes_of_btrfs_with_snapshots() -> Result<()> {
 
 #[test]
 #[ignore = "minutes more than make test has: make prove"]
-fn a_system_in_subvolumes_of_btrfs_with_snapshots_that_uefi_starts() -> Result<()> {
-    reinstalled_by_uefi(row("btrfs-snapshots")?)
-}
-
-#[test]
-#[ignore = "minutes more than make test has: make prove"]
 fn a_power_cut_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
     cut_in_the_wipe(row("btrfs-snapshots")?)
 }
@@ -154,13 +148,6 @@ fn a_power_cut_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
 #[ignore = "minutes more than make test has: make prove"]
 fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
     cut_at_the_switches(row("btrfs-snapshots")?, Firmware::Bios)
-}
-
-#[test]
-#[ignore = "minutes more than make test has: make prove"]
-fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs_that_uefi_starts() -> Result<()>
-{
-    cut_at_the_switches(row("btrfs-snapshots")?, Firmware::Uefi)
 }
 
 #[test]
