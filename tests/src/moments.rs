@@ -43,10 +43,7 @@ impl Moments {
     /// [`block_of_payload`]. The master boot record must have been changed exactly twice: what is written
     /// to the sectors beside it may bring it along as it is.
     pub fn find(recording: &Recording, writes: &[Write], payload: &[u8]) -> Result<Moments> {
-        let holds = |write: &Write, text: &[u8]| -> Result<bool> {
-            let data = recording.data(write)?;
-            Ok(data.windows(text.len()).any(|window| window == text))
-        };
+        let holds = |write: &Write, text: &[u8]| holds(recording, write, text);
         let first = |what: &str, is_it: &dyn Fn(&Write) -> Result<bool>| -> Result<usize> {
             for (at, write) in writes.iter().enumerate() {
                 if is_it(write)? {
@@ -62,20 +59,10 @@ impl Moments {
             })
         };
         let staging = first("of the payload", &|write| holds(write, payload))?;
-        // What the old OS wrote before is its own.
-        let mut records = Vec::new();
-        let mut last = Vec::new();
-        for at in (staging..writes.len()).filter(|&at| writes[at].covers(0)) {
-            let mut record = recording.data(&writes[at])?;
-            record.truncate(MBR_SIZE);
-            if record != last {
-                records.push(at);
-                last = record;
-            }
-        }
-        let [committed, switched] = records[..] else {
-            bail!("the master boot record was changed at {records:?}, expected twice");
-        };
+        let Switches {
+            committed,
+            switched,
+        } = Switches::of_record(recording, writes, staging)?;
         let at = Moments {
             staging,
             armed: first("that arms GRUB", &|write| {
@@ -100,6 +87,65 @@ impl Moments {
         );
         Ok(at)
     }
+}
+
+/// The entry of a loader beside the one in use, where UEFI starts the fallback file.
+const BESIDE: &[u8] = b"BOOTX64 RER";
+
+/// The two writes that decide, by the path in use, as the number of writes before them. Whichever entry a run began
+/// with, and whatever its root is on, it has these.
+#[derive(Debug, Clone, Copy)]
+pub struct Switches {
+    /// To the staged image's loader.
+    pub committed: usize,
+    /// To the new OS's loader.
+    pub switched: usize,
+}
+
+impl Switches {
+    /// Those of the master boot record, which must have been changed exactly twice from the write `from` on: what is
+    /// written to the sectors beside it may bring it along as it is.
+    pub fn of_record(recording: &Recording, writes: &[Write], from: usize) -> Result<Switches> {
+        let (mut records, mut last) = (Vec::new(), Vec::new());
+        for at in (from..writes.len()).filter(|&at| writes[at].covers(0)) {
+            let mut record = recording.data(&writes[at])?;
+            record.truncate(MBR_SIZE);
+            if record != last {
+                records.push(at);
+                last = record;
+            }
+        }
+        let [committed, switched] = records[..] else {
+            bail!("the master boot record was changed at {records:?}, expected twice");
+        };
+        Ok(Switches {
+            committed,
+            switched,
+        })
+    }
+
+    /// Those of the entry of UEFI's fallback file, and before them the writes that put a loader beside it.
+    pub fn of_file(recording: &Recording, writes: &[Write]) -> Result<([usize; 2], Switches)> {
+        let mut files = Vec::new();
+        for (at, write) in writes.iter().enumerate() {
+            if write.sectors <= 8 && holds(recording, write, BESIDE)? {
+                files.push(at);
+            }
+        }
+        let [.., beside, committed, new_beside, switched] = files[..] else {
+            bail!("entries of loaders were written at {files:?}");
+        };
+        let switches = Switches {
+            committed,
+            switched,
+        };
+        Ok(([beside, new_beside], switches))
+    }
+}
+
+fn holds(recording: &Recording, write: &Write, text: &[u8]) -> Result<bool> {
+    let data = recording.data(write)?;
+    Ok(data.windows(text.len()).any(|window| window == text))
 }
 
 /// The second 4096 bytes of the payload: they are nowhere else.

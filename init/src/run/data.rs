@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use formats::facts::RootType;
+use formats::facts::{RootType, Subvolume};
 use formats::keep::KeepSet;
 use formats::measure::Measure;
 use formats::plan::Plan;
@@ -69,6 +69,8 @@ pub struct System {
     pub filesystem: RootType,
     /// The partition's device node.
     pub device: PathBuf,
+    /// The subvolume of the root's own Btrfs that it is; `None` for a filesystem of its own.
+    pub subvolume: Option<Subvolume>,
 }
 
 /// How this start goes on.

@@ -1,13 +1,15 @@
 //! The filesystems beside the root that are wiped with it: mounted where the machine has them below the target,
 //! one after the other, and taken away again. What a step writes goes to each by its own handle.
 
-use std::fs;
+use std::ffi::CString;
+use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
+use formats::facts::Subvolume;
 use formats::plan::Plan;
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
-use storage::{block, mounts};
+use storage::{block, mounts, subvolumes};
 
 use crate::ram::commit_point;
 use crate::root::target::{self, TARGET};
@@ -35,8 +37,32 @@ fn put(plan: &Plan, system: &System, flags: MountFlags) -> Result<()> {
     }
     ensure_directory(&system.target)?;
     let (device, fstype) = (&system.device, system.filesystem.name());
-    mount(device, &place, fstype, flags, None)
-        .with_context(|| format!("mount {} at {}", device.display(), place.display()))
+    // Every other option is one of the whole filesystem, which the root has mounted.
+    let options = system.subvolume.as_ref();
+    let options = options.map(|subvolume| CString::new(format!("subvolid={}", subvolume.id)));
+    let options = options.transpose().context("an option")?;
+    mount(device, &place, fstype, flags, options.as_deref())
+        .with_context(|| format!("mount {} at {}", device.display(), place.display()))?;
+    match &system.subvolume {
+        Some(subvolume) => ensure_subvolume(&place, subvolume),
+        None => Ok(()),
+    }
+}
+
+/// What is mounted at a place has to be the subvolume of the plan, by number and by path: the new OS's boot loader,
+/// kernel and fstab go by the path alone.
+pub fn ensure_subvolume(place: &Path, wanted: &Subvolume) -> Result<()> {
+    let top = File::open(place).with_context(|| format!("open {}", place.display()))?;
+    let found = subvolumes::at(&top)
+        .with_context(|| format!("ask which subvolume is mounted at {}", place.display()))?;
+    ensure!(
+        found.as_ref() == Some(wanted),
+        "the subvolume that is mounted at {} is {}, expected {}",
+        place.display(),
+        found.map_or("none".to_owned(), |found| found.words()),
+        wanted.words()
+    );
+    Ok(())
 }
 
 /// A link on the way would lead the mount to another place than the machine's.
@@ -70,8 +96,8 @@ pub fn take_apart() -> Result<()> {
     Ok(())
 }
 
-/// Nothing but the root and these may be mounted at or below the target, each of its own device and at its own
-/// place.
+/// Nothing but the root and these may be mounted at or below the target, each of its own device or subvolume and at
+/// its own place.
 pub fn ensure_mounted(root: &MountedRoot, systems: &[System]) -> Result<()> {
     let all = mounts::read().context("read /proc/self/mountinfo")?;
     let mut here = Vec::new();
@@ -80,6 +106,10 @@ pub fn ensure_mounted(root: &MountedRoot, systems: &[System]) -> Result<()> {
         let node = device.map(|device| device.node());
         here.push((mount.target.clone(), node.unwrap_or_default()));
     }
+    let subvolumes: Vec<_> = systems
+        .iter()
+        .filter_map(|s| Some((target::at(&s.target), s.subvolume.as_ref()?)))
+        .collect();
     let systems = systems
         .iter()
         .map(|s| (target::at(&s.target), s.device.clone()));
@@ -90,5 +120,7 @@ pub fn ensure_mounted(root: &MountedRoot, systems: &[System]) -> Result<()> {
     if here != expected {
         bail!("mounted at or below {TARGET} are {here:?}, expected {expected:?}");
     }
-    Ok(())
+    subvolumes
+        .iter()
+        .try_for_each(|(place, subvolume)| ensure_subvolume(place, subvolume))
 }

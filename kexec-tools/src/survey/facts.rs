@@ -325,11 +325,12 @@ fn apart_filesystems(mounts: &[mounts::Mount], condition: &Condition) -> Vec<Mou
 
 /// Where filesystems are mounted that are wiped as the root is, as far as their types allow it.
 fn systems(mounts: &[mounts::Mount], keep: &[KeepPath], wishes: &MountWishes) -> Vec<String> {
-    let root = mounts::at(mounts, Path::new("/")).map(|m| m.device);
+    let root = mounts::at(mounts, Path::new("/"));
     let kept: Vec<&str> = keep.iter().map(KeepPath::as_str).collect();
+    let of_root = |m: &mounts::Mount| root.is_some_and(|root| m.shows_part_of(root));
     let could = mounts
         .iter()
-        .filter(|m| Some(m.device) != root && RootType::of(&m.fstype).is_some());
+        .filter(|m| !of_root(m) && RootType::of(&m.fstype).is_some());
     filesystems::systems(could.filter_map(|m| m.target.to_str()), &kept, wishes)
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use formats::facts::{Condition, Kept, OutsideLinks, Unkept, UnkeptWay, WipedTargets};
+use formats::facts::{Condition, Kept, OutsideLinks, RootType, Unkept, UnkeptWay, WipedTargets};
 use formats::keep::{filesystem_of, is_below, KeepPath, KeepSet, SPARED};
 use formats::measure::{Measure, Occupied};
 use serde::{Deserialize, Serialize};
@@ -164,9 +164,10 @@ fn mounted(crossed: &str, path: &KeepPath, keep: &[KeepPath], mounts: &[Mount]) 
     let Some(mount) = mounts::at(mounts, Path::new(crossed)) else {
         return unkept(UnkeptWay::Elsewhere, format!("{crossed} is a mount point"));
     };
-    if root.is_some_and(|root| mount.shows_part_of(root)) {
-        let shown = mount.root.display().to_string();
-        let below = path.as_str().strip_prefix(crossed).unwrap_or_default();
+    let below = path.as_str().strip_prefix(crossed).unwrap_or_default();
+    if let Some(root) = root.filter(|root| mount.shows_part_of(root)) {
+        let shown = mount.root.strip_prefix(&root.root).unwrap_or(&mount.root);
+        let shown = Path::new("/").join(shown).display().to_string();
         let place = format!("{}{below}", shown.trim_end_matches('/'));
         if keep.iter().any(|kept| is_below(&place, kept.as_str())) {
             let why = format!("{crossed} shows {shown}, and {place} is kept");
@@ -177,6 +178,12 @@ fn mounted(crossed: &str, path: &KeepPath, keep: &[KeepPath], mounts: &[Mount]) 
         );
         return unkept(UnkeptWay::Elsewhere, why);
     }
+    if let Some(place) = root.and_then(|root| in_subvolume(mount, root, below, mounts)) {
+        let why = format!(
+            "{crossed} shows it from outside of the subvolume that it is in, and that may be wiped: name it {place}"
+        );
+        return unkept(UnkeptWay::Elsewhere, why);
+    }
     let what = format!("{} on {}", mount.fstype, mount.source.to_string_lossy());
     if holds_data(mount, root.map(|root| root.device)) {
         let why = format!("{crossed} is another filesystem ({what}), which is left alone");
@@ -184,6 +191,24 @@ fn mounted(crossed: &str, path: &KeepPath, keep: &[KeepPath], mounts: &[Mount]) 
     }
     let why = format!("{crossed} is a mount ({what}) whose contents do not outlive a boot, or are mounted when they are asked for");
     unkept(UnkeptWay::Elsewhere, why)
+}
+
+/// Where a path below a mount of the root's Btrfs is by the mount of the very subvolume that it is in, where that is
+/// another one.
+fn in_subvolume(mount: &Mount, root: &Mount, below: &str, mounts: &[Mount]) -> Option<String> {
+    if mount.device != root.device || root.fstype != RootType::Btrfs.name() {
+        return None;
+    }
+    let place = mount.root.join(below.trim_start_matches('/'));
+    let deeper = mounts.iter().filter(|other| {
+        other.device == mount.device
+            && other.root != mount.root
+            && other.root.starts_with(&mount.root)
+            && place.starts_with(&other.root)
+    });
+    let deepest = deeper.max_by_key(|other| other.root.components().count())?;
+    let inner = place.strip_prefix(&deepest.root).ok()?;
+    Some(deepest.target.join(inner).display().to_string())
 }
 
 fn way(error: &TreeError) -> UnkeptWay {
@@ -315,6 +340,50 @@ mod tests {
         for (crossed, kept, others, way, why) in cases {
             let keep: Vec<_> = others.iter().copied().chain([kept]).map(path).collect();
             let found = mounted(crossed, &path(kept), &keep, &mounts);
+            assert_eq!(found.way, way, "{kept}: {found}");
+            assert!(found.why.contains(why), "{kept}: {found}");
+        }
+    }
+
+    /// Of Btrfs the top of all subvolumes may be mounted beside them.
+    #[test]
+    fn a_kept_path_is_named_by_the_subvolume_that_it_is_in() {
+        let mounts = mounts::parse(
+            b"22 1 253:3 /@/.snapshots/1/snapshot / rw - btrfs /dev/vda3 rw\n\
+              23 22 253:3 /@/var /var rw - btrfs /dev/vda3 rw\n\
+              24 22 253:3 / /mnt/top rw - btrfs /dev/vda3 rw\n\
+              25 22 253:3 /@/home /home rw - btrfs /dev/vda3 rw\n\
+              26 22 253:3 /@/.snapshots/1/snapshot/data /mnt/data rw - btrfs /dev/vda3 rw\n",
+        );
+        let path = |text: &str| KeepPath::parse(text).unwrap();
+        for (crossed, kept, way, why) in [
+            ("/home", "/home/alice", UnkeptWay::Mounted, "left alone"),
+            (
+                "/mnt/top",
+                "/mnt/top/@/var/lib/mysql",
+                UnkeptWay::Elsewhere,
+                "name it /var/lib/mysql",
+            ),
+            (
+                "/mnt/top",
+                "/mnt/top/@/.snapshots/1/snapshot/srv",
+                UnkeptWay::Elsewhere,
+                "name it /srv",
+            ),
+            (
+                "/mnt/top",
+                "/mnt/top/@/old",
+                UnkeptWay::Mounted,
+                "left alone",
+            ),
+            (
+                "/mnt/data",
+                "/mnt/data/shop",
+                UnkeptWay::Elsewhere,
+                "unless /data/shop is kept",
+            ),
+        ] {
+            let found = mounted(crossed, &path(kept), &[path(kept)], &mounts);
             assert_eq!(found.way, way, "{kept}: {found}");
             assert!(found.why.contains(why), "{kept}: {found}");
         }

@@ -239,7 +239,7 @@ pub(super) fn image() -> Manifest {
         accounts: accounts(0),
         identity: NewIdentity {
             shells: vec!["/bin/sh".into()],
-            filesystems: vec!["ext4".into()],
+            filesystems: vec!["ext4".into(), "btrfs".into()],
             ..NewIdentity::default()
         },
         keep: vec![],

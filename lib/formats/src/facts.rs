@@ -340,6 +340,17 @@ pub struct MountedFilesystem {
     pub read_only: bool,
     /// Other places where it, or a part of it, is mounted too.
     pub shown_again: Vec<String>,
+    /// Subvolumes in it, where it is one of the root's own Btrfs.
+    #[serde(default)]
+    pub nested: Vec<NestedSubvolume>,
+}
+
+impl MountedFilesystem {
+    /// The subvolume of the root's own Btrfs that it is; what is free there is the root's, too. `None` for a
+    /// filesystem of its own.
+    pub fn subvolume(&self) -> Option<&Subvolume> {
+        self.identity.as_ref().ok()?.subvolume.as_ref()
+    }
 }
 
 /// A path of the keep list, as found on the machine.

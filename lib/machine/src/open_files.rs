@@ -47,7 +47,7 @@ pub fn read(processes: &[Process], own_mounts: &[Mount], systems: &[String]) -> 
             None => own_mounts,
             Some(namespace) => namespaces.entry(namespace).or_insert_with(|| {
                 let text = fs::read(format!("/proc/{}/mountinfo", process.pid));
-                mounts::parse(&text.unwrap_or_default())
+                mounts::of_text(&text.unwrap_or_default())
             }),
         };
         let writer = Writer::of(process);
@@ -178,9 +178,17 @@ fn mapped(maps: &[u8]) -> Vec<PathBuf> {
 /// Where a path is in the tree of the filesystems that are wiped, if it is on one of them.
 fn on_wiped(mounts: &[Mount], path: &Path, wiped: &[&Mount]) -> Option<PathBuf> {
     let mount = mounts::containing(mounts, path)?;
-    let filesystem = wiped.iter().find(|wiped| wiped.device == mount.device)?;
     let place = mount.root.join(path.strip_prefix(&mount.target).ok()?);
-    Some(filesystem.target.join(place.strip_prefix("/").ok()?))
+    // Of Btrfs the mounted subvolumes alone are wiped.
+    let around = wiped
+        .iter()
+        .filter(|wiped| wiped.device == mount.device && place.starts_with(&wiped.root));
+    let filesystem = around.max_by_key(|wiped| wiped.root.components().count())?;
+    Some(
+        filesystem
+            .target
+            .join(place.strip_prefix(&filesystem.root).ok()?),
+    )
 }
 
 /// Where what is written to a path goes, if that is laid over other directories.
@@ -240,6 +248,28 @@ mod tests {
             Some(Path::new("/var/lib/docker/u/diff/var/log/x"))
         );
         assert_eq!(in_upper(&theirs, Path::new("/dev/x")), None);
+    }
+
+    #[test]
+    fn of_btrfs_the_mounted_subvolumes_alone_are_wiped() {
+        let mounts = mounts::parse(
+            b"22 1 253:3 /@/.snapshots/1/snapshot / rw - btrfs /dev/vda3 rw\n\
+              23 22 253:3 /@/var /var rw - btrfs /dev/vda3 rw\n\
+              24 22 253:3 /@/home /home rw - btrfs /dev/vda3 rw\n\
+              25 22 253:3 / /mnt/top rw - btrfs /dev/vda3 rw\n",
+        );
+        let wiped: Vec<&Mount> = mounts.iter().filter(|m| m.id == 22 || m.id == 23).collect();
+        for (path, expected) in [
+            ("/srv/shop/x", Some("/srv/shop/x")),
+            ("/var/lib/mysql/ibdata1", Some("/var/lib/mysql/ibdata1")),
+            ("/home/x", None),
+            ("/mnt/top/@/var/x", Some("/var/x")),
+            ("/mnt/top/@/.snapshots/1/snapshot/etc/x", Some("/etc/x")),
+            ("/mnt/top/@/.snapshots/2/snapshot/etc/x", None),
+        ] {
+            let found = on_wiped(&mounts, Path::new(path), &wiped);
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{path}");
+        }
     }
 
     #[test]

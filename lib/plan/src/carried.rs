@@ -8,6 +8,7 @@ use formats::manifest::Manifest;
 use formats::plan::NetworkPlan;
 use identity::access::decided;
 use identity::accounts::merge;
+use identity::fstab;
 use identity::network::{dialect, select};
 
 /// The network of the new OS, or why it cannot have the old one's.
@@ -91,6 +92,20 @@ fn against_systems(facts: &Facts, plan: &IdentityPlan) -> Vec<String> {
         let planned = plan.mounts.iter().find(|m| m.target == system.target)?;
         let expected = format!("UUID={}", identity.fs_uuid);
         let same = planned.source.eq_ignore_ascii_case(&expected);
+        if let Some(subvolume) = system.subvolume().filter(|_| same) {
+            let lines = plan.fstab.iter().flat_map(|line| fstab::parse(line));
+            let mut fields = lines.filter_map(|line| line.fields.ok());
+            let line = fields.find(|fields| fields.target == system.target)?;
+            let options = line.options.iter().map(String::as_str);
+            return (!subvolume.is_named_by(options)).then(|| {
+                format!(
+                    "/etc/fstab does not name {} for {}, which is there now; mend the line with subvol={}",
+                    subvolume.words(),
+                    system.target,
+                    subvolume.path
+                )
+            });
+        }
         (!same).then(|| {
             format!(
                 "/etc/fstab mounts {} at {}, where {} ({expected}) is now; mend the line",

@@ -5,7 +5,9 @@
 //! that nobody thought of, and to take it for the system's is to lose it.
 
 use formats::counted::counted;
-use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem, RootIdentity, RootType};
+use formats::facts::{
+    Facts, Firmware, Mount, MountWishes, MountedFilesystem, RootIdentity, RootType,
+};
 use formats::filesystems::Contents;
 use formats::keep::is_below;
 use formats::manifest::Manifest;
@@ -41,8 +43,9 @@ use Reach::{Below, Exactly};
 /// What is the system's, by the Filesystem Hierarchy Standard; the longest path decides. Below /var and
 /// /usr/local the standard gives places to services and to the site, so those are named one by one.
 #[rustfmt::skip]
-const SYSTEM: [Rule; 11] = [
+const SYSTEM: [Rule; 12] = [
     Rule("/opt",           Exactly, Allowed),
+    Rule("/root",          Exactly, Never),
     Rule("/tmp",           Exactly, Allowed),
     Rule("/usr",           Below,   Never),
     Rule("/usr/local",     Exactly, Allowed),
@@ -60,8 +63,11 @@ const SITE: [&str; 2] = ["/usr/local", "/usr/src"];
 
 /// What is refused on a filesystem of its own, whoever decides.
 const NOT_APART: [&str; 8] = [
-    "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/root",
+    "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", ROOTS_HOME,
 ];
+
+/// In a subvolume of the root's own Btrfs it is there whenever the root is.
+const ROOTS_HOME: &str = "/root";
 
 /// What a Debian's initrd mounts beside the root.
 const MOUNTED_BY_INITRD: &str = "/usr";
@@ -142,6 +148,13 @@ pub fn systems_of(facts: &Facts) -> Vec<&MountedFilesystem> {
     found
 }
 
+/// Those of them that have space of their own: what is free in a subvolume of the root's Btrfs is the root's.
+pub fn spacious(facts: &Facts) -> Vec<&MountedFilesystem> {
+    let mut found = systems_of(facts);
+    found.retain(|system| system.subvolume().is_none());
+    found
+}
+
 /// All of them, for the plan.
 pub fn plan(facts: &Facts) -> Vec<FilesystemPlan> {
     let mut plans: Vec<_> = decided(facts)
@@ -190,14 +203,14 @@ pub fn against(facts: &Facts, manifest: &Manifest) -> Vec<String> {
     for mount in &facts.mounts {
         let target = mount.target.as_str();
         let shows_root = mount.bind_of_root && (target == BOOT || rule_of(target).is_some());
-        if NOT_APART.contains(&target) || shows_root {
+        if is_not_apart(facts, target) || shows_root {
             found.push(format!("{target} is on {}", mount.source));
         }
     }
     let all: Vec<_> = decided(facts).collect();
     for (mount, decision) in &all {
         let target = mount.target.as_str();
-        if NOT_APART.contains(&target) {
+        if is_not_apart(facts, target) {
             continue;
         }
         let why = match decision.becomes {
@@ -229,12 +242,15 @@ pub fn against(facts: &Facts, manifest: &Manifest) -> Vec<String> {
     found
 }
 
+/// Whether what is mounted there is refused, whoever decides.
+fn is_not_apart(facts: &Facts, target: &str) -> bool {
+    let beside = || known(facts, target).is_some_and(|known| known.subvolume().is_some());
+    NOT_APART.contains(&target) && !(target == ROOTS_HOME && beside())
+}
+
 fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<String> {
     let Some(filesystem) = known(facts, &mount.target) else {
         return Some(match RootType::of(&mount.fstype) {
-            Some(RootType::Btrfs) => {
-                "it is a subvolume, or another Btrfs, which this release does not wipe beside the root".to_owned()
-            }
             Some(_) => "what it is on was not found out".to_owned(),
             None => format!("{} is neither ext4 nor XFS", mount.fstype),
         });
@@ -247,6 +263,24 @@ fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<S
         return Some(format!("the same filesystem is mounted at {places} too"));
     }
     let apart = filesystem.identity.as_ref().ok();
+    let root = facts.root.as_ref().map(|root| &root.identity);
+    if let (Some(subvolume), Some(apart)) = (filesystem.subvolume(), apart) {
+        if !root.is_some_and(|root| apart.is_subvolume_beside(root)) {
+            return Some(format!("{} is not of the root's Btrfs", subvolume.words()));
+        }
+        if facts.firmware == Firmware::Uefi {
+            return Some(
+                "UEFI started the machine, with which subvolumes beside the root were not tried"
+                    .to_owned(),
+            );
+        }
+        if mount.target == MOUNTED_BY_INITRD {
+            return Some(
+                "the new OS's initrd mounts it, and was not seen to do so with a subvolume"
+                    .to_owned(),
+            );
+        }
+    }
     if mount.target == MOUNTED_BY_INITRD && apart.is_some_and(is_put_together) {
         return Some(
             "the new OS's initrd mounts it, and was not seen to put a volume together for it"

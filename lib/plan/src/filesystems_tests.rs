@@ -1,7 +1,12 @@
 use super::*;
-use formats::facts::{ArrayIdentity, Kept, LogicalVolume, RootIdentity};
+use formats::facts::{
+    ArrayIdentity, BtrfsFacts, Firmware, Kept, LogicalVolume, NestedSubvolume, Root, RootIdentity,
+    RootType, Subvolume,
+};
 use formats::keep::KeepPath;
 use formats::measure::Measure;
+
+use crate::subvolumes;
 
 #[test]
 fn what_the_standard_gives_to_the_system_is_wiped_and_everything_else_is_left_alone() {
@@ -22,6 +27,8 @@ fn what_the_standard_gives_to_the_system_is_wiped_and_everything_else_is_left_al
         ("/var/www", Becomes::Data),
         ("/var/tmp", Becomes::System),
         ("/opt", Becomes::System),
+        ("/root", Becomes::System),
+        ("/root/shop", Becomes::Data),
         ("/opt/shop", Becomes::Data),
         ("/tmp", Becomes::System),
         ("/home", Becomes::Data),
@@ -124,6 +131,7 @@ fn known_at(target: &str, device: &str) -> MountedFilesystem {
         missing: 0,
         read_only: false,
         shown_again: vec![],
+        nested: vec![],
     }
 }
 
@@ -217,6 +225,140 @@ fn a_system_on_logical_volumes_and_mirrors_is_taken_as_on_partitions() {
     assert!(identity.identity.as_ref().unwrap().logical.is_some());
 }
 
+/// The same machine with a root in a subvolume, and `/var` and `/root` in others.
+fn in_subvolumes() -> Facts {
+    let mut facts = facts();
+    let subvolume = |id: u64, path: &str| {
+        Some(Subvolume {
+            id,
+            path: path.to_owned(),
+        })
+    };
+    let mut root = known_at("/", "/dev/vda1").identity.unwrap();
+    root.filesystem = RootType::Btrfs;
+    root.subvolume = subvolume(256, "/@/.snapshots/1/snapshot");
+    facts.root = Some(Root {
+        identity: root.clone(),
+        device: "/dev/vda1".into(),
+        disk: "/dev/vda".into(),
+        disk_by_id: None,
+        fstype: "btrfs".into(),
+        bytes: 1 << 30,
+        bytes_free: 1 << 29,
+        inodes: 0,
+        inodes_free: 0,
+        errors: None,
+        doubles: vec![],
+        table: "gpt".into(),
+        room_sectors: 2047,
+        has_room: true,
+        room_alone: 160,
+        grub_on_disk: true,
+        loaders_elsewhere: vec![],
+        copies: vec![],
+        staged_on: vec![],
+    });
+    let beside = |target: &str, id| {
+        let mut known = known_at(target, "/dev/vda1");
+        known.fstype = "btrfs".into();
+        known.ext4 = None;
+        let mut identity = root.clone();
+        identity.subvolume = subvolume(id, &format!("/@{target}"));
+        known.identity = Ok(identity);
+        known
+    };
+    facts.mounts = ["/home", "/root", "/var"]
+        .map(|target| Mount {
+            fstype: "btrfs".into(),
+            ..mount(target, "/dev/vda1")
+        })
+        .to_vec();
+    facts.filesystems = vec![
+        beside("/home", 257),
+        beside("/root", 258),
+        beside("/var", 259),
+    ];
+    facts.condition.root_btrfs = Some(BtrfsFacts {
+        devices: 1,
+        default: 256,
+        others: [
+            "/@",
+            "/@/home",
+            "/@/root",
+            "/@/var",
+            "/@/var/lib/machines",
+            "/@/variant",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        ..BtrfsFacts::default()
+    });
+    facts
+}
+
+#[test]
+fn subvolumes_of_the_roots_btrfs_are_the_systems_where_a_filesystem_would_be_and_so_is_roots_home()
+{
+    let mut facts = in_subvolumes();
+    let image = manifest();
+    assert_eq!(against(&facts, &image), [""; 0]);
+    let systems: Vec<_> = systems_of(&facts)
+        .iter()
+        .map(|s| s.target.clone())
+        .collect();
+    assert_eq!(systems, ["/root", "/var"]);
+    assert_eq!(
+        spacious(&facts).len(),
+        0,
+        "what is free there is the root's"
+    );
+    assert_eq!(
+        subvolumes::left(&facts),
+        ["/@", "/@/home", "/@/variant"].map(str::to_owned)
+    );
+    // What somebody made of a subvolume in one of them is looked at as in the root.
+    facts.filesystems[2].nested.push(NestedSubvolume {
+        id: 300,
+        path: "/var/lib/machines".into(),
+        read_only: false,
+        snapshot: true,
+        mounted: vec![],
+    });
+    let nested = subvolumes::nested(&facts);
+    assert_eq!(
+        subvolumes::against(&nested, 256, &[]),
+        ["/var/lib/machines: it is a snapshot"]
+    );
+    assert_eq!(subvolumes::against(&nested, 256, &["/var/lib"]), [""; 0]);
+
+    let refused = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = in_subvolumes();
+        change(&mut facts);
+        against(&facts, &image).join("; ")
+    };
+    let found = refused(&|f| f.filesystems[2].identity.as_mut().unwrap().start += 8);
+    assert!(found.contains("is not of the root's Btrfs"), "{found}");
+    let found = refused(&|f| {
+        let var = f.filesystems[2].identity.as_mut().unwrap();
+        var.subvolume.as_mut().unwrap().id = 256;
+    });
+    assert!(found.contains("is not of the root's Btrfs"), "{found}");
+    let found = refused(&|f| f.firmware = Firmware::Uefi);
+    assert!(found.contains("UEFI started the machine"), "{found}");
+    let found = refused(&|f| f.filesystems[1].identity = Err("another Btrfs".into()));
+    assert!(found.contains("/root is on /dev/vda1"), "{found}");
+    let found = refused(&|f| {
+        f.mounts[1].target = "/usr".into();
+        f.filesystems[1].target = "/usr".into();
+    });
+    assert!(
+        found.contains("was not seen to do so with a subvolume"),
+        "{found}"
+    );
+    let found = refused(&|f| f.condition.mount_wishes.keep = vec!["/root".into()]);
+    assert!(found.contains("without it there is no new OS"), "{found}");
+}
+
 /// What is changed of the machine, and what is said then.
 type Case = (fn(&mut Facts), &'static str);
 
@@ -239,9 +381,8 @@ fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
         (
             |f| {
                 f.filesystems.remove(1);
-                f.mounts[1].fstype = "btrfs".into();
             },
-            "another Btrfs, which this release does not wipe",
+            "what it is on was not found out",
         ),
         (
             |f| f.filesystems[2].identity = Err("it is on LUKS".into()),

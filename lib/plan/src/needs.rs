@@ -328,7 +328,7 @@ pub fn space(target: &str, part: Part, fs: Filesystem, stays: Occupied) -> Space
 
 /// What will be lacking on each of the filesystems that the new OS goes to, as far as the old OS can tell.
 pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String> {
-    let systems = filesystems::systems_of(facts);
+    let systems = filesystems::spacious(facts);
     let targets: Vec<&str> = systems
         .iter()
         .map(|system| system.target.as_str())

@@ -75,7 +75,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
     let (payload_at, payload_reason) =
         needs::payload_at(manifest, inputs.sizes, facts, inputs.choices, ssh);
     let stays = needs::kept_occupies(facts) + facts.condition.spared;
-    let systems = filesystems::systems_of(facts).into_iter();
+    let systems = filesystems::spacious(facts).into_iter();
     let systems = systems.map(|s| (s.bytes, s.bytes_free, s.inodes, s.inodes_free));
     let root_size = (root.bytes, root.bytes_free, root.inodes, root.inodes_free);
     let (mut used_bytes, mut used_inodes) = (0_u64, 0_u64);

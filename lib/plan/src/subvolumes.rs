@@ -1,7 +1,10 @@
-//! The subvolumes of a root on Btrfs: what the wipe may do with those in it, and what is left beside it.
+//! The subvolumes of a root on Btrfs: what the wipe may do with those in it, and in those that are wiped with it, and
+//! what is left beside them.
 
-use formats::facts::{BtrfsFacts, NestedSubvolume, Subvolume};
+use formats::facts::{BtrfsFacts, Facts, NestedSubvolume, Subvolume};
 use formats::keep::is_below;
+
+use crate::filesystems;
 
 /// Bytes of the longest path that the new OS's loader has room for.
 pub const LONGEST_PATH: usize = 128;
@@ -22,12 +25,25 @@ pub fn against_root(root: &Subvolume, facts: &BtrfsFacts) -> Vec<String> {
     found
 }
 
-/// What speaks against wiping the root with the subvolumes that are in it, one line each: those that are kept stay
-/// as they are, and nobody meant to lose a snapshot with the root.
-pub fn against(facts: &BtrfsFacts, kept: &[&str]) -> Vec<String> {
-    let nested = facts.nested.iter();
-    let against = |nested| Some((nested, why(nested, facts.default, kept)?));
+/// Every one that is in what is wiped: in the root, and in the subvolumes that are wiped with it.
+pub fn nested(facts: &Facts) -> Vec<NestedSubvolume> {
+    let in_root = facts
+        .condition
+        .root_btrfs
+        .iter()
+        .flat_map(|root| &root.nested);
+    let systems = filesystems::systems_of(facts);
+    let in_systems = systems.iter().flat_map(|system| &system.nested);
+    in_root.chain(in_systems).cloned().collect()
+}
+
+/// What speaks against wiping these with what they are in, one line each: those that are kept stay
+/// as they are, and nobody meant to lose a snapshot with the root. `default` is the number of the one that is mounted
+/// where none is named.
+pub fn against(nested: &[NestedSubvolume], default: u64, kept: &[&str]) -> Vec<String> {
+    let against = |nested| Some((nested, why(nested, default, kept)?));
     nested
+        .iter()
         .filter_map(against)
         .map(|(NestedSubvolume { path, .. }, why)| format!("{path}: {why}"))
         .collect()
@@ -52,12 +68,29 @@ fn why(nested: &NestedSubvolume, default: u64, kept: &[&str]) -> Option<String> 
     }
 }
 
-/// Those in the root that go with it.
-pub fn wiped<'f>(facts: &'f BtrfsFacts, kept: &[&str]) -> Vec<&'f NestedSubvolume> {
-    let goes = |nested: &&NestedSubvolume| {
-        !is_kept(nested, kept) && why(nested, facts.default, kept).is_none()
-    };
-    facts.nested.iter().filter(goes).collect()
+/// Those of them that go with what they are in.
+pub fn wiped<'f>(
+    nested: &'f [NestedSubvolume],
+    default: u64,
+    kept: &[&str],
+) -> Vec<&'f NestedSubvolume> {
+    let goes =
+        |nested: &&NestedSubvolume| !is_kept(nested, kept) && why(nested, default, kept).is_none();
+    nested.iter().filter(goes).collect()
+}
+
+/// The paths of those that nothing is done with, from the one that all are in: neither the root nor wiped with it, nor
+/// in one of these.
+pub fn left(facts: &Facts) -> Vec<String> {
+    let systems = filesystems::systems_of(facts);
+    let wiped: Vec<&Subvolume> = systems.iter().filter_map(|s| s.subvolume()).collect();
+    let others = facts
+        .condition
+        .root_btrfs
+        .iter()
+        .flat_map(|root| &root.others);
+    let is_left = |path: &&String| !wiped.iter().any(|wiped| is_below(path, &wiped.path));
+    others.filter(is_left).cloned().collect()
 }
 
 fn is_kept(nested: &NestedSubvolume, kept: &[&str]) -> bool {
@@ -75,15 +108,6 @@ mod tests {
             read_only: false,
             snapshot: false,
             mounted: vec![],
-        }
-    }
-
-    fn with(nested: NestedSubvolume) -> BtrfsFacts {
-        BtrfsFacts {
-            devices: 1,
-            default: 5,
-            nested: vec![nested],
-            ..BtrfsFacts::default()
         }
     }
 
@@ -130,15 +154,15 @@ mod tests {
                 Some("/var/lib/machines: it is mounted where none is named"),
             ),
         ] {
-            let found = against(&with(nested.clone()), kept);
+            let found = against(std::slice::from_ref(nested), 5, kept);
             assert_eq!(
                 found.first().map(String::as_str),
                 expected,
                 "{nested:?} {kept:?}"
             );
         }
-        assert_eq!(wiped(&with(plain.clone()), &[]).len(), 1);
-        assert_eq!(wiped(&with(plain), &["/var/lib"]).len(), 0);
+        assert_eq!(wiped(std::slice::from_ref(&plain), 5, &[]).len(), 1);
+        assert_eq!(wiped(&[plain], 5, &["/var/lib"]).len(), 0);
     }
 
     #[test]
@@ -147,7 +171,10 @@ mod tests {
             id: 256,
             path: path.to_owned(),
         };
-        let mut facts = with(nested("/a"));
+        let mut facts = BtrfsFacts {
+            devices: 1,
+            ..BtrfsFacts::default()
+        };
         assert_eq!(
             against_root(&root("/@/.snapshots/1/snapshot"), &facts),
             [""; 0]

@@ -1,5 +1,6 @@
 //! Filesystems beside the root, mounted from block devices: what a run would have to know of one to wipe it
-//! together with the root. In the RAM environment each is found as the root is, by [`crate::root::find`].
+//! together with the root. In the RAM environment each is found as the root is, by [`crate::root::find`]; a further
+//! subvolume of the root's own Btrfs is where the root is.
 
 use std::path::Path;
 
@@ -11,14 +12,15 @@ use crate::root::{self, RootError};
 use crate::superblock::Superblock;
 use crate::{layers, logical};
 
-/// Describes those of ext4 and XFS, in the order in which they were mounted; what covers another one at its
+/// Describes those of ext4 and XFS, and subvolumes of Btrfs beside the root, in the order in which they were
+/// mounted; what covers another one at its
 /// place counts, and what is covered does not. `asked` says of a mount whether it may be asked for its space:
 /// one whose disk does not answer may not.
 pub fn describe(mounts: &[Mount], asked: impl Fn(&Mount) -> bool) -> Vec<MountedFilesystem> {
-    let root = crate::mounts::at(mounts, Path::new("/")).map(|mount| mount.device);
+    let root = crate::mounts::at(mounts, Path::new("/"));
     let ours = mounts.iter().filter(|mount| {
         RootType::of(&mount.fstype).is_some()
-            && Some(mount.device) != root
+            && !root.is_some_and(|root| mount.shows_part_of(root))
             && crate::mounts::at(mounts, &mount.target).is_some_and(|seen| seen.id == mount.id)
     });
     ours.map(|mount| one(mount, mounts, asked(mount))).collect()
@@ -44,18 +46,27 @@ fn one(mount: &Mount, mounts: &[Mount], asked: bool) -> MountedFilesystem {
         journal_elsewhere: false,
         read_only: !mount.writable,
         shown_again: shown_again(mount, mounts),
+        nested: Vec::new(),
         target,
     };
     if asked {
-        if let Err(why) = look(mount, &mut found) {
+        if let Err(why) = look(mount, mounts, &mut found) {
             found.identity = Err(chain(&why));
         }
     }
     found
 }
 
-fn look(mount: &Mount, found: &mut MountedFilesystem) -> Result<(), RootError> {
-    if mount.root != Path::new("/") {
+fn look(mount: &Mount, mounts: &[Mount], found: &mut MountedFilesystem) -> Result<(), RootError> {
+    let of_btrfs = mount.fstype == RootType::Btrfs.name();
+    if of_btrfs && crate::mounts::at(mounts, Path::new("/")).map(|m| m.device) != Some(mount.device)
+    {
+        return Err(RootError::Unsupported(
+            "it is another Btrfs than the root's, which this release does not wipe beside the root"
+                .to_owned(),
+        ));
+    }
+    if !of_btrfs && mount.root != Path::new("/") {
         return Err(RootError::Unsupported(format!(
             "it shows only {} of its filesystem",
             mount.root.display()
@@ -71,14 +82,29 @@ fn look(mount: &Mount, found: &mut MountedFilesystem) -> Result<(), RootError> {
     if let VolumeKind::Raid { missing, .. } = layers::volume(&device).kind {
         found.missing = missing;
     }
-    let (superblock, disk, identity) = root::known(&device)?;
+    let (superblock, disk, mut identity) = root::known(&device)?;
+    if of_btrfs {
+        identity.subvolume = Some(root::subvolume(mount)?);
+        let (nested, read_only) = root::reading(
+            format!("look for subvolumes in {}", mount.target.display()),
+            crate::subvolumes::nested(&mount.target, &found.target, mounts),
+        )?;
+        found.nested = nested;
+        found.read_only |= read_only;
+    }
     found.disk = disk.node().display().to_string();
     let space = root::reading(
         format!("statvfs {}", mount.target.display()),
         rustix::fs::statvfs(&mount.target).map_err(Into::into),
     )?;
     found.bytes = superblock.bytes_for_files(space.f_blocks * space.f_frsize);
-    found.bytes_free = space.f_bfree * space.f_frsize;
+    // Of Btrfs the former counts what is there for the filesystem's own trees alone.
+    let free = if of_btrfs {
+        space.f_bavail
+    } else {
+        space.f_bfree
+    };
+    found.bytes_free = free * space.f_frsize;
     found.inodes = superblock.inodes(space.f_files);
     let used = space.f_files.saturating_sub(space.f_ffree);
     found.inodes_free = found.inodes.saturating_sub(used);
@@ -111,11 +137,11 @@ fn doubles(
     Ok(doubles)
 }
 
-/// Other places where the same filesystem is seen, whole or in part.
+/// Other places where the same filesystem is seen, whole or in part; of Btrfs, the same subvolume.
 fn shown_again(mount: &Mount, mounts: &[Mount]) -> Vec<String> {
     let same = mounts
         .iter()
-        .filter(|other| other.device == mount.device && other.id != mount.id);
+        .filter(|other| other.shows_part_of(mount) && other.id != mount.id);
     same.map(|other| other.target.display().to_string())
         .collect()
 }
@@ -172,5 +198,29 @@ mod tests {
         let found = describe(&mounts, |_| true);
         let why = found[0].identity.as_ref().unwrap_err();
         assert!(why.contains("only /old"), "{why}");
+    }
+
+    #[test]
+    fn further_subvolumes_of_the_roots_btrfs_are_described_and_parts_of_the_root_are_not() {
+        let mounts = parse(
+            b"22 1 253:3 /@/.snapshots/1/snapshot / rw - btrfs /dev/vda3 rw\n\
+              23 22 253:3 /@/.snapshots /.snapshots rw - btrfs /dev/vda3 rw\n\
+              24 22 253:3 /@/var /var rw - btrfs /dev/vda3 rw\n\
+              25 22 253:3 /@/.snapshots/1/snapshot/srv /mnt/srv rw - btrfs /dev/vda3 rw\n\
+              26 22 253:3 /@/var/lib /mnt/lib rw - btrfs /dev/vda3 rw\n\
+              27 22 253:3 /@/variant /mnt/variant rw - btrfs /dev/vda3 rw\n\
+              28 22 253:9 / /data rw - btrfs /dev/vda9 rw\n",
+        );
+        let found = describe(&mounts, |mount| mount.root == Path::new("/"));
+        let targets: Vec<_> = found.iter().map(|f| &*f.target).collect();
+        assert_eq!(
+            targets,
+            ["/.snapshots", "/var", "/mnt/lib", "/mnt/variant", "/data"]
+        );
+        assert_eq!(found[0].shown_again, ["/", "/mnt/srv"]);
+        assert_eq!(found[1].shown_again, ["/mnt/lib"]);
+        assert_eq!(found[3].shown_again, [""; 0]);
+        let why = found[4].identity.as_ref().unwrap_err();
+        assert!(why.contains("another Btrfs"), "{why}");
     }
 }

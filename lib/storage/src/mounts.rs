@@ -51,7 +51,7 @@ pub fn parse(bytes: &[u8]) -> Vec<Mount> {
 
 /// Reads the mounts of this process.
 pub fn read() -> std::io::Result<Vec<Mount>> {
-    Ok(with_devices(parse(&std::fs::read("/proc/self/mountinfo")?)))
+    Ok(of_text(&std::fs::read("/proc/self/mountinfo")?))
 }
 
 /// Reads the mounts of the calling thread, which may see others than its process.
@@ -59,7 +59,12 @@ pub fn read_of_thread() -> std::io::Result<Vec<Mount>> {
     // /proc/thread-self says the same since 3.17.
     let thread = rustix::thread::gettid().as_raw_nonzero();
     let path = format!("/proc/self/task/{thread}/mountinfo");
-    Ok(with_devices(parse(&std::fs::read(path)?)))
+    Ok(of_text(&std::fs::read(path)?))
+}
+
+/// The mounts in a text of another process's mountinfo, as those of this one are read.
+pub fn of_text(bytes: &[u8]) -> Vec<Mount> {
+    with_devices(parse(bytes))
 }
 
 /// What mountinfo calls it.

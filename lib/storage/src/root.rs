@@ -203,14 +203,18 @@ fn table_of(identity: &RootIdentity) -> String {
     if has_guids { "gpt" } else { "dos" }.to_owned()
 }
 
-/// The subvolume that is mounted as the root.
-fn subvolume(mount: &mounts::Mount) -> Result<Subvolume, RootError> {
-    let top = reading("open /", std::fs::File::open("/"))?;
-    let found = reading("ask which subvolume / is", subvolumes::at(&top))?;
+/// The subvolume that a mount of Btrfs shows.
+pub(crate) fn subvolume(mount: &mounts::Mount) -> Result<Subvolume, RootError> {
+    let place = mount.target.display();
+    let top = reading(format!("open {place}"), std::fs::File::open(&mount.target))?;
+    let found = reading(
+        format!("ask which subvolume {place} is"),
+        subvolumes::at(&top),
+    )?;
     match found {
         Some(found) if Path::new(&found.path) == mount.root => Ok(found),
         _ => unsupported(format!(
-            "/ shows only {} of its filesystem, which is no whole subvolume that has a path",
+            "{place} shows only {} of its filesystem, which is no whole subvolume that has a path",
             mount.root.display()
         )),
     }
@@ -223,13 +227,10 @@ pub(crate) fn known(
     let ground = ground(device)?;
     let Some(fs) = superblock(device)? else {
         return unsupported(format!(
-            "{} holds neither ext4 nor XFS",
+            "{} holds neither ext4, XFS nor Btrfs",
             device.node().display()
         ));
     };
-    if let Superblock::Btrfs(_) = fs {
-        return unsupported("it is Btrfs, which only the root was seen on");
-    }
     let identity = identity(&fs, &ground)?;
     let Some(first) = ground.partitions.into_iter().next() else {
         return unsupported("no disk has all of it");

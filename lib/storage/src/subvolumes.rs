@@ -140,12 +140,7 @@ pub fn read(
             superblock.checksums
         ));
     }
-    let here = crate::mounts::at(mounts, place).map(|mount| (mount.device, mount.id));
-    let elsewhere: Vec<&Mount> = mounts
-        .iter()
-        .filter(|mount| here.is_some_and(|(device, id)| mount.device == device && mount.id != id))
-        .collect();
-    let (nested, others) = split(root, &all, &elsewhere);
+    let (nested, others) = split(root, &all, &elsewhere(place, mounts));
     Ok(BtrfsFacts {
         compat_ro: superblock.compat_ro,
         incompat: superblock.incompat,
@@ -155,6 +150,32 @@ pub fn read(
         nested,
         others,
     })
+}
+
+/// Those in the subvolume that is mounted at `place`, and whether nothing may be changed in that itself. `target` is
+/// where the machine has it.
+pub fn nested(
+    place: &Path,
+    target: &str,
+    mounts: &[Mount],
+) -> io::Result<(Vec<NestedSubvolume>, bool)> {
+    let top = File::open(place)?;
+    let own = syscalls::btrfs::subvolume_of(top.as_fd())?;
+    let all = all(&top)?;
+    let (mut nested, _) = split(own, &all, &elsewhere(place, mounts));
+    for found in &mut nested {
+        found.path.insert_str(0, target.trim_end_matches('/'));
+    }
+    let read_only = all.iter().any(|found| found.id == own && found.read_only);
+    Ok((nested, read_only))
+}
+
+/// What of the filesystem at `place` is mounted besides.
+fn elsewhere<'m>(place: &Path, mounts: &'m [Mount]) -> Vec<&'m Mount> {
+    let here = crate::mounts::at(mounts, place).map(|mount| (mount.device, mount.id));
+    let is_elsewhere =
+        |mount: &&Mount| here.is_some_and(|(device, id)| mount.device == device && mount.id != id);
+    mounts.iter().filter(is_elsewhere).collect()
 }
 
 /// Those in the root, with paths from there, and all others but the one that all are in.

@@ -18,9 +18,9 @@ use formats::facts::RootType;
 
 use super::layouts::{Kind, Layout, Partition, Table, Volume, DISK_SECTORS, GROUP};
 use super::maker::maker;
+use super::subvolumes;
 use crate::by_hand;
 use crate::command::run;
-use crate::{lock, paths};
 
 const SECTOR: u64 = 512;
 /// UUIDs of the filesystems on every disk; one machine has one of them.
@@ -158,7 +158,7 @@ fn fill(
                 run(Command::new("mkfs.btrfs")
                     .args(["-q", "-U", &uuid])
                     .arg(file))?;
-                with_subvolumes(&from, file)
+                subvolumes::fill(layout.subvolumes, &from, file)
             })?;
         }
         Kind::Root | Kind::Boot | Kind::Mounted(..) => {
@@ -293,29 +293,6 @@ fn script(layout: &Layout) -> String {
          vgchange -q -an {GROUP}"
     );
     script
-}
-
-/// Copies a tree onto the Btrfs in a file, as Fedora has it: into the subvolume `root`, what is in `/home` into one of
-/// its own. Beside them a read-only snapshot of the root, in it a subvolume as systemd makes it, and one in that.
-fn with_subvolumes(tree: &Path, file: &Path) -> Result<()> {
-    // Of two with the same UUID the kernel would take one for the other.
-    let _lock = lock::exclusive(&paths::base().join("btrfs.lock"))?;
-    let at = tempfile::tempdir().context("make a mount point")?;
-    let script = "mount -o loop \"$2\" \"$3\"
-        btrfs -q subvolume create \"$3/root\"
-        btrfs -q subvolume create \"$3/home\"
-        cp -a --sparse=never \"$1\"/. \"$3/root\"
-        cp -a \"$3/root/home\"/. \"$3/home\"
-        find \"$3/root/home\" -mindepth 1 -delete
-        btrfs -q subvolume create \"$3/root/var/lib/machines\"
-        btrfs -q subvolume create \"$3/root/var/lib/machines/one\"
-        echo old >\"$3/root/var/lib/machines/one/of-the-old-os\"
-        btrfs -q subvolume snapshot -r \"$3/root\" \"$3/before-an-update\"
-        umount \"$3\"";
-    run(Command::new("unshare")
-        .args(["--mount", "sh", "-ec", script, "sh"])
-        .args([tree, file, at.path()]))?;
-    run(Command::new("btrfs").args(["device", "scan", "--forget"])).map(drop)
 }
 
 /// Copies a tree onto the XFS in a file, mounted where nobody else sees it; every disk has the same UUID.

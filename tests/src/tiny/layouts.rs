@@ -65,6 +65,32 @@ pub struct Partition {
     pub kind: Kind,
 }
 
+/// A subvolume of the root's Btrfs.
+#[derive(Debug, Clone, Copy)]
+pub struct Subvolume {
+    /// Its path from the one that all are in, without a slash before it. Whatever it is in comes before it.
+    pub path: &'static str,
+    /// What it is for.
+    pub is: Subvolumes,
+}
+
+/// What a subvolume is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subvolumes {
+    /// The root, which fstab and the kernel's parameters name.
+    Root,
+    /// The root, which is mounted where nobody names one.
+    Default,
+    /// Mounted at this place, with these options.
+    Mounted(&'static str, &'static str),
+    /// Others are in it.
+    Around,
+    /// In the root, as systemd makes it, with another one in it.
+    Nested,
+    /// What the root was once, read-only.
+    Snapshot,
+}
+
 /// A disk.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
@@ -80,6 +106,8 @@ pub struct Layout {
     pub partitions: &'static [Partition],
     /// The logical volumes on its physical ones.
     pub volumes: &'static [Volume],
+    /// The subvolumes of its root, where that is on Btrfs.
+    pub subvolumes: &'static [Subvolume],
 }
 
 /// The sectors of every disk of the table.
@@ -98,6 +126,10 @@ const fn part(number: u32, start: u64, end: u64, kind: Kind) -> Partition {
     }
 }
 
+const fn subvolume(path: &'static str, is: Subvolumes) -> Subvolume {
+    Subvolume { path, is }
+}
+
 /// Every disk that a tiny machine can have.
 pub const LAYOUTS: &[Layout] = &[
     Layout {
@@ -110,6 +142,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(2, 960 * MIB, END, Kind::Swap),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "mbr-logical",
@@ -122,6 +155,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(6, 101 * MIB, END, Kind::Root),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "mbr-sector-63",
@@ -130,6 +164,7 @@ pub const LAYOUTS: &[Layout] = &[
         root: RootType::Ext4,
         partitions: &[part(1, 63, END, Kind::Root)],
         volumes: &[],
+        subvolumes: &[],
         // 62 sectors behind the record, and GRUB of the old OS takes most of them: one loader, and not two.
     },
     Layout {
@@ -143,6 +178,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(3, 960 * MIB, END, Kind::Swap),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "gpt-cloud",
@@ -155,6 +191,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(15, 4 * MIB, 128 * MIB, Kind::Esp),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "gpt-boot-apart",
@@ -168,6 +205,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(16, 128 * MIB, 256 * MIB, Kind::Boot),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "xfs-mbr",
@@ -179,6 +217,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(2, 960 * MIB, END, Kind::Swap),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "xfs-cloud",
@@ -191,6 +230,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(128, 2 * MIB, 128 * MIB, Kind::Esp),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "btrfs-cloud",
@@ -203,6 +243,41 @@ pub const LAYOUTS: &[Layout] = &[
             part(3, 64 * MIB, END, Kind::Root),
         ],
         volumes: &[],
+        subvolumes: &[
+            subvolume("root", Subvolumes::Root),
+            subvolume("home", Subvolumes::Mounted("/home", "noatime")),
+            subvolume("root/var/lib/machines", Subvolumes::Nested),
+            subvolume("before-an-update", Subvolumes::Snapshot),
+        ],
+    },
+    Layout {
+        name: "btrfs-snapshots",
+        made_by: "installers and cloud images of openSUSE and SLES: the root is a snapshot of Snapper's and the default \
+                  subvolume; what is not to be rolled back with it is in others",
+        table: Table::Gpt,
+        root: RootType::Btrfs,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 64 * MIB, Kind::Esp),
+            part(3, 64 * MIB, END, Kind::Root),
+        ],
+        volumes: &[],
+        subvolumes: &[
+            subvolume("@", Subvolumes::Around),
+            subvolume("@/.snapshots", Subvolumes::Mounted("/.snapshots", "defaults")),
+            subvolume("@/.snapshots/1/snapshot", Subvolumes::Default),
+            subvolume("@/var", Subvolumes::Mounted("/var", "nodatacow")),
+            subvolume("@/usr/local", Subvolumes::Mounted("/usr/local", "defaults")),
+            subvolume("@/tmp", Subvolumes::Mounted("/tmp", "defaults")),
+            subvolume("@/srv", Subvolumes::Mounted("/srv", "defaults")),
+            subvolume("@/root", Subvolumes::Mounted("/root", "defaults")),
+            subvolume("@/opt", Subvolumes::Mounted("/opt", "defaults")),
+            subvolume("@/home", Subvolumes::Mounted("/home", "defaults")),
+            subvolume("@/boot/grub2/x86_64-efi", Subvolumes::Mounted("/boot/grub2/x86_64-efi", "defaults")),
+            subvolume("@/boot/grub2/i386-pc", Subvolumes::Mounted("/boot/grub2/i386-pc", "defaults")),
+            subvolume("@/var/lib/machines", Subvolumes::Nested),
+            subvolume("@/.snapshots/2/snapshot", Subvolumes::Snapshot),
+        ],
     },
     Layout {
         name: "lvm-boot-apart",
@@ -228,6 +303,7 @@ pub const LAYOUTS: &[Layout] = &[
                 kind: Kind::Swap,
             },
         ],
+        subvolumes: &[],
     },
     Layout {
         name: "lvm-xfs-mbr",
@@ -257,6 +333,7 @@ pub const LAYOUTS: &[Layout] = &[
                 kind: Kind::Home,
             },
         ],
+        subvolumes: &[],
     },
     Layout {
         name: "gpt-var-apart",
@@ -274,6 +351,7 @@ pub const LAYOUTS: &[Layout] = &[
             part(7, 940 * MIB, END, Kind::Mounted("/home", RootType::Ext4, "defaults")),
         ],
         volumes: &[],
+        subvolumes: &[],
     },
     Layout {
         name: "lvm-var-apart",
@@ -314,6 +392,7 @@ pub const LAYOUTS: &[Layout] = &[
                 kind: Kind::Mounted("/home", RootType::Ext4, "defaults"),
             },
         ],
+        subvolumes: &[],
     },
     Layout {
         name: "gpt-lvm-beside",
@@ -343,6 +422,7 @@ pub const LAYOUTS: &[Layout] = &[
                 kind: Kind::Mounted("/home", RootType::Ext4, "defaults"),
             },
         ],
+        subvolumes: &[],
     },
 ];
 
@@ -388,11 +468,20 @@ impl Layout {
     }
 
     /// The path of the subvolume that is the root, as GRUB has it before its files; empty where it is none.
-    pub fn subvolume(&self) -> &'static str {
-        match self.root {
-            RootType::Btrfs => "/root",
-            RootType::Ext4 | RootType::Xfs => "",
-        }
+    pub fn subvolume(&self) -> String {
+        let is_root = |s: &&Subvolume| matches!(s.is, Subvolumes::Root | Subvolumes::Default);
+        let root = self.subvolumes.iter().find(is_root);
+        root.map_or(String::new(), |root| format!("/{}", root.path))
+    }
+
+    /// The subvolumes that are mounted beside the root: path, place and options.
+    pub fn mounted_subvolumes(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        self.subvolumes.iter().filter_map(|s| match s.is {
+            Subvolumes::Mounted(at, options) => Some((s.path, at, options)),
+            _ => None,
+        })
     }
 
     /// Where GRUB's core image is put, and how many sectors there are for it.

@@ -14,6 +14,7 @@ pub mod doors;
 pub mod layouts;
 pub mod maker;
 pub mod mirror;
+mod subvolumes;
 mod tree;
 
 use std::fs;
@@ -21,9 +22,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
-use formats::facts::RootType;
 
-use self::layouts::{Kind, Layout};
+use self::layouts::{Kind, Layout, Subvolumes};
 use crate::base::{digest, forget_others, say};
 use crate::command::run;
 use crate::disk::Disk;
@@ -57,6 +57,7 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
         &key()?,
         &format!("{layout:?}"),
         include_str!("disk.rs"),
+        include_str!("subvolumes.rs"),
     ]);
     let prefix = format!("tiny-server-{}-", layout.name);
     let name = format!("{prefix}{key}");
@@ -92,10 +93,13 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
             format!("UUID={uuid} {at} {} {options} 0 2", filesystem.name())
         })
         .collect();
-    if layout.root == RootType::Btrfs {
+    let subvolume = layout.subvolume();
+    mounted.extend(layout.mounted_subvolumes().map(|(path, at, options)| {
         let uuid = disk::ROOT_UUID;
-        mounted.push(format!("UUID={uuid} /home btrfs noatime,subvol=home 0 0"));
-    }
+        format!("UUID={uuid} {at} btrfs {options},subvol={path} 0 0")
+    }));
+    let mut subvolumes = layout.subvolumes.iter();
+    let by_default = subvolumes.any(|s| s.is == Subvolumes::Default);
     old_tree(
         &tree,
         &tarball,
@@ -103,7 +107,8 @@ pub fn server(layout: &Layout) -> Result<OldServer> {
             ("ROOT_TYPE", layout.root.name()),
             ("GRUB_MODULE", layout.root.grub_module()),
             ("ROOT_UUID", disk::ROOT_UUID),
-            ("SUBVOLUME", layout.subvolume()),
+            ("SUBVOLUME", &subvolume),
+            ("NAMED_SUBVOLUME", if by_default { "" } else { &subvolume }),
             ("SWAP_UUID", uuid_of(Kind::Swap, disk::SWAP_UUID)),
             ("BOOT_UUID", uuid_of(Kind::Boot, disk::BOOT_UUID)),
             ("HOME_UUID", uuid_of(Kind::Home, disk::HOME_UUID)),
@@ -154,6 +159,7 @@ fn old_tree(to: &Path, tarball: &Path, filesystems: &[(&str, &str)]) -> Result<(
         "ESP_UUID",
         "HOME_UUID",
         "MOUNTED",
+        "NAMED_SUBVOLUME",
         "SUBVOLUME",
         "SWAP_UUID",
     ]

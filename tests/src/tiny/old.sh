@@ -9,7 +9,7 @@ HOSTS
 echo 6f1d2b4c8e9a4d0fb7c35a1e90d28f64 >/etc/machine-id
 case $ROOT_TYPE in
 xfs) echo "UUID=$ROOT_UUID / xfs defaults 0 0" >/etc/fstab ;;
-btrfs) echo "UUID=$ROOT_UUID / btrfs noatime,subvol=${SUBVOLUME#/} 0 0" >/etc/fstab ;;
+btrfs) echo "UUID=$ROOT_UUID / btrfs noatime${NAMED_SUBVOLUME:+,subvol=${NAMED_SUBVOLUME#/}} 0 0" >/etc/fstab ;;
 *) echo "UUID=$ROOT_UUID / $ROOT_TYPE errors=remount-ro 0 1" >/etc/fstab ;;
 esac
 [ -z "$SWAP_UUID" ] || echo "UUID=$SWAP_UUID none swap sw 0 0" >>/etc/fstab
@@ -55,7 +55,8 @@ ssh-keygen -A >/dev/null
 # What grub-install and update-grub leave, made by hand: they want a disk to probe. On a filesystem of its
 # own /boot is the top for GRUB.
 boot_uuid=$ROOT_UUID boot=$SUBVOLUME/boot flags=
-[ -z "$SUBVOLUME" ] || flags="rootflags=subvol=${SUBVOLUME#/} "
+# The initrd loads what Btrfs takes where there are such flags.
+[ -z "$SUBVOLUME" ] || flags="rootflags=noatime${NAMED_SUBVOLUME:+,subvol=${NAMED_SUBVOLUME#/}} "
 [ -z "$BOOT_UUID" ] || boot_uuid=$BOOT_UUID boot=
 mkdir -p /boot/grub
 cp -r /usr/lib/grub/i386-pc /boot/grub/i386-pc

@@ -8,12 +8,12 @@ use anyhow::{ensure, Context, Result};
 use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
-use reroot_tests::moments::{block_of_payload, half, Moments};
+use reroot_tests::moments::{block_of_payload, half, Moments, Switches};
 use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::tiny::layouts::{layout, Kind, Layout, Volume, GROUP, LAYOUTS};
+use reroot_tests::tiny::layouts::{layout, Kind, Layout, Subvolumes, Volume, GROUP, LAYOUTS};
 use reroot_tests::tiny::{self, MEMORY_MIB, WHOLE};
 use reroot_tests::vm::Machine;
 
@@ -106,6 +106,48 @@ fn a_root_on_a_subvolume_of_btrfs() -> Result<()> {
 #[ignore = "minutes more than make test has: make prove"]
 fn a_power_cut_with_a_root_on_a_subvolume_of_btrfs() -> Result<()> {
     cut_in_the_wipe(row("btrfs-cloud")?)
+}
+
+#[test]
+#[ignore = "as on ext4: make prove"]
+fn a_root_on_a_subvolume_of_btrfs_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("btrfs-cloud")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_a_root_on_a_subvolume_of_btrfs_that_uefi_starts() -> Result<()> {
+    cut_in_the_wipe_by(row("btrfs-cloud")?, Firmware::Uefi)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_a_subvolume_of_btrfs() -> Result<()> {
+    cut_at_the_switches(row("btrfs-cloud")?, Firmware::Bios)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_a_subvolume_of_btrfs_that_uefi_starts() -> Result<()> {
+    cut_at_the_switches(row("btrfs-cloud")?, Firmware::Uefi)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_system_in_subvolumes_of_btrfs_with_snapshots() -> Result<()> {
+    reinstalled(row("btrfs-snapshots")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
+    cut_in_the_wipe(row("btrfs-snapshots")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
+    cut_at_the_switches(row("btrfs-snapshots")?, Firmware::Bios)
 }
 
 #[test]
@@ -285,10 +327,14 @@ fn boot_files(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
 
 fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()> {
     is_on(layout, machine, tiny::NEW)?;
+    machine.expect(&format!(
+        "! ls -d /*/{OLD_FILES} /usr/local/{OLD_FILES} 2>/dev/null"
+    ))?;
     machine
         .expect("! ls -d /opt/of-the-old-os /var/of-the-old-os /var/log/of-the-old-os /var/lib/machines 2>/dev/null")?;
     let mut volumes = layout.mounted_volumes();
     if layout.mounted().any(|(_, at, ..)| at == "/home")
+        || !layout.subvolumes.is_empty()
         || volumes.any(|(_, _, at, ..)| at == "/home")
     {
         machine.expect("grep -q data /home/left-alone")?;
@@ -297,37 +343,71 @@ fn is_new(layout: &Layout, machine: &Machine, before: &[Evidence]) -> Result<()>
     confirmed::assert_passed(machine)
 }
 
-/// Every subvolume beside the root, where the root is one: nothing of them is touched.
+/// Where the root is a subvolume: which ones are mounted, and every one beside it that is left alone, with every byte.
+/// Nothing of that changes.
 fn subvolumes_beside(layout: &Layout, machine: &Machine) -> Result<Option<String>> {
-    if layout.subvolume().is_empty() {
+    if layout.subvolumes.is_empty() {
         return Ok(None);
     }
+    let left = layout.subvolumes.iter().filter(|s| match s.is {
+        Subvolumes::Snapshot => true,
+        Subvolumes::Mounted(at, _) => !WIPED_SUBVOLUMES.contains(&at),
+        _ => false,
+    });
+    let left: Vec<&str> = left.map(|s| s.path).collect();
+    let mounted = layout.mounted_subvolumes();
+    let mounted: Vec<String> = mounted
+        .map(|(path, at, _)| format!("grep -q ' {at} btrfs .*subvol=/{path}[, ]' /proc/mounts"))
+        .collect();
     let found = machine.expect(&format!(
         "set -e
          grep -q ' / btrfs .*subvol={root}[, ]' /proc/mounts
-         grep -q ' /home btrfs .*subvol=/home[, ]' /proc/mounts
+         {mounted}
+         sed -n 's/^[^ ]* \\([^ ]*\\) btrfs .*\\(subvolid=.*\\) 0 0$/\\1 \\2/p' /proc/mounts | sort
          mount -t btrfs -o ro,noatime,subvolid=5 /dev/vda{number} /mnt
          cd /mnt
          ls
-         for tree in home before-an-update; do
+         for tree in {left}; do
              # Where the copied root had a subvolume there is a directory that the kernel makes up, with that number.
-             find $tree ! -inum 2 -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\\n' | LC_ALL=C sort | sha256sum
-             find $tree -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -z | sha256sum
+             # What is in other subvolumes is theirs, and so is the directory that each begins with.
+             find $tree -xdev ! -inum 2 \\( -path $tree -o ! -inum 256 \\) -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\\n' |
+                 LC_ALL=C sort | sha256sum
+             find $tree -xdev -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -z | sha256sum
          done
          cd /
          umount /mnt",
         root = layout.subvolume(),
+        mounted = mounted.join("\n"),
+        left = left.join(" "),
         number = layout.of_kind(Kind::Root).next().context("a root")?.number,
     ))?;
-    ensure!(found.contains("before-an-update"), "{found}");
+    ensure!(found.matches("  -").count() == 2 * left.len(), "{found}");
     Ok(Some(found))
 }
+
+/// What is the system's where it is a subvolume that is mounted there.
+const WIPED_SUBVOLUMES: [&str; 5] = ["/opt", "/root", "/tmp", "/usr/local", "/var"];
+
+/// Puts something of the old OS into each of them.
+fn fill_subvolumes(layout: &Layout, machine: &Machine) -> Result<()> {
+    for (_, at, _) in layout.mounted_subvolumes() {
+        if WIPED_SUBVOLUMES.contains(&at) {
+            machine.expect(&format!(
+                "mkdir {at}/{OLD_FILES} && cd {at}/{OLD_FILES} && seq 50 | xargs touch && sync"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+const OLD_FILES: &str = "files-of-the-old-os";
 
 /// A machine on this disk becomes one with the new OS.
 fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
     let image = tiny_image()?;
     let mut machine = tiny::boot(layout, layout.name)?;
     is_on(layout, &machine, tiny::OLD)?;
+    fill_subvolumes(layout, &machine)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let boot = boot_files(layout, &machine)?;
     let beside = subvolumes_beside(layout, &machine)?;
@@ -342,13 +422,11 @@ fn reinstalled(layout: &Layout, arguments: &str) -> Result<()> {
 fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     let image = tiny_image()?;
     let by_bios = tiny::server(layout)?;
-    let by_uefi = OldServer {
-        firmware: Firmware::Uefi,
-        ..by_bios.clone()
-    };
+    let by_uefi = started_by(layout, Firmware::Uefi)?;
     let mut machine = Machine::boot(&by_uefi, "tiny-uefi", MEMORY_MIB)?;
     machine.wait_for_old_ssh()?;
     is_on(layout, &machine, tiny::OLD)?;
+    fill_subvolumes(layout, &machine)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let boot = boot_files(layout, &machine)?;
     let beside = subvolumes_beside(layout, &machine)?;
@@ -368,6 +446,12 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     machine.wait_for_ssh()?;
     machine.expect("test ! -d /sys/firmware/efi")?;
     is_new(layout, &machine, &before)
+}
+
+/// The old server on such a disk, in a machine with this firmware.
+fn started_by(layout: &Layout, firmware: Firmware) -> Result<OldServer> {
+    let server = tiny::server(layout)?;
+    Ok(OldServer { firmware, ..server })
 }
 
 /// A recorded run, and what its machines are compared with.
@@ -524,6 +608,83 @@ fn cut_at_the_commit(layout: &'static Layout) -> Result<()> {
     cuts.expect_new_at_once("switched", at.switched + 1)
 }
 
+/// A run that began with kexec, by this firmware: its power is cut where one sector decides. Each disk is switched on
+/// again by that firmware; where it has paths for both, by the other one too.
+fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()> {
+    let image = tiny_image()?;
+    let payload = block_of_payload(&image)?;
+    let server = started_by(layout, firmware)?;
+    let (mut machine, mut recording) = recorded(server, "switches", MEMORY_MIB)?;
+    is_on(layout, &machine, tiny::OLD)?;
+    fill_subvolumes(layout, &machine)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let beside = subvolumes_beside(layout, &machine)?;
+    let begun = recording.writes()?.len();
+    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
+    is_new(layout, &machine, &before)?;
+    drop(machine);
+
+    let writes = recording.writes()?;
+    ensure!(
+        !recording.places_of(&writes[begun..], &payload)?.is_empty(),
+        "the payload was not staged"
+    );
+    let at = match firmware {
+        Firmware::Bios => Switches::of_record(&recording, &writes, begun)?,
+        Firmware::Uefi => Switches::of_file(&recording, &writes)?.1,
+    };
+    let mut switched_on = |name: &str, count: usize, firmware: Firmware| {
+        println!(
+            "cut {name}: after write {count} of {}, by {firmware:?}",
+            writes.len()
+        );
+        let cut = recording.disk_after(name, &writes, count, |_| false)?;
+        cut.started_by(firmware).boot(MEMORY_MIB)
+    };
+    // What stays as it was is so after each of them.
+    let is_beside = |machine: &Machine| -> Result<()> {
+        assert_eq!(subvolumes_beside(layout, machine)?, beside);
+        Ok(())
+    };
+    let mut machine = switched_on("before-commit", at.committed, firmware)?;
+    machine.wait_for_old_ssh()?;
+    is_old(layout, &machine, &before)?;
+    is_beside(&machine)?;
+    drop(machine);
+    for by in both(layout, firmware) {
+        let mut machine = switched_on("committed", at.committed + 1, by)?;
+        let patience = machine.patience(DECISION);
+        machine.wait_for_line(TAKEN_UP, patience)?;
+        if by == firmware {
+            expect_new(layout, &mut machine, &before)?;
+            is_beside(&machine)?;
+        }
+    }
+    let mut machine = switched_on("before-switch", at.switched, firmware)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line(SWITCHED, patience)?;
+    expect_new(layout, &mut machine, &before)?;
+    drop(machine);
+    for by in both(layout, firmware) {
+        let mut machine = switched_on("switched", at.switched + 1, by)?;
+        machine.wait_for_ssh()?;
+        is_new(layout, &machine, &before)?;
+        is_beside(&machine)?;
+    }
+    Ok(())
+}
+
+/// A firmware, and behind it the other one where that starts such a disk too.
+fn both(layout: &Layout, firmware: Firmware) -> Vec<Firmware> {
+    let other = match firmware {
+        Firmware::Bios => Firmware::Uefi,
+        Firmware::Uefi => Firmware::Bios,
+    };
+    let has_both = layout.has(Kind::Esp) && layout.has(Kind::BiosBoot);
+    let other = has_both.then_some(other);
+    std::iter::once(firmware).chain(other).collect()
+}
+
 /// The power is cut at every moment that matters.
 fn cut_everywhere(layout: &'static Layout) -> Result<()> {
     let (mut cuts, at) = reinstalled_and_recorded(layout)?;
@@ -592,16 +753,22 @@ fn a_run_that_began_with_kexec_is_taken_up_through_the_staged_image() -> Result<
 }
 
 fn cut_in_the_wipe(layout: &'static Layout) -> Result<()> {
+    cut_in_the_wipe_by(layout, Firmware::Bios)
+}
+
+fn cut_in_the_wipe_by(layout: &'static Layout, firmware: Firmware) -> Result<()> {
     let image = tiny_image()?;
-    let mut machine = tiny::boot(layout, "kexec-cut")?;
+    let server = started_by(layout, firmware)?;
+    let mut machine = Machine::boot(&server, "kexec-cut", MEMORY_MIB)?;
+    machine.wait_for_old_ssh()?;
     // So that the wipe is not over before it is seen.
     machine.expect("mkdir /opt/old && cd /opt/old && seq 5000 | xargs touch")?;
+    fill_subvolumes(layout, &machine)?;
     let before = evidence::gather(&machine, &KEPT)?;
     let beside = subvolumes_beside(layout, &machine)?;
     let _started = start(&machine, &image, "--kexec-call load --payload disk")?;
     let patience = machine.patience(LIMIT);
     machine.wait_for_line("reroot: wipe: begins", patience)?;
-    let server = tiny::server(layout)?;
     let mut machine = machine.cut_power()?.boot(&server, MEMORY_MIB)?;
     let patience = machine.patience(DECISION);
     machine.wait_for_line(TAKEN_UP, patience)?;

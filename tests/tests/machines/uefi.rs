@@ -7,6 +7,7 @@ use anyhow::{ensure, Result};
 use reroot_tests::cloud_disk::{EFI_GUID, EFI_SECTORS, EFI_START};
 use reroot_tests::evidence;
 use reroot_tests::images::small_trixie;
+use reroot_tests::moments::Switches;
 use reroot_tests::old_server::{cloud_server_by_uefi, Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::reinstall;
@@ -14,9 +15,6 @@ use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 use crate::power_cuts::{expect_new, is_new, is_old, DECISION, SWITCHED, TAKEN_UP};
-
-/// The entry of a loader beside the one in use.
-const BESIDE: &[u8] = b"BOOTX64 RER";
 
 /// Nothing of a run stays on the EFI system partition, and nothing is wrong with it.
 fn is_tidy(machine: &Machine) -> Result<()> {
@@ -165,18 +163,14 @@ fn a_power_cut_by_uefi_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     drop(machine);
 
     let writes = recording.writes()?;
-    let mut files = Vec::new();
-    for (at, write) in writes.iter().enumerate() {
-        if write.sectors <= 8 && recording.data(write)?.windows(11).any(|w| w == BESIDE) {
-            files.push(at);
-        }
-    }
     let records: Vec<usize> = (0..writes.len())
         .filter(|&at| writes[at].covers(0))
         .collect();
-    let [.., beside, committed, new_beside, switched] = files[..] else {
-        anyhow::bail!("entries of loaders were written at {files:?}");
-    };
+    let ([beside, new_beside], at) = Switches::of_file(&recording, &writes)?;
+    let Switches {
+        committed,
+        switched,
+    } = at;
     let [.., bios_staged, bios_new] = records[..] else {
         anyhow::bail!("the master boot record was written at {records:?}");
     };
@@ -186,7 +180,7 @@ fn a_power_cut_by_uefi_ends_in_the_old_os_or_the_new_one() -> Result<()> {
             && committed < new_beside
             && new_beside < bios_new
             && bios_new < switched,
-        "the paths were switched in another order: {files:?}, {records:?}"
+        "the paths were switched in another order: {beside}, {new_beside}, {at:?}, {records:?}"
     );
 
     for (name, count, firmware) in [

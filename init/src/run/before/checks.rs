@@ -18,7 +18,6 @@ use storage::{mounts, root, subvolumes};
 
 use crate::ram::{commit_point, parts};
 use crate::root::target::{self, TARGET};
-use crate::run::before::find;
 use crate::run::boot_paths;
 use crate::run::data::{MountedRoot, Start, System};
 use crate::run::{kept, systems};
@@ -212,7 +211,7 @@ fn the_subvolume_is_the_root(subject: &Subject) -> Result<()> {
     let (Some(root), Some(facts)) = (&subject.plan.root.subvolume, root_btrfs(subject)?) else {
         return Ok(());
     };
-    find::ensure_subvolume(root)?;
+    systems::ensure_subvolume(Path::new(TARGET), root)?;
     let found = plan::subvolumes::against_root(root, &facts);
     ensure!(found.is_empty(), "{}", found.join("; "));
     Ok(())
@@ -225,7 +224,16 @@ fn the_subvolumes_may_go(subject: &Subject) -> Result<()> {
     };
     let kept = subject.plan.keep.iter();
     let kept: Vec<&str> = kept.map(|kept| kept.path.as_str()).collect();
-    let found = plan::subvolumes::against(&facts, &kept);
+    let mounts = mounts::read().context("read /proc/self/mountinfo")?;
+    let mut nested = facts.nested;
+    for system in subject.systems.iter().filter(|s| s.subvolume.is_some()) {
+        let (more, read_only) =
+            subvolumes::nested(&target::at(&system.target), &system.target, &mounts)
+                .with_context(|| format!("look for subvolumes in {}", system.target))?;
+        ensure!(!read_only, "{} is a read-only subvolume", system.target);
+        nested.extend(more);
+    }
+    let found = plan::subvolumes::against(&nested, facts.default, &kept);
     ensure!(found.is_empty(), "{}", found.join("; "));
     Ok(())
 }
@@ -276,24 +284,32 @@ pub fn ensure_room_for_loader(plan: &Plan, root: &MountedRoot, start: Start) -> 
 /// Bytes and inodes that there will be on each filesystem once the old OS is gone.
 fn ensure_space(subject: &Subject) -> Result<()> {
     let plan = subject.plan;
-    let targets: Vec<&str> = plan.systems().map(|(target, _)| target).collect();
+    // What is free in a subvolume of the root's Btrfs is the root's.
+    let (of_root, apart): (Vec<&System>, Vec<&System>) =
+        subject.systems.iter().partition(|s| s.subvolume.is_some());
+    let of_root: Vec<&str> = of_root.iter().map(|s| s.target.as_str()).collect();
+    let targets: Vec<&str> = apart.iter().map(|s| s.target.as_str()).collect();
     let parts = needs::parts(
         &subject.manifest.payload,
         Some(plan.root.filesystem),
         &targets,
     );
-    let devices = subject.systems.iter().map(|system| &system.device);
+    let devices = apart.iter().map(|system| &system.device);
     let devices = std::iter::once(&subject.root.device).chain(devices);
     let targets = std::iter::once("/").chain(targets);
     for ((target, device), part) in targets.zip(devices).zip(parts) {
         let fs = rustix::fs::statvfs(target::at(target))
             .with_context(|| format!("statvfs of the filesystem of {target}"))?;
         let superblock = superblock(device)?;
-        let kept = plan.kept_on(target);
-        let kept = kept
-            .iter()
-            .filter_map(|(at, path)| Some((path, subject.kept.get(*at)?)));
-        let there = Occupied::by_kept(kept) + kept::spared(plan, target)?;
+        let with = if target == "/" { &of_root[..] } else { &[] };
+        let mut there = Occupied::default();
+        for target in std::iter::once(target).chain(with.iter().copied()) {
+            let kept = plan.kept_on(target);
+            let kept = kept
+                .iter()
+                .filter_map(|(at, path)| Some((path, subject.kept.get(*at)?)));
+            there = there + Occupied::by_kept(kept) + kept::spared(plan, target)?;
+        }
         let room = match superblock {
             Superblock::Btrfs(_) => needs::Filesystem::of_btrfs(fs.f_bavail * fs.f_frsize, there),
             Superblock::Ext(_) | Superblock::Xfs(_) => needs::Filesystem {

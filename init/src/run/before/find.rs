@@ -2,7 +2,7 @@
 //! bounded time, never by name.
 
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,14 @@ use formats::plan::Plan;
 use machine::patience::Patience;
 use rustix::io::Errno;
 use rustix::mount::{mount, MountFlags};
-use storage::{mounts, root, subvolumes};
+use storage::{mounts, root};
 
 use crate::ram::{commit_point, kernel_filesystems, state};
 use crate::root::target::{self, TARGET};
 use crate::run::before::drivers::Drivers;
 use crate::run::before::{mirror, repair, replay};
 use crate::run::data::{MountedRoot, System};
+use crate::run::systems::ensure_subvolume;
 
 /// How long the root's disk may take to appear. RAID controllers spin up disk after disk.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -30,6 +31,17 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 pub fn find_systems(plan: &Plan, root: &MountedRoot, drivers: &Drivers) -> Result<Vec<System>> {
     let mut systems: Vec<System> = Vec::new();
     for (target, identity) in plan.systems() {
+        if identity.subvolume.is_some() {
+            let system = beside_root(plan, root, target, identity)?;
+            ensure!(
+                !systems
+                    .iter()
+                    .any(|known| known.subvolume == system.subvolume),
+                "one subvolume is that of two places, {target} is one of them"
+            );
+            systems.push(system);
+            continue;
+        }
         drivers.load_for(identity)?;
         let found =
             find(identity, drivers).with_context(|| format!("find what was at {target}"))?;
@@ -43,9 +55,30 @@ pub fn find_systems(plan: &Plan, root: &MountedRoot, drivers: &Drivers) -> Resul
             target: target.to_owned(),
             filesystem: identity.filesystem,
             device: found.device,
+            subvolume: None,
         });
     }
     Ok(systems)
+}
+
+/// A further subvolume of the root's Btrfs is where the root is, and which one it is shows once it is mounted.
+fn beside_root(
+    plan: &Plan,
+    root: &MountedRoot,
+    target: &str,
+    identity: &RootIdentity,
+) -> Result<System> {
+    ensure!(
+        identity.is_subvolume_beside(&plan.root),
+        "{target} is no other subvolume of the root's Btrfs: the root is {:?}, this is {identity:?}",
+        plan.root
+    );
+    Ok(System {
+        target: target.to_owned(),
+        filesystem: identity.filesystem,
+        device: root.device.clone(),
+        subvolume: identity.subvolume.clone(),
+    })
 }
 
 /// Mends one of them, where the run is taken up and an earlier start has left it unclean.
@@ -63,7 +96,7 @@ pub fn repair_system(system: &System) -> Result<()> {
                 .with_context(|| format!("make {}", directory.display()))?;
             replay::replay(&system.device, &directory)
         }
-        // The root alone is on one.
+        // It is the root's own, which is mounted.
         RootType::Btrfs => Ok(()),
     };
     mended.with_context(|| format!("mend the filesystem of {}", system.target))
@@ -124,20 +157,6 @@ fn btrfs_options(subvolume: &Subvolume) -> [String; 2] {
     [format!("{which},skip_balance"), which]
 }
 
-/// The root that is mounted has to be the subvolume of the plan, by number and by path: the boot loader and the
-/// kernel of the new OS go by the path alone.
-pub fn ensure_subvolume(wanted: &Subvolume) -> Result<()> {
-    let top = File::open(TARGET).with_context(|| format!("open {TARGET}"))?;
-    let found = subvolumes::at(&top).context("ask which subvolume is mounted")?;
-    ensure!(
-        found.as_ref() == Some(wanted),
-        "the subvolume that is mounted is {}, expected {}",
-        found.map_or("none".to_owned(), |found| found.words()),
-        wanted.words()
-    );
-    Ok(())
-}
-
 /// Mounts it read-only.
 pub fn mount_root(root: &MountedRoot, identity: &RootIdentity) -> Result<()> {
     let flags = MountFlags::RDONLY | MountFlags::NOATIME;
@@ -165,7 +184,10 @@ pub fn mount_root(root: &MountedRoot, identity: &RootIdentity) -> Result<()> {
     };
     match mounted {
         // Already there when the operator tries a held run again.
-        Ok(()) => identity.subvolume.as_ref().map_or(Ok(()), ensure_subvolume),
+        Ok(()) => match &identity.subvolume {
+            Some(subvolume) => ensure_subvolume(Path::new(TARGET), subvolume),
+            None => Ok(()),
+        },
         Err(Errno::BUSY) => {
             kernel_filesystems::unmount_from(Path::new(TARGET))
                 .context("clear what an earlier attempt mounted")?;

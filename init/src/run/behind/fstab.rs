@@ -1,7 +1,7 @@
 //! fstab(5) of the new OS: the root by UUID, the payload's other lines as they are.
 
 use formats::facts::RootType;
-use identity::fstab;
+use identity::fstab::{self, Fields};
 
 /// How the source of a line begins that names a device: one of the machine that the payload was
 /// made on, which would be waited for at every boot of this one.
@@ -74,9 +74,14 @@ pub fn root_device(text: &str) -> Option<String> {
 
 /// What is mounted at a path according to the text.
 pub fn device_of(text: &str, target: &str) -> Option<String> {
+    Some(line_of(text, target)?.source)
+}
+
+/// The line that counts for a path.
+pub fn line_of(text: &str, target: &str) -> Option<Fields> {
     let lines = fstab::parse(text).into_iter().rev();
     let mut fields = lines.filter_map(|line| line.fields.ok());
-    Some(fields.find(|fields| fields.target == target)?.source)
+    fields.find(|fields| fields.target == target)
 }
 
 #[cfg(test)]

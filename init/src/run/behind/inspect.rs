@@ -125,14 +125,21 @@ fn inspect_fstab(run: &Run) -> Result<()> {
     );
     for (target, identity) in run.plan.systems() {
         let expected = format!("UUID={}", identity.fs_uuid);
-        let found = fstab::device_of(&text, target);
-        let same = found
-            .as_deref()
-            .is_some_and(|found| found.eq_ignore_ascii_case(&expected));
+        let line = fstab::line_of(&text, target);
+        let found = line.as_ref().map(|line| &line.source);
+        let same = found.is_some_and(|found| found.eq_ignore_ascii_case(&expected));
         ensure!(
             same,
             "fstab mounts {found:?} at {target}, expected {expected}"
         );
+        let options = line.iter().flat_map(|line| &line.options);
+        if let Some(subvolume) = &identity.subvolume {
+            ensure!(
+                subvolume.is_named_by(options.map(String::as_str)),
+                "fstab does not name {} for {target}",
+                subvolume.words()
+            );
+        }
     }
     Ok(())
 }

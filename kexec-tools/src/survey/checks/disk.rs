@@ -145,61 +145,58 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-btrfs",
-        question: "If the root is on Btrfs, is all of that on one device, once or twice there, and started by a BIOS?",
-        reads: "the root's superblock, its trees of chunks and subvolumes, /sys/firmware/efi",
+        question: "If the root is on Btrfs, is all of that on one device, once or twice there?",
+        reads: "the root's superblock, its trees of chunks and subvolumes",
         force: Never,
         again: &[Ram],
         remedy: "a boot loader reads the staged image by the sectors of the root's disk: have one device alone in the \
                  filesystem, by `btrfs balance start -dconvert=single -mconvert=dup -sconvert=dup /` where others have parts of it, \
                  and then `btrfs device remove DEVICE /`; give the subvolume a path of letters, digits and _-.@+ and \
-                 name that in grub.cfg and /etc/fstab; checksums other than CRC-32C, and UEFI, wait for a later release",
+                 name that in grub.cfg and /etc/fstab; checksums other than CRC-32C wait for a later release",
         against: |c| {
             let root = c.facts.root.as_ref()?.identity.subvolume.as_ref()?;
             let Some(facts) = &c.facts.condition.root_btrfs else {
                 return Some("its trees could not be read".to_owned());
             };
-            let mut found = subvolumes::against_root(root, facts);
-            if by_uefi(c.facts) {
-                found.push("UEFI started the machine, with which this release was not tried".to_owned());
-            }
-            joined(&found)
+            joined(&subvolumes::against_root(root, facts))
         },
     },
     Check {
         code: "root-subvolumes",
-        question: "May all subvolumes in the root be wiped with it, if it is on Btrfs?",
+        question: "May all subvolumes in the root, and in those that are wiped with it, be wiped too?",
         reads: "the filesystem's tree of subvolumes, the keep list",
         force: Never,
         again: &[Stop, Ram],
         remedy: "keep each as a whole with --keep PATH, snapshots too: what is kept stays as it is; one that is mounted \
                  elsewhere is unmounted first",
         against: |c| {
-            let facts = c.facts.condition.root_btrfs.as_ref()?;
-            joined(&subvolumes::against(facts, &kept(c)))
+            let default = c.facts.condition.root_btrfs.as_ref()?.default;
+            joined(&subvolumes::against(&subvolumes::nested(c.facts), default, &kept(c)))
         },
     },
     Check {
         code: "subvolumes-wiped",
-        question: "Is no subvolume wiped but the root?",
+        question: "Is no subvolume wiped but those that are mounted?",
         reads: "the same",
         force: NotNeeded,
         again: &[],
-        remedy: "nothing, if these are the system's: they are in the root, and go with it; --keep PATH leaves one as it is",
+        remedy: "nothing, if these are the system's: they are in what is wiped, and go with it; --keep PATH leaves one as it is",
         against: |c| {
-            let facts = c.facts.condition.root_btrfs.as_ref()?;
-            let wiped = subvolumes::wiped(facts, &kept(c)).into_iter();
+            let default = c.facts.condition.root_btrfs.as_ref()?.default;
+            let nested = subvolumes::nested(c.facts);
+            let wiped = subvolumes::wiped(&nested, default, &kept(c)).into_iter();
             listed(wiped.map(|nested| nested.path.clone()))
         },
     },
     Check {
         code: "subvolumes-left",
-        question: "Is the root the only subvolume?",
+        question: "Is every subvolume wiped?",
         reads: "the same",
         force: NotNeeded,
         again: &[],
         remedy: "nothing: they stay as they are, and what they share with the old root goes on taking space; a snapshot \
                  of it is removed with `btrfs subvolume delete` once nobody needs it",
-        against: |c| listed(c.facts.condition.root_btrfs.as_ref()?.others.iter().cloned()),
+        against: |c| listed(subvolumes::left(c.facts).into_iter()),
     },
     Check {
         code: "logical-image",

@@ -1,5 +1,6 @@
 //! Other filesystems: where the old OS is spread out, and what would hang or get lost.
 
+use formats::facts::MountedFilesystem;
 use formats::filesystems::Contents;
 use formats::keep::is_below;
 use plan::{carried, filesystems};
@@ -18,8 +19,8 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Stop, Ram],
         remedy: "this release takes /var, /var/log, /opt, /tmp and their like on ext4 or XFS, each mounted once, on \
                  partitions of plain disks, on linear logical volumes on partitions of one disk, and on mirrors \
-                 (md RAID 1) of partitions, /usr on partitions alone; leave alone what may be left alone with \
-                 --keep-mount PATH, unmount what is mounted a second time",
+                 (md RAID 1) of partitions, /usr on partitions alone, and in whole subvolumes of the root's own Btrfs, /root \
+                 there too, where a BIOS started the machine; leave alone what may be left alone with --keep-mount PATH, unmount what is mounted a second time",
         against: |c| joined(&filesystems::against(c.facts, c.manifest)),
     },
     Check {
@@ -32,7 +33,11 @@ pub(super) const CHECKS: &[Check] = &[
                  one alone as a whole",
         against: |c| {
             let systems = filesystems::systems_of(c.facts);
-            listed(systems.iter().map(|system| format!("{} ({})", system.target, system.device)))
+            let place = |system: &MountedFilesystem| match system.subvolume() {
+                Some(subvolume) => format!("{} ({})", system.target, subvolume.words()),
+                None => format!("{} ({})", system.target, system.device),
+            };
+            listed(systems.iter().map(|system| place(system)))
         },
     },
     Check {

@@ -113,6 +113,18 @@ impl RootIdentity {
         }
     }
 
+    /// Whether it is another subvolume of the filesystem that the other one is a subvolume of.
+    pub fn is_subvolume_beside(&self, other: &RootIdentity) -> bool {
+        let (Some(own), Some(others)) = (&self.subvolume, &other.subvolume) else {
+            return false;
+        };
+        let same = RootIdentity {
+            subvolume: other.subvolume.clone(),
+            ..self.clone()
+        };
+        own.id != others.id && same == *other
+    }
+
     /// Whether the other one tells of the same filesystem, whatever that is on.
     pub fn is_of_filesystem(&self, other: &RootIdentity) -> bool {
         (self.filesystem, &self.fs_uuid) == (other.filesystem, &other.fs_uuid)

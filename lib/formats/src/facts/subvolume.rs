@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The subvolume that is a root.
+/// A subvolume that is a root, or is mounted beside it and wiped with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subvolume {
     /// Its number, which no other one ever has: 5 is the one that all others are in.
@@ -20,6 +20,23 @@ impl Subvolume {
     /// What GRUB has before the paths of its files.
     pub fn prefix(&self) -> &str {
         self.path.trim_end_matches('/')
+    }
+
+    /// Whether mount options name this very one: where they name none, another one may be meant tomorrow.
+    pub fn is_named_by<'o>(&self, options: impl IntoIterator<Item = &'o str>) -> bool {
+        let mut named = false;
+        for option in options {
+            let is_it = match option.split_once('=') {
+                Some(("subvol", path)) => path.trim_matches('/') == self.path.trim_matches('/'),
+                Some(("subvolid", id)) => id.parse() == Ok(self.id),
+                _ => continue,
+            };
+            if !is_it {
+                return false;
+            }
+            named = true;
+        }
+        named
     }
 }
 
@@ -39,16 +56,16 @@ pub struct BtrfsFacts {
     pub default: u64,
     /// Subvolumes in the root.
     pub nested: Vec<NestedSubvolume>,
-    /// Every other one, by its path.
+    /// Every other one, by its path from the one that all are in.
     pub others: Vec<String>,
 }
 
-/// A subvolume in the root, or in one that is in it.
+/// A subvolume in the root or in one that is wiped with it, or in one that is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NestedSubvolume {
     /// Its number.
     pub id: u64,
-    /// Where it is, as a path of the root.
+    /// Where it is, as a path of the machine.
     pub path: String,
     /// Nothing in it may be changed.
     pub read_only: bool,
@@ -56,4 +73,33 @@ pub struct NestedSubvolume {
     pub snapshot: bool,
     /// It is mounted at these places, too.
     pub mounted: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_name_a_subvolume_by_path_or_number_and_by_nothing_else() {
+        let subvolume = Subvolume {
+            id: 258,
+            path: "/@/var".to_owned(),
+        };
+        for (options, expected) in [
+            ("subvol=@/var", true),
+            ("rw,subvol=/@/var,noatime", true),
+            ("subvolid=258", true),
+            ("subvolid=258,subvol=/@/var", true),
+            ("subvolid=259,subvol=/@/var", false),
+            ("subvol=var", false),
+            ("noatime", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                subvolume.is_named_by(options.split(',')),
+                expected,
+                "{options}"
+            );
+        }
+    }
 }

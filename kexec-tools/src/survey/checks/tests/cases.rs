@@ -62,6 +62,7 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         missing: 0,
         read_only: false,
         shown_again: vec![],
+        nested: vec![],
     });
     facts.filesystems.last_mut().expect("it was added")
 }

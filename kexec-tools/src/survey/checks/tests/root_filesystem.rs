@@ -1,8 +1,11 @@
 //! What filesystem a root may be, and what of that is refused.
 
-use formats::facts::{BtrfsFacts, Facts, NestedSubvolume, RootType, Subvolume, XfsFeatures};
+use formats::facts::{
+    BtrfsFacts, Facts, MountedFilesystem, NestedSubvolume, RootIdentity, RootType, Subvolume,
+    XfsFeatures,
+};
 
-use super::cases::{by_uefi, root, Change};
+use super::cases::{root, system, Change};
 
 /// A root on XFS as RHEL 9 makes it.
 fn xfs(facts: &mut Facts) -> &mut XfsFeatures {
@@ -48,6 +51,29 @@ fn nested(facts: &mut Facts) -> &mut NestedSubvolume {
         mounted: vec![],
     });
     nested.last_mut().unwrap()
+}
+
+/// The same with a subvolume mounted beside the root that is the system's.
+pub(super) fn beside<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedFilesystem {
+    btrfs(facts);
+    let uuid = root(facts).identity.fs_uuid.clone();
+    let identity = RootIdentity {
+        subvolume: Some(Subvolume {
+            id: 257,
+            path: format!("/@{target}"),
+        }),
+        ..root(facts).identity.clone()
+    };
+    system(facts, target);
+    facts.identity.fstab = format!("UUID={uuid} {target} btrfs subvol=@{target} 0 0\n");
+    facts.identity.devices[0].uuid = Some(uuid);
+    facts.identity.devices[0].fstype = Some("btrfs".into());
+    facts.mounts.last_mut().unwrap().fstype = "btrfs".into();
+    let beside = facts.filesystems.last_mut().unwrap();
+    beside.fstype = "btrfs".into();
+    beside.ext4 = None;
+    beside.identity = Ok(identity);
+    beside
 }
 
 /// As [`super::cases::CASES`].
@@ -115,10 +141,6 @@ pub(super) const CASES: &[(&str, Change)] = &[
         btrfs(f);
         f.condition.root_btrfs = None;
     }),
-    ("root-btrfs", |f, _| {
-        btrfs(f);
-        by_uefi(f);
-    }),
     ("root-subvolumes", |f, _| nested(f).snapshot = true),
     ("root-subvolumes", |f, _| nested(f).read_only = true),
     ("root-subvolumes", |f, _| {
@@ -129,5 +151,9 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("subvolumes-left", |f, _| {
         btrfs(f).others = vec!["/home".into()];
+    }),
+    ("mounts-wiped", |f, _| {
+        beside(f, "/root");
+        f.condition.root_btrfs.as_mut().unwrap().others = vec!["/@/root".into()];
     }),
 ];

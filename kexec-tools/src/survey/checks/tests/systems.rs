@@ -1,10 +1,11 @@
 //! Filesystems that are wiped together with the root are asked as the root is.
 
-use formats::facts::{DiskHealth, Facts, Health};
+use formats::facts::{DiskHealth, Facts, Health, NestedSubvolume};
 use formats::manifest::Manifest;
 
-use super::cases::system;
+use super::cases::{by_uefi, system};
 use super::fired;
+use super::root_filesystem::{beside, btrfs};
 use crate::survey::plain_machine::{image, machine};
 
 /// What is told of every such machine.
@@ -47,6 +48,32 @@ const CASES: &[(&str, Change)] = &[
             health: Health::Failing("it expects to fail".into()),
         });
     }),
+    // The same of what is a subvolume of the root's own Btrfs.
+    ("separate-mounts", |f, image| {
+        beside(f, "/var");
+        image.payload.directories.clear();
+    }),
+    ("separate-mounts", |f, _| {
+        beside(f, "/var").shown_again = vec!["/mnt".into()];
+    }),
+    ("root-subvolumes", |f, _| {
+        beside(f, "/var").nested.push(NestedSubvolume {
+            id: 300,
+            path: "/var/lib/machines".into(),
+            read_only: false,
+            snapshot: false,
+            mounted: vec!["/".into()],
+        });
+    }),
+    // A line that names another subvolume, and one that names none.
+    ("identity", |f, _| {
+        beside(f, "/var");
+        f.identity.fstab = f.identity.fstab.replace("@/var", "@/old");
+    }),
+    ("identity", |f, _| {
+        beside(f, "/var");
+        f.identity.fstab = f.identity.fstab.replace("subvol=@/var", "defaults");
+    }),
     // A line that mounts something else there, and none at all.
     ("identity", |f, _| {
         system(f, "/var");
@@ -57,6 +84,21 @@ const CASES: &[(&str, Change)] = &[
         f.identity.fstab.clear();
     }),
 ];
+
+#[test]
+fn a_root_in_a_subvolume_is_taken_whichever_firmware_starts_it_and_others_where_a_bios_does() {
+    let (mut facts, image) = (machine(), image());
+    beside(&mut facts, "/var");
+    assert_eq!(fired(&facts, &image), [TOLD]);
+    let mut facts = machine();
+    by_uefi(&mut facts);
+    beside(&mut facts, "/var");
+    assert_eq!(fired(&facts, &image), ["separate-mounts", TOLD]);
+    let mut facts = machine();
+    btrfs(&mut facts);
+    by_uefi(&mut facts);
+    assert_eq!(fired(&facts, &image), [""; 0]);
+}
 
 #[test]
 fn each_check_of_the_root_is_made_of_what_is_wiped_with_it() {
