@@ -1,5 +1,6 @@
 //! Debian trees as tarballs under `target/base/`, made once by mmdebstrap.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,4 +75,49 @@ pub(crate) fn script_in(tree: &Path, script: &str) -> Command {
         .args(["/bin/sh", "-c", script])
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command
+}
+
+/// A package of a suite, of the version that a machine has: its file, in a directory that is there. Asked of the same
+/// archives as an image is built from.
+pub fn package(suite: &str, name: &str, version: &str, to: &Path) -> Result<PathBuf> {
+    let own = tempfile::tempdir().context("make a directory for apt")?;
+    let at = |name: &str| own.path().join(name).display().to_string();
+    let mut sources = String::new();
+    for suite in ["", "-updates", "-security"].map(|pocket| format!("{suite}{pocket}")) {
+        let archive = mirror::for_suite(&suite)?;
+        let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        let _ = writeln!(sources, "deb [signed-by={keyring}] {archive} {suite} main");
+    }
+    fs::write(at("sources.list"), sources).context("name the archives")?;
+    fs::write(at("status"), "").context("have nothing installed")?;
+    for directory in ["lists/partial", "cache/archives/partial"] {
+        fs::create_dir_all(at(directory)).context("make apt's directories")?;
+    }
+    let apt = |arguments: &[&str]| {
+        let options = [
+            ("Dir::Etc::SourceList", at("sources.list")),
+            ("Dir::Etc::SourceParts", "-".to_owned()),
+            ("Dir::State::Lists", at("lists")),
+            ("Dir::State::Status", at("status")),
+            ("Dir::Cache", at("cache")),
+            ("APT::Architecture", "amd64".to_owned()),
+            ("APT::Sandbox::User", "root".to_owned()),
+        ];
+        let mut command = Command::new("apt-get");
+        command.arg("-q").current_dir(to);
+        for (option, value) in options {
+            command.args(["-o", &format!("{option}={value}")]);
+        }
+        run(command.args(arguments)).map(drop)
+    };
+    apt(&["update"])?;
+    apt(&["download", &format!("{name}={version}")])?;
+    let files = fs::read_dir(to).context("look for the package")?.flatten();
+    let mut files = files.map(|file| file.path());
+    files
+        .find(|path| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            file.starts_with(&format!("{name}_")) && path.extension().is_some_and(|e| e == "deb")
+        })
+        .with_context(|| format!("apt has put no {name} into {}", to.display()))
 }

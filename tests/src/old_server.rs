@@ -22,7 +22,7 @@ pub const SUITE: &str = "bullseye";
 /// The root filesystem's UUID on every old server.
 pub const ROOT_UUID: &str = "4f3c1a52-93d7-4e0b-8c36-d1f1c6a0be11";
 
-const PACKAGES: &[&str] = &[
+pub(crate) const PACKAGES: &[&str] = &[
     "acl",
     "attr",
     "ca-certificates",
@@ -43,7 +43,7 @@ const PACKAGES: &[&str] = &[
     "udev",
 ];
 
-const SCRIPT: &str = include_str!("old_server.sh");
+pub(crate) const SCRIPT: &str = include_str!("old_server.sh");
 
 /// The old server as files on this machine, to be used as they are and never written.
 #[derive(Debug, Clone)]
@@ -198,7 +198,7 @@ fn server_on(kind: DiskKind) -> Result<OldServer> {
 }
 
 /// The numbers that the tree gave to the accounts of [`SCRIPT`].
-fn owners(tree: &Path) -> Result<Owners> {
+pub(crate) fn owners(tree: &Path) -> Result<Owners> {
     let of = |name: &str| -> Result<(u32, u32)> {
         let ids = stdout_of(Command::new("chroot").arg(tree).args([
             "/bin/sh",

@@ -26,6 +26,9 @@ const UNANSWERED: u32 = 5;
 /// What the launcher says last: nothing of the old OS runs any more.
 pub const LAST_WORD: &str = "the RAM environment starts now";
 
+/// How the launcher begins to say why it undoes a run.
+const FAILED: &str = "reroot: failed: ";
+
 /// What is in the directory of a run that was undone after services had stopped: all of it tells of
 /// the run.
 pub const LEFT_WHEN_UNDONE: [&str; 8] = [
@@ -160,7 +163,13 @@ pub fn wait_with(
                 gone = started.go.ended()?.is_some() && unanswered >= UNANSWERED;
             } else if machine.log_in_if_possible()? {
                 match boot_id(machine) {
-                    Ok(now) if now == started.boot => return Ok(Outcome::Undone),
+                    Ok(now) if now == started.boot => {
+                        if since.contains(LAST_WORD) || since.contains(FAILED) {
+                            return Ok(Outcome::Undone);
+                        }
+                        // It was only busy: its services are being stopped.
+                        (gone, unanswered) = (false, 0);
+                    }
                     Ok(_) => return Ok(Outcome::Booted),
                     // It went away between the login and the question.
                     Err(_) => {}

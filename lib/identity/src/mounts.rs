@@ -33,6 +33,9 @@ const COVERS: [&str; 12] = [
 /// Its filesystem is not needed.
 const BOOT: &str = "/boot";
 
+/// What an initrd mounts beside the root, by its line of the root's fstab.
+const MOUNTED_BY_INITRD: &str = "/usr";
+
 /// Filesystems that every kernel has.
 const EVERYWHERE: [&str; 4] = ["tmpfs", "ramfs", "swap", "none"];
 
@@ -210,6 +213,10 @@ fn decide(
                 ))
             }
         }
+    }
+    if fields.target == MOUNTED_BY_INITRD {
+        // They are systemd's, and the initrd's own mount gives all that it does not know to the kernel, which refuses it.
+        options.retain(|option| !option.starts_with("x-") && !option.starts_with("X-"));
     }
     fields.options = options;
     Outcome::Carried(fields)

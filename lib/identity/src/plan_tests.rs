@@ -284,6 +284,32 @@ fn two_lines_for_one_place_are_told_apart() {
     assert_eq!(by_hand.fstab.len(), 2);
 }
 
+/// The initrd mounts it, and hands every option that is not its own to the kernel.
+#[test]
+fn usr_is_mounted_without_what_is_for_systemd() {
+    for (target, options) in [
+        ("/usr", "nodev"),
+        ("/opt", "nodev,x-systemd.device-timeout=9"),
+    ] {
+        let old = OldIdentity {
+            fstab: format!("UUID=b2 {target} xfs nodev,x-systemd.device-timeout=9 0 2\n"),
+            ..old()
+        };
+        let carried = plan(&old, &new(), ROOT, RootType::Ext4, &[target]).unwrap();
+        assert_eq!(
+            carried.fstab,
+            [format!("UUID=b2 {target} xfs {options} 0 2")]
+        );
+    }
+    // Nothing is left of them.
+    let old = OldIdentity {
+        fstab: "UUID=b2 /usr xfs X-mount.mkdir,x-systemd.automount 0 2\n".to_owned(),
+        ..old()
+    };
+    let carried = plan(&old, &new(), ROOT, RootType::Ext4, &["/usr"]).unwrap();
+    assert_eq!(carried.fstab, ["UUID=b2 /usr xfs defaults 0 2"]);
+}
+
 /// The new OS is unpacked on it: fstab has to mount it at every boot, and what lies on it goes.
 #[test]
 fn filesystems_of_the_system_are_mounted_by_the_new_os_or_refused() {

@@ -22,4 +22,5 @@ mod refused;
 mod rehearse;
 mod takeover;
 mod uefi;
+mod volumes;
 mod watchdog;
