@@ -4,5 +4,6 @@
 //! Pure: what the kernel and the files say comes in as values, files to be written go out.
 
 pub mod dialect;
+mod ethtool;
 pub mod old;
 pub mod select;

@@ -3,6 +3,7 @@
 //! A command is known as a whole or not at all: one that has anything in it that is not understood, a pipe, a
 //! condition, a variable, says nothing here.
 
+use crate::network::ethtool;
 use formats::network::Prefix;
 use formats::tuning::Tuned;
 
@@ -24,98 +25,13 @@ const FEATURES: [(&str, &str); 14] = [
     ("tx-vlan-stag-hw-insert", "tx-vlan-stag-hw-insert"),
 ];
 
-/// A word of ethtool's, and what it takes.
-type Word = (&'static str, Value);
-
 /// Options of ethtool that set several things of a card at once, by both their names.
-const OPTIONS: [(&str, &str, &[Word]); 4] = [
-    (
-        "-A",
-        "--pause",
-        &[
-            ("autoneg", Value::Switch),
-            ("rx", Value::Switch),
-            ("tx", Value::Switch),
-        ],
-    ),
-    (
-        "-C",
-        "--coalesce",
-        &[
-            ("adaptive-rx", Value::Switch),
-            ("adaptive-tx", Value::Switch),
-            ("rx-usecs", Value::Number),
-            ("rx-frames", Value::Number),
-            ("rx-usecs-irq", Value::Number),
-            ("rx-frames-irq", Value::Number),
-            ("tx-usecs", Value::Number),
-            ("tx-frames", Value::Number),
-            ("tx-usecs-irq", Value::Number),
-            ("tx-frames-irq", Value::Number),
-            ("stats-block-usecs", Value::Number),
-            ("pkt-rate-low", Value::Number),
-            ("rx-usecs-low", Value::Number),
-            ("rx-frames-low", Value::Number),
-            ("tx-usecs-low", Value::Number),
-            ("tx-frames-low", Value::Number),
-            ("pkt-rate-high", Value::Number),
-            ("rx-usecs-high", Value::Number),
-            ("rx-frames-high", Value::Number),
-            ("tx-usecs-high", Value::Number),
-            ("tx-frames-high", Value::Number),
-            ("sample-interval", Value::Number),
-        ],
-    ),
-    (
-        "-L",
-        "--set-channels",
-        &[
-            ("rx", Value::Number),
-            ("tx", Value::Number),
-            ("other", Value::Number),
-            ("combined", Value::Number),
-        ],
-    ),
-    (
-        "-s",
-        "--change",
-        &[
-            ("speed", Value::Number),
-            ("duplex", Value::Duplex),
-            ("autoneg", Value::Switch),
-            ("wol", Value::Wake),
-        ],
-    ),
+const OPTIONS: [(&str, &str); 4] = [
+    ("-A", "--pause"),
+    ("-C", "--coalesce"),
+    ("-L", "--set-channels"),
+    ("-s", "--change"),
 ];
-
-/// What a word of ethtool's takes.
-#[derive(Clone, Copy)]
-enum Value {
-    /// `on` or `off`.
-    Switch,
-    /// A number of 32 bits.
-    Number,
-    /// `half` or `full`.
-    Duplex,
-    /// Letters for what wakes the machine; without the one that takes a password.
-    Wake,
-}
-
-impl Value {
-    fn fits(self, text: &str) -> bool {
-        match self {
-            Value::Switch => ["on", "off"].contains(&text),
-            Value::Number => {
-                text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u32>().is_ok()
-            }
-            Value::Duplex => ["half", "full"].contains(&text),
-            Value::Wake => {
-                let none = text == "d";
-                none || !text.is_empty() && text.chars().all(|c| "pumbag".contains(c))
-            }
-        }
-    }
-}
 
 /// The largest number of packets that a ring is believed to have room for.
 const LARGEST_RING: u32 = 1 << 20;
@@ -191,9 +107,8 @@ fn ethtool(words: &[&str]) -> Option<Vec<(Option<String>, Tuned)>> {
         return None;
     }
     let mut options = OPTIONS.iter();
-    let known = options.find(|(short, long, _)| short == option || long == option);
-    if let Some((short, _, known)) = known {
-        let set = several(short, known, pairs)?;
+    if let Some((short, _)) = options.find(|(short, long)| short == option || long == option) {
+        let set = several(short, pairs)?;
         return Some(vec![(Some((*device).to_owned()), set)]);
     }
     let of = |pair: &[&str]| {
@@ -226,11 +141,11 @@ fn ethtool(words: &[&str]) -> Option<Vec<(Option<String>, Tuned)>> {
 }
 
 /// What an option with several words sets.
-fn several(option: &str, known: &[Word], words: &[&str]) -> Option<Tuned> {
+fn several(option: &str, words: &[&str]) -> Option<Tuned> {
     let of = |pair: &[&str]| {
         let [name, value] = pair else { return None };
-        let (_, kind) = known.iter().find(|(word, _)| word == name)?;
-        kind.fits(value)
+        let (_, _, _, form, _) = ethtool::word(option, name)?;
+        form.takes(value)
             .then(|| ((*name).to_owned(), (*value).to_owned()))
     };
     let pairs: Vec<(String, String)> = words.chunks(2).map(of).collect::<Option<_>>()?;
