@@ -11,9 +11,6 @@ pub fn read() -> Result<Accounts, String> {
     let root = Path::new("/");
     let files = machine::accounts::read(root).map_err(|e| chain(&e))?;
     let login_defs = machine::accounts::login_defs(root).map_err(|e| chain(&e))?;
-    let accounts = ::identity::accounts::parse(&files, &login_defs).map_err(|e| chain(&e))?;
-    Ok(Accounts {
-        expired: ::identity::accounts::expired(&files, machine::moment::today()),
-        ..accounts
-    })
+    let today = machine::moment::today();
+    ::identity::accounts::parse_on(today, &files, &login_defs).map_err(|e| chain(&e))
 }

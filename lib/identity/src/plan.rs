@@ -138,7 +138,7 @@ fn timezone(old: &OldIdentity, new: &NewIdentity, plan: &mut IdentityPlan) {
 fn host_keys(old: &OldIdentity, new: &NewIdentity, plan: &mut IdentityPlan) {
     let server = !new.host_key_types.is_empty();
     let takes = |kind: &str| new.host_key_types.iter().any(|k| k == kind);
-    let is_told = access::decided::tells_keys(old, new);
+    let is_told = access::decided::is_told(old, new);
     if server && is_told {
         plan.host_keys = shown(old, &takes).into_iter().cloned().collect();
     }

@@ -141,10 +141,8 @@ fn accounts() -> Result<formats::accounts::Accounts, String> {
     let read = || -> Result<_> {
         let files = machine::accounts::read(root)?;
         let login_defs = machine::accounts::login_defs(root)?;
-        Ok(formats::accounts::Accounts {
-            expired: identity::accounts::expired(&files, machine::moment::today()),
-            ..identity::accounts::parse(&files, &login_defs)?
-        })
+        let today = machine::moment::today();
+        Ok(identity::accounts::parse_on(today, &files, &login_defs)?)
     };
     read().map_err(|e| format!("{e:#}"))
 }

@@ -78,9 +78,9 @@ pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
         && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
 }
 
-/// Whether the new server is told of its host keys as the old one was, be it by what is written or by the old
-/// one's own configuration.
-pub fn tells_keys(old: &OldIdentity, new: &NewIdentity) -> bool {
+/// Whether the new server is told what the old one was, of its host keys for one, be it by what is written or by the
+/// old one's own configuration.
+pub fn is_told(old: &OldIdentity, new: &NewIdentity) -> bool {
     let main = ssh_access::MAIN;
     let carried = |main: &str| old.copied.iter().any(|copied| is_below(main, copied));
     old.keeps(main) || carried(main) || writes_settings(old, new)
@@ -93,15 +93,14 @@ pub fn unlocked(
     accounts: (&Accounts, &Accounts),
     merged: &AccountPlan,
 ) -> Option<String> {
-    let main = ssh_access::MAIN;
-    let is_there = old.keeps(main) || old.copied.iter().any(|copied| is_below(main, copied));
-    if is_there || writes_settings(old, new) {
+    if is_told(old, new) {
         return None;
     }
     let names = locked::let_in_by_pam(old, new, accounts, merged);
     (!names.is_empty()).then(|| {
         format!(
-            "{main}: UsePAM no: it keeps out {}, whose password is locked, by key as well",
+            "{}: UsePAM no: it keeps out {}, whose password is locked, by key as well",
+            ssh_access::MAIN,
             names.join(", ")
         )
     })

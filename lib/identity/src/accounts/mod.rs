@@ -17,7 +17,7 @@ mod render_tests;
 pub(crate) mod shell;
 mod side;
 
-pub use parse::{expired, parse};
+pub use parse::{parse, parse_on};
 
 /// Whether a user's fields of passwd(5) come from the old OS, by the rule of the plan.
 pub(crate) fn brings_its_fields(rule: formats::accounts::AccountRule) -> bool {

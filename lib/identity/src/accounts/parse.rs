@@ -75,9 +75,20 @@ pub fn parse(files: &AccountFiles, login_defs: &[u8]) -> Result<Accounts, Accoun
     })
 }
 
-/// Users whose account has ended, shadow(5): on `today`, in days since the beginning of 1970, or before. Files that
-/// cannot be read say nothing here.
-pub fn expired(files: &AccountFiles, today: u64) -> Vec<String> {
+/// The same of a machine on a day, in days since the beginning of 1970: with those whose account has ended by then.
+pub fn parse_on(
+    today: u64,
+    files: &AccountFiles,
+    login_defs: &[u8],
+) -> Result<Accounts, AccountError> {
+    Ok(Accounts {
+        expired: expired(files, today),
+        ..parse(files, login_defs)?
+    })
+}
+
+/// Users whose account has ended, shadow(5), on `today` or before. Files that cannot be read say nothing here.
+fn expired(files: &AccountFiles, today: u64) -> Vec<String> {
     let Ok(shadow) = lines::shadow(&files.shadow) else {
         return Vec::new();
     };

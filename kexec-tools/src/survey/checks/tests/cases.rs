@@ -76,18 +76,22 @@ fn setting(keyword: &str, value: &str) -> Setting {
     }
 }
 
-/// Root has a key, and a password that is locked.
-fn locked_root(facts: &mut Facts) {
-    if let Ok(accounts) = &mut facts.accounts {
-        accounts.locked = vec!["root".into()];
-    }
-    facts.identity.login_keys = vec![Keys {
+fn root_key() -> Keys {
+    Keys {
         user: "root".into(),
         keys: vec![public_key("ssh-ed25519", None)],
         lines: Vec::new(),
         forced: 0,
         stay: true,
-    }];
+    }
+}
+
+/// Root has a key, and a password that is locked.
+fn locked_root(facts: &mut Facts) {
+    if let Ok(accounts) = &mut facts.accounts {
+        accounts.locked = vec!["root".into()];
+    }
+    facts.identity.login_keys = vec![root_key()];
 }
 
 pub(super) fn public_key(kind: &str, bits: Option<u32>) -> PublicKey {
@@ -291,13 +295,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
     }),
     ("login", |f, i| {
         f.identity.doors.server = true;
-        f.identity.login_keys = vec![Keys {
-            user: "root".into(),
-            keys: vec![public_key("ssh-ed25519", None)],
-            lines: Vec::new(),
-            forced: 0,
-            stay: true,
-        }];
+        f.identity.login_keys = vec![root_key()];
         i.identity.doors = Some(Doors::default());
     }),
     // The operator came through a program on this machine.
@@ -318,13 +316,7 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("login-elsewhere", |f, i| {
         f.identity.doors.server = true;
         f.identity.doors.elsewhere = vec!["accounts of sss".into()];
-        f.identity.login_keys = vec![Keys {
-            user: "root".into(),
-            keys: vec![public_key("ssh-ed25519", None)],
-            lines: Vec::new(),
-            forced: 0,
-            stay: true,
-        }];
+        f.identity.login_keys = vec![root_key()];
         i.identity.doors = Some(Doors {
             server: true,
             ..Doors::default()
