@@ -17,7 +17,8 @@ use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny;
 use reroot_tests::vm::Machine;
 
-use crate::layouts::{is_old, row};
+use crate::layouts::row;
+use crate::tiny_machine::is_old;
 
 /// The disk of these machines.
 const DISK: &str = "mbr-primary";

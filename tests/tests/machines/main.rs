@@ -21,6 +21,8 @@ mod power_cuts;
 mod refused;
 mod rehearse;
 mod takeover;
+mod tiny_machine;
+mod tuning;
 mod uefi;
 mod volumes;
 mod watchdog;
