@@ -5,7 +5,7 @@ use formats::boot_path::EfiFacts;
 use formats::facts::Ext4Features;
 use formats::facts::{
     Condition, Facts, Firmware, InitSystem, Kept, Kexec, Memory, OsRelease, OutsideLinks, Ptrace,
-    Root, RootIdentity, RootType, Started, Written,
+    Root, RootIdentity, Started, Written,
 };
 use formats::identity::{NewIdentity, OldIdentity};
 use formats::keep::KeepPath;
@@ -118,35 +118,16 @@ pub(crate) fn machine() -> Facts {
         ptrace: Ptrace::default(),
         root: Some(Root {
             identity: RootIdentity {
-                filesystem: RootType::Ext4,
-                fs_uuid: "u".into(),
                 disk_signature: 1,
-                partition: 1,
-                start: 2048,
                 sectors: 8_000_000,
-                guids: None,
-                array: None,
-                logical: None,
-                subvolume: None,
+                ..fixtures::facts::root().identity
             },
-            device: "/dev/vda1".into(),
-            disk: "/dev/vda".into(),
-            disk_by_id: None,
-            fstype: "ext4".into(),
             bytes: 4000 * MIB,
             bytes_free: 2000 * MIB,
             inodes: 250_000,
             inodes_free: 200_000,
-            errors: None,
-            doubles: vec![],
             table: "dos".into(),
-            room_sectors: 2047,
-            has_room: true,
-            room_alone: 160,
-            grub_on_disk: true,
-            loaders_elsewhere: vec![],
-            copies: vec![],
-            staged_on: vec![],
+            ..fixtures::facts::root()
         }),
         root_unknown: None,
         mounts: vec![],

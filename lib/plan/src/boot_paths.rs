@@ -139,8 +139,9 @@ pub(crate) fn leaves_bios(facts: &Facts, root: &Root) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::facts::root;
     use formats::boot_path::{EfiFacts, EfiFile, EfiPartition};
-    use formats::facts::{ArrayIdentity, Guids, MemberIdentity, RootIdentity, RootType};
+    use formats::facts::{ArrayIdentity, Guids, MemberIdentity};
     use formats::tools::GRUB_EFI;
 
     use super::*;
@@ -155,41 +156,6 @@ mod tests {
             },
             path: path.into(),
             variable: None,
-        }
-    }
-
-    fn root() -> Root {
-        Root {
-            identity: RootIdentity {
-                filesystem: RootType::Ext4,
-                fs_uuid: "u".into(),
-                disk_signature: 0,
-                partition: 1,
-                start: 2048,
-                sectors: 4096,
-                guids: None,
-                array: None,
-                logical: None,
-                subvolume: None,
-            },
-            device: "/dev/vda1".into(),
-            disk: "/dev/vda".into(),
-            disk_by_id: None,
-            fstype: "ext4".into(),
-            bytes: 0,
-            bytes_free: 0,
-            inodes: 0,
-            inodes_free: 0,
-            errors: None,
-            doubles: vec![],
-            table: "gpt".into(),
-            room_sectors: 2047,
-            has_room: true,
-            room_alone: 160,
-            grub_on_disk: true,
-            loaders_elsewhere: vec![],
-            copies: vec![],
-            staged_on: vec![],
         }
     }
 

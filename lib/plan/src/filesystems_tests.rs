@@ -239,24 +239,10 @@ fn in_subvolumes() -> Facts {
     root.subvolume = subvolume(256, "/@/.snapshots/1/snapshot");
     facts.root = Some(Root {
         identity: root.clone(),
-        device: "/dev/vda1".into(),
-        disk: "/dev/vda".into(),
-        disk_by_id: None,
         fstype: "btrfs".into(),
         bytes: 1 << 30,
         bytes_free: 1 << 29,
-        inodes: 0,
-        inodes_free: 0,
-        errors: None,
-        doubles: vec![],
-        table: "gpt".into(),
-        room_sectors: 2047,
-        has_room: true,
-        room_alone: 160,
-        grub_on_disk: true,
-        loaders_elsewhere: vec![],
-        copies: vec![],
-        staged_on: vec![],
+        ..fixtures::facts::root()
     });
     let beside = |target: &str, id| {
         let mut known = known_at(target, "/dev/vda1");

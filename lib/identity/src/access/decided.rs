@@ -188,7 +188,9 @@ pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
 mod tests {
     use super::*;
     use formats::access::Means;
-    use formats::accounts::{AccountRow, AccountRule, User};
+    use formats::accounts::AccountRule;
+
+    use super::locked::tests::{accounts, row};
 
     fn way(user: &str) -> Way {
         Way {
@@ -241,32 +243,14 @@ mod tests {
                 ..NewIdentity::default()
             },
         );
-        let accounts = Accounts {
-            users: users
-                .iter()
-                .map(|(name, uid)| User {
-                    name: (*name).to_owned(),
-                    uid: *uid,
-                    gid: *uid,
-                    home: format!("/home/{name}"),
-                    shell: "/bin/sh".to_owned(),
-                    password: false,
-                })
-                .collect(),
-            locked: users.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            ..Accounts::default()
-        };
+        let accounts = accounts(
+            &users.map(|(name, uid)| (name, uid, "/bin/sh", false)),
+            &users.map(|(name, _)| name),
+        );
         let merged = AccountPlan {
             users: users
-                .iter()
-                .map(|(name, uid)| AccountRow {
-                    name: (*name).to_owned(),
-                    old: Some(*uid),
-                    payload: None,
-                    number: *uid,
-                    rule: AccountRule::Person,
-                })
-                .collect(),
+                .map(|(name, uid)| row(name, Some(uid), uid, AccountRule::Person))
+                .to_vec(),
             ..AccountPlan::default()
         };
         let payload = Accounts::default();

@@ -114,7 +114,7 @@ pub fn lost(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use formats::access::Session;
     use formats::accounts::{AccountRule, User};
@@ -127,7 +127,10 @@ mod tests {
         }
     }
 
-    fn accounts(users: &[(&str, u32, &str, bool)], locked: &[&str]) -> Accounts {
+    pub(in crate::access) fn accounts(
+        users: &[(&str, u32, &str, bool)],
+        locked: &[&str],
+    ) -> Accounts {
         let users = users.iter().map(|(name, uid, shell, password)| User {
             name: (*name).to_owned(),
             uid: *uid,
@@ -143,7 +146,12 @@ mod tests {
         }
     }
 
-    fn row(name: &str, old: Option<u32>, number: u32, rule: AccountRule) -> AccountRow {
+    pub(in crate::access) fn row(
+        name: &str,
+        old: Option<u32>,
+        number: u32,
+        rule: AccountRule,
+    ) -> AccountRow {
         AccountRow {
             name: name.to_owned(),
             old,
