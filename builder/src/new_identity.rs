@@ -52,6 +52,9 @@ pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
             shells: shells(tree)?,
             zones: tree.has("usr/share/zoneinfo/Europe/London"),
             locale_gen: tree.has("usr/sbin/locale-gen"),
+            serial_getty: UNIT_FOLDERS
+                .iter()
+                .any(|folder| tree.has(&format!("{folder}/serial-getty@.service"))),
             cloud_init: tree.has("usr/bin/cloud-init"),
             carry: recipe.carry.iter().map(ToString::to_string).collect(),
         },
@@ -68,6 +71,9 @@ fn optional(tree: &RootTree, path: &str) -> Result<Vec<u8>> {
 fn optional_text(tree: &RootTree, path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&optional(tree, path)?).into_owned())
 }
+
+/// Folders in which systemd's own units may be.
+const UNIT_FOLDERS: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
 
 /// Folders in which a program may be.
 const PROGRAM_FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];

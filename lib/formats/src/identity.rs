@@ -36,6 +36,9 @@ pub struct OldIdentity {
     pub timezone: Option<String>,
     /// Lines of /etc/default/locale or /etc/locale.conf, without comments.
     pub locale: Vec<String>,
+    /// Serial lines at which people log in although the kernel does not write to them.
+    #[serde(default)]
+    pub serial_logins: Vec<SerialLogin>,
     /// cloud-init's instance id, where the old OS has cloud-init and knows one.
     pub cloud_instance: Option<String>,
     /// Block devices with what is on them, as far as they can be told without opening a mount.
@@ -72,6 +75,26 @@ impl OldIdentity {
     /// Is a path of the old OS there in the new one because it is kept?
     pub fn keeps(&self, path: &str) -> bool {
         self.kept.iter().any(|kept| is_below(path, kept))
+    }
+}
+
+/// A serial line that asks for a login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialLogin {
+    /// Its name below /dev: `ttyS1`, `hvc0`.
+    pub line: String,
+    /// Its speed in bits per second; `None` where it has none, or does not tell.
+    pub speed: Option<u32>,
+}
+
+impl SerialLogin {
+    /// As the kernel takes it behind `console=`: `ttyS1,115200n8`.
+    #[must_use]
+    pub fn console(&self) -> String {
+        match self.speed {
+            Some(speed) => format!("{},{speed}n8", self.line),
+            None => self.line.clone(),
+        }
     }
 }
 
@@ -147,6 +170,9 @@ pub struct NewIdentity {
     pub zones: bool,
     /// It can make locales (`locale-gen`).
     pub locale_gen: bool,
+    /// It has systemd's unit that asks for a login on a serial line.
+    #[serde(default)]
+    pub serial_getty: bool,
     /// It has cloud-init.
     pub cloud_init: bool,
     /// Files and folders that the image's author wants carried from the old OS.

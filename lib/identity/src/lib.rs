@@ -21,5 +21,6 @@ pub mod placed;
 pub mod plan;
 mod public_key;
 pub mod root_options;
+mod serial_logins;
 pub mod ssh_access;
 mod zones;

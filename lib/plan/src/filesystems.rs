@@ -5,9 +5,7 @@
 //! that nobody thought of, and to take it for the system's is to lose it.
 
 use formats::counted::counted;
-use formats::facts::{
-    Facts, Firmware, Mount, MountWishes, MountedFilesystem, RootIdentity, RootType,
-};
+use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem, RootIdentity, RootType};
 use formats::filesystems::Contents;
 use formats::keep::is_below;
 use formats::manifest::Manifest;
@@ -267,12 +265,6 @@ fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<S
     if let (Some(subvolume), Some(apart)) = (filesystem.subvolume(), apart) {
         if !root.is_some_and(|root| apart.is_subvolume_beside(root)) {
             return Some(format!("{} is not of the root's Btrfs", subvolume.words()));
-        }
-        if facts.firmware == Firmware::Uefi {
-            return Some(
-                "UEFI started the machine, with which subvolumes beside the root were not tried"
-                    .to_owned(),
-            );
         }
         if mount.target == MOUNTED_BY_INITRD {
             return Some(

@@ -1,7 +1,7 @@
 use super::*;
 use formats::facts::{
-    ArrayIdentity, BtrfsFacts, Firmware, Kept, LogicalVolume, NestedSubvolume, Root, RootIdentity,
-    RootType, Subvolume,
+    ArrayIdentity, BtrfsFacts, Kept, LogicalVolume, NestedSubvolume, Root, RootIdentity, RootType,
+    Subvolume,
 };
 use formats::keep::KeepPath;
 use formats::measure::Measure;
@@ -329,8 +329,6 @@ fn subvolumes_of_the_roots_btrfs_are_the_systems_where_a_filesystem_would_be_and
         var.subvolume.as_mut().unwrap().id = 256;
     });
     assert!(found.contains("is not of the root's Btrfs"), "{found}");
-    let found = refused(&|f| f.firmware = Firmware::Uefi);
-    assert!(found.contains("UEFI started the machine"), "{found}");
     let found = refused(&|f| f.filesystems[1].identity = Err("another Btrfs".into()));
     assert!(found.contains("/root is on /dev/vda1"), "{found}");
     let found = refused(&|f| {

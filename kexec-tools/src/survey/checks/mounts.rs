@@ -20,7 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "this release takes /var, /var/log, /opt, /tmp and their like on ext4 or XFS, each mounted once, on \
                  partitions of plain disks, on linear logical volumes on partitions of one disk, and on mirrors \
                  (md RAID 1) of partitions, /usr on partitions alone, and in whole subvolumes of the root's own Btrfs, /root \
-                 there too, where a BIOS started the machine; leave alone what may be left alone with --keep-mount PATH, unmount what is mounted a second time",
+                 there too; leave alone what may be left alone with --keep-mount PATH, unmount what is mounted a second time",
         against: |c| joined(&filesystems::against(c.facts, c.manifest)),
     },
     Check {

@@ -86,14 +86,11 @@ const CASES: &[(&str, Change)] = &[
 ];
 
 #[test]
-fn a_root_in_a_subvolume_is_taken_whichever_firmware_starts_it_and_others_where_a_bios_does() {
+fn what_is_in_subvolumes_of_the_roots_btrfs_is_taken_whichever_firmware_starts_it() {
     let (mut facts, image) = (machine(), image());
-    beside(&mut facts, "/var");
-    assert_eq!(fired(&facts, &image), [TOLD]);
-    let mut facts = machine();
     by_uefi(&mut facts);
     beside(&mut facts, "/var");
-    assert_eq!(fired(&facts, &image), ["separate-mounts", TOLD]);
+    assert_eq!(fired(&facts, &image), [TOLD]);
     let mut facts = machine();
     btrfs(&mut facts);
     by_uefi(&mut facts);
