@@ -145,6 +145,9 @@ pub struct DeviceFacts {
     pub node: String,
     /// Other names of the node: what udev links to it, `/dev/disk/by-id/…`, `/dev/mapper/…`.
     pub links: Vec<String>,
+    /// What the device-mapper calls it, where it is a logical volume.
+    #[serde(default)]
+    pub logical: Option<String>,
     /// UUID of what is on it.
     pub uuid: Option<String>,
     /// Label of what is on it.

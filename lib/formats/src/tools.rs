@@ -70,6 +70,24 @@ pub const MDADM: &str = "mdadm";
 /// The program of [`PROGRAMS`] that puts logical volumes together; GRUB's module for them has the same name.
 pub const LVM: &str = "lvm";
 
+/// What of an initrd has a program of [`PROGRAMS`] put together all that is mounted there, `/usr` as well as the root: the
+/// program, and how the paths of such files end, of which one is enough. LVM: udev's rule for a group that is complete
+/// (Debian from 12 on), or the script that is called for each device that is waited for, by its name (Debian up to
+/// 11, Ubuntu). md: udev's rule for each member, or the script for what is waited for.
+pub const FOR_ALL_MOUNTS: [(&str, [&str; 2]); 2] = [
+    (
+        LVM,
+        ["/udev/rules.d/69-lvm.rules", "scripts/local-block/lvm2"],
+    ),
+    (
+        MDADM,
+        [
+            "/udev/rules.d/64-md-raid-assembly.rules",
+            "scripts/local-block/mdadm",
+        ],
+    ),
+];
+
 /// GRUB's name for UEFI of 64 bits.
 pub const GRUB_EFI: &str = "x86_64-efi";
 

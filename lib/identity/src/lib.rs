@@ -15,7 +15,7 @@ pub mod fstab;
 pub mod host_keys;
 pub mod kept;
 mod mount_options;
-mod mounts;
+pub mod mounts;
 pub mod names;
 pub mod placed;
 pub mod plan;

@@ -1,12 +1,13 @@
 //! The mounts and the swap space of the old fstab(5) that are not the root, for the new OS.
 //!
-//! A device is named by what is on it (`UUID=`), for its node may get another name. What would keep
-//! the new OS from booting is refused: a device that cannot be found, a filesystem that the kernel
+//! A device is named by what is on it (`UUID=`), for its node may get another name; but a logical volume that the initrd
+//! mounts by its own name, see [`source`]. What would keep the new OS from booting is refused: a device that cannot be found, a filesystem that the kernel
 //! cannot mount, an option that nothing knows. What the old OS would not have waited for either
 //! (`noauto`, `nofail`) becomes a comment instead.
 
 use super::fstab::{self, Fields};
 use super::mount_options::{translate, Translated};
+use formats::facts::RootIdentity;
 use formats::filesystems::{contents, Contents};
 use formats::identity::{DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
 use formats::keep::is_below;
@@ -34,7 +35,7 @@ const COVERS: [&str; 12] = [
 const BOOT: &str = "/boot";
 
 /// What an initrd mounts beside the root, by its line of the root's fstab.
-const MOUNTED_BY_INITRD: &str = "/usr";
+pub const MOUNTED_BY_INITRD: &str = "/usr";
 
 /// Filesystems that every kernel has.
 const EVERYWHERE: [&str; 4] = ["tmpfs", "ramfs", "swap", "none"];
@@ -63,6 +64,29 @@ enum Outcome {
     Gone(String),
     /// It cannot be carried, for this reason.
     Not(String),
+}
+
+/// What the new OS's fstab calls the filesystem with this UUID that is mounted at `target`, on a logical volume that the
+/// device-mapper calls by this name, if it is on one.
+///
+/// An initrd of Debian's up to 11 puts together a volume that it has the name of, and none for a UUID; from 12 on udev
+/// does, and either is found.
+fn source(target: &str, uuid: &str, logical: Option<&str>) -> String {
+    match logical {
+        Some(name) if target == MOUNTED_BY_INITRD => format!("/dev/mapper/{name}"),
+        _ => format!("UUID={uuid}"),
+    }
+}
+
+/// What it calls a filesystem that is wiped with the root.
+pub fn source_of(target: &str, identity: &RootIdentity) -> String {
+    let logical = identity.logical.as_ref().map(|volume| volume.name.as_str());
+    source(target, &identity.fs_uuid, logical)
+}
+
+/// Whether two of these are the same: of a UUID the case is of no matter.
+pub fn is_same_source(one: &str, other: &str) -> bool {
+    one == other || one.starts_with("UUID=") && one.eq_ignore_ascii_case(other)
 }
 
 /// Decides about every line.
@@ -238,7 +262,7 @@ fn settle_source(
         };
         // A FAT without a serial number has the name of its partition, which stays what it is.
         let name = match (&device.uuid, &device.part_uuid) {
-            (Some(uuid), _) => format!("UUID={uuid}"),
+            (Some(uuid), _) => source(&fields.target, uuid, device.logical.as_deref()),
             (None, Some(partition)) => format!("PARTUUID={partition}"),
             (None, None) => {
                 return Some(Outcome::Not(format!(

@@ -1,4 +1,5 @@
 use super::*;
+use crate::mounts::is_same_source;
 use formats::facts::RootType;
 use formats::identity::{DeviceFacts, PlannedMount};
 use formats::network::Content;
@@ -10,6 +11,7 @@ fn device(node: &str, uuid: &str, label: &str, fstype: &str) -> DeviceFacts {
     DeviceFacts {
         node: node.to_owned(),
         links: vec![format!("/dev/disk/by-id/virtio-{}", &node[5..])],
+        logical: None,
         uuid: some(uuid),
         label: some(label),
         part_uuid: some(&format!("abcd-{}", &node[8..])),
@@ -308,6 +310,52 @@ fn usr_is_mounted_without_what_is_for_systemd() {
     };
     let carried = plan(&old, &new(), ROOT, RootType::Ext4, &["/usr"]).unwrap();
     assert_eq!(carried.fstab, ["UUID=b2 /usr xfs defaults 0 2"]);
+}
+
+/// An initrd of Debian 11 puts together what has the device-mapper's name, and nothing for a UUID.
+#[test]
+fn usr_on_a_logical_volume_is_mounted_by_its_name_and_all_else_by_uuid() {
+    let logical = |node: &str, uuid: &str, name: &str| DeviceFacts {
+        logical: Some(name.into()),
+        ..device(node, uuid, "", "ext4")
+    };
+    let old = OldIdentity {
+        devices: vec![
+            logical("/dev/dm-0", "aa-1", "vg0-usr"),
+            logical("/dev/dm-1", "aa-2", "vg0-var"),
+            device("/dev/md127", "aa-3", "", "ext4"),
+        ],
+        fstab: "UUID=AA-1 /usr ext4 defaults 0 2\n/dev/dm-1 /var ext4 defaults 0 2\n".to_owned(),
+        ..old()
+    };
+    let systems = ["/usr", "/var"];
+    let carried = plan(&old, &new(), ROOT, RootType::Ext4, &systems).unwrap();
+    let expected = [
+        "/dev/mapper/vg0-usr /usr ext4 defaults 0 2",
+        "UUID=aa-2 /var ext4 defaults 0 2",
+    ];
+    assert_eq!(carried.fstab, expected);
+    assert_eq!(carried.mounts[0].source, "/dev/mapper/vg0-usr");
+    // A mirror has none that lasts.
+    let old = OldIdentity {
+        fstab: "/dev/md127 /usr ext4 defaults 0 2\n".to_owned(),
+        ..old
+    };
+    let carried = plan(&old, &new(), ROOT, RootType::Ext4, &["/usr"]).unwrap();
+    assert_eq!(carried.fstab, ["UUID=aa-3 /usr ext4 defaults 0 2"]);
+}
+
+#[test]
+fn a_uuid_is_the_same_in_either_case_and_a_name_is_not() {
+    for (one, other, same) in [
+        ("UUID=aa-1", "UUID=AA-1", true),
+        ("UUID=aa-1", "UUID=aa-2", false),
+        ("/dev/mapper/vg-usr", "/dev/mapper/vg-usr", true),
+        ("/dev/mapper/vg-usr", "/dev/mapper/VG-usr", false),
+        ("/dev/mapper/vg-usr", "UUID=aa-1", false),
+    ] {
+        assert_eq!(is_same_source(one, other), same, "{one} {other}");
+    }
 }
 
 /// The new OS is unpacked on it: fstab has to mount it at every boot, and what lies on it goes.

@@ -151,6 +151,7 @@ mod tests {
         facts.identity.devices = vec![DeviceFacts {
             node: "/dev/vdb1".into(),
             links: vec!["/dev/mapper/data".into()],
+            logical: None,
             uuid: Some("0a-B".into()),
             label: None,
             part_uuid: None,

@@ -22,6 +22,7 @@ pub mod gone;
 pub mod kexec_call;
 pub mod needs;
 pub mod plan_document;
+pub mod put_together;
 mod ram_cmdline;
 pub mod ram_ssh;
 pub mod rehearsal;

@@ -12,7 +12,8 @@ use formats::identity::DeviceFacts;
 
 use crate::block::{self, BlockDevice};
 use crate::ext4;
-use crate::{gpt, mbr, mounts};
+use crate::logical::MADE_BY_LVM;
+use crate::{gpt, mapper, mbr, mounts};
 
 /// Bytes from the start of a device that hold every superblock looked for: btrfs's is last.
 const HEAD: usize = 0x1_1000;
@@ -68,6 +69,9 @@ fn facts(
         .map(|m| m.fstype.clone());
     DeviceFacts {
         node: node.display().to_string(),
+        logical: mapper::identifier(device)
+            .starts_with(MADE_BY_LVM)
+            .then(|| mapper::name(device)),
         uuid: contents.uuid.or_else(|| linked("by-uuid")),
         label: contents.label,
         part_uuid: linked("by-partuuid").or_else(|| by_table(device)),

@@ -18,7 +18,7 @@ use crate::root::{reading, unsupported, RootError};
 use crate::table::{self, Table};
 
 /// How LVM's identifiers begin.
-const MADE_BY_LVM: &str = "LVM-";
+pub(crate) const MADE_BY_LVM: &str = "LVM-";
 
 /// Whether a device is a logical volume.
 pub fn is_one(device: &BlockDevice) -> bool {

@@ -24,5 +24,6 @@ mod takeover;
 mod tiny_machine;
 mod tuning;
 mod uefi;
+mod usr;
 mod volumes;
 mod watchdog;

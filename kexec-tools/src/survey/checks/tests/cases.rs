@@ -38,6 +38,7 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
     facts.identity.devices = vec![DeviceFacts {
         node: "/dev/vdc1".into(),
         links: vec![],
+        logical: None,
         fstype: Some("ext4".into()),
         uuid: Some(uuid.into()),
         label: None,
@@ -165,6 +166,7 @@ pub(super) fn device(node: &str, uuid: &str) -> DeviceFacts {
     DeviceFacts {
         node: node.into(),
         links: vec![],
+        logical: None,
         uuid: Some(uuid.into()),
         label: None,
         part_uuid: None,

@@ -1,6 +1,8 @@
 //! Filesystems that are wiped together with the root are asked as the root is.
 
-use formats::facts::{DiskHealth, Facts, Health, NestedSubvolume};
+use formats::facts::{
+    ArrayIdentity, DiskHealth, Facts, Health, LogicalVolume, MountedFilesystem, NestedSubvolume,
+};
 use formats::manifest::Manifest;
 
 use super::cases::{by_uefi, system};
@@ -12,6 +14,33 @@ use crate::survey::plain_machine::{image, machine};
 const TOLD: &str = "mounts-wiped";
 
 type Change = fn(&mut Facts, &mut Manifest);
+
+/// `/usr` is on a logical volume, and is mounted by its name.
+fn usr_on_volume(facts: &mut Facts) -> &mut MountedFilesystem {
+    let name = "vg-usr".to_owned();
+    system(facts, "/usr");
+    facts.identity.devices[0].logical = Some(name.clone());
+    let usr = facts.filesystems.last_mut().expect("it was added");
+    usr.drivers = vec!["dm_mod".into(), "virtio_blk".into()];
+    usr.identity.as_mut().expect("known").logical = Some(LogicalVolume {
+        name,
+        uuid: "LVM-x".into(),
+        segments: vec![],
+        volumes: vec![],
+        sequence: Some(3),
+    });
+    usr
+}
+
+/// `/usr` is on a mirror.
+fn usr_on_mirror(facts: &mut Facts) {
+    let usr = system(facts, "/usr");
+    usr.identity.as_mut().expect("known").array = Some(ArrayIdentity {
+        uuid: "a:b:c:d".into(),
+        metadata: "1.2".into(),
+        members: vec![],
+    });
+}
 
 const CASES: &[(&str, Change)] = &[
     ("separate-mounts", |f, image| {
@@ -38,6 +67,31 @@ const CASES: &[(&str, Change)] = &[
         system(f, "/var").drivers = vec!["mpt3sas".into()];
         let own = image.payload_drivers.as_mut().expect("drivers");
         assert!(!own.has_in_initrd("mpt3sas"));
+    }),
+    // With `/usr` it has.
+    ("root-driver", |f, image| {
+        system(f, "/usr").drivers = vec!["megaraid_sas".into()];
+        image.kernel.drivers.push("megaraid_sas".into());
+    }),
+    // It is there, for the root alone; or not at all.
+    ("mount-layers", |f, image| {
+        usr_on_volume(f);
+        let own = image.payload_drivers.as_mut().expect("drivers");
+        own.initrd_for_all_mounts = vec!["mdadm".into()];
+    }),
+    ("mount-layers", |f, image| {
+        usr_on_mirror(f);
+        let own = image.payload_drivers.as_mut().expect("drivers");
+        own.initrd_programs = vec!["lvm".into()];
+    }),
+    ("mount-layers", |f, image| {
+        usr_on_mirror(f);
+        image.payload_drivers = None;
+    }),
+    // Another volume than the line of fstab leads to.
+    ("identity", |f, _| {
+        usr_on_volume(f);
+        f.identity.devices[0].logical = Some("vg-old".into());
     }),
     ("space", |f, _| system(f, "/var").bytes = 1 << 20),
     ("disk", |f, _| {
@@ -95,6 +149,18 @@ fn what_is_in_subvolumes_of_the_roots_btrfs_is_taken_whichever_firmware_starts_i
     btrfs(&mut facts);
     by_uefi(&mut facts);
     assert_eq!(fired(&facts, &image), [""; 0]);
+}
+
+#[test]
+fn usr_is_taken_on_whatever_the_initrd_puts_together() {
+    let (mut facts, image) = (machine(), image());
+    usr_on_volume(&mut facts);
+    assert_eq!(fired(&facts, &image), [TOLD]);
+    let planned = plan::carried::identity(&facts, &image).expect("it is carried");
+    assert_eq!(planned.fstab, ["/dev/mapper/vg-usr /usr ext4 defaults 0 2"]);
+    let mut facts = machine();
+    usr_on_mirror(&mut facts);
+    assert_eq!(fired(&facts, &image), [TOLD]);
 }
 
 #[test]
