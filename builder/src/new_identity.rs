@@ -289,16 +289,18 @@ fn password_schemes(tree: &RootTree) -> Vec<String> {
 fn doors(tree: &RootTree) -> Result<Doors> {
     let version = package_version(tree, "openssh-server")?;
     let sudo = has_program(tree, "sudo");
+    let rules = if sudo {
+        sudoers::read(tree)
+    } else {
+        sudoers::Found::default()
+    };
     Ok(Doors {
         server: has_program(tree, "sshd"),
         release: version.map(|version| leading_numbers(&version)),
         settings: ssh_access::settings(tree),
         sudo,
-        sudoers: if sudo {
-            sudoers::read(tree)
-        } else {
-            Vec::new()
-        },
+        sudoers: rules.rules,
+        sudo_asks: rules.asks,
         doas: if has_program(tree, "doas") {
             doas::read(tree)
         } else {

@@ -34,7 +34,7 @@ impl Config {
 
 fn doors(running: &Running) -> Doors {
     let tree = Tree::new(Path::new("/"));
-    super::super::ssh::doors(&tree, running)
+    super::super::ssh::doors(&tree, running, &mut Vec::new())
 }
 
 fn people() -> Accounts {

@@ -79,11 +79,11 @@ fn gather(
         kept: keep.iter().map(|path| path.as_str().to_owned()).collect(),
         ..OldIdentity::default()
     };
-    old.doors = ssh::doors(&tree, running);
+    old.doors = ssh::doors(&tree, running, &mut old.notes);
     let keys = ssh::host_keys(&tree, &old.doors);
     old.host_keys = keys.keys;
     old.copied = keys.public;
-    old.notes = keys.notes;
+    old.notes.extend(keys.notes);
     old.in_homes = keys.apart;
     if tree.is_file("/etc/localtime") {
         old.copied.push("/etc/localtime".to_owned());

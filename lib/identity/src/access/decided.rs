@@ -6,7 +6,7 @@ use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
-use super::{locked, promised, server, server_keys, ways, written};
+use super::{becoming, locked, promised, server, server_keys, ways, written};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -45,13 +45,13 @@ pub fn decide(
         doors.settings = [settings, doors.settings].concat();
     }
     if doors.sudo {
-        if let Some(rules) = written::sudoers(&old.doors, &doors, merged) {
+        let rules = becoming::written((&old.doors, accounts), &doors, merged);
+        if let Some(becoming::Written { text: all, rules }) = rules {
             plan.files.push(NewFile {
                 mode: 0o440,
-                ..text(written::SUDOERS, rules)
+                ..text(written::SUDOERS, all)
             });
-            let rules = old.doors.sudoers.iter().chain(&old.doors.doas);
-            doors.sudoers.extend(rules.cloned());
+            doors.sudoers.extend(rules);
         }
     }
     let session = old.session.as_ref();

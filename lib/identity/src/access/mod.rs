@@ -5,6 +5,7 @@
 //! become root still can is compared ([`ways`]).
 
 pub mod asked;
+pub mod becoming;
 pub mod closed;
 pub mod decided;
 pub mod doas;

@@ -4,11 +4,11 @@
 //! that hand out keys, authorities) is not counted on either side, so that nobody's way in is promised
 //! who may have none.
 
-use formats::access::{Becoming, Doors, Keys, Means, PublicKey, Session, Sudoer, Way};
+use formats::access::{Doors, Keys, Means, PublicKey, Session, Way};
 use formats::accounts::{AccountPlan, Accounts, Group, User};
 
 use super::matching::{self, Connection};
-use super::{locked, server, server_keys};
+use super::{becoming, locked, server, server_keys};
 use crate::accounts::shell;
 
 /// Those of one OS, as its server lets in everybody who comes the way that the operator came.
@@ -21,7 +21,6 @@ pub fn ways(
     if !doors.server {
         return Vec::new();
     }
-    let su = accounts.users.iter().any(|u| u.uid == 0 && u.password);
     let mut found = Vec::new();
     for user in &accounts.users {
         let connection = Connection {
@@ -37,11 +36,7 @@ pub fn ways(
         {
             continue;
         }
-        let becoming = if user.uid == 0 {
-            Some(Becoming::Is)
-        } else {
-            by_sudo(doors, user, accounts).or(su.then_some(Becoming::Su))
-        };
+        let becoming = becoming::root(doors, user, accounts);
         for means in means(doors, user, keys) {
             found.extend(becoming.map(|root| Way {
                 user: user.name.clone(),
@@ -73,46 +68,6 @@ fn means(doors: &Doors, user: &User, keys: &[Keys]) -> Vec<Means> {
     found
 }
 
-fn by_sudo(doors: &Doors, user: &User, accounts: &Accounts) -> Option<Becoming> {
-    let rules = if doors.sudo { &doors.sudoers[..] } else { &[] };
-    let by_sudo = by_rules(
-        rules,
-        user,
-        accounts,
-        (Becoming::Sudo, Becoming::SudoWithPassword),
-    );
-    let by_doas = || {
-        by_rules(
-            &doors.doas,
-            user,
-            accounts,
-            (Becoming::Doas, Becoming::DoasWithPassword),
-        )
-    };
-    by_sudo.or_else(by_doas)
-}
-
-fn by_rules(
-    rules: &[Sudoer],
-    user: &User,
-    accounts: &Accounts,
-    (free, asked): (Becoming, Becoming),
-) -> Option<Becoming> {
-    let groups = server::groups_of(&user.name, accounts);
-    let number = format!("#{}", user.uid);
-    let fits = |who: &str| match who.strip_prefix('%') {
-        Some(group) => groups.contains(&group),
-        None => who == user.name || who == number,
-    };
-    let mut rules = rules.iter().filter(|s| fits(&s.who)).peekable();
-    rules.peek()?;
-    if rules.any(|rule| rule.without_password) {
-        Some(free)
-    } else {
-        user.password.then_some(asked)
-    }
-}
-
 /// The accounts of the new OS, as far as they count here. A password whose hash is of none of `schemes` lets nobody
 /// in there; where these are not known, each does.
 pub fn new_accounts(
@@ -133,8 +88,12 @@ pub fn new_accounts(
             user = in_old.cloned().unwrap_or(user);
         }
         user.uid = row.number;
-        user.password = in_old.is_some_and(|u| u.password && known(&u.name))
-            || in_payload.is_some_and(|u| u.password);
+        // By the line of shadow(5) that they get.
+        user.password = if locked::has_old_password(row, old) {
+            in_old.is_some_and(|u| u.password && known(&u.name))
+        } else {
+            in_payload.is_some_and(|u| u.password)
+        };
         if let Some((_, shell)) = plan.shells.iter().find(|(name, _)| *name == row.name) {
             user.shell.clone_from(shell);
         }

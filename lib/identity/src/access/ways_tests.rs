@@ -43,6 +43,7 @@ fn doors(settings: &[(&str, &str)], sudoers: &[(&str, bool)]) -> Doors {
     let sudoers = sudoers.iter().map(|(who, without_password)| Sudoer {
         who: (*who).to_owned(),
         without_password: *without_password,
+        ..Sudoer::default()
     });
     Doors {
         server: true,
@@ -304,6 +305,7 @@ fn doas_makes_root_as_sudo_does() {
     let rule = |who: &str, without_password| Sudoer {
         who: who.to_owned(),
         without_password,
+        ..Sudoer::default()
     };
     let doors = Doors {
         sudo: false,
