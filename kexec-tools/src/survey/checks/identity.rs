@@ -1,7 +1,7 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
-use identity::access::{decided, locked, operator};
+use identity::access::{decided, gained, locked, operator};
 use identity::network::select;
 use plan::{brought, carried, choices, drivers};
 
@@ -159,10 +159,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "ssh-restrictions",
         question: "Does nobody get more by ssh than they had?",
-        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, /etc/shadow, the keep list, the image's carry list",
+        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, /etc/shadow, sudoers, doas.conf, the keep list, the image's carry list and manifest",
         force: Allowed,
         again: &[],
-        remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; force it if the new OS's own settings are enough",
+        remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; where somebody would become root by less than now, have the image not give it; force it if the new OS's own settings are enough",
         against: |c| {
             // Without a server nobody gets in.
             let served = !c.manifest.identity.host_key_types.is_empty();
@@ -170,6 +170,9 @@ pub(super) const CHECKS: &[Check] = &[
             if let (Ok(old), Ok(merged)) = (&c.facts.accounts, carried::accounts(c.facts, c.manifest)) {
                 let sides = (&c.facts.identity, &c.manifest.identity);
                 lost.extend(decided::unlocked(sides, (old, &c.manifest.accounts), &merged));
+                if let Ok(plan) = carried::identity(c.facts, c.manifest) {
+                    lost.extend(gained::gained(&plan, &c.facts.identity, old));
+                }
             }
             joined(&lost).filter(|_| served)
         },

@@ -10,6 +10,7 @@ pub mod closed;
 pub mod decided;
 pub mod doas;
 pub mod elsewhere;
+pub mod gained;
 pub mod in_force;
 pub mod keys;
 pub mod locked;
