@@ -200,6 +200,10 @@ pub struct IdentityPlan {
     /// Every way in that ends in a root shell: in the old OS, and in the new one.
     #[serde(default)]
     pub ways: (Vec<Way>, Vec<Way>),
+    /// Who becomes root in the new OS if they get in by what does not count as a way: a certificate, a key that a
+    /// program hands out. Nobody where its server has nothing of that kind.
+    #[serde(default)]
+    pub otherwise: Vec<String>,
     /// Who the first boot asks the server about: everybody who has a way in in the new OS.
     #[serde(default)]
     pub logins: Vec<Login>,

@@ -184,17 +184,19 @@ pub(super) const CHECKS: &[Check] = &[
         force: Allowed,
         again: &[],
         remedy: "give the image what is missing (sudo, an ssh server), or yourself a key or a password that the new OS \
-                 takes, come in by an address that stays, and look again; force it if there is another way in, such as a console",
+                 takes and a rule of sudo for everything (`ALL=(ALL) ALL`), come in by an address that stays, and look \
+                 again; force it if there is another way in, such as a console",
         against: |c| {
             let plan = carried::identity(c.facts, c.manifest).ok()?;
             let session = c.facts.identity.session.as_ref();
-            let mut lost = decided::lost(&plan, session);
-            if let Some(new) = &c.manifest.identity.doors {
+            let mut lost = Vec::new();
+            // Accounts that cannot be merged refuse by a check of their own.
+            let accounts = (&c.facts.accounts, carried::accounts(c.facts, c.manifest));
+            if let (Some(new), (Ok(old), Ok(merged))) = (&c.manifest.identity.doors, accounts) {
+                lost = decided::lost(&plan, &c.facts.identity);
                 if !lost.is_empty() {
                     lost.extend(decided::lacks(&plan, new));
-                    if let (Ok(old), Ok(merged)) = (&c.facts.accounts, carried::accounts(c.facts, c.manifest)) {
-                        lost.extend(locked::lost(&plan, new, (old, &c.manifest.accounts), &merged));
-                    }
+                    lost.extend(locked::lost(&plan, new, (old, &c.manifest.accounts), &merged));
                 }
                 lost.extend(decided::lost_elsewhere(&plan, &c.facts.identity.doors));
             }

@@ -4,7 +4,7 @@
 //! that hand out keys, authorities) is not counted on either side, so that nobody's way in is promised
 //! who may have none.
 
-use formats::access::{Doors, Keys, Means, PublicKey, Session, Way};
+use formats::access::{Becoming, Doors, Keys, Means, PublicKey, Session, Way};
 use formats::accounts::{AccountPlan, Accounts, Group, User};
 
 use super::matching::{self, Connection};
@@ -23,29 +23,53 @@ pub fn ways(
     }
     let mut found = Vec::new();
     for user in &accounts.users {
-        let connection = Connection {
-            user: &user.name,
-            groups: server::groups_of(&user.name, accounts),
-            session,
-        };
-        let doors = &matching::resolved(doors, &connection);
-        if !shell::lets_in(&user.shell)
-            || accounts.expired.contains(&user.name)
-            || !server::lets_in(doors, &user.name, accounts)
-            || locked::keeps_out(doors, &user.name, accounts)
-        {
+        let Some((doors, root)) = let_in(doors, accounts, user, session) else {
             continue;
-        }
-        let becoming = becoming::root(doors, user, accounts);
-        for means in means(doors, user, keys) {
-            found.extend(becoming.map(|root| Way {
+        };
+        for means in means(&doors, user, keys) {
+            found.push(Way {
                 user: user.name.clone(),
                 means,
                 root,
-            }));
+            });
         }
     }
     found
+}
+
+/// Who becomes root of those whom the server lets in by whatever means.
+pub fn by_whatever(doors: &Doors, accounts: &Accounts, session: Option<&Session>) -> Vec<String> {
+    let users = accounts.users.iter().filter(|_| doors.server);
+    let let_in = users.filter(|user| let_in(doors, accounts, user, session).is_some());
+    let_in.map(|user| user.name.clone()).collect()
+}
+
+/// Whether somebody has a shell.
+#[must_use]
+pub fn has_shell(user: &User) -> bool {
+    shell::lets_in(&user.shell)
+}
+
+/// What the server's settings come to for somebody who becomes root, and how they do, unless it keeps them out
+/// whatever they show.
+fn let_in(
+    doors: &Doors,
+    accounts: &Accounts,
+    user: &User,
+    session: Option<&Session>,
+) -> Option<(Doors, Becoming)> {
+    let connection = Connection {
+        user: &user.name,
+        groups: server::groups_of(&user.name, accounts),
+        session,
+    };
+    let doors = matching::resolved(doors, &connection);
+    let kept_out = !has_shell(user)
+        || accounts.expired.contains(&user.name)
+        || !server::lets_in(&doors, &user.name, accounts)
+        || locked::keeps_out(&doors, &user.name, accounts);
+    let root = becoming::root(&doors, user, accounts).filter(|_| !kept_out)?;
+    Some((doors, root))
 }
 
 /// By what somebody gets in.
