@@ -196,6 +196,7 @@ pub(super) const CHECKS: &[Check] = &[
                 lost = decided::lost(&plan, &c.facts.identity);
                 if !lost.is_empty() {
                     lost.extend(decided::lacks(&plan, new));
+                    lost.extend(plan.missing_commands.iter().cloned());
                     lost.extend(locked::lost(&plan, new, (old, &c.manifest.accounts), &merged));
                 }
                 lost.extend(decided::lost_elsewhere(&plan, &c.facts.identity.doors));

@@ -6,7 +6,7 @@ use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
-use super::{becoming, elsewhere, locked, promised, server, server_keys, ways, written};
+use super::{becoming, elsewhere, held_to, locked, promised, server, server_keys, ways, written};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -58,12 +58,16 @@ pub fn decide(
     let takes = |key: &PublicKey| server_keys::takes(&doors, key);
     let stay: Vec<Keys> = old.login_keys.iter().filter(|k| k.stay).cloned().collect();
     let people = ways::new_accounts(accounts, payload, merged, &new.password_schemes);
+    let copied = plan.copied.clone();
+    let has = |program: &str| held_to::has(program, (old, new), &copied);
+    plan.missing_commands = held_to::missing(&doors.settings, &has);
+    plan.notes.extend(plan.missing_commands.iter().cloned());
     plan.ways = (
         ways::ways(&old.doors, accounts, &old.login_keys, session),
-        ways::ways(&doors, &people, &stay, session),
+        ways::ways_where(&doors, &people, (&stay, session), &has),
     );
     if elsewhere::is_there(&old.doors, &doors) {
-        plan.otherwise = ways::by_whatever(&doors, &people, session);
+        plan.otherwise = ways::by_whatever(&doors, &people, session, &has);
     }
     plan.logins = promised::logins(&plan.ways.1, (&doors, &people), (&stay, session), &takes);
     plan.ssh_ports = if doors.server {

@@ -11,6 +11,7 @@ pub mod decided;
 pub mod doas;
 pub mod elsewhere;
 pub mod gained;
+pub mod held_to;
 pub mod in_force;
 pub mod keys;
 pub mod locked;
