@@ -21,6 +21,12 @@ pub struct Setting {
 pub struct Doors {
     /// There is an ssh server.
     pub server: bool,
+    /// It does not run and is not started at boot: nobody gets in by it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
+    /// Servers that listen besides and whose settings are not read, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// Its OpenSSH release; `None` where that is not known.
     pub release: Option<(u32, u32)>,
     /// Its configuration, in the order in which it counts.
@@ -43,6 +49,18 @@ pub struct Doors {
     pub sudo_asks: Asks,
     /// Who becomes root by doas, where there is one; the last rule counts here too.
     pub doas: Vec<Sudoer>,
+}
+
+impl Doors {
+    /// Whether there is a server by which people get in and whose settings are known.
+    pub fn is_read(&self) -> bool {
+        self.server && !self.off
+    }
+
+    /// Whether people get in by ssh at all.
+    pub fn is_open(&self) -> bool {
+        self.is_read() || !self.unread.is_empty()
+    }
 }
 
 /// A rule about who may run anything as root, sudoers(5) and doas.conf(5).

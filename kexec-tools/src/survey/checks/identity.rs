@@ -159,7 +159,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "ssh-restrictions",
         question: "Does nobody get more by ssh than they had?",
-        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, /etc/shadow, sudoers, doas.conf, the keep list, the image's carry list and manifest",
+        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, /etc/shadow, sudoers, doas.conf, processes that listen, systemd's units, the keep list, the image's carry list and manifest",
         force: Allowed,
         again: &[],
         remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; where somebody would become root by less than now, have the image not give it; force it if the new OS's own settings are enough",

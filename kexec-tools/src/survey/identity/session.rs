@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn whoever_calls_by_sudo_or_su_came_by_the_connection_of_their_shell() {
-        let variables = |text: &str| variables(text.replace(' ', "\0").replace('+', " ").as_bytes());
+        let variables =
+            |text: &str| variables(text.replace(' ', "\0").replace('+', " ").as_bytes());
         let connection = "SSH_CONNECTION=192.0.2.7+50122+198.51.100.4+22";
         let plain = format!("HOME=/home/ann USER=ann {connection}");
         let kept = format!("USER=root SUDO_USER=ann {connection}");

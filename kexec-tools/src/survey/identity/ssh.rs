@@ -46,6 +46,7 @@ pub fn doors(tree: &Tree, running: &Running, notes: &mut Vec<String>) -> Doors {
         server: any(&SERVERS),
         settings: settings(tree, &running.started),
         socket: running.socket.clone(),
+        unread: running.unread.clone(),
         sudo,
         sudoers: rules.rules,
         sudo_asks: rules.asks,

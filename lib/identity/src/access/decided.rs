@@ -1,6 +1,6 @@
 //! Who gets into the new OS: what is written for that, and which ways in there were and will be.
 
-use formats::access::{Becoming, Doors, Keys, PublicKey, Session, Way};
+use formats::access::{Becoming, Doors, Keys, PublicKey, Way};
 use formats::accounts::{AccountPlan, Accounts};
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
@@ -172,7 +172,7 @@ pub fn lost(plan: &IdentityPlan, old: &OldIdentity) -> Vec<String> {
         return found;
     }
     let nobody = after.is_empty() && plan.otherwise.is_empty();
-    if nobody && old.doors.server {
+    if nobody && old.doors.is_open() {
         found.push(
             "nobody is known to become root by ssh, neither in the old OS nor in the new one: no key or password of \
              root's, no rule of sudo or doas for everything, no password for su"
@@ -215,7 +215,7 @@ pub fn lost(plan: &IdentityPlan, old: &OldIdentity) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use formats::access::Means;
+    use formats::access::{Means, Session};
     use formats::accounts::AccountRule;
 
     use super::locked::tests::{accounts, row};
@@ -406,7 +406,8 @@ mod tests {
             ..OldIdentity::default()
         };
         let ann = session("ann", 22);
-        let lost = |plan: &IdentityPlan, session: Option<&Session>| super::lost(plan, &old(session));
+        let lost =
+            |plan: &IdentityPlan, session: Option<&Session>| super::lost(plan, &old(session));
         assert_eq!(lost(&plan(&["root"], &["root"]), None), [""; 0]);
         assert_eq!(
             lost(&plan(&["root", "ann"], &["root", "ann"]), Some(&ann)),
@@ -415,7 +416,10 @@ mod tests {
         let nobody = lost(&plan(&["root"], &[]), None);
         assert!(nobody[0].contains("now: root by key"), "{nobody:?}");
         let operator = lost(&plan(&["root", "ann"], &["root"]), Some(&ann));
-        assert!(operator[0].contains("you are here as ann, who could not"), "{operator:?}");
+        assert!(
+            operator[0].contains("you are here as ann, who could not"),
+            "{operator:?}"
+        );
         let port = lost(&plan(&["root"], &["root"]), Some(&session("root", 2222)));
         assert!(port[0].contains("port 2222"), "{port:?}");
         // Whoever calls this is root, by whatever is not read here: that is no way into the new OS.
@@ -425,7 +429,10 @@ mod tests {
             "{unknown:?}"
         );
         let unknown = lost(&plan(&[], &[]), Some(&ann));
-        assert!(unknown[0].contains("nobody is known to become root"), "{unknown:?}");
+        assert!(
+            unknown[0].contains("nobody is known to become root"),
+            "{unknown:?}"
+        );
         assert!(unknown[1].contains("(there: nobody)"), "{unknown:?}");
         assert_eq!(lost(&plan(&[], &[]), None).len(), 1);
         // Unless it is something that the new OS has, too.

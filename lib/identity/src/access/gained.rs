@@ -7,10 +7,18 @@ use formats::identity::{IdentityPlan, OldIdentity};
 use super::becoming;
 
 /// Ways into the new OS of people of the old one who had none, or one that asked more of them; one line each.
-/// Nothing where the old OS has no server whose ways are known.
+/// Nothing where the old OS has no ssh server, and that alone where not all of its servers are read.
 pub fn gained(plan: &IdentityPlan, old: &OldIdentity, accounts: &Accounts) -> Vec<String> {
-    if !old.doors.server {
-        return Vec::new();
+    let mut lines = old.doors.unread.clone();
+    if old.doors.off {
+        lines.push(
+            "the old ssh server does not run and is not started at boot: nobody gets in by it, and the new OS's is \
+             started"
+                .to_owned(),
+        );
+    }
+    if !old.doors.server || !lines.is_empty() {
+        return lines;
     }
     let (before, after) = &plan.ways;
     let of = |user: &str| -> Vec<&Way> { before.iter().filter(|way| way.user == user).collect() };
@@ -103,5 +111,28 @@ mod tests {
         // Whoever calls this is root; an old OS without a server had nobody who could get in.
         assert_eq!(told(&[], &new, true, Some("ann")), [""; 0]);
         assert_eq!(told(&[], &new, false, None), [""; 0]);
+    }
+
+    #[test]
+    fn a_server_that_is_not_read_or_off_may_have_kept_anybody_out() {
+        let of = |doors: Doors| {
+            let old = OldIdentity {
+                doors,
+                ..OldIdentity::default()
+            };
+            gained(&IdentityPlan::default(), &old, &Accounts::default())
+        };
+        let unread = Doors {
+            unread: vec!["dropbear".to_owned()],
+            ..Doors::default()
+        };
+        assert_eq!(of(unread), ["dropbear"]);
+        let off = Doors {
+            server: true,
+            off: true,
+            ..Doors::default()
+        };
+        assert!(of(off)[0].contains("does not run"));
+        assert_eq!(of(Doors::default()), [""; 0]);
     }
 }

@@ -30,8 +30,8 @@ const NO_SHELL: [&str; 15] = [
 ];
 /// Programs that call the one that counts, which is the next that is named with its path.
 const CALLERS: [&str; 15] = [
-    "ash", "bash", "dash", "env", "ionice", "ksh", "nice", "nohup", "perl", "python3",
-    "setsid", "sh", "sudo", "timeout", "zsh",
+    "ash", "bash", "dash", "env", "ionice", "ksh", "nice", "nohup", "perl", "python3", "setsid",
+    "sh", "sudo", "timeout", "zsh",
 ];
 /// Where a program is that is named without its path.
 const FOLDERS: [&str; 6] = [
@@ -190,7 +190,9 @@ mod tests {
         }
         let gone = of("/usr/local/bin/record -v");
         assert!(
-            gone[0].starts_with("ForceCommand /usr/local/bin/record -v: /usr/local/bin/record is not known to be"),
+            gone[0].starts_with(
+                "ForceCommand /usr/local/bin/record -v: /usr/local/bin/record is not known to be"
+            ),
             "{gone:?}"
         );
         let some = Setting {
@@ -199,12 +201,19 @@ mod tests {
         };
         let gone = missing(&[some.clone(), some], &has);
         assert_eq!(gone.len(), 1);
-        assert!(gone[0].starts_with("Match Group ops: ForceCommand"), "{gone:?}");
+        assert!(
+            gone[0].starts_with("Match Group ops: ForceCommand"),
+            "{gone:?}"
+        );
     }
 
     #[test]
     fn a_program_is_there_that_is_kept_or_brought_or_the_images_own() {
-        let own = |all: &[&str]| all.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        let own = |all: &[&str]| {
+            all.iter()
+                .map(|path| (*path).to_owned())
+                .collect::<Vec<_>>()
+        };
         let old = OldIdentity {
             kept: own(&["/srv"]),
             overlaid: own(&["/usr/local/sbin/gate"]),

@@ -19,6 +19,7 @@ pub mod logged;
 pub mod matching;
 pub mod operator;
 pub mod other_gates;
+pub mod others;
 pub mod promised;
 pub mod ram;
 pub mod ram_files;

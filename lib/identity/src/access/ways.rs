@@ -31,7 +31,7 @@ pub fn ways_where(
     (keys, session): (&[Keys], Option<&Session>),
     has: &dyn Fn(&str) -> bool,
 ) -> Vec<Way> {
-    if !doors.server {
+    if !doors.is_read() {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -57,7 +57,7 @@ pub fn by_whatever(
     session: Option<&Session>,
     has: &dyn Fn(&str) -> bool,
 ) -> Vec<String> {
-    let users = accounts.users.iter().filter(|_| doors.server);
+    let users = accounts.users.iter().filter(|_| doors.is_read());
     let let_in = users.filter(|user| let_in(doors, accounts, user, session, has).is_some());
     let_in.map(|user| user.name.clone()).collect()
 }

@@ -378,7 +378,10 @@ fn somebody_who_is_asked_for_several_things_gets_in_by_all_of_them() {
             ..keys("ann", &[])
         },
     ];
-    let (root, ann) = (["root by key", "root by password"], ["ann by key, root by sudo"]);
+    let (root, ann) = (
+        ["root by key", "root by password"],
+        ["ann by key, root by sudo"],
+    );
     let both: Vec<&str> = root.into_iter().chain(ann).collect();
     for (methods, pam, expected) in [
         ("any", "yes", &both[..]),
