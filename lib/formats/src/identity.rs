@@ -48,6 +48,9 @@ pub struct OldIdentity {
     /// What the operator wants carried beside the image's list.
     #[serde(default)]
     pub wished: Vec<String>,
+    /// Files that the operator's overlay puts into the new OS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlaid: Vec<String>,
     /// What of both lists cannot be carried, a line each.
     #[serde(default)]
     pub uncarriable: Vec<String>,
@@ -169,6 +172,9 @@ pub struct NewIdentity {
     pub filesystems: Vec<String>,
     /// Login shells that are there.
     pub shells: Vec<String>,
+    /// Programs that people and their shells find, by their paths; none where the image is older than the question.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// It has the time zone database.
     pub zones: bool,
     /// It can make locales (`locale-gen`).
@@ -229,6 +235,13 @@ pub struct IdentityPlan {
     /// Every way in that ends in a root shell: in the old OS, and in the new one.
     #[serde(default)]
     pub ways: (Vec<Way>, Vec<Way>),
+    /// Who becomes root in the new OS if they get in by what does not count as a way: a certificate, a key that a
+    /// program hands out. Nobody where its server has nothing of that kind.
+    #[serde(default)]
+    pub otherwise: Vec<String>,
+    /// What the new OS's server holds people to by `ForceCommand` and the new OS does not have, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_commands: Vec<String>,
     /// Who the first boot asks the server about: everybody who has a way in in the new OS.
     #[serde(default)]
     pub logins: Vec<Login>,

@@ -5,10 +5,13 @@
 //! become root still can is compared ([`ways`]).
 
 pub mod asked;
+pub mod becoming;
 pub mod closed;
 pub mod decided;
 pub mod doas;
 pub mod elsewhere;
+pub mod gained;
+pub mod held_to;
 pub mod in_force;
 pub mod keys;
 pub mod locked;
@@ -16,6 +19,7 @@ pub mod logged;
 pub mod matching;
 pub mod operator;
 pub mod other_gates;
+pub mod others;
 pub mod promised;
 pub mod ram;
 pub mod ram_files;

@@ -285,6 +285,15 @@ pub(super) const CASES: &[(&str, Change)] = &[
             ..Doors::default()
         });
     }),
+    ("ssh-restrictions", |f, i| {
+        i.identity.host_key_types = vec!["ssh-ed25519".into()];
+        f.identity.doors.unread =
+            vec!["/usr/sbin/dropbear, by which people get in on port 22".into()];
+    }),
+    ("ssh-restrictions", |f, i| {
+        i.identity.host_key_types = vec!["ssh-ed25519".into()];
+        (f.identity.doors.server, f.identity.doors.off) = (true, true);
+    }),
     // The other way about: root gets in by key, though locked, and the new server asks nobody.
     ("login", |f, i| {
         f.identity.doors.server = true;
