@@ -8,7 +8,7 @@ use formats::access::Doors;
 use formats::accounts::{AccountFiles, Accounts};
 use formats::identity::NewIdentity;
 use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
-use identity::access::{doas, sudoers};
+use identity::access::{addresses, doas, socket, sudoers};
 use identity::files::Files;
 use identity::{accounts, ssh_access};
 
@@ -285,6 +285,31 @@ fn password_schemes(tree: &RootTree) -> Vec<String> {
     }
 }
 
+/// Where units of systemd's are; the first that has a name goes before the others.
+const UNIT_FOLDERS: [&str; 4] = [
+    "etc/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
+
+/// Those of the ssh server that are there; one that is masked (a link to /dev/null) is none.
+fn server_units(tree: &RootTree) -> Vec<String> {
+    let is_there = |unit: &&str| {
+        let has = |folder: &&&str| {
+            let names = tree.names(folder).unwrap_or_default();
+            names.iter().any(|name| name == *unit)
+        };
+        let first = UNIT_FOLDERS.iter().find(has);
+        first.is_some_and(|folder| {
+            let text = tree.read(&format!("{folder}/{unit}"));
+            text.is_ok_and(|text| !text.is_empty())
+        })
+    };
+    let units = addresses::SERVICES.iter().chain(&socket::UNITS).copied();
+    units.filter(is_there).map(str::to_owned).collect()
+}
+
 /// Who gets in and becomes root, by the tree's files.
 fn doors(tree: &RootTree) -> Result<Doors> {
     let version = package_version(tree, "openssh-server")?;
@@ -293,6 +318,7 @@ fn doors(tree: &RootTree) -> Result<Doors> {
         server: has_program(tree, "sshd"),
         release: version.map(|version| leading_numbers(&version)),
         settings: ssh_access::settings(tree),
+        units: server_units(tree),
         sudo,
         sudoers: if sudo {
             sudoers::read(tree)
@@ -487,6 +513,30 @@ mod tests {
         let (_folder, tree) = tree(&[(unit, "")]);
         assert!(is_enabled(&tree, "systemd-networkd.service"));
         assert!(!is_enabled(&tree, "systemd-resolved.service"));
+    }
+
+    #[test]
+    fn units_of_the_ssh_server_are_those_that_are_there_and_not_masked() {
+        let unit = "[Service]\nExecStart=/usr/sbin/sshd -D\n";
+        let (folder, tree) = tree(&[
+            ("usr/lib/systemd/system/ssh.service", unit),
+            (
+                "usr/lib/systemd/system/ssh.socket",
+                "[Socket]\nListenStream=22\n",
+            ),
+            ("usr/lib/systemd/system/cron.service", unit),
+        ]);
+        assert_eq!(server_units(&tree), ["ssh.service", "ssh.socket"]);
+        let own = folder.path().join("etc/systemd/system");
+        fs::create_dir_all(&own).unwrap();
+        // An alias is a name as well, and leads to a place in the tree.
+        std::os::unix::fs::symlink(
+            "/usr/lib/systemd/system/ssh.service",
+            own.join("sshd.service"),
+        )
+        .unwrap();
+        std::os::unix::fs::symlink("/dev/null", own.join("ssh.socket")).unwrap();
+        assert_eq!(server_units(&tree), ["ssh.service", "sshd.service"]);
     }
 
     #[test]

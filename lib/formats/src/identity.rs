@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Doors, Keys, Login, Session, Way};
+use crate::access::{Doors, Keys, Login, Session, Setting, Way};
 use crate::keep::is_below;
 use crate::network::NewFile;
 
@@ -26,6 +26,10 @@ pub struct OldIdentity {
     /// Who gets in and becomes root.
     #[serde(default)]
     pub doors: Doors,
+    /// What the new OS's ssh server is told where the old one's own configuration comes along, kept or carried: by
+    /// its files that come along too, and by those of the image that it includes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried_settings: Vec<Setting>,
     /// Everybody's keys.
     #[serde(default)]
     pub login_keys: Vec<Keys>,
@@ -197,6 +201,10 @@ pub struct IdentityPlan {
     /// Ports that its ssh server listens on; none where it has no server.
     #[serde(default)]
     pub ssh_ports: Vec<u16>,
+    /// What stands in for the old ssh server's own configuration, where that comes along, if the new one does not
+    /// take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_reserve: Option<String>,
     /// Every way in that ends in a root shell: in the old OS, and in the new one.
     #[serde(default)]
     pub ways: (Vec<Way>, Vec<Way>),

@@ -1,12 +1,13 @@
 //! Who gets into the new OS: what is written for that, and which ways in there were and will be.
 
-use formats::access::{Becoming, Doors, Keys, PublicKey, Session, Way};
+use formats::access::{Becoming, Doors, Keys, PublicKey, Session, Setting, Way};
 use formats::accounts::{AccountPlan, Accounts};
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
-use super::{locked, promised, server, server_keys, ways, written};
+use super::written::Reader;
+use super::{addresses, locked, promised, server, server_keys, ways, written};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -21,14 +22,15 @@ pub fn decide(
         return;
     };
     let mut doors = doors.clone();
-    let is_there =
-        |path: &str| old.keeps(path) || plan.copied.iter().any(|copied| is_below(path, copied));
-    let own_configuration = is_there(ssh_access::MAIN);
-    if own_configuration {
-        doors.settings.clone_from(&old.doors.settings);
+    let locked = locked::let_in_by_pam(old, new, (accounts, payload), merged);
+    let besides: Vec<Setting> = locked::setting(&locked).into_iter().collect();
+    if brings_its_configuration(old) {
+        if old.doors.server && doors.server {
+            let keys = new_keys(old, new);
+            plan.ssh_reserve = Some(written::reserve(&old.doors, &doors, &keys, &besides));
+        }
+        doors.settings.clone_from(&old.carried_settings);
     } else if writes_settings(old, new) {
-        let locked = locked::let_in_by_pam(old, new, (accounts, payload), merged);
-        let besides = locked::setting(&locked);
         if !locked.is_empty() {
             plan.notes.push(format!(
                 "the old ssh server does not ask PAM, and keeps out {}, whose password is locked: {} keeps them out \
@@ -37,7 +39,13 @@ pub fn decide(
                 written::SETTINGS
             ));
         }
-        let settings = written::settings(&old.doors, &written_keys(old, new), besides);
+        let has = |setting: &Setting| comes_by_file(setting, old, new);
+        let reader = Reader {
+            release: doors.release,
+            has: &has,
+        };
+        let keys = written_keys(old, new);
+        let settings = written::settings(&old.doors, reader, &keys, &besides);
         plan.files.push(NewFile {
             mode: 0o600,
             ..text(written::SETTINGS, written::text(&settings, doors.release))
@@ -52,6 +60,18 @@ pub fn decide(
             });
             let rules = old.doors.sudoers.iter().chain(&old.doors.doas);
             doors.sudoers.extend(rules.cloned());
+        }
+    }
+    for file in addresses::files(&doors) {
+        if old.keeps(&file.path) {
+            plan.notes.push(format!(
+                "the ssh server listens on {}, which may not be there yet when it is started; {}, which would wait for \
+                 that, cannot be written where something is kept",
+                addresses::waited_for(&doors).join(", "),
+                file.path
+            ));
+        } else {
+            plan.files.push(file);
         }
     }
     let session = old.session.as_ref();
@@ -70,20 +90,34 @@ pub fn decide(
     };
 }
 
+/// Whether the old server's own configuration comes along, kept or carried: the new one reads that, and nothing is
+/// written for it.
+pub fn brings_its_configuration(old: &OldIdentity) -> bool {
+    let main = ssh_access::MAIN;
+    old.keeps(main) || old.copied.iter().any(|copied| is_below(main, copied))
+}
+
 /// Whether the old server's settings are written for the new one.
 pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
     let served = |doors: &Doors| doors.server;
     old.doors.server
+        && !brings_its_configuration(old)
         && new.doors.as_ref().is_some_and(served)
         && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
+}
+
+/// Whether a setting's file comes along beside the new server's own configuration, which includes it.
+pub fn comes_by_file(setting: &Setting, old: &OldIdentity, new: &NewIdentity) -> bool {
+    let path = &setting.path;
+    let copied = old.copied.iter().any(|copied| is_below(path, copied));
+    // That a file is there is not enough: the server has to be told to read it.
+    (old.keeps(path) || copied) && ssh_access::is_included(path, &new.ssh_includes)
 }
 
 /// Whether the new server is told what the old one was, of its host keys for one, be it by what is written or by the
 /// old one's own configuration.
 pub fn is_told(old: &OldIdentity, new: &NewIdentity) -> bool {
-    let main = ssh_access::MAIN;
-    let carried = |main: &str| old.copied.iter().any(|copied| is_below(main, copied));
-    old.keeps(main) || carried(main) || writes_settings(old, new)
+    brings_its_configuration(old) || writes_settings(old, new)
 }
 
 /// Whom the old server kept out, the new one lets in, and nothing that is written can keep out: what
@@ -111,6 +145,11 @@ pub fn written_keys<'a>(old: &'a OldIdentity, new: &NewIdentity) -> Vec<&'a Host
     if !writes_settings(old, new) {
         return Vec::new();
     }
+    new_keys(old, new)
+}
+
+/// The host keys that the new server has to be told of.
+fn new_keys<'a>(old: &'a OldIdentity, new: &NewIdentity) -> Vec<&'a HostKey> {
     host_keys::told(old, &|kind| new.host_key_types.iter().any(|k| k == kind))
 }
 
@@ -300,6 +339,49 @@ mod tests {
         let (plan, told) = locked_people("UsePAM yes", "UsePAM yes", true);
         assert_eq!((denied(&plan), told), (String::new(), [None, None]));
         assert_eq!(in_new(&plan), ["root"]);
+    }
+
+    /// At boot an address may be there later than the server is started.
+    #[test]
+    fn a_server_that_is_told_of_addresses_waits_for_them_where_that_can_be_written() {
+        let files = |old: &str, new: &str, kept: &[&str]| {
+            let doors = |text: &str| Doors {
+                server: true,
+                settings: server::tests::settings(text),
+                ..Doors::default()
+            };
+            let old = OldIdentity {
+                doors: doors(old),
+                kept: kept.iter().map(|path| (*path).to_owned()).collect(),
+                ..OldIdentity::default()
+            };
+            let new = NewIdentity {
+                doors: Some(Doors {
+                    units: vec!["ssh.service".to_owned()],
+                    ..doors(new)
+                }),
+                ssh_includes: vec!["/etc/ssh/sshd_config.d/*.conf".to_owned()],
+                ..NewIdentity::default()
+            };
+            let (nobody, merged) = (Accounts::default(), AccountPlan::default());
+            let mut plan = IdentityPlan::default();
+            decide(&mut plan, (&old, &new), (&nobody, &nobody), &merged);
+            let files = plan.files.into_iter();
+            let units: Vec<String> = files
+                .map(|file| file.path)
+                .filter(|path| path.starts_with("/etc/systemd/"))
+                .collect();
+            (units, plan.notes)
+        };
+        let unit = "/etc/systemd/system/ssh.service.d/10-reroot.conf";
+        let address = "ListenAddress 192.0.2.7";
+        assert_eq!(files(address, "", &[]).0, [unit]);
+        // The image's own counts as well, for its server listens there.
+        assert_eq!(files("", address, &[]).0, [unit]);
+        assert_eq!(files("Port 22", "", &[]), (Vec::new(), Vec::new()));
+        let (units, notes) = files(address, "", &["/etc/systemd"]);
+        assert_eq!(units, [""; 0]);
+        assert!(notes[0].contains("192.0.2.7"), "{notes:?}");
     }
 
     #[test]

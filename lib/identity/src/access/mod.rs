@@ -4,7 +4,9 @@
 //! configuration decides about that is written for the new one ([`written`]); whether somebody who could
 //! become root still can is compared ([`ways`]).
 
+pub mod addresses;
 pub mod asked;
+pub mod carried;
 pub mod closed;
 pub mod decided;
 pub mod doas;
