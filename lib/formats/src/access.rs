@@ -21,6 +21,9 @@ pub struct Setting {
 pub struct Doors {
     /// There is an ssh server.
     pub server: bool,
+    /// Nothing starts it at boot, although it has units for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
     /// Its OpenSSH release; `None` where that is not known.
     pub release: Option<(u32, u32)>,
     /// Its configuration, in the order in which it counts.

@@ -257,6 +257,48 @@ pub fn settings_from(files: &dyn Files, main: &str) -> Vec<Setting> {
     reader.settings
 }
 
+/// How many settings are read before those of a file would be, where it is read for everybody; all, where not.
+pub fn read_before(files: &dyn Files, path: &str) -> usize {
+    let with = With { files, path };
+    let all = settings(&with);
+    let mark = all
+        .iter()
+        .position(|s| s.keyword == MARK && s.condition.is_none());
+    mark.unwrap_or(all.len())
+}
+
+/// A keyword that no server knows.
+const MARK: &str = "RerootIsHere";
+
+/// Files with one more, which has the mark.
+struct With<'a> {
+    files: &'a dyn Files,
+    path: &'a str,
+}
+
+impl Files for With<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        if path == self.path {
+            return Some(format!("{MARK} x\n"));
+        }
+        self.files.text(path)
+    }
+
+    fn folder(&self, path: &str) -> Vec<String> {
+        let mut found = self.files.folder(path);
+        if self
+            .path
+            .rsplit_once('/')
+            .is_some_and(|(above, _)| above == path)
+        {
+            found.push(self.path.to_owned());
+            found.sort();
+            found.dedup();
+        }
+        found
+    }
+}
+
 /// The patterns that a main file includes for everybody, each an absolute path.
 pub fn includes(main: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -643,6 +685,35 @@ mod tests {
         let stays = ["/etc/ssh/sshd_config.d/10.conf", "/etc/ssh/ann"];
         let stays = |setting: &Setting| stays.contains(&setting.path.as_str());
         assert_eq!(lost(&found, &stays), [all[1], all[3]]);
+    }
+
+    #[test]
+    fn what_is_read_before_a_file_is_counted() {
+        let (folder, path) = (
+            "/etc/ssh/sshd_config.d",
+            "/etc/ssh/sshd_config.d/00-reroot.conf",
+        );
+        let [cis, cloud] =
+            ["00-cis.conf", "50-cloud-init.conf"].map(|name| format!("{folder}/{name}"));
+        let of = |main: &str| {
+            let files = [
+                (MAIN, main),
+                (&cis, "PermitRootLogin no\nMaxSessions 3\n"),
+                (&cloud, "PasswordAuthentication no\n"),
+            ];
+            read_before(&Tree(&files), path)
+        };
+        for (main, expected) in [
+            ("Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", 2),
+            ("UsePAM yes\nInclude sshd_config.d/*.conf\nPort 22\n", 3),
+            ("UsePAM yes\nInclude sshd_config.d/50*.conf\nPort 22\nInclude sshd_config.d/0*.conf\n", 5),
+            // Nothing is written where it would not be read for everybody.
+            ("UsePAM yes\n", 1),
+        ] {
+            assert_eq!(of(main), expected, "{main}");
+        }
+        let none = Tree(&[(MAIN, "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n")]);
+        assert_eq!(read_before(&none, path), 0);
     }
 
     #[test]

@@ -196,6 +196,7 @@ struct Server<'p> {
 }
 
 /// A file before it was set aside.
+#[derive(PartialEq, Eq)]
 enum Original {
     File(Vec<u8>, u32),
     Link(String),
@@ -266,7 +267,11 @@ impl<'p> Server<'p> {
             if form.aside.contains(path) {
                 self.gate.remove(path)?;
             } else if path != MAIN || form.text.is_none() {
-                original.write(self.gate, path)?;
+                // One that nobody touched keeps its owner and its attributes.
+                let now = Original::read(&target::at(path));
+                if now.as_ref() != Some(original) {
+                    original.write(self.gate, path)?;
+                }
             }
         }
         let written = written(self.plan, SETTINGS);

@@ -41,8 +41,9 @@ pub fn read(
     old.doors.release = session::release(&old.doors);
     old.session = session::session();
     if let Some(accounts) = accounts {
-        old.login_keys = keys::login_keys(accounts, &old);
-        let by = (&*old.login_keys, old.session.as_ref());
+        (old.login_keys, old.open_keys) = keys::login_keys(accounts, &old);
+        let all = [&old.login_keys[..], &old.open_keys].concat();
+        let by = (&all[..], old.session.as_ref());
         in_force::ask_about(&running, &mut old.doors, accounts, by, &mut old.notes);
     }
     match storage::mounts::read() {
@@ -109,6 +110,7 @@ fn gather(
     let lost = server_loses(&tree, &old, new);
     old.ssh_restrictions = lost.restrictions;
     old.doors.elsewhere = lost.elsewhere;
+    old.shut = lost.shut;
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });
@@ -128,6 +130,8 @@ struct Lost {
     restrictions: Vec<String>,
     /// By what people get in that is not read here.
     elsewhere: Vec<String>,
+    /// What comes along and would let nobody in.
+    shut: Vec<String>,
     /// And what does, written for the new one: lines of its configuration.
     written: Vec<String>,
 }
@@ -136,10 +140,17 @@ fn server_loses(tree: &Tree, old: &OldIdentity, new: &NewIdentity) -> Lost {
     let is_there =
         |path: &str| old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied));
     let written = decided::writes_settings(old, new);
-    let others = if old.doors.server {
-        other_gates::lost(tree, &is_there)
+    let there = other_gates::There {
+        stays: &is_there,
+        modules: new.pam_modules.as_deref(),
+    };
+    let (others, shut) = if old.doors.server {
+        (
+            other_gates::lost(tree, &there),
+            other_gates::shut(tree, &there),
+        )
     } else {
-        Vec::new()
+        (Vec::new(), Vec::new())
     };
     let told: Vec<String> = decided::written_keys(old, new)
         .into_iter()
@@ -154,7 +165,7 @@ fn server_loses(tree: &Tree, old: &OldIdentity, new: &NewIdentity) -> Lost {
     let is_written = |setting: &Setting| {
         let is_key =
             server::is(setting, "HostKey") && setting.values.iter().all(|v| told.contains(v));
-        written && (is_key || of_those(setting))
+        written && (is_key || of_those(setting)) && decided::overruled(setting, new).is_none()
     };
     let own = decided::brings_its_configuration(old);
     let of_files = |s: &Setting| ![said::SAID, said::ARGUMENTS].contains(&s.path.as_str());
@@ -181,6 +192,7 @@ fn server_loses(tree: &Tree, old: &OldIdentity, new: &NewIdentity) -> Lost {
     Lost {
         restrictions: [lost, others].concat(),
         elsewhere,
+        shut,
         written: written.map(item).collect(),
     }
 }

@@ -416,6 +416,7 @@ fn what_a_carried_configuration_does_not_say_is_named() {
             "PasswordAuthentication no\n",
         ),
     ]);
+    let before = std::cell::Cell::new(0);
     let gather = |carry: &[&str], image: &[(&str, &str, &str)]| {
         let image = image.iter().map(|(path, keyword, value)| Setting {
             path: (*path).to_owned(),
@@ -426,6 +427,7 @@ fn what_a_carried_configuration_does_not_say_is_named() {
         let new = NewIdentity {
             carry: carry.iter().map(|path| (*path).to_owned()).collect(),
             ssh_includes: vec![format!("{folder}/*.conf")],
+            ssh_before: before.get(),
             doors: Some(Doors {
                 server: true,
                 settings: image.collect(),
@@ -460,6 +462,13 @@ fn what_a_carried_configuration_does_not_say_is_named() {
     )];
     assert_eq!(
         gather(&[main, &cloud], &image).ssh_restrictions,
+        [format!("{main}: PermitRootLogin no")]
+    );
+    // So they do before what is written, where the image's server reads them before.
+    assert_eq!(gather(&[], &image).ssh_restrictions, [""; 0]);
+    before.set(1);
+    assert_eq!(
+        gather(&[], &image).ssh_restrictions,
         [format!("{main}: PermitRootLogin no")]
     );
 }

@@ -7,7 +7,7 @@ use formats::keep::is_below;
 use formats::network::NewFile;
 
 use super::written::Reader;
-use super::{addresses, locked, promised, server, server_keys, ways, written};
+use super::{addresses, by_name, locked, promised, server, server_keys, ways, written};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -23,7 +23,8 @@ pub fn decide(
     };
     let mut doors = doors.clone();
     let locked = locked::let_in_by_pam(old, new, (accounts, payload), merged);
-    let besides: Vec<Setting> = locked::setting(&locked).into_iter().collect();
+    let besides = locked::setting(&locked).into_iter();
+    let besides: Vec<Setting> = besides.chain(by_name::setting(old)).collect();
     if brings_its_configuration(old) {
         if old.doors.server && doors.server {
             let keys = new_keys(old, new);
@@ -50,7 +51,8 @@ pub fn decide(
             mode: 0o600,
             ..text(written::SETTINGS, written::text(&settings, doors.release))
         });
-        doors.settings = [settings, doors.settings].concat();
+        let (before, after) = doors.settings.split_at(read_before(new).len());
+        doors.settings = [before, &settings, after].concat();
     }
     if doors.sudo {
         if let Some(rules) = written::sudoers(&old.doors, &doors, merged) {
@@ -76,18 +78,26 @@ pub fn decide(
     }
     let session = old.session.as_ref();
     let takes = |key: &PublicKey| server_keys::takes(&doors, key);
-    let stay: Vec<Keys> = old.login_keys.iter().filter(|k| k.stay).cloned().collect();
+    let mut stay = keys(old, &doors);
+    stay.retain(|keys| keys.stay);
     let people = ways::new_accounts(accounts, payload, merged, &new.password_schemes);
     plan.ways = (
-        ways::ways(&old.doors, accounts, &old.login_keys, session),
+        ways::ways(&old.doors, accounts, &keys(old, &old.doors), session),
         ways::ways(&doors, &people, &stay, session),
     );
     plan.logins = promised::logins(&plan.ways.1, (&doors, &people), (&stay, session), &takes);
-    plan.ssh_ports = if doors.server {
+    plan.ssh_ports = if doors.server && !doors.off {
         server::ports(&doors)
     } else {
         Vec::new()
     };
+}
+
+/// The keys that a server looks at: those in files that others may write only where it does not mind.
+fn keys(old: &OldIdentity, doors: &Doors) -> Vec<Keys> {
+    let strict = server::value(doors, "StrictModes").as_deref() != Some("no");
+    let open = old.open_keys.iter().filter(|_| !strict);
+    old.login_keys.iter().chain(open).cloned().collect()
 }
 
 /// Whether the old server's own configuration comes along, kept or carried: the new one reads that, and nothing is
@@ -104,6 +114,21 @@ pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
         && !brings_its_configuration(old)
         && new.doors.as_ref().is_some_and(served)
         && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
+}
+
+/// Settings of the image's own that its server reads before what is written for it: their words come first.
+pub fn read_before(new: &NewIdentity) -> &[Setting] {
+    let all = new.doors.as_ref().map_or(&[][..], |doors| &doors.settings);
+    &all[..new.ssh_before.min(all.len())]
+}
+
+/// What of the image's own goes before a setting that is written, if its word is another.
+pub fn overruled<'a>(setting: &Setting, new: &'a NewIdentity) -> Option<&'a Setting> {
+    let keyword = server::current_name(&setting.keyword);
+    let mut before = read_before(new).iter();
+    let first = before.find(|s| s.condition.is_none() && server::is(s, keyword))?;
+    let counts = setting.condition.is_none() && !ssh_access::adds_up(keyword);
+    (counts && first.values != setting.values).then_some(first)
 }
 
 /// Whether a setting's file comes along beside the new server's own configuration, which includes it.
@@ -178,6 +203,11 @@ pub fn lacks(plan: &IdentityPlan, new: &Doors) -> Option<String> {
         return lost
             .next()
             .map(|_| "the image has no ssh server: give it the package openssh-server".to_owned());
+    }
+    if new.off {
+        return lost.next().map(|_| {
+            "nothing starts the image's ssh server at boot: have it enabled there (`systemctl enable ssh`)".to_owned()
+        });
     }
     let way = lost.find(by_rules).filter(|_| !new.sudo)?;
     Some(format!(
@@ -384,6 +414,111 @@ mod tests {
         assert!(notes[0].contains("192.0.2.7"), "{notes:?}");
     }
 
+    /// The new server looks as closely as the old one, where it can be told so.
+    #[test]
+    fn a_key_that_others_may_write_counts_where_the_server_does_not_mind() {
+        let ways = |old: &str, new: &str, reads: bool| {
+            let doors = |text: &str| Doors {
+                server: true,
+                settings: server::tests::settings(text),
+                ..Doors::default()
+            };
+            let key = Keys {
+                user: "root".to_owned(),
+                keys: vec![PublicKey {
+                    kind: "ssh-ed25519".to_owned(),
+                    blob: "AAAA".to_owned(),
+                    fingerprint: "SHA256:abc".to_owned(),
+                    bits: None,
+                    narrowed: false,
+                }],
+                lines: Vec::new(),
+                forced: 0,
+                stay: true,
+            };
+            let old = OldIdentity {
+                doors: doors(&format!("UsePAM yes\n{old}")),
+                open_keys: vec![key],
+                ..OldIdentity::default()
+            };
+            let pattern = "/etc/ssh/sshd_config.d/*.conf".to_owned();
+            let new = NewIdentity {
+                doors: Some(doors(&format!("UsePAM yes\n{new}"))),
+                ssh_includes: Some(pattern).filter(|_| reads).into_iter().collect(),
+                ..NewIdentity::default()
+            };
+            let accounts = accounts(&[("root", 0, "/bin/sh", false)], &[]);
+            let merged = AccountPlan {
+                users: vec![row("root", Some(0), 0, AccountRule::Same)],
+                ..AccountPlan::default()
+            };
+            let mut plan = IdentityPlan::default();
+            let payload = Accounts::default();
+            decide(&mut plan, (&old, &new), (&accounts, &payload), &merged);
+            (plan.ways.0.len(), plan.ways.1.len())
+        };
+        assert_eq!(ways("", "", true), (0, 0));
+        assert_eq!(ways("StrictModes no", "", true), (1, 1));
+        assert_eq!(ways("StrictModes no", "", false), (1, 0));
+        assert_eq!(ways("", "StrictModes no", false), (0, 1));
+    }
+
+    /// What the image says before it counts first, for good or ill.
+    #[test]
+    fn what_is_written_stands_where_the_server_reads_it() {
+        let doors = |text: &str| Doors {
+            server: true,
+            settings: server::tests::settings(text),
+            ..Doors::default()
+        };
+        let new = |before: usize| NewIdentity {
+            doors: Some(doors(
+                "PermitRootLogin no\nAllowUsers ann\nPermitRootLogin yes\nX11Forwarding no",
+            )),
+            ssh_before: before,
+            ..NewIdentity::default()
+        };
+        let over = |text: &str, before| {
+            let setting = server::tests::settings(text).remove(0);
+            overruled(&setting, &new(before)).map(|setting| setting.values.concat())
+        };
+        for (text, before, expected) in [
+            ("PermitRootLogin yes", 0, None),
+            ("PermitRootLogin yes", 2, Some("no")),
+            ("permitrootlogin no", 9, None),
+            ("AllowUsers bob", 9, None),
+            ("X11Forwarding yes", 3, None),
+            ("X11Forwarding yes", 4, Some("no")),
+            ("Match User ann\nPermitRootLogin yes", 9, None),
+        ] {
+            let expected = expected.map(str::to_owned);
+            assert_eq!(over(text, before), expected, "{text} {before}");
+        }
+        let root = |before: usize| {
+            let old = OldIdentity {
+                doors: doors("PermitRootLogin yes"),
+                ..OldIdentity::default()
+            };
+            let new = NewIdentity {
+                doors: Some(doors("PermitRootLogin no\nUsePAM yes")),
+                ssh_includes: vec!["/etc/ssh/sshd_config.d/*.conf".to_owned()],
+                ssh_before: before,
+                ..NewIdentity::default()
+            };
+            let accounts = accounts(&[("root", 0, "/bin/sh", true)], &[]);
+            let merged = AccountPlan {
+                users: vec![row("root", Some(0), 0, AccountRule::Same)],
+                ..AccountPlan::default()
+            };
+            let mut plan = IdentityPlan::default();
+            let payload = Accounts::default();
+            decide(&mut plan, (&old, &new), (&accounts, &payload), &merged);
+            (plan.ways.0.len(), plan.ways.1.len())
+        };
+        assert_eq!(root(0), (1, 1));
+        assert_eq!(root(1), (1, 0), "the image's own word is first");
+    }
+
     #[test]
     fn ways_in_that_are_not_read_here_count_where_there_is_no_other() {
         let doors = |elsewhere: &[&str]| Doors {
@@ -432,6 +567,20 @@ mod tests {
         assert_eq!(lacks(sudo, &[], true, true), None);
         assert_eq!(lacks(sudo, sudo, true, false), None);
         assert_eq!(lacks(&[su], &[], true, false), None);
+        let off = Doors {
+            server: true,
+            off: true,
+            ..Doors::default()
+        };
+        let plan = IdentityPlan {
+            ways: (vec![way("root")], Vec::new()),
+            ..IdentityPlan::default()
+        };
+        let told = super::lacks(&plan, &off).unwrap();
+        assert!(
+            told.starts_with("nothing starts the image's ssh server"),
+            "{told}"
+        );
         assert_eq!(lacks(&[way("root")], &[], true, false), None);
     }
 

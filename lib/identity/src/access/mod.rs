@@ -6,6 +6,7 @@
 
 pub mod addresses;
 pub mod asked;
+pub mod by_name;
 pub mod carried;
 pub mod closed;
 pub mod decided;
@@ -18,6 +19,7 @@ pub mod logged;
 pub mod matching;
 pub mod operator;
 pub mod other_gates;
+pub mod pam;
 pub mod promised;
 pub mod ram;
 pub mod ram_files;

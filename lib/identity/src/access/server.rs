@@ -23,6 +23,9 @@ const OLD_NAMES: [(&str, &str); 4] = [
 /// The release from which on root does not get in with a password unless somebody says so.
 const ROOT_WITHOUT_PASSWORD: (u32, u32) = (7, 0);
 
+/// The release from which on it asks for no names of those who connect unless somebody says so.
+const NO_NAMES: (u32, u32) = (6, 8);
+
 /// The name that a keyword has today.
 pub fn current_name(keyword: &str) -> &str {
     OLD_NAMES
@@ -72,10 +75,12 @@ fn default(release: Option<(u32, u32)>, keyword: &str) -> Option<&'static str> {
     match keyword {
         "PermitRootLogin" if release.is_some_and(|r| r < ROOT_WITHOUT_PASSWORD) => Some("yes"),
         "PermitRootLogin" => Some("prohibit-password"),
-        "PasswordAuthentication" | "KbdInteractiveAuthentication" | "PubkeyAuthentication" => {
-            Some("yes")
-        }
-        "UsePAM" => Some("no"),
+        "PasswordAuthentication"
+        | "KbdInteractiveAuthentication"
+        | "PubkeyAuthentication"
+        | "StrictModes" => Some("yes"),
+        "UseDNS" if release.is_some_and(|r| r < NO_NAMES) => Some("yes"),
+        "UsePAM" | "UseDNS" => Some("no"),
         _ => None,
     }
 }

@@ -18,7 +18,7 @@ pub fn ways(
     keys: &[Keys],
     session: Option<&Session>,
 ) -> Vec<Way> {
-    if !doors.server {
+    if !doors.server || doors.off {
         return Vec::new();
     }
     let su = accounts.users.iter().any(|u| u.uid == 0 && u.password);

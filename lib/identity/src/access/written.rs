@@ -35,7 +35,7 @@ const ALWAYS: [&str; 4] = [
 
 /// Keywords that are written if the old server has them. All of them are known since OpenSSH 8.2, the
 /// first whose server includes the file.
-const CARRIED: [&str; 30] = [
+const CARRIED: [&str; 31] = [
     "Port",
     "ListenAddress",
     "AddressFamily",
@@ -66,6 +66,7 @@ const CARRIED: [&str; 30] = [
     KEYS,
     "PubkeyAuthOptions",
     "RequiredRSASize",
+    "StrictModes",
 ];
 
 /// The keyword for which keys are taken.
