@@ -260,12 +260,12 @@ const LIBRARY_FOLDERS: [&str; 6] = [
 ];
 /// The modules of PAM, in a folder of each of these.
 fn pam_modules(tree: &RootTree) -> Vec<String> {
-    let names = |folder: &&str| {
+    let names = |folder: &str| {
         tree.names(&format!("{folder}/security"))
             .unwrap_or_default()
     };
-    let mut found: Vec<String> = LIBRARY_FOLDERS.iter().flat_map(|f| names(&f)).collect();
-    found.retain(|name| name.starts_with("pam_") && name.ends_with(".so"));
+    let mut found: Vec<String> = LIBRARY_FOLDERS.iter().flat_map(|f| names(f)).collect();
+    found.retain(|name| name.starts_with("pam_") && name.strip_suffix(".so").is_some());
     found.sort();
     found.dedup();
     found
@@ -342,7 +342,10 @@ fn is_off(tree: &RootTree) -> bool {
     let there = server_units(tree);
     let mut wanted = UNIT_FOLDERS.iter().flat_map(|folder| {
         let targets = tree.names(folder).unwrap_or_default().into_iter();
-        let targets = targets.filter(|n| n.ends_with(".wants") || n.ends_with(".requires"));
+        let targets = targets.filter(|n| {
+            let ends = [".wants", ".requires"].iter();
+            ends.filter_map(|end| n.strip_suffix(end)).count() > 0
+        });
         targets.flat_map(move |name| tree.names(&format!("{folder}/{name}")).unwrap_or_default())
     });
     let starts_one = |unit: &str| {

@@ -334,7 +334,7 @@ impl<'p> Server<'p> {
                 "{MAIN} came along, and is set aside as {MAIN}{ASIDE}; in its place is what the plan has of it"
             ));
         }
-        told.iter().map(|line| format!("{line}; ")).collect()
+        told.iter().flat_map(|line| [line.as_str(), "; "]).collect()
     }
 }
 
