@@ -8,7 +8,8 @@ use formats::access::Doors;
 use formats::accounts::{AccountFiles, Accounts};
 use formats::identity::NewIdentity;
 use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
-use identity::access::{doas, sudoers};
+use identity::access::written::SETTINGS;
+use identity::access::{addresses, doas, socket, sudoers};
 use identity::files::Files;
 use identity::{accounts, ssh_access};
 
@@ -46,6 +47,8 @@ pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
         identity: NewIdentity {
             host_key_types: host_key_types(tree)?,
             ssh_includes: ssh_includes(tree)?,
+            ssh_before: ssh_access::read_before(tree, SETTINGS),
+            pam_modules: Some(pam_modules(tree)),
             doors: Some(doors(tree)?),
             password_schemes: password_schemes(tree),
             filesystems: filesystems(tree, os)?,
@@ -72,9 +75,6 @@ fn optional(tree: &RootTree, path: &str) -> Result<Vec<u8>> {
 fn optional_text(tree: &RootTree, path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&optional(tree, path)?).into_owned())
 }
-
-/// Folders in which systemd's own units may be.
-const UNIT_FOLDERS: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
 
 /// Folders in which a program may be.
 const PROGRAM_FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
@@ -289,6 +289,19 @@ const LIBRARY_FOLDERS: [&str; 6] = [
     "usr/lib",
     "lib",
 ];
+/// The modules of PAM, in a folder of each of these.
+fn pam_modules(tree: &RootTree) -> Vec<String> {
+    let names = |folder: &str| {
+        tree.names(&format!("{folder}/security"))
+            .unwrap_or_default()
+    };
+    let mut found: Vec<String> = LIBRARY_FOLDERS.iter().flat_map(|f| names(f)).collect();
+    found.retain(|name| name.starts_with("pam_") && name.strip_suffix(".so").is_some());
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// How a password may be hashed, crypt(5).
 const PASSWORD_SCHEMES: [&str; 10] = [
     "$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$gy$", "$sha1$", "$y$",
@@ -319,6 +332,64 @@ fn password_schemes(tree: &RootTree) -> Vec<String> {
     }
 }
 
+/// Where units of systemd's are; the first that has a name goes before the others.
+const UNIT_FOLDERS: [&str; 4] = [
+    "etc/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
+
+/// Those of the ssh server that are there; one that is masked (a link to /dev/null) is none.
+fn server_units(tree: &RootTree) -> Vec<String> {
+    let is_there = |unit: &&str| {
+        let has = |folder: &&&str| {
+            let names = tree.names(folder).unwrap_or_default();
+            names.iter().any(|name| name == *unit)
+        };
+        let first = UNIT_FOLDERS.iter().find(has);
+        first.is_some_and(|folder| {
+            let text = tree.read(&format!("{folder}/{unit}"));
+            text.is_ok_and(|text| !text.is_empty())
+        })
+    };
+    let units = addresses::SERVICES.iter().chain(&socket::UNITS).copied();
+    units.filter(is_there).map(str::to_owned).collect()
+}
+
+/// Whether units of the ssh server's are there, by whatever state, and nothing starts any at boot. Where another init
+/// or another unit starts it, that is not said.
+fn is_off(tree: &RootTree) -> bool {
+    let names = || addresses::SERVICES.iter().chain(&socket::UNITS).copied();
+    let in_folder = |name: &str, folder: &&str| {
+        let inner = tree.names(folder).unwrap_or_default();
+        inner.iter().any(|n| n == name)
+    };
+    let has_units = names().any(|name| UNIT_FOLDERS.iter().any(|f| in_folder(name, f)));
+    let systemd = ["usr/lib/systemd/systemd", "lib/systemd/systemd"];
+    if !has_units || !systemd.iter().any(|path| tree.has(path)) {
+        return false;
+    }
+    let there = server_units(tree);
+    let mut wanted = UNIT_FOLDERS.iter().flat_map(|folder| {
+        let targets = tree.names(folder).unwrap_or_default().into_iter();
+        let targets = targets.filter(|n| {
+            let ends = [".wants", ".requires"].iter();
+            ends.filter_map(|end| n.strip_suffix(end)).count() > 0
+        });
+        targets.flat_map(move |name| tree.names(&format!("{folder}/{name}")).unwrap_or_default())
+    });
+    let starts_one = |unit: &str| {
+        let file = UNIT_FOLDERS.iter().find(|folder| in_folder(unit, folder));
+        let text = file.and_then(|folder| tree.read(&format!("{folder}/{unit}")).ok());
+        text.is_some_and(|text| String::from_utf8_lossy(&text).contains("sshd"))
+    };
+    !wanted.any(|unit| {
+        let known = names().any(|name| name == unit);
+        known && there.contains(&unit) || !known && starts_one(&unit)
+    })
+}
+
 /// Who gets in and becomes root, by the tree's files.
 fn doors(tree: &RootTree) -> Result<Doors> {
     let version = package_version(tree, "openssh-server")?;
@@ -330,8 +401,10 @@ fn doors(tree: &RootTree) -> Result<Doors> {
     };
     Ok(Doors {
         server: has_program(tree, "sshd"),
+        off: is_off(tree),
         release: version.map(|version| leading_numbers(&version)),
         settings: ssh_access::settings(tree),
+        units: server_units(tree),
         sudo,
         sudoers: rules.rules,
         sudo_asks: rules.asks,
@@ -543,6 +616,77 @@ mod tests {
                 "/usr/sbin/visudo"
             ]
         );
+    }
+
+    #[test]
+    fn units_of_the_ssh_server_are_those_that_are_there_and_not_masked() {
+        let unit = "[Service]\nExecStart=/usr/sbin/sshd -D\n";
+        let (folder, tree) = tree(&[
+            ("usr/lib/systemd/system/ssh.service", unit),
+            (
+                "usr/lib/systemd/system/ssh.socket",
+                "[Socket]\nListenStream=22\n",
+            ),
+            ("usr/lib/systemd/system/cron.service", unit),
+        ]);
+        assert_eq!(server_units(&tree), ["ssh.service", "ssh.socket"]);
+        let own = folder.path().join("etc/systemd/system");
+        fs::create_dir_all(&own).unwrap();
+        // An alias is a name as well, and leads to a place in the tree.
+        std::os::unix::fs::symlink(
+            "/usr/lib/systemd/system/ssh.service",
+            own.join("sshd.service"),
+        )
+        .unwrap();
+        std::os::unix::fs::symlink("/dev/null", own.join("ssh.socket")).unwrap();
+        assert_eq!(server_units(&tree), ["ssh.service", "sshd.service"]);
+    }
+
+    #[test]
+    fn a_server_whose_units_nothing_starts_is_off() {
+        let service = (
+            "usr/lib/systemd/system/ssh.service",
+            "[Service]\nExecStart=/usr/sbin/sshd -D\n",
+        );
+        let systemd = ("usr/lib/systemd/systemd", "");
+        let wanted = |unit: &'static str| (unit, "");
+        let of = |files: &[(&str, &str)]| {
+            let (_folder, tree) = tree(files);
+            is_off(&tree)
+        };
+        let enabled = wanted("etc/systemd/system/multi-user.target.wants/ssh.service");
+        assert!(!of(&[systemd, service, enabled]));
+        assert!(of(&[systemd, service]));
+        assert!(!of(&[service]), "another init");
+        assert!(!of(&[systemd]), "without units of known names");
+        let socket = (
+            "usr/lib/systemd/system/ssh.socket",
+            "[Socket]\nListenStream=22\n",
+        );
+        let by_socket = wanted("etc/systemd/system/sockets.target.wants/ssh.socket");
+        assert!(!of(&[systemd, service, socket, by_socket]));
+        // By the vendor, as by an image that is made so.
+        let by_vendor = wanted("usr/lib/systemd/system/multi-user.target.wants/ssh.service");
+        assert!(!of(&[systemd, service, by_vendor]));
+        let masked = ("etc/systemd/system/ssh.service", "");
+        assert!(of(&[systemd, service, enabled, masked]));
+        let other = (
+            "etc/systemd/system/our-ssh.service",
+            "[Service]\nExecStart=/usr/sbin/sshd -D -f /x\n",
+        );
+        let by_other = wanted("etc/systemd/system/multi-user.target.wants/our-ssh.service");
+        assert!(!of(&[systemd, service, other, by_other]));
+    }
+
+    #[test]
+    fn modules_of_pam_are_named() {
+        let (_folder, tree) = tree(&[
+            ("usr/lib/x86_64-linux-gnu/security/pam_unix.so", ""),
+            ("lib/security/pam_own.so", ""),
+            ("lib/security/README", ""),
+            ("usr/lib/pam_no.so", ""),
+        ]);
+        assert_eq!(pam_modules(&tree), ["pam_own.so", "pam_unix.so"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use formats::confirm::{Code, Finding};
 use formats::plan::Plan;
+use identity::access::written::{ASIDE, BESIDE, OTHER};
 
 use crate::root::place;
 
@@ -34,7 +35,34 @@ pub fn compare(root: &Path, plan: &Plan, obstructed: &[String]) -> Vec<Finding> 
             format!("left out: {}", few(&left)),
         ));
     }
+    let aside = set_aside(root);
+    if !aside.is_empty() {
+        let aside: Vec<&str> = aside.iter().map(String::as_str).collect();
+        findings.push(Finding::short(
+            Code::Placed,
+            "the ssh server takes what came along for it",
+            format!("`sshd -t` refused it, and the run wrote: {}", few(&aside)),
+        ));
+    }
     findings
+}
+
+/// What the run made of files that came along and that the ssh server did not take.
+fn set_aside(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in ["/etc/ssh", BESIDE] {
+        let entries = fs::read_dir(place::at(root, folder)).into_iter().flatten();
+        let names = entries
+            .flatten()
+            .filter_map(|e| e.file_name().into_string().ok());
+        let names = names.filter(|name| name.ends_with(ASIDE));
+        found.extend(names.map(|name| format!("{folder}/{name}")));
+    }
+    if place::at(root, OTHER).exists() {
+        found.push(OTHER.to_owned());
+    }
+    found.sort();
+    found
 }
 
 fn few(items: &[&str]) -> String {
@@ -83,5 +111,22 @@ mod tests {
                 Some("left out: /lib/x: /lib is a link")
             ]
         );
+    }
+
+    #[test]
+    fn what_the_ssh_server_did_not_take_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = fixtures::plan::plan();
+        let folder = dir.path().join("etc/ssh/sshd_config.d");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("10-a.conf"), "").unwrap();
+        assert_eq!(compare(dir.path(), &plan, &[]), []);
+        fs::write(folder.join("10-a.conf.set-aside"), "").unwrap();
+        fs::create_dir_all(dir.path().join("etc/reroot")).unwrap();
+        fs::write(dir.path().join("etc/reroot/sshd_config"), "").unwrap();
+        let found = &compare(dir.path(), &plan, &[])[0];
+        let told = found.found.as_deref().unwrap();
+        let all = "/etc/reroot/sshd_config; /etc/ssh/sshd_config.d/10-a.conf.set-aside";
+        assert!(told.ends_with(all), "{told}");
     }
 }

@@ -21,7 +21,7 @@ pub struct Setting {
 pub struct Doors {
     /// There is an ssh server.
     pub server: bool,
-    /// It does not run and is not started at boot: nobody gets in by it.
+    /// Nothing starts it at boot, and it does not run: nobody gets in by it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub off: bool,
     /// Servers that listen besides and whose settings are not read, in words.
@@ -35,6 +35,9 @@ pub struct Doors {
     /// configuration says of places does not count. Empty where it listens by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub socket: Vec<Setting>,
+    /// Units of systemd's that it is started by, of an image: those that are there. Empty where nobody looked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<String>,
     /// What the server itself says that holds for some, who may have a `Match` to themselves: by the user's
     /// name. Goes before [`Doors::settings`].
     pub in_force: Vec<(String, Vec<Setting>)>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Doors, Keys, Login, Session, Way};
+use crate::access::{Doors, Keys, Login, Session, Setting, Way};
 use crate::keep::is_below;
 use crate::network::NewFile;
 
@@ -26,9 +26,19 @@ pub struct OldIdentity {
     /// Who gets in and becomes root.
     #[serde(default)]
     pub doors: Doors,
+    /// Files of PAM's that come along and by which nobody would get in, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shut: Vec<String>,
+    /// What the new OS's ssh server is told where the old one's own configuration comes along, kept or carried: by
+    /// its files that come along too, and by those of the image that it includes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried_settings: Vec<Setting>,
     /// Everybody's keys.
     #[serde(default)]
     pub login_keys: Vec<Keys>,
+    /// Keys in files that others may write, which a server takes only where it is told not to look (`StrictModes no`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_keys: Vec<Keys>,
     /// The connection by which the launcher was called.
     #[serde(default)]
     pub session: Option<Session>,
@@ -190,9 +200,15 @@ pub struct NewIdentity {
     /// does not know `Include` (before OpenSSH 8.2).
     #[serde(default)]
     pub ssh_includes: Vec<String>,
+    /// How many of the settings of its own server are read before a file `/etc/ssh/sshd_config.d/00-reroot.conf` would be.
+    #[serde(default)]
+    pub ssh_before: usize,
     /// How passwords may be hashed for its C library to know them: `$6$`, `$y$`; empty where that is not known.
     #[serde(default)]
     pub password_schemes: Vec<String>,
+    /// Modules of PAM, by their file's names; `None` where the image is older than the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pam_modules: Option<Vec<String>>,
     /// Who gets in and becomes root; `None` where the image is older than the question.
     #[serde(default)]
     pub doors: Option<Doors>,
@@ -232,6 +248,10 @@ pub struct IdentityPlan {
     /// Ports that its ssh server listens on; none where it has no server.
     #[serde(default)]
     pub ssh_ports: Vec<u16>,
+    /// What stands in for the old ssh server's own configuration, where that comes along, if the new one does not
+    /// take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_reserve: Option<String>,
     /// Every way in that ends in a root shell: in the old OS, and in the new one.
     #[serde(default)]
     pub ways: (Vec<Way>, Vec<Way>),

@@ -6,6 +6,8 @@
 
 use formats::access::Setting;
 
+use crate::access::written::{names_principals, AUTHORITY};
+use crate::access::{server, server_keys};
 use crate::files::Files;
 use crate::network::old::glob;
 
@@ -14,6 +16,9 @@ const DEEPEST: usize = 16;
 
 /// The configuration's main file.
 pub const MAIN: &str = "/etc/ssh/sshd_config";
+
+/// The keyword whose value is a command, by a shell's rules.
+pub(crate) const COMMAND: &str = "ForceCommand";
 
 /// What takes away from whom it is said, with which values it does not.
 const TAKES_AWAY: &[(&str, &[&str])] = &[
@@ -37,7 +42,14 @@ const TAKES_AWAY: &[(&str, &[&str])] = &[
     ("AllowStreamLocalForwarding", &["yes", "all"]),
     ("AllowAgentForwarding", &["yes"]),
     ("DisableForwarding", &["no"]),
-    ("ListenAddress", &["0.0.0.0", "::", "[::]", "*"]),
+    // Of these, lists and numbers that take nothing away are told apart below.
+    ("PubkeyAcceptedAlgorithms", &["any"]),
+    ("PubkeyAuthOptions", &["none"]),
+    ("RequiredRSASize", &["any"]),
+    // What certificates may be for; where no authority is known, there are none.
+    ("AuthorizedPrincipalsCommand", &["none"]),
+    ("AuthorizedPrincipalsFile", &["none"]),
+    ("ListenAddress", &["0.0.0.0", "::", "*"]),
     // Elsewhere than in the homes, people cannot give themselves keys.
     (
         "AuthorizedKeysFile",
@@ -50,6 +62,29 @@ const TAKES_AWAY: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Bits of an RSA key that every server asks for.
+const LEAST_RSA: u32 = 1024;
+
+/// Whether a value says no more than every server does, where that is no word of a list.
+fn is_usual(keyword: &str, value: &str) -> bool {
+    match keyword {
+        // With whatever port: all addresses are all.
+        "ListenAddress" => {
+            let host = server::host_of(value);
+            host != value && is_harmless(keyword, host)
+        }
+        "PubkeyAcceptedAlgorithms" => server_keys::takes_usual_keys(value),
+        "RequiredRSASize" => value.parse::<u32>().is_ok_and(|bits| bits <= LEAST_RSA),
+        _ => false,
+    }
+}
+
+fn is_harmless(keyword: &str, value: &str) -> bool {
+    let known = TAKES_AWAY.iter().find(|(known, _)| *known == keyword);
+    let mut harmless = known.map_or(&[][..], |(_, harmless)| harmless).iter();
+    harmless.any(|word| word.eq_ignore_ascii_case(value)) || is_usual(keyword, value)
+}
+
 /// What takes nothing away from anybody who has a name here: how the server works, and what it lets people do
 /// besides. Everything else is named, known or not.
 const TAKES_NOTHING: &[&str] = &[
@@ -57,9 +92,7 @@ const TAKES_NOTHING: &[&str] = &[
     "AddressFamily",
     "AuthorizedKeysCommand",
     "AuthorizedKeysCommandUser",
-    "AuthorizedPrincipalsCommand",
     "AuthorizedPrincipalsCommandUser",
-    "AuthorizedPrincipalsFile",
     "Banner",
     "CASignatureAlgorithms",
     "ChallengeResponseAuthentication",
@@ -75,6 +108,7 @@ const TAKES_NOTHING: &[&str] = &[
     "GatewayPorts",
     "GSSAPIAuthentication",
     "GSSAPICleanupCredentials",
+    "GSSAPIKexAlgorithms",
     "GSSAPIKeyExchange",
     "GSSAPIStoreCredentialsOnRekey",
     "GSSAPIStrictAcceptorCheck",
@@ -119,12 +153,8 @@ const TAKES_NOTHING: &[&str] = &[
     "PrintLastLog",
     "PrintMotd",
     "Protocol",
-    "PubkeyAcceptedAlgorithms",
-    "PubkeyAcceptedKeyTypes",
-    "PubkeyAuthOptions",
     "RDomain",
     "RekeyLimit",
-    "RequiredRSASize",
     "RhostsRSAAuthentication",
     "RSAAuthentication",
     "SecurityKeyProvider",
@@ -150,37 +180,54 @@ const TAKES_NOTHING: &[&str] = &[
     "XAuthLocation",
 ];
 
+/// Whether words of a keyword add up, as lists of names and addresses do; of any other the first counts.
+pub fn adds_up(keyword: &str) -> bool {
+    let known = TAKES_AWAY
+        .iter()
+        .find(|(k, _)| k.eq_ignore_ascii_case(keyword));
+    known.is_some_and(|(_, harmless)| harmless.is_empty())
+        || ["ListenAddress", "Port", "HostKey"]
+            .iter()
+            .any(|k| k.eq_ignore_ascii_case(keyword))
+}
+
 /// Every setting that takes something away and will not be there, as
 /// `/etc/ssh/sshd_config: Match Group sftp: ForceCommand internal-sftp`.
 ///
 /// `stays` says of one whether the new OS's server has it: its file is there and read, or it is written
 /// for the new server.
 pub fn lost(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<String> {
+    let authority = |s: &&Setting| server::is(s, AUTHORITY) && stays(s);
+    let certified = settings.iter().any(|setting| authority(&setting));
     let mut said: Vec<&str> = Vec::new();
     let mut lost = Vec::new();
     for setting in settings {
+        let current = server::current_name(&setting.keyword);
         let known = TAKES_AWAY
             .iter()
-            .find(|(k, _)| k.eq_ignore_ascii_case(&setting.keyword));
+            .find(|(k, _)| k.eq_ignore_ascii_case(current));
         let is_it = |name: &&str| name.eq_ignore_ascii_case(&setting.keyword);
-        if known.is_none() && TAKES_NOTHING.iter().any(is_it) {
+        let of_certificates = names_principals(setting) && !certified;
+        if known.is_none() && TAKES_NOTHING.iter().any(is_it) || of_certificates {
             continue;
         }
-        let of_its_own = (setting.keyword.as_str(), &[][..]);
-        let (keyword, harmless) =
-            known.map_or(of_its_own, |(keyword, harmless)| (*keyword, *harmless));
-        // Lists of names and addresses add up, everything else is what was said first.
-        let adds_up = harmless.is_empty() || keyword == "ListenAddress";
-        if setting.condition.is_none() && !adds_up {
+        let keyword = known.map_or(setting.keyword.as_str(), |(keyword, _)| *keyword);
+        // Of what is not known here nothing is known of that either.
+        if setting.condition.is_none() && !(known.is_none() || adds_up(keyword)) {
             if said.contains(&keyword) {
                 continue;
             }
             said.push(keyword);
         }
-        let harmless = |value: &String| harmless.iter().any(|h| h.eq_ignore_ascii_case(value));
+        let harmless = |value: &String| is_harmless(keyword, value);
         if setting.values.iter().all(harmless) || stays(setting) {
             continue;
         }
+        let keyword = if keyword.eq_ignore_ascii_case(&setting.keyword) {
+            keyword
+        } else {
+            &setting.keyword
+        };
         let condition = match &setting.condition {
             Some(condition) => format!("Match {condition}: "),
             None => String::new(),
@@ -208,6 +255,48 @@ pub fn settings_from(files: &dyn Files, main: &str) -> Vec<Setting> {
     };
     reader.file(main, 0);
     reader.settings
+}
+
+/// How many settings are read before those of a file would be, where it is read for everybody; all, where not.
+pub fn read_before(files: &dyn Files, path: &str) -> usize {
+    let with = With { files, path };
+    let all = settings(&with);
+    let mark = all
+        .iter()
+        .position(|s| s.keyword == MARK && s.condition.is_none());
+    mark.unwrap_or(all.len())
+}
+
+/// A keyword that no server knows.
+const MARK: &str = "RerootIsHere";
+
+/// Files with one more, which has the mark.
+struct With<'a> {
+    files: &'a dyn Files,
+    path: &'a str,
+}
+
+impl Files for With<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        if path == self.path {
+            return Some(format!("{MARK} x\n"));
+        }
+        self.files.text(path)
+    }
+
+    fn folder(&self, path: &str) -> Vec<String> {
+        let mut found = self.files.folder(path);
+        if self
+            .path
+            .rsplit_once('/')
+            .is_some_and(|(above, _)| above == path)
+        {
+            found.push(self.path.to_owned());
+            found.sort();
+            found.dedup();
+        }
+        found
+    }
 }
 
 /// The patterns that a main file includes for everybody, each an absolute path.
@@ -271,7 +360,7 @@ impl Reader<'_> {
             };
             if keyword.eq_ignore_ascii_case("Match") {
                 let everybody = values.len() == 1 && values[0].eq_ignore_ascii_case("all");
-                self.condition = (!everybody).then(|| values.join(" "));
+                self.condition = (!everybody).then(|| condition(&values));
             } else if keyword.eq_ignore_ascii_case("Include") {
                 // A condition ends with the file that it is in.
                 let condition = self.condition.clone();
@@ -317,7 +406,25 @@ impl Reader<'_> {
     }
 }
 
-/// A line's keyword and values: `Keyword value…`, `Keyword=value`, values in quotes or not.
+/// Criteria of a `Match` and their patterns, one behind the other: one with blanks is in quotes again.
+fn condition(values: &[String]) -> String {
+    let word = |value: &String| {
+        if !value.contains(char::is_whitespace) {
+            return value.clone();
+        }
+        match value.split_once('=') {
+            Some((name, patterns)) if name.chars().all(|c| c.is_ascii_alphabetic()) => {
+                format!("{name} \"{patterns}\"")
+            }
+            _ => format!("\"{value}\""),
+        }
+    };
+    let words: Vec<String> = values.iter().map(word).collect();
+    words.join(" ")
+}
+
+/// A line's keyword and values: `Keyword value…`, `Keyword=value`, values in quotes or not. A command is the rest
+/// of its line as it stands, quotes and all: what is between its blanks, to be put together again.
 pub(crate) fn parse(line: &str) -> Option<(String, Vec<String>)> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -327,6 +434,11 @@ pub(crate) fn parse(line: &str) -> Option<(String, Vec<String>)> {
     let (keyword, rest) = line.split_at(end.unwrap_or(line.len()));
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest);
+    if keyword.eq_ignore_ascii_case(COMMAND) {
+        let command = rest.trim();
+        let words = command.split(' ').map(str::to_owned).collect();
+        return (!command.is_empty()).then(|| (keyword.to_owned(), words));
+    }
     let mut values = Vec::new();
     let (mut value, mut quoted, mut begun) = (String::new(), false, false);
     for c in rest.chars() {
@@ -354,7 +466,10 @@ pub(crate) fn parse(line: &str) -> Option<(String, Vec<String>)> {
 
 #[cfg(test)]
 mod tests {
+    use formats::access::Doors;
+
     use super::*;
+    use crate::access::written::{written_of, Reader};
     use crate::files::tests::Tree;
 
     /// A keyword that nobody here has heard of may take anything away.
@@ -375,8 +490,98 @@ mod tests {
             lost_of("RefuseOnMondays", "yes"),
             ["c: RefuseOnMondays yes"]
         );
+        // What every server does says nothing, and what it would take away from some says so.
+        for (keyword, value, expected) in [
+            ("PubkeyAcceptedAlgorithms", "+ssh-rsa", false),
+            ("PubkeyAcceptedKeyTypes", "sk-*", true),
+            ("PubkeyAuthOptions", "none", false),
+            ("PubkeyAuthOptions", "verify-required", true),
+            ("RequiredRSASize", "1024", false),
+            ("RSAMinSize", "2048", true),
+            ("AuthorizedPrincipalsFile", "/srv/%u", false),
+            ("AuthorizedPrincipalsCommand", "/usr/bin/names", false),
+        ] {
+            let told: Vec<String> = expected
+                .then(|| format!("c: {keyword} {value}"))
+                .into_iter()
+                .collect();
+            assert_eq!(lost_of(keyword, value), told);
+        }
+        // Names that certificates may have count where certificates are taken.
+        let certified = [
+            setting("TrustedUserCAKeys", "/etc/ca.pub"),
+            setting("AuthorizedPrincipalsFile", "/srv/%u"),
+            setting("AuthorizedPrincipalsCommand", "none"),
+        ];
+        let authority = |setting: &Setting| setting.keyword == "TrustedUserCAKeys";
+        assert_eq!(
+            lost(&certified, &authority),
+            ["c: AuthorizedPrincipalsFile /srv/%u"]
+        );
+        assert_eq!(lost(&certified, &|_| true), [""; 0]);
         for harmless in ["UsePAM", "ciphers", "X11DisplayOffset", "Subsystem"] {
             assert_eq!(lost_of(harmless, "x"), [""; 0], "{harmless}");
+        }
+    }
+
+    /// What distributions' own configurations say, without comments: none of them takes anything away.
+    #[test]
+    fn nothing_is_told_of_a_distributions_own_configuration() {
+        let debian_8_and_9 = "Port 22\nProtocol 2\nHostKey /etc/ssh/ssh_host_rsa_key\nUsePrivilegeSeparation yes\n\
+            KeyRegenerationInterval 3600\nServerKeyBits 1024\nSyslogFacility AUTH\nLogLevel INFO\nLoginGraceTime 120\n\
+            PermitRootLogin without-password\nStrictModes yes\nRSAAuthentication yes\nPubkeyAuthentication yes\n\
+            IgnoreRhosts yes\nRhostsRSAAuthentication no\nHostbasedAuthentication no\nPermitEmptyPasswords no\n\
+            ChallengeResponseAuthentication no\nX11Forwarding yes\nX11DisplayOffset 10\nPrintMotd no\nPrintLastLog yes\n\
+            TCPKeepAlive yes\nAcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server\nUsePAM yes\n";
+        let debian_11 = "Include /etc/ssh/sshd_config.d/*.conf\nChallengeResponseAuthentication no\nUsePAM yes\n\
+            X11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n";
+        let debian_13 =
+            "Include /etc/ssh/sshd_config.d/*.conf\nKbdInteractiveAuthentication no\nUsePAM yes\n\
+            X11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_* COLORTERM NO_COLOR\n\
+            Subsystem\tsftp\t/usr/lib/openssh/sftp-server\n";
+        let rhel_7 = "HostKey /etc/ssh/ssh_host_rsa_key\nSyslogFacility AUTHPRIV\nAuthorizedKeysFile\t.ssh/authorized_keys\n\
+            PasswordAuthentication yes\nChallengeResponseAuthentication no\nGSSAPIAuthentication yes\n\
+            GSSAPICleanupCredentials no\nUsePAM yes\nX11Forwarding yes\nAcceptEnv LANG LC_CTYPE\nAcceptEnv XMODIFIERS\n\
+            Subsystem\tsftp\t/usr/libexec/openssh/sftp-server\n";
+        let redhat = "Include /etc/crypto-policies/back-ends/opensshserver.config\nSyslogFacility AUTHPRIV\n\
+            ChallengeResponseAuthentication no\nGSSAPIAuthentication yes\nGSSAPICleanupCredentials no\nUsePAM yes\n\
+            X11Forwarding yes\nPrintMotd no\n";
+        let policy = "Ciphers aes256-gcm@openssh.com,aes256-ctr\nMACs hmac-sha2-256-etm@openssh.com\n\
+            GSSAPIKexAlgorithms gss-curve25519-sha256-,gss-nistp256-sha256-\nKexAlgorithms curve25519-sha256\n\
+            HostKeyAlgorithms ecdsa-sha2-nistp256\nPubkeyAcceptedAlgorithms ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,\
+            ecdsa-sha2-nistp521,ssh-ed25519,rsa-sha2-256,rsa-sha2-512\nHostbasedAcceptedAlgorithms ssh-ed25519\n\
+            CASignatureAlgorithms ssh-ed25519\nRequiredRSASize 2048\n"
+            .replace(",            ", ",");
+        let cloud = (
+            "/etc/ssh/sshd_config.d/50-cloud-init.conf",
+            "PasswordAuthentication no\n",
+        );
+        let at = "/etc/ssh/sshd_config.d/50-redhat.conf";
+        let policy = (
+            "/etc/crypto-policies/back-ends/opensshserver.config",
+            policy.as_str(),
+        );
+        let rhel_9 =
+            "Include /etc/ssh/sshd_config.d/*.conf\nAuthorizedKeysFile\t.ssh/authorized_keys\n\
+            Subsystem\tsftp\t/usr/libexec/openssh/sftp-server\n";
+        for files in [
+            &[(MAIN, debian_8_and_9)][..],
+            &[(MAIN, debian_11)],
+            &[(MAIN, debian_13)],
+            &[(MAIN, debian_13), cloud],
+            &[(MAIN, rhel_7)],
+            &[(MAIN, rhel_9), cloud, (at, redhat), policy],
+        ] {
+            let doors = Doors {
+                settings: settings(&Tree(files)),
+                ..Doors::default()
+            };
+            let new = Reader {
+                release: Some((9, 2)),
+                has: &|_| false,
+            };
+            let is_written = written_of(&doors, new);
+            assert_eq!(lost(&doors.settings, &is_written), [""; 0], "{files:?}");
         }
     }
 
@@ -402,6 +607,7 @@ mod tests {
             ("AllowUsers ann  bob@192.0.2.*", Some("AllowUsers ann bob@192.0.2.*")),
             ("DenyGroups \"domain users\"", Some("DenyGroups domain users")),
             ("ListenAddress 0.0.0.0\nListenAddress ::", None),
+            ("ListenAddress 0.0.0.0:2222\nListenAddress [::]:2222\nListenAddress [::]", None),
             ("ListenAddress 192.0.2.1", Some("ListenAddress 192.0.2.1")),
             ("AuthorizedKeysFile %h/.ssh/authorized_keys .ssh/authorized_keys2", None),
             ("AuthorizedKeysFile /etc/ssh/keys/%u", Some("AuthorizedKeysFile /etc/ssh/keys/%u")),
@@ -414,6 +620,46 @@ mod tests {
         ] {
             let found: Vec<_> = found.iter().map(|f| format!("{MAIN}: {f}")).collect();
             assert_eq!(main_file(text), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_stay_where_they_say_something() {
+        let read = |text: &str| {
+            let setting = settings(&Tree(&[(MAIN, text)])).pop().unwrap();
+            let condition = setting.condition.unwrap_or_default();
+            (condition, setting.values.join(" "))
+        };
+        for (text, condition, value) in [
+            (
+                "ForceCommand /usr/local/bin/gate  \"$SSH_ORIGINAL_COMMAND\" 'a  b' # c\t\n",
+                "",
+                "/usr/local/bin/gate  \"$SSH_ORIGINAL_COMMAND\" 'a  b' # c",
+            ),
+            ("forcecommand = \"/bin/a b\"", "", "\"/bin/a b\""),
+            ("ChrootDirectory \"/srv/a b\"", "", "/srv/a b"),
+            (
+                "Match Group \"domain users\"\nPermitTTY no",
+                "Group \"domain users\"",
+                "no",
+            ),
+            (
+                "Match Group=\"domain users\" User ann\nPermitTTY no",
+                "Group \"domain users\" User ann",
+                "no",
+            ),
+            (
+                "Match Group wheel,\"domain users\"\nPermitTTY no",
+                "Group \"wheel,domain users\"",
+                "no",
+            ),
+            ("Match \"User\" \"ann\"\nPermitTTY no", "User ann", "no"),
+        ] {
+            assert_eq!(
+                read(text),
+                (condition.to_owned(), value.to_owned()),
+                "{text}"
+            );
         }
     }
 
@@ -439,6 +685,35 @@ mod tests {
         let stays = ["/etc/ssh/sshd_config.d/10.conf", "/etc/ssh/ann"];
         let stays = |setting: &Setting| stays.contains(&setting.path.as_str());
         assert_eq!(lost(&found, &stays), [all[1], all[3]]);
+    }
+
+    #[test]
+    fn what_is_read_before_a_file_is_counted() {
+        let (folder, path) = (
+            "/etc/ssh/sshd_config.d",
+            "/etc/ssh/sshd_config.d/00-reroot.conf",
+        );
+        let [cis, cloud] =
+            ["00-cis.conf", "50-cloud-init.conf"].map(|name| format!("{folder}/{name}"));
+        let of = |main: &str| {
+            let files = [
+                (MAIN, main),
+                (&cis, "PermitRootLogin no\nMaxSessions 3\n"),
+                (&cloud, "PasswordAuthentication no\n"),
+            ];
+            read_before(&Tree(&files), path)
+        };
+        for (main, expected) in [
+            ("Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", 2),
+            ("UsePAM yes\nInclude sshd_config.d/*.conf\nPort 22\n", 3),
+            ("UsePAM yes\nInclude sshd_config.d/50*.conf\nPort 22\nInclude sshd_config.d/0*.conf\n", 5),
+            // Nothing is written where it would not be read for everybody.
+            ("UsePAM yes\n", 1),
+        ] {
+            assert_eq!(of(main), expected, "{main}");
+        }
+        let none = Tree(&[(MAIN, "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n")]);
+        assert_eq!(read_before(&none, path), 0);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 
 use formats::facts::Facts;
 use formats::hooks::{self, Hooks};
-use formats::identity::InHome;
+use formats::identity::{InHome, NewIdentity};
 use formats::keep::is_below;
 use formats::manifest::Manifest;
+use identity::access::written::SETTINGS;
 use identity::placed::{self, There};
+use identity::ssh_access;
 
 use crate::carried;
 
@@ -68,8 +70,12 @@ pub fn against_overlay(facts: &Facts, manifest: &Manifest) -> Vec<String> {
         links,
     };
     let files = overlay.files.iter();
+    let written_for_server = written.iter().any(|path| path == SETTINGS);
     let mut found: Vec<String> = files
-        .filter_map(|path| placed::against(path, &there))
+        .filter_map(|path| {
+            placed::against(path, &there)
+                .or_else(|| against_access(path, &manifest.identity, written_for_server))
+        })
         .collect();
     // A directory that is there stays as it is; only one that would have to be made is of interest.
     found.extend(overlay.directories.iter().filter_map(|path| {
@@ -96,6 +102,31 @@ pub fn against_overlay(facts: &Facts, manifest: &Manifest) -> Vec<String> {
     }
     found
 }
+
+/// Why a file of the overlay would decide who gets in, before what the run writes of that from this machine.
+fn against_access(path: &str, new: &NewIdentity, for_server: bool) -> Option<String> {
+    let is_before = || {
+        let folder = |path: &str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
+        let beside = folder(path) == folder(SETTINGS);
+        beside && path < SETTINGS && ssh_access::is_included(path, &new.ssh_includes)
+    };
+    if for_server && path == ssh_access::MAIN {
+        return Some(format!(
+            "{path} says what the ssh server reads, and that it reads {SETTINGS}, by which it lets in who gets in now"
+        ));
+    }
+    if for_server && is_before() {
+        return Some(format!(
+            "{path} is read before {SETTINGS}, which says who gets in: give it a name that sorts behind that"
+        ));
+    }
+    let sudo = new.doors.as_ref().is_some_and(|doors| doors.sudo);
+    (sudo && path == SUDOERS).then(|| {
+        format!("{path} says who becomes root by sudo, which follows from this machine: a file in {path}.d can say more")
+    })
+}
+
+const SUDOERS: &str = "/etc/sudoers";
 
 /// Files of the network's configuration that the run removes, by pattern.
 fn removed(facts: &Facts, manifest: &Manifest) -> Vec<String> {
@@ -152,10 +183,37 @@ pub fn hooks(facts: &Facts, image: &Hooks) -> Hooks {
 
 #[cfg(test)]
 mod tests {
+    use formats::access::Doors;
     use formats::overlay::Overlay;
     use formats::Digest;
 
     use super::*;
+
+    #[test]
+    fn what_goes_before_who_gets_in_is_refused() {
+        let new = NewIdentity {
+            ssh_includes: vec!["/etc/ssh/sshd_config.d/*.conf".into()],
+            doors: Some(Doors {
+                sudo: true,
+                ..Doors::default()
+            }),
+            ..NewIdentity::default()
+        };
+        let folder = "/etc/ssh/sshd_config.d";
+        for (path, for_server, expected) in [
+            ("/etc/ssh/sshd_config".to_owned(), true, true),
+            // Of a server that is told nothing here, this is all that is said.
+            ("/etc/ssh/sshd_config".to_owned(), false, false),
+            (format!("{folder}/00-a.conf"), true, true),
+            (format!("{folder}/00-a.txt"), true, false),
+            (format!("{folder}/50-a.conf"), true, false),
+            ("/etc/sudoers".to_owned(), false, true),
+            ("/etc/sudoers.d/ops".to_owned(), true, false),
+        ] {
+            let found = against_access(&path, &new, for_server);
+            assert_eq!(found.is_some(), expected, "{path}: {found:?}");
+        }
+    }
 
     #[test]
     fn programs_come_from_the_image_the_overlay_and_what_comes_along() {

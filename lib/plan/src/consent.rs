@@ -320,6 +320,7 @@ fn identity_text(identity: &IdentityPlan) -> String {
         mounts,
         host_keys,
         ssh_ports,
+        ssh_reserve,
         ways: (_, ways_in),
         // Whose keys they are, and who else may come: what the first boot asks, and nothing that is done.
         logins: _,
@@ -333,7 +334,7 @@ fn identity_text(identity: &IdentityPlan) -> String {
     text(&(
         (hostname, copied, private, in_homes, files),
         (root_options, fstab, mounts, host_keys),
-        (ssh_ports, ways_in),
+        (ssh_ports, ways_in, ssh_reserve),
     ))
 }
 

@@ -65,6 +65,19 @@ impl FromHome {
         let own = |entry: &Entry| [0, self.owner].contains(&entry.uid) && entry.mode & 0o022 == 0;
         self.entries.iter().skip(self.above).all(own)
     }
+
+    /// Whether an ssh server that asks that (`StrictModes`) certainly takes no keys from the file: from the home down
+    /// something belongs to somebody else, or everybody may write it, or a group may that is none of
+    /// `private`, with nobody in it but the owner. Some servers take these.
+    #[must_use]
+    pub fn is_open(&self, private: &dyn Fn(u32) -> bool) -> bool {
+        let open = |entry: &Entry| {
+            ![0, self.owner].contains(&entry.uid)
+                || entry.mode & 0o002 != 0
+                || entry.mode & 0o020 != 0 && !private(entry.gid)
+        };
+        self.entries.iter().skip(self.above).any(open)
+    }
 }
 
 /// Reads a file of the OS below `root`. `None` where there is none; the error says in words why one
@@ -260,7 +273,7 @@ mod tests {
         fs::write(at("home/ann/.ssh/keys"), "k").unwrap();
         let uid = fs::metadata(root.path()).unwrap().uid();
         let gid = fs::metadata(root.path()).unwrap().gid();
-        let own = || {
+        let asked = || {
             let file = HomeFile {
                 home: "/home/ann",
                 name: ".ssh/keys",
@@ -268,20 +281,28 @@ mod tests {
                 gid,
             };
             let read = read(root.path(), file, Links::Refused).unwrap().unwrap();
-            read.is_its_owners()
+            let open = [true, false].map(|private| read.is_open(&|_| private));
+            (read.is_its_owners(), open)
         };
+        // What a group may write is open where somebody else is in it.
+        let (own, by_group, by_all) = (
+            (true, [false, false]),
+            (false, [false, true]),
+            (false, [true, true]),
+        );
         for (path, mode, expected) in [
-            ("home/ann/.ssh/keys", 0o644, true),
-            ("home/ann/.ssh/keys", 0o664, false),
-            ("home/ann/.ssh/keys", 0o600, true),
-            ("home/ann/.ssh", 0o777, false),
-            ("home/ann/.ssh", 0o700, true),
-            ("home/ann", 0o775, false),
-            ("home/ann", 0o755, true),
-            ("home", 0o777, true),
+            ("home/ann/.ssh/keys", 0o644, own),
+            ("home/ann/.ssh/keys", 0o664, by_group),
+            ("home/ann/.ssh/keys", 0o600, own),
+            ("home/ann/.ssh", 0o777, by_all),
+            ("home/ann/.ssh", 0o700, own),
+            ("home/ann", 0o775, by_group),
+            ("home/ann", 0o757, by_all),
+            ("home/ann", 0o755, own),
+            ("home", 0o777, own),
         ] {
             fs::set_permissions(at(path), Permissions::from_mode(mode)).unwrap();
-            assert_eq!(own(), expected, "{path} {mode:o}");
+            assert_eq!(asked(), expected, "{path} {mode:o}");
         }
     }
 }

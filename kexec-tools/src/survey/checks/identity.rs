@@ -1,7 +1,7 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
-use identity::access::{decided, gained, locked, operator};
+use identity::access::{decided, gained, locked, operator, server};
 use identity::network::select;
 use plan::{brought, carried, choices, drivers};
 
@@ -159,7 +159,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "ssh-restrictions",
         question: "Does nobody get more by ssh than they had?",
-        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server, /etc/shadow, sudoers, doas.conf, processes that listen, systemd's units, the keep list, the image's carry list and manifest",
+        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server and of su with what they include, /etc/shadow, sudoers, doas.conf, processes that listen, systemd's units, the keep list, the image's carry list and manifest",
         force: Allowed,
         again: &[],
         remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; where somebody would become root by less than now, have the image not give it; force it if the new OS's own settings are enough",
@@ -180,12 +180,12 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "login",
         question: "Do those who become root by ssh still become it in the new OS?",
-        reads: "the ssh server's configuration and greeting, `sshd -T`, authorized_keys, /etc/shadow, sudoers, nsswitch.conf, SSH_CONNECTION, the server's log, the image's manifest",
+        reads: "the ssh server's configuration and greeting, `sshd -T`, authorized_keys, /etc/shadow, sudoers, nsswitch.conf, SSH_CONNECTION, the server's log, PAM's files that come along, the image's manifest",
         force: Allowed,
         again: &[],
-        remedy: "give the image what is missing (sudo, an ssh server), or yourself a key or a password that the new OS \
-                 takes and a rule of sudo for everything (`ALL=(ALL) ALL`), come in by an address that stays, and look \
-                 again; force it if there is another way in, such as a console",
+        remedy: "give the image what is missing (sudo, an ssh server that is started at boot, a module of PAM), or yourself a key or a \
+                 password that the new OS takes and a rule of sudo for everything (`ALL=(ALL) ALL`), come in by an address \
+                 that stays, and look again; force it if there is another way in, such as a console",
         against: |c| {
             let plan = carried::identity(c.facts, c.manifest).ok()?;
             let session = c.facts.identity.session.as_ref();
@@ -200,6 +200,9 @@ pub(super) const CHECKS: &[Check] = &[
                     lost.extend(locked::lost(&plan, new, (old, &c.manifest.accounts), &merged));
                 }
                 lost.extend(decided::lost_elsewhere(&plan, &c.facts.identity.doors));
+                // A server that asks nobody reads none of these.
+                let asks = new.server && server::asks_pam(new);
+                lost.extend(c.facts.identity.shut.iter().filter(|_| asks).cloned());
             }
             if let (Some(session), Ok(accounts)) = (session, carried::accounts(c.facts, c.manifest)) {
                 let then = carried::network(c.facts, c.manifest).ok();

@@ -20,7 +20,9 @@ use formats::accounts::Accounts;
 use formats::identity::{Home, InHome, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::keep::KeepPath;
-use identity::access::{decided, elsewhere, other_gates, server, written};
+use identity::access::carried::{self, Carried};
+use identity::access::written::Reader;
+use identity::access::{decided, elsewhere, in_force as said, other_gates, server, written};
 use identity::{cloud, names, root_options, ssh_access};
 
 pub use files::in_home;
@@ -44,8 +46,9 @@ pub fn read(
     old.doors.off = old.doors.server && !runs;
     old.session = session;
     if let Some(accounts) = accounts {
-        old.login_keys = keys::login_keys(accounts, &old);
-        let by = (&*old.login_keys, old.session.as_ref());
+        (old.login_keys, old.open_keys) = keys::login_keys(accounts, &old);
+        let all = [&old.login_keys[..], &old.open_keys].concat();
+        let by = (&all[..], old.session.as_ref());
         in_force::ask_about(&running, &mut old.doors, accounts, by, &mut old.notes);
     }
     match storage::mounts::read() {
@@ -108,59 +111,109 @@ fn gather(
     }
     carry_list(&tree, &new.carry, &mut old);
     weigh(&tree, &new.carry, &mut old);
-    let is_there =
-        |path: &str| old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied));
-    // That a file is there is not enough: the server has to be told to read it.
-    let is_read = |path: &str| {
-        path == ssh_access::MAIN
-            || is_there(ssh_access::MAIN)
-            || ssh_access::is_included(path, &new.ssh_includes)
-    };
-    let written = decided::writes_settings(&old, new);
-    let others = if old.doors.server {
-        other_gates::lost(&tree, &is_there)
-    } else {
-        Vec::new()
-    };
-    let told: Vec<String> = decided::written_keys(&old, new)
-        .into_iter()
-        .map(|key| key.path.clone())
-        .collect();
-    let is_written = |setting: &Setting| {
-        let is_key =
-            server::is(setting, "HostKey") && setting.values.iter().all(|v| told.contains(v));
-        written && (is_key || written::is_written(setting))
-    };
-    let stays = |setting: &Setting| {
-        is_written(setting) || is_there(&setting.path) && is_read(&setting.path)
-    };
-    let counting: Vec<Setting> = server::counting(&old.doors).cloned().collect();
-    let lost = ssh_access::lost(&counting, &stays);
-    let elsewhere = if old.doors.server {
-        elsewhere::found(&tree, &old.doors.settings, &stays)
-    } else {
-        Vec::new()
-    };
-    old.ssh_restrictions = [lost, others].concat();
-    old.doors.elsewhere = elsewhere;
+    old.carried_settings = carried_settings(&tree, &old, new);
+    let lost = server_loses(&tree, &old, new);
+    old.ssh_restrictions = lost.restrictions;
+    old.doors.elsewhere = lost.elsewhere;
+    old.shut = lost.shut;
     old.left = left::behind(&tree, &|path| {
         old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied))
     });
     old.left.extend(swap_files(&tree, &old));
-    if written {
-        let stays = |item: &String| {
-            let mut settings = old.doors.settings.iter();
-            settings
-                .any(|s| is_written(s) && *item == format!("{} {}", s.keyword, s.values.join(" ")))
-        };
-        for (kind, items) in &mut old.left {
-            if kind == left::SSH_OPTIONS {
-                items.retain(|item| !stays(item));
-            }
+    for (kind, items) in &mut old.left {
+        if kind == left::SSH_OPTIONS {
+            items.retain(|item| !lost.written.contains(item));
         }
-        old.left.retain(|(_, items)| !items.is_empty());
     }
+    old.left.retain(|(_, items)| !items.is_empty());
     old
+}
+
+/// What of the old ssh server does not come along.
+struct Lost {
+    /// What it takes away from people.
+    restrictions: Vec<String>,
+    /// By what people get in that is not read here.
+    elsewhere: Vec<String>,
+    /// What comes along and would let nobody in.
+    shut: Vec<String>,
+    /// And what does, written for the new one: lines of its configuration.
+    written: Vec<String>,
+}
+
+fn server_loses(tree: &Tree, old: &OldIdentity, new: &NewIdentity) -> Lost {
+    let is_there =
+        |path: &str| old.keeps(path) || old.copied.iter().any(|copied| is_below(path, copied));
+    let written = decided::writes_settings(old, new);
+    let there = other_gates::There {
+        stays: &is_there,
+        modules: new.pam_modules.as_deref(),
+    };
+    let (others, shut) = if old.doors.server {
+        (
+            other_gates::lost(tree, &there),
+            other_gates::shut(tree, &there),
+        )
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    let told: Vec<String> = decided::written_keys(old, new)
+        .into_iter()
+        .map(|key| key.path.clone())
+        .collect();
+    let by_file = |setting: &Setting| decided::comes_by_file(setting, old, new);
+    let reader = Reader {
+        release: new.doors.as_ref().and_then(|doors| doors.release),
+        has: &by_file,
+    };
+    let of_those = written::written_of(&old.doors, reader);
+    let is_written = |setting: &Setting| {
+        let is_key =
+            server::is(setting, "HostKey") && setting.values.iter().all(|v| told.contains(v));
+        written && (is_key || of_those(setting)) && decided::overruled(setting, new).is_none()
+    };
+    let own = decided::brings_its_configuration(old);
+    let of_files = |s: &Setting| ![said::SAID, said::ARGUMENTS].contains(&s.path.as_str());
+    let mut read = old.doors.settings.iter().filter(|s| of_files(s));
+    let all_stays = own && read.all(|setting| carried::holds(setting, &old.carried_settings));
+    let stays = |setting: &Setting| {
+        if own {
+            // What the server says itself comes from its files, where all of them come along.
+            carried::holds(setting, &old.carried_settings)
+                || all_stays && setting.path == said::SAID
+        } else {
+            is_written(setting) || by_file(setting)
+        }
+    };
+    let counting: Vec<Setting> = server::counting(&old.doors).cloned().collect();
+    let lost = ssh_access::lost(&counting, &stays);
+    let elsewhere = if old.doors.server {
+        elsewhere::found(tree, &old.doors.settings, &stays)
+    } else {
+        Vec::new()
+    };
+    let item = |s: &Setting| format!("{} {}", s.keyword, s.values.join(" "));
+    let written = old.doors.settings.iter().filter(|s| is_written(s));
+    Lost {
+        restrictions: [lost, others].concat(),
+        elsewhere,
+        shut,
+        written: written.map(item).collect(),
+    }
+}
+
+/// What the new server is told where the old one's main file comes along.
+fn carried_settings(tree: &Tree, old: &OldIdentity, new: &NewIdentity) -> Vec<Setting> {
+    if !decided::brings_its_configuration(old) {
+        return Vec::new();
+    }
+    let carried = Carried {
+        old: tree,
+        kept: &|path| old.keeps(path),
+        copied: &|path| old.copied.iter().any(|copied| is_below(path, copied)),
+        image: new.doors.as_ref().map_or(&[], |doors| &doors.settings),
+    };
+    carried.settings()
 }
 
 fn hostname(tree: &Tree) -> String {

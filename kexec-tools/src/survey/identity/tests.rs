@@ -3,6 +3,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use formats::access::Doors;
+
 use super::*;
 
 struct Old(tempfile::TempDir);
@@ -398,6 +400,77 @@ fn what_the_ssh_server_forbids_counts_unless_it_stays() {
     };
     let found = gather(old.0.path(), &[], &without, &[], &Running::default());
     assert_eq!(found.ssh_restrictions, all);
+}
+
+/// The old server's own main file comes along: what it says holds, and what stood beside it only where that does too.
+#[test]
+fn what_a_carried_configuration_does_not_say_is_named() {
+    let folder = "/etc/ssh/sshd_config.d";
+    let old = Old::with(&[
+        (
+            "/etc/ssh/sshd_config",
+            "Include /etc/ssh/sshd_config.d/*.conf\nAllowUsers ann\nPermitRootLogin no\n",
+        ),
+        (
+            "/etc/ssh/sshd_config.d/50-cloud-init.conf",
+            "PasswordAuthentication no\n",
+        ),
+    ]);
+    let before = std::cell::Cell::new(0);
+    let gather = |carry: &[&str], image: &[(&str, &str, &str)]| {
+        let image = image.iter().map(|(path, keyword, value)| Setting {
+            path: (*path).to_owned(),
+            condition: None,
+            keyword: (*keyword).to_owned(),
+            values: vec![(*value).to_owned()],
+        });
+        let new = NewIdentity {
+            carry: carry.iter().map(|path| (*path).to_owned()).collect(),
+            ssh_includes: vec![format!("{folder}/*.conf")],
+            ssh_before: before.get(),
+            doors: Some(Doors {
+                server: true,
+                settings: image.collect(),
+                ..Doors::default()
+            }),
+            ..NewIdentity::default()
+        };
+        let mut running = Running::default();
+        // As a distribution's own default shows.
+        running.said = identity::access::in_force::parse("passwordauthentication no\nport 22\n");
+        let root = old.path("/usr/sbin/sshd");
+        fs::create_dir_all(root.parent().unwrap()).unwrap();
+        fs::write(root, "").unwrap();
+        gather(old.0.path(), &[], &new, &[], &running)
+    };
+    let main = "/etc/ssh/sshd_config";
+    let cloud = format!("{folder}/50-cloud-init.conf");
+    let lost = [format!("{cloud}: PasswordAuthentication no")];
+    assert_eq!(gather(&[main], &[]).ssh_restrictions, lost);
+    assert_eq!(gather(&[main, &cloud], &[]).ssh_restrictions, [""; 0]);
+    assert_eq!(gather(&["/etc/ssh"], &[]).ssh_restrictions, [""; 0]);
+    // Nothing is written for it, so that what is carried holds; the image's files come in between.
+    let found = gather(&[], &[]);
+    assert_eq!(
+        (found.ssh_restrictions, found.carried_settings),
+        (Vec::new(), Vec::new())
+    );
+    let image = [(
+        "/etc/ssh/sshd_config.d/10-image.conf",
+        "PermitRootLogin",
+        "yes",
+    )];
+    assert_eq!(
+        gather(&[main, &cloud], &image).ssh_restrictions,
+        [format!("{main}: PermitRootLogin no")]
+    );
+    // So they do before what is written, where the image's server reads them before.
+    assert_eq!(gather(&[], &image).ssh_restrictions, [""; 0]);
+    before.set(1);
+    assert_eq!(
+        gather(&[], &image).ssh_restrictions,
+        [format!("{main}: PermitRootLogin no")]
+    );
 }
 
 #[test]

@@ -23,7 +23,10 @@ pub fn forms<'a>(text: &str, admins: impl Iterator<Item = &'a str>) -> Vec<Strin
         .iter()
         .flat_map(|admin| from_where(admin, &lists))
         .collect();
-    let allowed = format!("AllowUsers {}\n", allowed.join(" "));
+    // A server that asks nobody keeps out those whose password is locked: that is not for these settings to say,
+    // but where they are all that there is.
+    let pam = lines(everybody, "", &|word| word == "UsePAM");
+    let allowed = format!("AllowUsers {}\n{pam}", allowed.join(" "));
     let doors = lines(everybody, "", &written::is_door);
     let keys = lines(everybody, "", &|word| word == "HostKey");
     let of_some: String = conditional
@@ -160,5 +163,12 @@ mod tests {
         ];
         assert_eq!(forms(text, std::iter::empty()), expected);
         assert_eq!(forms("", std::iter::empty()), [head]);
+        // Of a whole configuration that asks PAM, each asks PAM.
+        let whole = forms(
+            "UsePAM yes\nSubsystem sftp internal-sftp\nPort 22\n",
+            std::iter::empty(),
+        );
+        let pam = format!("{head}UsePAM yes\n");
+        assert_eq!(whole, [format!("{pam}Port 22\n"), pam]);
     }
 }

@@ -1,12 +1,15 @@
 //! Who gets into the new OS: what is written for that, and which ways in there were and will be.
 
-use formats::access::{Becoming, Doors, Keys, PublicKey, Way};
+use formats::access::{Becoming, Doors, Keys, PublicKey, Setting, Way};
 use formats::accounts::{AccountPlan, Accounts};
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
-use super::{becoming, elsewhere, held_to, locked, promised, server, server_keys, ways, written};
+use super::written::Reader;
+use super::{
+    addresses, becoming, by_name, elsewhere, held_to, locked, promised, server, server_keys, ways, written,
+};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -21,14 +24,16 @@ pub fn decide(
         return;
     };
     let mut doors = doors.clone();
-    let is_there =
-        |path: &str| old.keeps(path) || plan.copied.iter().any(|copied| is_below(path, copied));
-    let own_configuration = is_there(ssh_access::MAIN);
-    if own_configuration {
-        doors.settings.clone_from(&old.doors.settings);
+    let locked = locked::let_in_by_pam(old, new, (accounts, payload), merged);
+    let besides = locked::setting(&locked).into_iter();
+    let besides: Vec<Setting> = besides.chain(by_name::setting(old)).collect();
+    if brings_its_configuration(old) {
+        if old.doors.server && doors.server {
+            let keys = new_keys(old, new);
+            plan.ssh_reserve = Some(written::reserve(&old.doors, &doors, &keys, &besides));
+        }
+        doors.settings.clone_from(&old.carried_settings);
     } else if writes_settings(old, new) {
-        let locked = locked::let_in_by_pam(old, new, (accounts, payload), merged);
-        let besides = locked::setting(&locked);
         if !locked.is_empty() {
             plan.notes.push(format!(
                 "the old ssh server does not ask PAM, and keeps out {}, whose password is locked: {} keeps them out \
@@ -37,12 +42,19 @@ pub fn decide(
                 written::SETTINGS
             ));
         }
-        let settings = written::settings(&old.doors, &written_keys(old, new), besides);
+        let has = |setting: &Setting| comes_by_file(setting, old, new);
+        let reader = Reader {
+            release: doors.release,
+            has: &has,
+        };
+        let keys = written_keys(old, new);
+        let settings = written::settings(&old.doors, reader, &keys, &besides);
         plan.files.push(NewFile {
             mode: 0o600,
             ..text(written::SETTINGS, written::text(&settings, doors.release))
         });
-        doors.settings = [settings, doors.settings].concat();
+        let (before, after) = doors.settings.split_at(read_before(new).len());
+        doors.settings = [before, &settings, after].concat();
     }
     if doors.sudo {
         let rules = becoming::written((&old.doors, accounts), &doors, merged);
@@ -54,43 +66,92 @@ pub fn decide(
             doors.sudoers.extend(rules);
         }
     }
+    for file in addresses::files(&doors) {
+        if old.keeps(&file.path) {
+            plan.notes.push(format!(
+                "the ssh server listens on {}, which may not be there yet when it is started; {}, which would wait for \
+                 that, cannot be written where something is kept",
+                addresses::waited_for(&doors).join(", "),
+                file.path
+            ));
+        } else {
+            plan.files.push(file);
+        }
+    }
     let session = old.session.as_ref();
     let takes = |key: &PublicKey| server_keys::takes(&doors, key);
-    let stay: Vec<Keys> = old.login_keys.iter().filter(|k| k.stay).cloned().collect();
+    let mut stay = keys(old, &doors);
+    stay.retain(|keys| keys.stay);
     let people = ways::new_accounts(accounts, payload, merged, &new.password_schemes);
     let copied = plan.copied.clone();
     let has = |program: &str| held_to::has(program, (old, new), &copied);
     plan.missing_commands = held_to::missing(&doors.settings, &has);
     plan.notes.extend(plan.missing_commands.iter().cloned());
     plan.ways = (
-        ways::ways(&old.doors, accounts, &old.login_keys, session),
+        ways::ways(&old.doors, accounts, &keys(old, &old.doors), session),
         ways::ways_where(&doors, &people, (&stay, session), &has),
     );
     if elsewhere::is_there(&old.doors, &doors) {
         plan.otherwise = ways::by_whatever(&doors, &people, session, &has);
     }
     plan.logins = promised::logins(&plan.ways.1, (&doors, &people), (&stay, session), &takes);
-    plan.ssh_ports = if doors.server {
+    plan.ssh_ports = if doors.server && !doors.off {
         server::ports(&doors)
     } else {
         Vec::new()
     };
 }
 
+/// The keys that a server looks at: those in files that others may write only where it does not mind.
+fn keys(old: &OldIdentity, doors: &Doors) -> Vec<Keys> {
+    let strict = server::value(doors, "StrictModes").as_deref() != Some("no");
+    let open = old.open_keys.iter().filter(|_| !strict);
+    old.login_keys.iter().chain(open).cloned().collect()
+}
+
+/// Whether the old server's own configuration comes along, kept or carried: the new one reads that, and nothing is
+/// written for it.
+pub fn brings_its_configuration(old: &OldIdentity) -> bool {
+    let main = ssh_access::MAIN;
+    old.keeps(main) || old.copied.iter().any(|copied| is_below(main, copied))
+}
+
 /// Whether the old server's settings are written for the new one.
 pub fn writes_settings(old: &OldIdentity, new: &NewIdentity) -> bool {
     let served = |doors: &Doors| doors.server;
     old.doors.server
+        && !brings_its_configuration(old)
         && new.doors.as_ref().is_some_and(served)
         && ssh_access::is_included(written::SETTINGS, &new.ssh_includes)
+}
+
+/// Settings of the image's own that its server reads before what is written for it: their words come first.
+pub fn read_before(new: &NewIdentity) -> &[Setting] {
+    let all = new.doors.as_ref().map_or(&[][..], |doors| &doors.settings);
+    &all[..new.ssh_before.min(all.len())]
+}
+
+/// What of the image's own goes before a setting that is written, if its word is another.
+pub fn overruled<'a>(setting: &Setting, new: &'a NewIdentity) -> Option<&'a Setting> {
+    let keyword = server::current_name(&setting.keyword);
+    let mut before = read_before(new).iter();
+    let first = before.find(|s| s.condition.is_none() && server::is(s, keyword))?;
+    let counts = setting.condition.is_none() && !ssh_access::adds_up(keyword);
+    (counts && first.values != setting.values).then_some(first)
+}
+
+/// Whether a setting's file comes along beside the new server's own configuration, which includes it.
+pub fn comes_by_file(setting: &Setting, old: &OldIdentity, new: &NewIdentity) -> bool {
+    let path = &setting.path;
+    let copied = old.copied.iter().any(|copied| is_below(path, copied));
+    // That a file is there is not enough: the server has to be told to read it.
+    (old.keeps(path) || copied) && ssh_access::is_included(path, &new.ssh_includes)
 }
 
 /// Whether the new server is told what the old one was, of its host keys for one, be it by what is written or by the
 /// old one's own configuration.
 pub fn is_told(old: &OldIdentity, new: &NewIdentity) -> bool {
-    let main = ssh_access::MAIN;
-    let carried = |main: &str| old.copied.iter().any(|copied| is_below(main, copied));
-    old.keeps(main) || carried(main) || writes_settings(old, new)
+    brings_its_configuration(old) || writes_settings(old, new)
 }
 
 /// Whom the old server kept out, the new one lets in, and nothing that is written can keep out: what
@@ -118,6 +179,11 @@ pub fn written_keys<'a>(old: &'a OldIdentity, new: &NewIdentity) -> Vec<&'a Host
     if !writes_settings(old, new) {
         return Vec::new();
     }
+    new_keys(old, new)
+}
+
+/// The host keys that the new server has to be told of.
+fn new_keys<'a>(old: &'a OldIdentity, new: &NewIdentity) -> Vec<&'a HostKey> {
     host_keys::told(old, &|kind| new.host_key_types.iter().any(|k| k == kind))
 }
 
@@ -146,6 +212,11 @@ pub fn lacks(plan: &IdentityPlan, new: &Doors) -> Option<String> {
         return lost
             .next()
             .map(|_| "the image has no ssh server: give it the package openssh-server".to_owned());
+    }
+    if new.off {
+        return lost.next().map(|_| {
+            "nothing starts the image's ssh server at boot: have it enabled there (`systemctl enable ssh`)".to_owned()
+        });
     }
     let way = lost.find(by_rules).filter(|_| !new.sudo)?;
     Some(format!(
@@ -330,6 +401,154 @@ mod tests {
         assert_eq!(in_new(&plan), ["root"]);
     }
 
+    /// At boot an address may be there later than the server is started.
+    #[test]
+    fn a_server_that_is_told_of_addresses_waits_for_them_where_that_can_be_written() {
+        let files = |old: &str, new: &str, kept: &[&str]| {
+            let doors = |text: &str| Doors {
+                server: true,
+                settings: server::tests::settings(text),
+                ..Doors::default()
+            };
+            let old = OldIdentity {
+                doors: doors(old),
+                kept: kept.iter().map(|path| (*path).to_owned()).collect(),
+                ..OldIdentity::default()
+            };
+            let new = NewIdentity {
+                doors: Some(Doors {
+                    units: vec!["ssh.service".to_owned()],
+                    ..doors(new)
+                }),
+                ssh_includes: vec!["/etc/ssh/sshd_config.d/*.conf".to_owned()],
+                ..NewIdentity::default()
+            };
+            let (nobody, merged) = (Accounts::default(), AccountPlan::default());
+            let mut plan = IdentityPlan::default();
+            decide(&mut plan, (&old, &new), (&nobody, &nobody), &merged);
+            let files = plan.files.into_iter();
+            let units: Vec<String> = files
+                .map(|file| file.path)
+                .filter(|path| path.starts_with("/etc/systemd/"))
+                .collect();
+            (units, plan.notes)
+        };
+        let unit = "/etc/systemd/system/ssh.service.d/10-reroot.conf";
+        let address = "ListenAddress 192.0.2.7";
+        assert_eq!(files(address, "", &[]).0, [unit]);
+        // The image's own counts as well, for its server listens there.
+        assert_eq!(files("", address, &[]).0, [unit]);
+        assert_eq!(files("Port 22", "", &[]), (Vec::new(), Vec::new()));
+        let (units, notes) = files(address, "", &["/etc/systemd"]);
+        assert_eq!(units, [""; 0]);
+        assert!(notes[0].contains("192.0.2.7"), "{notes:?}");
+    }
+
+    /// The new server looks as closely as the old one, where it can be told so.
+    #[test]
+    fn a_key_that_others_may_write_counts_where_the_server_does_not_mind() {
+        let ways = |old: &str, new: &str, reads: bool| {
+            let doors = |text: &str| Doors {
+                server: true,
+                settings: server::tests::settings(text),
+                ..Doors::default()
+            };
+            let key = Keys {
+                user: "root".to_owned(),
+                keys: vec![PublicKey {
+                    kind: "ssh-ed25519".to_owned(),
+                    blob: "AAAA".to_owned(),
+                    fingerprint: "SHA256:abc".to_owned(),
+                    bits: None,
+                    narrowed: false,
+                }],
+                lines: Vec::new(),
+                forced: 0,
+                stay: true,
+            };
+            let old = OldIdentity {
+                doors: doors(&format!("UsePAM yes\n{old}")),
+                open_keys: vec![key],
+                ..OldIdentity::default()
+            };
+            let pattern = "/etc/ssh/sshd_config.d/*.conf".to_owned();
+            let new = NewIdentity {
+                doors: Some(doors(&format!("UsePAM yes\n{new}"))),
+                ssh_includes: Some(pattern).filter(|_| reads).into_iter().collect(),
+                ..NewIdentity::default()
+            };
+            let accounts = accounts(&[("root", 0, "/bin/sh", false)], &[]);
+            let merged = AccountPlan {
+                users: vec![row("root", Some(0), 0, AccountRule::Same)],
+                ..AccountPlan::default()
+            };
+            let mut plan = IdentityPlan::default();
+            let payload = Accounts::default();
+            decide(&mut plan, (&old, &new), (&accounts, &payload), &merged);
+            (plan.ways.0.len(), plan.ways.1.len())
+        };
+        assert_eq!(ways("", "", true), (0, 0));
+        assert_eq!(ways("StrictModes no", "", true), (1, 1));
+        assert_eq!(ways("StrictModes no", "", false), (1, 0));
+        assert_eq!(ways("", "StrictModes no", false), (0, 1));
+    }
+
+    /// What the image says before it counts first, for good or ill.
+    #[test]
+    fn what_is_written_stands_where_the_server_reads_it() {
+        let doors = |text: &str| Doors {
+            server: true,
+            settings: server::tests::settings(text),
+            ..Doors::default()
+        };
+        let new = |before: usize| NewIdentity {
+            doors: Some(doors(
+                "PermitRootLogin no\nAllowUsers ann\nPermitRootLogin yes\nX11Forwarding no",
+            )),
+            ssh_before: before,
+            ..NewIdentity::default()
+        };
+        let over = |text: &str, before| {
+            let setting = server::tests::settings(text).remove(0);
+            overruled(&setting, &new(before)).map(|setting| setting.values.concat())
+        };
+        for (text, before, expected) in [
+            ("PermitRootLogin yes", 0, None),
+            ("PermitRootLogin yes", 2, Some("no")),
+            ("permitrootlogin no", 9, None),
+            ("AllowUsers bob", 9, None),
+            ("X11Forwarding yes", 3, None),
+            ("X11Forwarding yes", 4, Some("no")),
+            ("Match User ann\nPermitRootLogin yes", 9, None),
+        ] {
+            let expected = expected.map(str::to_owned);
+            assert_eq!(over(text, before), expected, "{text} {before}");
+        }
+        let root = |before: usize| {
+            let old = OldIdentity {
+                doors: doors("PermitRootLogin yes"),
+                ..OldIdentity::default()
+            };
+            let new = NewIdentity {
+                doors: Some(doors("PermitRootLogin no\nUsePAM yes")),
+                ssh_includes: vec!["/etc/ssh/sshd_config.d/*.conf".to_owned()],
+                ssh_before: before,
+                ..NewIdentity::default()
+            };
+            let accounts = accounts(&[("root", 0, "/bin/sh", true)], &[]);
+            let merged = AccountPlan {
+                users: vec![row("root", Some(0), 0, AccountRule::Same)],
+                ..AccountPlan::default()
+            };
+            let mut plan = IdentityPlan::default();
+            let payload = Accounts::default();
+            decide(&mut plan, (&old, &new), (&accounts, &payload), &merged);
+            (plan.ways.0.len(), plan.ways.1.len())
+        };
+        assert_eq!(root(0), (1, 1));
+        assert_eq!(root(1), (1, 0), "the image's own word is first");
+    }
+
     #[test]
     fn ways_in_that_are_not_read_here_count_where_there_is_no_other() {
         let doors = |elsewhere: &[&str]| Doors {
@@ -378,6 +597,20 @@ mod tests {
         assert_eq!(lacks(sudo, &[], true, true), None);
         assert_eq!(lacks(sudo, sudo, true, false), None);
         assert_eq!(lacks(&[su], &[], true, false), None);
+        let off = Doors {
+            server: true,
+            off: true,
+            ..Doors::default()
+        };
+        let plan = IdentityPlan {
+            ways: (vec![way("root")], Vec::new()),
+            ..IdentityPlan::default()
+        };
+        let told = super::lacks(&plan, &off).unwrap();
+        assert!(
+            told.starts_with("nothing starts the image's ssh server"),
+            "{told}"
+        );
         assert_eq!(lacks(&[way("root")], &[], true, false), None);
     }
 

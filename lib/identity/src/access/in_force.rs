@@ -13,7 +13,7 @@ pub const ARGUMENTS: &str = "the arguments of sshd";
 pub const SAID: &str = "sshd -T";
 
 /// What the server says that decides who gets in. Names of algorithms and what it does besides are left out.
-const DECIDES: [&str; 23] = [
+const DECIDES: [&str; 24] = [
     "Port",
     "ListenAddress",
     "PermitRootLogin",
@@ -36,15 +36,17 @@ const DECIDES: [&str; 23] = [
     "MaxAuthTries",
     "ForceCommand",
     "ChrootDirectory",
+    "UseDNS",
     "UsePAM",
 ];
 
 /// Keywords with one value about which files may be silent where the server is not: a distribution's own defaults.
-const ONE_VALUE: [&str; 5] = [
+const ONE_VALUE: [&str; 6] = [
     "PermitRootLogin",
     "PasswordAuthentication",
     "KbdInteractiveAuthentication",
     "PubkeyAuthentication",
+    "UseDNS",
     "UsePAM",
 ];
 

@@ -64,11 +64,20 @@ pub fn by_files(doors: &Doors, connection: &Connection) -> Doors {
     }
 }
 
-/// The words of a `Match`: criteria and their patterns in turn.
+/// The words of a `Match`: criteria and their patterns in turn, those in quotes without these.
 pub(super) fn words(condition: &str) -> Vec<&str> {
     let between = |c: char| c.is_whitespace() || c == '=';
-    let words = condition.split(between);
-    words.filter(|word| !word.is_empty()).collect()
+    let mut words = Vec::new();
+    let mut rest = condition.trim_start_matches(between);
+    while !rest.is_empty() {
+        let (word, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => rest.split_at(rest.find(between).unwrap_or(rest.len())),
+        };
+        words.push(word);
+        rest = after.trim_start_matches(between);
+    }
+    words
 }
 
 /// Whether a `Match` is about a connection: every one of its criteria is.
@@ -167,7 +176,7 @@ mod tests {
         };
         let ann = Connection {
             user: "ann",
-            groups: vec!["ann", "wheel"],
+            groups: vec!["ann", "wheel", "domain users"],
             session: Some(&session),
         };
         for (condition, expected) in [
@@ -178,6 +187,9 @@ mod tests {
             ("Group wheel", true),
             ("Group *,!wheel", false),
             ("Group staff", false),
+            ("Group \"domain users\" User ann", true),
+            ("Group \"wheel,domain users\"", true),
+            ("Group=\"domain  users\"", false),
             ("User ann Group staff", false),
             ("Address 192.0.2.0/24", true),
             ("Address 192.0.2.*", true),

@@ -4,8 +4,11 @@
 //! configuration decides about that is written for the new one ([`written`]); whether somebody who could
 //! become root still can is compared ([`ways`]).
 
+pub mod addresses;
 pub mod asked;
 pub mod becoming;
+pub mod by_name;
+pub mod carried;
 pub mod closed;
 pub mod decided;
 pub mod doas;
@@ -20,6 +23,7 @@ pub mod matching;
 pub mod operator;
 pub mod other_gates;
 pub mod others;
+pub mod pam;
 pub mod promised;
 pub mod ram;
 pub mod ram_files;

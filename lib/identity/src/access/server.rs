@@ -9,17 +9,22 @@ use crate::network::old::glob;
 pub const PORT: u16 = 22;
 
 /// Keywords that had another name in older releases.
-const OLD_NAMES: [(&str, &str); 3] = [
+const OLD_NAMES: [(&str, &str); 4] = [
     (
         "ChallengeResponseAuthentication",
         "KbdInteractiveAuthentication",
     ),
     ("SkeyAuthentication", "KbdInteractiveAuthentication"),
     ("PubkeyAcceptedKeyTypes", "PubkeyAcceptedAlgorithms"),
+    // As RHEL 8 and 9 had it before OpenSSH did.
+    ("RSAMinSize", "RequiredRSASize"),
 ];
 
 /// The release from which on root does not get in with a password unless somebody says so.
 const ROOT_WITHOUT_PASSWORD: (u32, u32) = (7, 0);
+
+/// The release from which on it asks for no names of those who connect unless somebody says so.
+const NO_NAMES: (u32, u32) = (6, 8);
 
 /// The name that a keyword has today.
 pub fn current_name(keyword: &str) -> &str {
@@ -70,10 +75,12 @@ fn default(release: Option<(u32, u32)>, keyword: &str) -> Option<&'static str> {
     match keyword {
         "PermitRootLogin" if release.is_some_and(|r| r < ROOT_WITHOUT_PASSWORD) => Some("yes"),
         "PermitRootLogin" => Some("prohibit-password"),
-        "PasswordAuthentication" | "KbdInteractiveAuthentication" | "PubkeyAuthentication" => {
-            Some("yes")
-        }
-        "UsePAM" => Some("no"),
+        "PasswordAuthentication"
+        | "KbdInteractiveAuthentication"
+        | "PubkeyAuthentication"
+        | "StrictModes" => Some("yes"),
+        "UseDNS" if release.is_some_and(|r| r < NO_NAMES) => Some("yes"),
+        "UsePAM" | "UseDNS" => Some("no"),
         _ => None,
     }
 }
@@ -106,6 +113,16 @@ pub fn ports(doors: &Doors) -> Vec<u16> {
     ports.sort_unstable();
     ports.dedup();
     ports
+}
+
+/// The address of `192.0.2.1:2222`, `[2001:db8::1]:2222` or `2001:db8::1`.
+pub(crate) fn host_of(address: &str) -> &str {
+    let host = match (port_of(address), address.rsplit_once(':')) {
+        (Some(_), Some((host, _))) => host,
+        _ => address,
+    };
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inner.unwrap_or(host)
 }
 
 /// The port of `192.0.2.1:2222` or `[2001:db8::1]:2222`.

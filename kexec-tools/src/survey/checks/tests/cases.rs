@@ -309,6 +309,24 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.identity.login_keys = vec![root_key()];
         i.identity.doors = Some(Doors::default());
     }),
+    // There is a server, which nothing starts.
+    ("login", |f, i| {
+        f.identity.doors.server = true;
+        f.identity.login_keys = vec![root_key()];
+        i.identity.doors = Some(Doors {
+            server: true,
+            off: true,
+            ..Doors::default()
+        });
+    }),
+    ("login", |f, i| {
+        f.identity.shut = vec!["/etc/pam.d/sshd comes along and asks pam_x.so".into()];
+        i.identity.doors = Some(Doors {
+            server: true,
+            settings: vec![setting("UsePAM", "yes")],
+            ..Doors::default()
+        });
+    }),
     // The operator came through a program on this machine.
     ("login", |f, i| {
         f.identity.session = Some(Session {
