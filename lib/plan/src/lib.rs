@@ -8,6 +8,7 @@ pub mod below_kept;
 pub mod boot_paths;
 pub mod brought;
 pub mod btrfs_features;
+pub mod btrfs_room;
 pub mod carried;
 pub mod checks_in_ram;
 pub mod choices;
