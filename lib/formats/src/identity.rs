@@ -130,6 +130,9 @@ pub struct DeviceFacts {
     pub part_uuid: Option<String>,
     /// Type of what is on it: `ext4`, `swap`…
     pub fstype: Option<String>,
+    /// Which part of a filesystem is on it that may be on several devices, each with its UUID (Btrfs).
+    #[serde(default)]
+    pub member: Option<String>,
 }
 
 /// What the payload brings, as the builder found it.

@@ -42,6 +42,7 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         uuid: Some(uuid.into()),
         label: None,
         part_uuid: None,
+        member: None,
     }];
     facts.filesystems.push(MountedFilesystem {
         target: target.into(),
@@ -169,6 +170,7 @@ pub(super) fn device(node: &str, uuid: &str) -> DeviceFacts {
         label: None,
         part_uuid: None,
         fstype: Some("ext4".into()),
+        member: None,
     }
 }
 
