@@ -126,7 +126,10 @@ pub(super) const CHECKS: &[Check] = &[
                 .iter()
                 .filter(|layer| needed(&layer.target))
                 .flat_map(|layer| {
-                    let lacks = c.manifest.tools.lacks(&layer.kinds).into_iter();
+                    let own = c.manifest.payload_drivers.as_ref();
+                    let has_module =
+                        |module: &str| own.is_none_or(|own| own.modules.iter().any(|name| name == module));
+                    let lacks = c.manifest.tools.lacks(&layer.kinds, has_module).into_iter();
                     lacks.map(|lack| format!("{} ({}) is on {lack}", layer.target, layer.source))
                 })
                 .collect();

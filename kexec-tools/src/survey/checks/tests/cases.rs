@@ -560,6 +560,16 @@ pub(super) const CASES: &[(&str, Change)] = &[
             kinds: vec!["LVM".into(), "md".into()],
         }];
     }),
+    ("mount-layers", |f, i| {
+        i.tools.programs = vec!["lvm".into()];
+        f.identity.devices = vec![device("/dev/dm-3", "0a")];
+        f.identity.fstab = "UUID=0a /data ext4 defaults 0 2\n".into();
+        f.condition.layers = vec![Layer {
+            target: "/data".into(),
+            source: "/dev/dm-3".into(),
+            kinds: vec!["LVM".into(), "LVM vdo".into()],
+        }];
+    }),
     ("swap", |f, _| swap(f, false, 1600 * MIB)),
     ("swap-file", |f, _| swap(f, true, 0)),
     ("keep-binds", |f, _| bind(f, "/srv/shop", "/mnt/shop")),
