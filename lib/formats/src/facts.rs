@@ -334,6 +334,9 @@ pub struct MountedFilesystem {
     pub ext4: Option<Ext4Features>,
     /// Its features, where it is XFS.
     pub xfs: Option<XfsFeatures>,
+    /// Its features, where it is Btrfs.
+    #[serde(default)]
+    pub btrfs: Option<BtrfsFeatures>,
     /// Its journal is on another device.
     pub journal_elsewhere: bool,
     /// Nothing can be written to it.

@@ -223,4 +223,7 @@ pub struct PlannedMount {
     pub fstype: String,
     /// It is mounted at boot (no `noauto`), and must be there (no `nofail`).
     pub required: bool,
+    /// It is checked before that, by the `fsck` of its type.
+    #[serde(default)]
+    pub checked: bool,
 }

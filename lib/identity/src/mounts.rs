@@ -137,6 +137,7 @@ pub(super) fn mounts(
                     target: fields.target.clone(),
                     fstype: fields.fstype.clone(),
                     required: at_boot && !fields.has("nofail"),
+                    checked: fields.pass != "0",
                 });
                 out.lines.push(fields.line());
                 if at_boot {

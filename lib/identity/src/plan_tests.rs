@@ -334,6 +334,7 @@ fn two_lines_for_one_place_are_told_apart() {
             target: "/data".into(),
             fstype: "ext4".into(),
             required: false,
+            checked: false,
         }]
     );
     assert!(noted(&same, "line 1 says the same"));

@@ -254,6 +254,7 @@ mod tests {
                     target: case.planned.1.into(),
                     fstype: "ext4".into(),
                     required: true,
+                    checked: false,
                 }],
                 ..IdentityPlan::default()
             };

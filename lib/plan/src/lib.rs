@@ -13,6 +13,7 @@ pub mod carried;
 pub mod checks_in_ram;
 pub mod choices;
 pub mod consent;
+pub mod data_mounts;
 pub mod deadlines;
 pub mod drivers;
 pub mod entry;

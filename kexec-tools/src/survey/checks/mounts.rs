@@ -3,7 +3,7 @@
 use formats::facts::MountedFilesystem;
 use formats::filesystems::Contents;
 use formats::keep::is_below;
-use plan::{carried, filesystems};
+use plan::{carried, data_mounts, filesystems};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -134,6 +134,20 @@ pub(super) const CHECKS: &[Check] = &[
                 })
                 .collect();
             joined(&lacking)
+        },
+    },
+    Check {
+        code: "mount-features",
+        question: "Does the new OS know the features of what it has to mount and that is left alone?",
+        reads: "the superblocks, the image's manifest, /etc/fstab",
+        force: Allowed,
+        again: &[],
+        remedy: "use an image with a newer kernel and newer programs; or mark the mount `nofail` in /etc/fstab; where it is \
+                 e2fsck alone that does not know it, a 0 at the end of the line has it mounted unchecked; force it if the image's \
+                 versions say less than its programs know",
+        against: |c| {
+            let identity = carried::identity(c.facts, c.manifest).ok()?;
+            joined(&data_mounts::unknown(c.facts, c.manifest, &identity.mounts))
         },
     },
     Check {

@@ -58,6 +58,7 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         doubles: vec![],
         ext4: facts.condition.root_features,
         xfs: None,
+        btrfs: None,
         journal_elsewhere: false,
         drivers: vec![],
         missing: 0,
@@ -160,6 +161,21 @@ pub(super) fn unkept(facts: &mut Facts, way: UnkeptWay) {
         way,
         why: "something is wrong with it".into(),
     });
+}
+
+/// Data that is left alone, mounted at /data; whether it is checked its line says by the last word.
+pub(super) fn data<'f>(facts: &'f mut Facts, pass: &str) -> &'f mut MountedFilesystem {
+    let mut found = system(facts, "/opt").clone();
+    facts.filesystems.clear();
+    facts.mounts.pop();
+    facts.mounts.push(mounted("/data", "ext4", None));
+    facts.identity.fstab = format!("UUID=0a /data ext4 defaults 0 {pass}\n");
+    facts.identity.devices = vec![device("/dev/vdc1", "0a")];
+    found.target = "/data".into();
+    // It need not be one that a run could find again.
+    found.identity = Err("no disk has all of it".into());
+    facts.filesystems.push(found);
+    facts.filesystems.last_mut().expect("it was added")
 }
 
 pub(super) fn device(node: &str, uuid: &str) -> DeviceFacts {
@@ -569,6 +585,14 @@ pub(super) const CASES: &[(&str, Change)] = &[
             source: "/dev/dm-3".into(),
             kinds: vec!["LVM".into(), "LVM vdo".into()],
         }];
+    }),
+    ("mount-features", |f, _| {
+        data(f, "2").ext4.as_mut().unwrap().incompat |= 0x400_0000;
+    }),
+    // As mkfs.ext4 of e2fsprogs 1.47 makes it, checked by an older one.
+    ("mount-features", |f, i| {
+        i.tools.e2fsprogs = Some("1.46.5-2ubuntu1".into());
+        data(f, "2").ext4.as_mut().unwrap().compat |= 0x1000;
     }),
     ("swap", |f, _| swap(f, false, 1600 * MIB)),
     ("swap-file", |f, _| swap(f, true, 0)),
