@@ -169,6 +169,9 @@ pub struct DeviceFacts {
     pub part_uuid: Option<String>,
     /// Type of what is on it: `ext4`, `swap`…
     pub fstype: Option<String>,
+    /// Which part of a filesystem is on it that may be on several devices, each with its UUID (Btrfs).
+    #[serde(default)]
+    pub member: Option<String>,
 }
 
 /// What the payload brings, as the builder found it.
@@ -282,4 +285,7 @@ pub struct PlannedMount {
     pub fstype: String,
     /// It is mounted at boot (no `noauto`), and must be there (no `nofail`).
     pub required: bool,
+    /// It is checked before that, by the `fsck` of its type.
+    #[serde(default)]
+    pub checked: bool,
 }

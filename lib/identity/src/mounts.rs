@@ -40,6 +40,10 @@ pub const MOUNTED_BY_INITRD: &str = "/usr";
 /// Filesystems that every kernel has.
 const EVERYWHERE: [&str; 4] = ["tmpfs", "ramfs", "swap", "none"];
 
+/// Where the device-mapper's devices have their names, and what udev calls those of LVM.
+const MAPPED: &str = "/dev/mapper/";
+const LOGICAL_VOLUME: &str = "/dev/disk/by-id/dm-uuid-LVM-";
+
 /// Tags that name a device by what is on it or around it.
 const TAGS: [&str; 5] = ["UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID"];
 
@@ -157,6 +161,7 @@ pub(super) fn mounts(
                     target: fields.target.clone(),
                     fstype: fields.fstype.clone(),
                     required: at_boot && !fields.has("nofail"),
+                    checked: fields.pass != "0",
                 });
                 out.lines.push(fields.line());
                 if at_boot {
@@ -260,16 +265,9 @@ fn settle_source(
             Ok(device) => device,
             Err(why) => return Some(Outcome::Not(why)),
         };
-        // A FAT without a serial number has the name of its partition, which stays what it is.
-        let name = match (&device.uuid, &device.part_uuid) {
-            (Some(uuid), _) => source(&fields.target, uuid, device.logical.as_deref()),
-            (None, Some(partition)) => format!("PARTUUID={partition}"),
-            (None, None) => {
-                return Some(Outcome::Not(format!(
-                    "what is on {} has no UUID",
-                    device.node
-                )))
-            }
+        let name = match name_of(&fields.target, device, &old.devices) {
+            Ok(name) => name,
+            Err(why) => return Some(Outcome::Not(why)),
         };
         let uuid = device.uuid.as_deref().unwrap_or_default();
         if swap && uuid.eq_ignore_ascii_case(root_uuid) {
@@ -316,6 +314,59 @@ fn settle_source(
             "{source} is not kept, and is wiped: keep it with --keep if it holds data"
         ))
     })
+}
+
+/// What the new OS knows a device by: the UUID of what is on it, where nothing else has that. Of two that have it, a
+/// volume and its snapshot, a disk and its copy, whichever appeared first would be mounted.
+fn name_of(target: &str, device: &DeviceFacts, devices: &[DeviceFacts]) -> Result<String, String> {
+    let twins = |of: fn(&DeviceFacts) -> &Option<String>| -> Vec<&DeviceFacts> {
+        let is_same = |other: &&DeviceFacts| {
+            let (own, found) = (of(device).as_deref(), of(other).as_deref());
+            other.node != device.node
+                && own.is_some_and(|own| found.is_some_and(|f| f.eq_ignore_ascii_case(own)))
+        };
+        devices.iter().filter(is_same).collect()
+    };
+    let same = twins(|device| &device.uuid);
+    match &device.uuid {
+        Some(uuid) if same.is_empty() || are_of_one_filesystem(device, &same) => {
+            return Ok(source(target, uuid, device.logical.as_deref()));
+        }
+        _ => {}
+    }
+    // A FAT without a serial number has the name of its partition, which stays what it is.
+    if let Some(partition) = device
+        .part_uuid
+        .as_ref()
+        .filter(|_| twins(|d| &d.part_uuid).is_empty())
+    {
+        return Ok(format!("PARTUUID={partition}"));
+    }
+    let Some(twin) = same.first() else {
+        return Err(format!("what is on {} has no UUID", device.node));
+    };
+    // That of a logical volume is made of its group's name and its own.
+    let is_volume = device
+        .links
+        .iter()
+        .any(|link| link.starts_with(LOGICAL_VOLUME));
+    let mut mapped = device.links.iter().filter(|link| link.starts_with(MAPPED));
+    mapped.next().filter(|_| is_volume).cloned().ok_or_else(|| {
+        format!(
+            "{} has the same UUID as {}, and nothing else tells them apart at every boot; give the copy another one",
+            twin.node, device.node
+        )
+    })
+}
+
+/// Whether a device and those that have its UUID too are together one filesystem, each a part of it.
+fn are_of_one_filesystem(device: &DeviceFacts, same: &[&DeviceFacts]) -> bool {
+    let mut members: Vec<_> = same.iter().map(|other| &other.member).collect();
+    members.push(&device.member);
+    members.sort();
+    let number = members.len();
+    members.dedup();
+    members.len() == number && members.iter().all(|member| member.is_some())
 }
 
 /// Why the new OS cannot mount this type.
@@ -397,6 +448,7 @@ fn find<'a>(source: &str, devices: &'a [DeviceFacts]) -> Result<&'a DeviceFacts,
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(format!("no device is {source}")),
+        [first, others @ ..] if are_of_one_filesystem(first, others) => Ok(first),
         many => {
             let nodes: Vec<_> = many.iter().map(|d| d.node.as_str()).collect();
             Err(format!(

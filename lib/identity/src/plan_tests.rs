@@ -16,6 +16,27 @@ fn device(node: &str, uuid: &str, label: &str, fstype: &str) -> DeviceFacts {
         label: some(label),
         part_uuid: some(&format!("abcd-{}", &node[8..])),
         fstype: some(fstype),
+        member: None,
+    }
+}
+
+fn volume(node: &str, name: &str) -> DeviceFacts {
+    DeviceFacts {
+        links: vec![
+            "/dev/disk/by-id/dm-uuid-LVM-x".into(),
+            "/dev/disk/by-uuid/d1".into(),
+            name.into(),
+        ],
+        part_uuid: None,
+        ..device(node, "d1", "", "xfs")
+    }
+}
+
+fn of_several(node: &str, uuid: &str, member: &str) -> DeviceFacts {
+    DeviceFacts {
+        part_uuid: None,
+        member: Some(member.into()),
+        ..device(node, uuid, "", "btrfs")
     }
 }
 
@@ -32,6 +53,27 @@ fn old() -> OldIdentity {
                 ..device("/dev/vdb4", "", "", "ext4")
             },
             device("/dev/vdb5", "", "", "vfat"),
+            // A partition and its copy.
+            device("/dev/vdc6", "c6", "", "ext4"),
+            device("/dev/vdd7", "C6", "", "ext4"),
+            // A volume and its snapshot.
+            volume("/dev/dm-11", "/dev/mapper/vg-home"),
+            volume("/dev/dm-12", "/dev/mapper/vg-before"),
+            // A disk without a table, and one brought back from its copy.
+            DeviceFacts {
+                part_uuid: None,
+                ..device("/dev/vde", "e1", "", "ext4")
+            },
+            DeviceFacts {
+                part_uuid: None,
+                ..device("/dev/vdf", "e1", "", "ext4")
+            },
+            // One filesystem on two devices, and another on two and a copy of one.
+            of_several("/dev/vdg8", "f8", "1"),
+            of_several("/dev/vdh8", "f8", "2"),
+            of_several("/dev/vdi9", "f9", "1"),
+            of_several("/dev/vdj8", "f9", "2"),
+            of_several("/dev/vdk8", "f9", "2"),
         ],
         kept: vec!["/srv".into()],
         ..OldIdentity::default()
@@ -41,7 +83,7 @@ fn old() -> OldIdentity {
 fn new() -> NewIdentity {
     NewIdentity {
         host_key_types: vec!["ssh-ed25519".into(), "ssh-rsa".into()],
-        filesystems: ["ext4", "vfat", "xfs", "nfs", "cifs"]
+        filesystems: ["ext4", "vfat", "xfs", "btrfs", "nfs", "cifs"]
             .map(str::to_owned)
             .into(),
         zones: true,
@@ -126,7 +168,41 @@ fn each_line_of_fstab_has_its_fate() {
             Comment("no device is /dev/vdz"),
         ),
         ("UUID= /data ext4", Refused("no device is UUID=")),
-        ("/dev/vdb1 /data btrfs", Refused("cannot mount \"btrfs\"")),
+        (
+            "/dev/vdc6 /data ext4",
+            Line("PARTUUID=abcd-6 /data ext4 defaults 0 0"),
+        ),
+        (
+            "UUID=c6 /data ext4",
+            Refused("more than one device: /dev/vdc6, /dev/vdd7"),
+        ),
+        (
+            "/dev/mapper/vg-home /home xfs",
+            Line("/dev/mapper/vg-home /home xfs defaults 0 0"),
+        ),
+        (
+            "/dev/dm-12 /old xfs ro",
+            Line("/dev/mapper/vg-before /old xfs ro 0 0"),
+        ),
+        (
+            "/dev/vde /data ext4",
+            Refused("/dev/vdf has the same UUID as /dev/vde"),
+        ),
+        (
+            "/dev/vde /data ext4 nofail",
+            Comment("/dev/vdf has the same UUID as /dev/vde"),
+        ),
+        (
+            "/dev/vdh8 /data btrfs",
+            Line("UUID=f8 /data btrfs defaults 0 0"),
+        ),
+        (
+            "UUID=f8 /data btrfs",
+            Line("UUID=f8 /data btrfs defaults 0 0"),
+        ),
+        ("/dev/vdi9 /data btrfs", Refused("has the same UUID")),
+        ("UUID=f9 /data btrfs", Refused("more than one device")),
+        ("/dev/vdb1 /data f2fs", Refused("cannot mount \"f2fs\"")),
         (
             "/dev/vdb1 /boot ext4",
             Gone("has its /boot on the root filesystem"),
@@ -260,6 +336,7 @@ fn two_lines_for_one_place_are_told_apart() {
             target: "/data".into(),
             fstype: "ext4".into(),
             required: false,
+            checked: false,
         }]
     );
     assert!(noted(&same, "line 1 says the same"));

@@ -126,6 +126,7 @@ fn known_at(target: &str, device: &str) -> MountedFilesystem {
             ro_compat: 0x46b,
         }),
         xfs: None,
+        btrfs: None,
         journal_elsewhere: false,
         drivers: vec![],
         missing: 0,

@@ -3,7 +3,7 @@
 use formats::facts::MountedFilesystem;
 use formats::filesystems::Contents;
 use formats::keep::is_below;
-use plan::{carried, filesystems, put_together};
+use plan::{carried, data_mounts, filesystems, put_together};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -127,11 +127,28 @@ pub(super) const CHECKS: &[Check] = &[
                 .iter()
                 .filter(|layer| needed(&layer.target))
                 .flat_map(|layer| {
-                    let lacks = c.manifest.tools.lacks(&layer.kinds).into_iter();
+                    let own = c.manifest.payload_drivers.as_ref();
+                    let has_module =
+                        |module: &str| own.is_none_or(|own| own.modules.iter().any(|name| name == module));
+                    let lacks = c.manifest.tools.lacks(&layer.kinds, has_module).into_iter();
                     lacks.map(|lack| format!("{} ({}) is on {lack}", layer.target, layer.source))
                 })
                 .collect();
             joined(&[lacking, put_together::against(c.facts, c.manifest)].concat())
+        },
+    },
+    Check {
+        code: "mount-features",
+        question: "Does the new OS know the features of what it has to mount and that is left alone?",
+        reads: "the superblocks, the image's manifest, /etc/fstab",
+        force: Allowed,
+        again: &[],
+        remedy: "use an image with a newer kernel and newer programs; or mark the mount `nofail` in /etc/fstab; where it is \
+                 e2fsck alone that does not know it, a 0 at the end of the line has it mounted unchecked; force it if the image's \
+                 versions say less than its programs know",
+        against: |c| {
+            let identity = carried::identity(c.facts, c.manifest).ok()?;
+            joined(&data_mounts::unknown(c.facts, c.manifest, &identity.mounts))
         },
     },
     Check {

@@ -1,11 +1,12 @@
 //! Filesystems that are wiped together with the root are asked as the root is.
 
 use formats::facts::{
-    ArrayIdentity, DiskHealth, Facts, Health, LogicalVolume, MountedFilesystem, NestedSubvolume,
+    ArrayIdentity, BtrfsFeatures, DiskHealth, Facts, Health, LogicalVolume, MountedFilesystem, NestedSubvolume,
+    XfsFeatures,
 };
 use formats::manifest::Manifest;
 
-use super::cases::{by_uefi, system};
+use super::cases::{by_uefi, data, system};
 use super::fired;
 use super::root_filesystem::{beside, btrfs};
 use crate::survey::plain_machine::{image, machine};
@@ -149,6 +150,81 @@ fn what_is_in_subvolumes_of_the_roots_btrfs_is_taken_whichever_firmware_starts_i
     btrfs(&mut facts);
     by_uefi(&mut facts);
     assert_eq!(fired(&facts, &image), [""; 0]);
+}
+
+/// An older OS that finds a filesystem which it has to check or mount, and does not know, gets no further.
+#[test]
+fn the_new_os_knows_the_features_of_data_that_it_has_to_mount() {
+    let fired = |change: &dyn Fn(&mut Facts, &mut Manifest)| {
+        let (mut facts, mut image) = (machine(), image());
+        change(&mut facts, &mut image);
+        fired(&facts, &image)
+    };
+    let refused = ["mount-features"];
+    let orphan_file = |f: &mut Facts, i: &mut Manifest, pass: &str| {
+        i.tools.e2fsprogs = Some("1.46.5-2ubuntu1".into());
+        data(f, pass).ext4.as_mut().unwrap().compat |= 0x1000;
+    };
+    assert_eq!(
+        fired(&|f, _| {
+            data(f, "2");
+        }),
+        [""; 0]
+    );
+    assert_eq!(fired(&|f, i| orphan_file(f, i, "2")), refused);
+    // Nobody checks it, and to the kernel it is nothing; or nobody waits for it.
+    assert_eq!(fired(&|f, i| orphan_file(f, i, "0")), [""; 0]);
+    assert_eq!(
+        fired(&|f, i| {
+            orphan_file(f, i, "2");
+            f.identity.fstab = f.identity.fstab.replace("defaults", "nofail");
+        }),
+        [""; 0]
+    );
+    // GRUB reads none of it.
+    assert_eq!(
+        fired(&|f, i| {
+            i.tools.grub = Some("2.02".into());
+            i.tools.grub_refuses = None;
+            f.condition.root_features.as_mut().unwrap().incompat &= !0x2000;
+            data(f, "2").ext4.as_mut().unwrap().incompat |= 0x2000;
+        }),
+        [""; 0]
+    );
+    let of_xfs = |f: &mut Facts, i: &mut Manifest, kernel: &str, incompat| {
+        i.kernel.release = kernel.into();
+        let data = data(f, "0");
+        data.ext4 = None;
+        data.xfs = Some(XfsFeatures {
+            version: 0xb4a5,
+            incompat,
+            ..XfsFeatures::default()
+        });
+    };
+    // bigtime.
+    assert_eq!(
+        fired(&|f, i| of_xfs(f, i, "5.4.0-150-generic", 0xb)),
+        refused
+    );
+    assert_eq!(
+        fired(&|f, i| of_xfs(f, i, "5.15.0-25-generic", 0xb)),
+        [""; 0]
+    );
+    let of_btrfs = |f: &mut Facts, i: &mut Manifest, kernel: &str| {
+        i.kernel.release = kernel.into();
+        let data = data(f, "0");
+        data.ext4 = None;
+        // block_group_tree; RAID 5, which no root may be on.
+        data.btrfs = Some(BtrfsFeatures {
+            compat_ro: 0xb,
+            incompat: 0x3c1,
+        });
+    };
+    assert_eq!(fired(&|f, i| of_btrfs(f, i, "5.15.0-25-generic")), refused);
+    assert_eq!(
+        fired(&|f, i| of_btrfs(f, i, "6.12.57+deb13-amd64")),
+        [""; 0]
+    );
 }
 
 #[test]
