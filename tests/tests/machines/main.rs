@@ -18,6 +18,7 @@ mod maker;
 mod mirrors;
 mod network_cards;
 mod power_cuts;
+mod ram_server;
 mod refused;
 mod rehearse;
 mod takeover;
