@@ -42,6 +42,7 @@ pub mod refusals;
 pub mod reinstall;
 pub mod several;
 pub mod shop_data;
+pub mod signed;
 pub mod snapshot;
 pub mod ssh;
 pub mod static_server;

@@ -21,6 +21,7 @@ mod power_cuts;
 mod ram_server;
 mod refused;
 mod rehearse;
+mod secure_boot;
 mod takeover;
 mod tiny_machine;
 mod tuning;
