@@ -65,6 +65,8 @@ pub enum Firmware {
     Bios,
     /// OVMF, with Secure Boot off and variables of the machine's own.
     Uefi,
+    /// OVMF with Secure Boot on, by the keys that firmware is sold with.
+    UefiSecure,
 }
 
 /// The private half of the key that logs in as root.

@@ -526,7 +526,7 @@ fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()
     );
     let at = match firmware {
         Firmware::Bios => Switches::of_record(&recording, &writes, begun)?,
-        Firmware::Uefi => Switches::of_file(&recording, &writes)?.1,
+        Firmware::Uefi | Firmware::UefiSecure => Switches::of_file(&recording, &writes)?.1,
     };
     let mut switched_on = |name: &str, count: usize, firmware: Firmware| {
         println!(
@@ -573,7 +573,7 @@ fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()
 fn both(layout: &Layout, firmware: Firmware) -> Vec<Firmware> {
     let other = match firmware {
         Firmware::Bios => Firmware::Uefi,
-        Firmware::Uefi => Firmware::Bios,
+        Firmware::Uefi | Firmware::UefiSecure => Firmware::Bios,
     };
     let has_both = layout.has(Kind::Esp) && layout.has(Kind::BiosBoot);
     let other = has_both.then_some(other);

@@ -10,7 +10,8 @@ use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::moments::Switches;
 use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{Cut, Write};
-use reroot_tests::reinstall::{reinstall, start, IMAGE_ON_MACHINE, KEEP, LIMIT};
+use reroot_tests::refusals::refusals;
+use reroot_tests::reinstall::{reinstall, start, IMAGE_ON_MACHINE, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny::mirror::{self, switched_on_again, Disks, Mirror, MirrorServer, MIRRORS};
 use reroot_tests::tiny::{self, WHOLE};
@@ -157,28 +158,15 @@ fn is_new(mirror: &Mirror, machine: &Machine, before: &[Evidence], disks: &str) 
 const BOTH: &str = "[2/2] [UU]";
 const ONE: &str = "[2/1]";
 
-/// The codes of the checks that refuse.
-fn refusals(machine: &Machine) -> Result<Vec<String>> {
-    let answer = machine.ssh(&format!("{IMAGE_ON_MACHINE} check --json {KEEP}"))?;
-    let findings: serde_json::Value = serde_json::from_str(&answer.stdout)
-        .with_context(|| format!("no findings: {} {}", answer.stdout, answer.stderr))?;
-    let findings = findings.as_array().context("the findings are no array")?;
-    let refused = findings.iter().filter(|f| f["verdict"] == "refuse");
-    let refused = refused.inspect(|f| println!("  {}: {}", f["code"], f["found"]));
-    Ok(refused
-        .map(|f| f["code"].as_str().unwrap_or_default().to_owned())
-        .collect())
-}
-
 /// As Hetzner's installer makes it: a firmware takes each half for a plain FAT.
 fn refused_with_efi_on_a_mirror(machine: &Machine, image: &Path) -> Result<()> {
     machine.copy_to(image, IMAGE_ON_MACHINE)?;
-    assert_eq!(refusals(machine)?, [""; 0]);
+    assert_eq!(refusals(machine, "")?, [""; 0]);
     machine.expect(
         "umount /boot/efi2 && MDADM_NO_UDEV=1 mdadm --create --run --level=1 --raid-devices=2 --metadata=1.0 \
          /dev/md9 missing /dev/vdb1 2>&1",
     )?;
-    assert_eq!(refusals(machine)?, ["firmware"]);
+    assert_eq!(refusals(machine, "")?, ["firmware"]);
     machine
         .expect("mdadm --stop /dev/md9 && mdadm --zero-superblock /dev/vdb1 && mount /boot/efi2")?;
     Ok(())
@@ -258,7 +246,7 @@ fn cut_between(mirror: &Mirror) -> Result<()> {
     is_on(mirror, &machine, tiny::OLD, BOTH)?;
     assert_eq!(evidence::gather(&machine, &KEPT)?, before);
     machine.copy_to(&image, IMAGE_ON_MACHINE)?;
-    assert_eq!(refusals(&machine)?, ["boot-staged"]);
+    assert_eq!(refusals(&machine, "")?, ["boot-staged"]);
     drop(machine);
     // By the second: it goes back.
     let [one, two] = disks("by-second", before_commit)?;
