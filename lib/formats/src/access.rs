@@ -24,9 +24,6 @@ pub struct Doors {
     /// Nothing starts it at boot, and it does not run: nobody gets in by it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub off: bool,
-    /// Servers that listen besides and whose settings are not read, in words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unread: Vec<String>,
     /// Its OpenSSH release; `None` where that is not known.
     pub release: Option<(u32, u32)>,
     /// Its configuration, in the order in which it counts.
@@ -44,6 +41,9 @@ pub struct Doors {
     /// By what else people may get in that is not counted, one each: programs that hand out keys, directories
     /// of accounts.
     pub elsewhere: Vec<String>,
+    /// Servers that listen besides and whose settings are not read, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// There is a sudo.
     pub sudo: bool,
     /// Who becomes root by it: of the rules that are about somebody the last one counts.

@@ -225,7 +225,7 @@ fn cut_between(mirror: &Mirror) -> Result<()> {
     let writes = [first.writes()?, second.writes()?];
     let switches = |recording, writes: &[Write], begun| match server.server.firmware {
         Firmware::Bios => Switches::of_record(recording, writes, begun),
-        Firmware::Uefi => Ok(Switches::of_file(recording, writes)?.1),
+        Firmware::Uefi | Firmware::UefiSecure => Ok(Switches::of_file(recording, writes)?.1),
     };
     let of_first = switches(&first, &writes[0], begun[0])?;
     let of_second = switches(&second, &writes[1], begun[1])?;

@@ -48,10 +48,11 @@ pub fn running(programs: &[&str], port: Option<u16>) -> Running {
     let started = others::read(&all, port).and_then(|one| one.started.clone());
     let started = started.or_else(|| by_title(programs));
     let command = program.iter().map(|program| (**program).to_owned());
+    let by_socket = socket.as_ref().is_none_or(|places| !places.is_empty());
     Running {
-        unread: others::unread(&all, port, !socket.is_empty()),
-        runs: started.is_some() || !socket.is_empty(),
-        socket,
+        unread: others::unread(&all, port, by_socket),
+        runs: started.is_some() || by_socket,
+        socket: socket.unwrap_or_default(),
         ..ask_everybody(command.collect(), started.unwrap_or_default())
     }
 }
@@ -91,16 +92,16 @@ fn runs_one(pid: i32, programs: &[&str]) -> bool {
         .any(|program| own.is_some() && own == file(program) || path.as_deref() == Some(program))
 }
 
-/// Where systemd listens for the server. Without systemd there is nobody to say so.
-fn socket() -> Vec<Setting> {
+/// Where systemd listens for the server; `None` where it does not say, or is not there to say so.
+fn socket() -> Option<Vec<Setting>> {
     let mut child = Command::new("systemctl");
     child
         .args(["show", "-p", socket::PROPERTIES])
         .args(socket::UNITS)
         .stderr(Stdio::null());
     match answers::ask(child) {
-        Ok(Answer::Said(bytes)) => socket::settings(&String::from_utf8_lossy(&bytes)),
-        _ => Vec::new(),
+        Ok(Answer::Said(bytes)) => Some(socket::settings(&String::from_utf8_lossy(&bytes))),
+        _ => None,
     }
 }
 
