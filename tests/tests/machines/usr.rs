@@ -41,6 +41,8 @@ chmod 755 /mnt/usr/bin/found
 umount /mnt/usr /mnt
 "#;
 
+const PLAIN: &str = "device=/dev/vdb2";
+
 const LOGICAL: &str = "
 pvcreate -q /dev/vdb2
 vgcreate -q shop-vg /dev/vdb2
@@ -111,6 +113,7 @@ fn the_new_oss_own_initrd_mounts_usr_from_whatever_it_is_on() -> Result<()> {
     let tree = tempfile::tempdir()?;
     boot_files(&small_trixie()?, tree.path())?;
     for (make, count, mounted) in [
+        ([PLAIN, BY_UUID], 2, "/dev/vda2 /usr ext4 "),
         ([LOGICAL, BY_NAME], 2, "/dev/mapper/shop--vg-usr /usr ext4 "),
         ([LOGICAL, BY_UUID], 2, "/dev/mapper/shop--vg-usr /usr ext4 "),
         ([MIRROR, BY_UUID], 2, "/dev/md"),
