@@ -85,6 +85,9 @@ fn look(mount: &Mount, mounts: &[Mount], found: &mut MountedFilesystem) -> Resul
         found.missing = missing;
     }
     let (superblock, disk, mut identity) = root::known(&device)?;
+    if let Some(volume) = &identity.logical {
+        logical::ensure_whole(volume)?;
+    }
     if of_btrfs {
         identity.subvolume = Some(root::subvolume(mount)?);
         let (nested, read_only) = root::reading(

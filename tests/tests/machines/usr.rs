@@ -41,10 +41,20 @@ chmod 755 /mnt/usr/bin/found
 umount /mnt/usr /mnt
 "#;
 
+const PLAIN: &str = "device=/dev/vdb2";
+
 const LOGICAL: &str = "
 pvcreate -q /dev/vdb2
 vgcreate -q shop-vg /dev/vdb2
 lvcreate -q -y -W n -n usr -L 40m shop-vg
+device=/dev/shop-vg/usr
+";
+
+/// All of the volume is on the first disk.
+const GROUP_OF_TWO: &str = "
+pvcreate -q /dev/vdb2 /dev/vdc2
+vgcreate -q shop-vg /dev/vdb2 /dev/vdc2
+lvcreate -q -y -W n -n usr -L 40m shop-vg /dev/vdb2
 device=/dev/shop-vg/usr
 ";
 
@@ -111,6 +121,7 @@ fn the_new_oss_own_initrd_mounts_usr_from_whatever_it_is_on() -> Result<()> {
     let tree = tempfile::tempdir()?;
     boot_files(&small_trixie()?, tree.path())?;
     for (make, count, mounted) in [
+        ([PLAIN, BY_UUID], 2, "/dev/vda2 /usr ext4 "),
         ([LOGICAL, BY_NAME], 2, "/dev/mapper/shop--vg-usr /usr ext4 "),
         ([LOGICAL, BY_UUID], 2, "/dev/mapper/shop--vg-usr /usr ext4 "),
         ([MIRROR, BY_UUID], 2, "/dev/md"),
@@ -126,12 +137,18 @@ fn the_new_oss_own_initrd_mounts_usr_from_whatever_it_is_on() -> Result<()> {
             last_lines(&console, 40)
         );
     }
-    // It is fstab's line that it goes by.
-    let console = booted(tree.path(), &[LOGICAL, BY_ANOTHER], 2)?;
-    ensure!(
-        console.contains("shop--vg-old does not exist"),
-        "{}",
-        last_lines(&console, 40)
-    );
+    // It is fstab's line that it goes by; and a group that is not whole stays away, which a run refuses.
+    for (make, count, lacking) in [
+        ([LOGICAL, BY_ANOTHER], 2, "shop--vg-old"),
+        ([GROUP_OF_TWO, BY_NAME], 1, "shop--vg-usr"),
+    ] {
+        let console = booted(tree.path(), &make, count)?;
+        println!("{make:?} with {count}: held");
+        ensure!(
+            console.contains(&format!("{lacking} does not exist")),
+            "{}",
+            last_lines(&console, 40)
+        );
+    }
     Ok(())
 }
