@@ -8,7 +8,8 @@ use formats::network::NewFile;
 
 use super::written::Reader;
 use super::{
-    addresses, becoming, by_name, elsewhere, held_to, locked, promised, server, server_keys, ways, written,
+    addresses, becoming, by_name, elsewhere, held_to, locked, promised, server, server_keys, ways,
+    written,
 };
 use crate::names::text;
 use crate::{host_keys, ssh_access};

@@ -1,8 +1,8 @@
 //! Filesystems that are wiped together with the root are asked as the root is.
 
 use formats::facts::{
-    ArrayIdentity, BtrfsFeatures, DiskHealth, Facts, Health, LogicalVolume, MountedFilesystem, NestedSubvolume,
-    XfsFeatures,
+    ArrayIdentity, BtrfsFeatures, DiskHealth, Facts, Health, LogicalVolume, MountedFilesystem,
+    NestedSubvolume, XfsFeatures,
 };
 use formats::manifest::Manifest;
 
