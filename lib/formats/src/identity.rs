@@ -175,6 +175,10 @@ pub struct DeviceFacts {
 }
 
 /// What the payload brings, as the builder found it.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of its own about an image"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewIdentity {
     /// Types of host keys that its ssh server takes: `ssh-ed25519`, `ssh-rsa`…; empty where it has

@@ -156,7 +156,7 @@ fn lacking(volumes: &[String], there: &[(&str, Vec<String>)]) -> Vec<String> {
         let closed = |kinds: &&[String]| kinds.iter().any(|kind| kind != "md");
         let kinds = same.map(|(_, kinds)| kinds.as_slice());
         let kinds: Vec<_> = kinds.collect();
-        let all_closed = kinds.iter().all(|kinds| closed(kinds));
+        let all_closed = kinds.iter().all(closed);
         let words = || kinds.concat().join(" and ");
         all_closed.then(|| format!("the physical volume {volume} is on {}", words()))
     });
