@@ -220,7 +220,7 @@ pub struct Space {
 struct Spaces {
     slots: u64,
     found: u64,
-    spaces: [Space; SPACES],
+    each: [Space; SPACES],
 }
 
 /// What a filesystem has given to each kind of use, and its reserve (since Linux 3.15). `file` is any of it.
@@ -228,7 +228,7 @@ pub fn spaces(file: BorrowedFd) -> io::Result<Vec<Space>> {
     let mut spaces = Spaces {
         slots: SPACES as u64,
         found: 0,
-        spaces: [Space::default(); SPACES],
+        each: [Space::default(); SPACES],
     };
     // SAFETY: the request points to a whole `struct btrfs_ioctl_space_args` with room for as many spaces behind it
     // as it says, which is all that the kernel reads and writes, and which lives for the length of the call.
@@ -237,7 +237,7 @@ pub fn spaces(file: BorrowedFd) -> io::Result<Vec<Space>> {
         return Err(io::Error::last_os_error());
     }
     let found = usize::try_from(spaces.found).unwrap_or(SPACES);
-    Ok(spaces.spaces.into_iter().take(found).collect())
+    Ok(spaces.each.into_iter().take(found).collect())
 }
 
 /// `struct btrfs_ioctl_dev_info_args`.
