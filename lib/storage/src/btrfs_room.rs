@@ -203,7 +203,7 @@ mod tests {
             let words = [flags, most, alone, 0, 0];
             words.map(u64::to_le_bytes).concat()
         };
-        let together = 1 << 48 | 0x64;
+        let together = (1 << 48) + 100;
         let (own, both, none) = (limit(1, 900, 0), limit(3, 700, 500), limit(0, 1, 1));
         let found = of_quotas(
             &[(256, 300), (257, 50), (together, 340)],
