@@ -53,8 +53,12 @@ pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
             password_schemes: password_schemes(tree),
             filesystems: filesystems(tree, os)?,
             shells: shells(tree)?,
+            programs: programs(tree),
             zones: tree.has("usr/share/zoneinfo/Europe/London"),
             locale_gen: tree.has("usr/sbin/locale-gen"),
+            serial_getty: UNIT_FOLDERS
+                .iter()
+                .any(|folder| tree.has(&format!("{folder}/serial-getty@.service"))),
             cloud_init: tree.has("usr/bin/cloud-init"),
             carry: recipe.carry.iter().map(ToString::to_string).collect(),
         },
@@ -74,6 +78,33 @@ fn optional_text(tree: &RootTree, path: &str) -> Result<String> {
 
 /// Folders in which a program may be.
 const PROGRAM_FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
+
+/// Folders whose programs people may be held to by the ssh server. Where the first are links to others, these have
+/// them all.
+const FOLDERS_OF_PEOPLE: [&str; 7] = [
+    "bin",
+    "sbin",
+    "usr/bin",
+    "usr/lib/openssh",
+    "usr/local/bin",
+    "usr/local/sbin",
+    "usr/sbin",
+];
+
+/// The paths of programs that people find.
+fn programs(tree: &RootTree) -> Vec<String> {
+    let own = |folder: &&str| {
+        let merged = format!("usr/{folder}");
+        let names = |folder: &str| tree.names(folder).unwrap_or_default();
+        let is_link = !folder.contains('/') && names(folder) == names(&merged);
+        let names = if is_link { Vec::new() } else { names(folder) };
+        let paths = names.into_iter().map(|name| format!("/{folder}/{name}"));
+        paths.collect::<Vec<_>>()
+    };
+    let mut found: Vec<String> = FOLDERS_OF_PEOPLE.iter().flat_map(own).collect();
+    found.sort();
+    found
+}
 
 /// Whether a program is in one of the folders that programs are in.
 pub(crate) fn has_program(tree: &RootTree, name: &str) -> bool {
@@ -363,6 +394,11 @@ fn is_off(tree: &RootTree) -> bool {
 fn doors(tree: &RootTree) -> Result<Doors> {
     let version = package_version(tree, "openssh-server")?;
     let sudo = has_program(tree, "sudo");
+    let rules = if sudo {
+        sudoers::read(tree)
+    } else {
+        sudoers::Found::default()
+    };
     Ok(Doors {
         server: has_program(tree, "sshd"),
         off: is_off(tree),
@@ -370,11 +406,8 @@ fn doors(tree: &RootTree) -> Result<Doors> {
         settings: ssh_access::settings(tree),
         units: server_units(tree),
         sudo,
-        sudoers: if sudo {
-            sudoers::read(tree)
-        } else {
-            Vec::new()
-        },
+        sudoers: rules.rules,
+        sudo_asks: rules.asks,
         doas: if has_program(tree, "doas") {
             doas::read(tree)
         } else {
@@ -563,6 +596,26 @@ mod tests {
         let (_folder, tree) = tree(&[(unit, "")]);
         assert!(is_enabled(&tree, "systemd-networkd.service"));
         assert!(!is_enabled(&tree, "systemd-resolved.service"));
+    }
+
+    #[test]
+    fn programs_are_told_once_by_their_paths() {
+        let (folder, tree) = tree(&[
+            ("usr/bin/script", ""),
+            ("usr/sbin/visudo", ""),
+            ("sbin/ifup", ""),
+            ("usr/local/bin/record", ""),
+        ]);
+        std::os::unix::fs::symlink("usr/bin", folder.path().join("bin")).unwrap();
+        assert_eq!(
+            programs(&tree),
+            [
+                "/sbin/ifup",
+                "/usr/bin/script",
+                "/usr/local/bin/record",
+                "/usr/sbin/visudo"
+            ]
+        );
     }
 
     #[test]

@@ -80,6 +80,11 @@ pub fn look(tree: &RootTree, os: &NewOs, classes: &[String]) -> Result<PayloadDr
             .map(|(_, program)| (*program).to_owned())
             .filter(|program| initrd.programs.contains(program))
             .collect(),
+        initrd_for_all_mounts: initrd
+            .for_all_mounts
+            .iter()
+            .map(|&program| program.to_owned())
+            .collect(),
         firmware: firmware
             .into_iter()
             .map(|(driver, files)| sort_out(tree, os, driver, files))

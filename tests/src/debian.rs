@@ -80,6 +80,30 @@ pub(crate) fn script_in(tree: &Path, script: &str) -> Command {
 /// A package of a suite, of the version that a machine has: its file, in a directory that is there. Asked of the same
 /// archives as an image is built from.
 pub fn package(suite: &str, name: &str, version: &str, to: &Path) -> Result<PathBuf> {
+    download(suite, &[&format!("{name}={version}")], to)?;
+    let found = packages_in(to)?.into_iter().find(|path| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        file.starts_with(&format!("{name}_"))
+    });
+    found.with_context(|| format!("apt has put no {name} into {}", to.display()))
+}
+
+/// The newest packages of these names in a suite, as files in a directory that is there and empty.
+pub(crate) fn newest_packages(suite: &str, names: &[&str], to: &Path) -> Result<Vec<PathBuf>> {
+    download(suite, names, to)?;
+    packages_in(to)
+}
+
+fn packages_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = fs::read_dir(folder).context("look for packages")?.flatten();
+    let files = files.map(|file| file.path());
+    Ok(files
+        .filter(|path| path.extension().is_some_and(|e| e == "deb"))
+        .collect())
+}
+
+/// Has an apt of its own, which knows nothing of this machine's packages, put them there.
+fn download(suite: &str, wanted: &[&str], to: &Path) -> Result<()> {
     let own = tempfile::tempdir().context("make a directory for apt")?;
     let at = |name: &str| own.path().join(name).display().to_string();
     let mut sources = String::new();
@@ -111,13 +135,5 @@ pub fn package(suite: &str, name: &str, version: &str, to: &Path) -> Result<Path
         run(command.args(arguments)).map(drop)
     };
     apt(&["update"])?;
-    apt(&["download", &format!("{name}={version}")])?;
-    let files = fs::read_dir(to).context("look for the package")?.flatten();
-    let mut files = files.map(|file| file.path());
-    files
-        .find(|path| {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            file.starts_with(&format!("{name}_")) && path.extension().is_some_and(|e| e == "deb")
-        })
-        .with_context(|| format!("apt has put no {name} into {}", to.display()))
+    apt(&[&["download"], wanted].concat())
 }

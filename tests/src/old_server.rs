@@ -65,6 +65,8 @@ pub enum Firmware {
     Bios,
     /// OVMF, with Secure Boot off and variables of the machine's own.
     Uefi,
+    /// OVMF with Secure Boot on, by the keys that firmware is sold with.
+    UefiSecure,
 }
 
 /// The private half of the key that logs in as root.
@@ -216,7 +218,7 @@ pub(crate) fn owners(tree: &Path) -> Result<Owners> {
 }
 
 /// The kernel of a tree that has one.
-pub(crate) fn only_kernel(tree: &Path) -> Result<PathBuf> {
+pub fn only_kernel(tree: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(tree.join("boot")).context("read the tree's /boot")? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("vmlinuz-") {

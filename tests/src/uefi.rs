@@ -5,24 +5,61 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// The firmware's code, for all machines the same.
-const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-/// Its variables before the first start.
-const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+use crate::old_server::Firmware;
 
-/// QEMU's options for a machine with its files in this directory.
-pub(crate) fn options(directory: &Path) -> Result<Vec<String>> {
+/// The files of a firmware.
+struct Files {
+    /// Its code, for all machines the same.
+    code: &'static str,
+    /// Its variables before the first start.
+    variables: &'static str,
+    /// What it wants of the machine besides. Of two options with one name QEMU takes the second.
+    besides: &'static [&'static str],
+}
+
+const PLAIN: Files = Files {
+    code: "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    variables: "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    besides: &[],
+};
+
+/// With Microsoft's keys, by which shim is signed. Its variables are written in a mode of the processor that an OS has
+/// no part in; only this chipset has that.
+const SECURE: Files = Files {
+    code: "/usr/share/OVMF/OVMF_CODE_4M.ms.fd",
+    variables: "/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
+    besides: &[
+        "-machine",
+        "q35,smm=on",
+        "-global",
+        "driver=cfi.pflash01,property=secure,value=on",
+    ],
+};
+
+/// QEMU's options for a machine with its files in this directory; none where a BIOS starts it.
+pub(crate) fn options(firmware: Firmware, directory: &Path) -> Result<Vec<String>> {
+    let Files {
+        code,
+        variables: blank,
+        besides,
+    } = match firmware {
+        Firmware::Bios => return Ok(Vec::new()),
+        Firmware::Uefi => PLAIN,
+        Firmware::UefiSecure => SECURE,
+    };
     let variables = directory.join("variables.fd");
     if !variables.exists() {
-        fs::copy(VARIABLES, &variables).with_context(|| {
-            format!("copy {VARIABLES}: install the package ovmf (scripts/packages.txt)")
+        fs::copy(blank, &variables).with_context(|| {
+            format!("copy {blank}: install the package ovmf (scripts/packages.txt)")
         })?;
     }
-    Ok([
-        "-drive".to_owned(),
-        format!("if=pflash,unit=0,format=raw,readonly=on,file={CODE}"),
-        "-drive".to_owned(),
+    let drives = [
+        format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"),
         format!("if=pflash,unit=1,format=raw,file={}", variables.display()),
-    ]
-    .into())
+    ];
+    let drives = drives
+        .into_iter()
+        .flat_map(|drive| ["-drive".to_owned(), drive]);
+    let besides = besides.iter().map(ToString::to_string);
+    Ok(drives.chain(besides).collect())
 }

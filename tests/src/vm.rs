@@ -22,7 +22,7 @@ use crate::command::{explain, last_lines, readable};
 use crate::devices::Devices;
 use crate::disk::Disk;
 use crate::lock::{self, Lock};
-use crate::old_server::{Firmware, OldServer};
+use crate::old_server::OldServer;
 use crate::outside::Outside;
 use crate::qmp::Qmp;
 use crate::ssh::{Answer, Comer, Running, Ssh};
@@ -189,9 +189,7 @@ impl Machine {
             sockets: sockets.path(),
             console_log: &at("console.log"),
         });
-        if server.firmware == Firmware::Uefi {
-            command.args(uefi::options(directory.path())?);
-        }
+        command.args(uefi::options(server.firmware, directory.path())?);
         command.args(additions.options());
         if let Some(log) = &additions.recording {
             command = recorder::recorded(&command, disk.path(), log);
@@ -477,14 +475,22 @@ impl Machine {
 
     /// Types a line, and Return, on the serial console.
     pub fn type_on_console(&self, line: &str) -> Result<()> {
+        self.type_bytes(&[line.as_bytes(), b"\n"].concat())
+    }
+
+    pub(crate) fn type_bytes(&self, bytes: &[u8]) -> Result<()> {
         let mut socket =
             UnixStream::connect(self.sockets.path().join("console")).context("open the console")?;
         // A getty or shell that has just begun to read drops what is typed too fast.
-        for byte in line.bytes().chain([b'\n']) {
-            socket.write_all(&[byte]).context("type on the console")?;
+        for byte in bytes {
+            socket.write_all(&[*byte]).context("type on the console")?;
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    pub(crate) fn qmp(&mut self) -> &mut Qmp {
+        &mut self.qmp
     }
 
     /// Plugs in a further disk, named `name` for [`Machine::unplug`].

@@ -43,7 +43,8 @@ pub struct VolumeDisks {
     disks: u32,
     /// sfdisk's lines behind that of the BIOS boot partition, which is number 1 and the second MiB.
     partitions: &'static str,
-    /// Whether there is an EFI system partition, which is mounted at /mnt/boot/efi when the tree is unpacked.
+    /// Whether there is an EFI system partition, which is mounted at /mnt/boot/efi when the tree is unpacked. Then UEFI
+    /// starts the server, by the file that is the same for all.
     efi: bool,
     /// What the guest does before the tree is unpacked at /mnt. The disks are /dev/vdb and on.
     make: &'static str,
@@ -79,6 +80,92 @@ pub const VOLUME_DISKS: &[VolumeDisks] = &[
                 UUID=@SWAP@ none swap sw,@PATIENT@ 0 0",
         arrays: "ARRAY /dev/md0 metadata=1.2 UUID=@ARRAY@0 name=shop1:0\n\
                  ARRAY /dev/md1 metadata=1.2 UUID=@ARRAY@1 name=shop1:1",
+        boot_apart: false,
+        root: "UUID=@ROOT@",
+    },
+    VolumeDisks {
+        name: "usr-apart",
+        made_by: "careful administrators: /usr on a partition of its own, without devices",
+        disks: 1,
+        partitions: "2: start=4096, size=3145728, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n\
+                     3: start=3149824, size=4194304, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n\
+                     4: start=7344128, size=1042432, type=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F\n",
+        efi: false,
+        make: "mkfs.ext4 -q -U @ROOT@ /dev/vdb2
+               mkfs.ext4 -q -U @USR@ /dev/vdb3
+               mkswap -U @SWAP@ /dev/vdb4
+               mount /dev/vdb2 /mnt
+               mkdir /mnt/usr
+               mount /dev/vdb3 /mnt/usr",
+        leave: "",
+        fstab: "UUID=@ROOT@ / ext4 errors=remount-ro 0 1\n\
+                UUID=@USR@ /usr ext4 nodev 0 2\n\
+                UUID=@SWAP@ none swap sw,@PATIENT@ 0 0",
+        arrays: "",
+        boot_apart: false,
+        root: "UUID=@ROOT@",
+    },
+    VolumeDisks {
+        name: "logical-usr",
+        made_by: "Ubuntu Server's installer on a machine with UEFI, and a careful administrator: /boot, a group with root, \
+                  /usr and swap",
+        disks: 1,
+        partitions: "2: start=4096, size=131072, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B\n\
+                     3: start=135168, size=524288, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n\
+                     4: start=659456, size=7727104, type=E6D6D379-F507-44C2-A23C-238F2A3DF928\n",
+        efi: true,
+        make: "modprobe -a vfat nls_cp437 nls_ascii nls_utf8
+               pvcreate -q /dev/vdb4
+               vgcreate -q shop-vg /dev/vdb4
+               for volume in root:1400 usr:1900 swap:128; do
+                   lvcreate -q -y -W n -n ${volume%:*} -L ${volume#*:}m shop-vg
+               done
+               mkfs.ext4 -q -U @ROOT@ /dev/shop-vg/root
+               mkfs.ext4 -q -U @USR@ /dev/shop-vg/usr
+               mkfs.ext4 -q -U @BOOT@ /dev/vdb3
+               mkfs.vfat -i @SERIAL@ /dev/vdb2
+               mkswap -U @SWAP@ /dev/shop-vg/swap
+               mount /dev/shop-vg/root /mnt
+               mkdir /mnt/usr /mnt/boot
+               mount /dev/shop-vg/usr /mnt/usr
+               mount /dev/vdb3 /mnt/boot
+               mkdir /mnt/boot/efi
+               mount /dev/vdb2 /mnt/boot/efi",
+        leave: "vgchange -q -an shop-vg",
+        fstab: "/dev/mapper/shop--vg-root / ext4 errors=remount-ro 0 1\n\
+                /dev/mapper/shop--vg-usr /usr ext4 defaults 0 2\n\
+                UUID=@BOOT@ /boot ext4 defaults,@PATIENT@ 0 2\n\
+                UUID=@EFI@ /boot/efi vfat umask=0077,@PATIENT@ 0 1\n\
+                /dev/mapper/shop--vg-swap none swap sw,@PATIENT@ 0 0",
+        arrays: "",
+        boot_apart: true,
+        root: "/dev/mapper/shop--vg-root",
+    },
+    VolumeDisks {
+        name: "mirrored-usr",
+        made_by: "careful administrators of dedicated servers with a BIOS: root, /usr and swap each on a mirror",
+        disks: 2,
+        partitions: "2: start=4096, size=3145728, type=A19D880F-05FC-4D3B-A006-743F0F84911E\n\
+                     3: start=3149824, size=4194304, type=A19D880F-05FC-4D3B-A006-743F0F84911E\n\
+                     4: start=7344128, size=1042432, type=A19D880F-05FC-4D3B-A006-743F0F84911E\n",
+        efi: false,
+        make: "create='mdadm --create --run --assume-clean --level=1 --raid-devices=2 --metadata=1.2 --homehost=shop1'
+               $create --uuid=@ARRAY@0 /dev/md0 /dev/vdb2 /dev/vdc2
+               $create --uuid=@ARRAY@1 /dev/md1 /dev/vdb3 /dev/vdc3
+               $create --uuid=@ARRAY@2 /dev/md2 /dev/vdb4 /dev/vdc4
+               mkfs.ext4 -q -U @ROOT@ /dev/md0
+               mkfs.ext4 -q -U @USR@ /dev/md1
+               mkswap -U @SWAP@ /dev/md2
+               mount /dev/md0 /mnt
+               mkdir /mnt/usr
+               mount /dev/md1 /mnt/usr",
+        leave: "mdadm --stop /dev/md0 /dev/md1 /dev/md2",
+        fstab: "UUID=@ROOT@ / ext4 errors=remount-ro 0 1\n\
+                UUID=@USR@ /usr ext4 defaults 0 2\n\
+                UUID=@SWAP@ none swap sw,@PATIENT@ 0 0",
+        arrays: "ARRAY /dev/md0 metadata=1.2 UUID=@ARRAY@0 name=shop1:0\n\
+                 ARRAY /dev/md1 metadata=1.2 UUID=@ARRAY@1 name=shop1:1\n\
+                 ARRAY /dev/md2 metadata=1.2 UUID=@ARRAY@2 name=shop1:2",
         boot_apart: false,
         root: "UUID=@ROOT@",
     },
@@ -131,7 +218,11 @@ impl VolumeServer {
                 disk: directory.join(names[0]),
                 kernel: directory.join("vmlinuz"),
                 directory: directory.to_owned(),
-                firmware: Firmware::Bios,
+                firmware: if row.efi {
+                    Firmware::Uefi
+                } else {
+                    Firmware::Bios
+                },
             },
             second: (row.disks == 2).then(|| directory.join(names[1])),
         }
@@ -167,8 +258,15 @@ impl VolumeServer {
     }
 
     /// Cuts the power of such a machine and switches it on again with these of its disks, by number; the firmware starts
-    /// the first of them.
+    /// the first of them. Its OS is waited for.
     pub fn switched_on_again(&self, machine: Machine, disks: &[usize]) -> Result<Machine> {
+        let mut machine = self.cut(machine, disks)?;
+        machine.wait_for_ssh()?;
+        Ok(machine)
+    }
+
+    /// The same, and nothing is waited for.
+    pub fn cut(&self, machine: Machine, disks: &[usize]) -> Result<Machine> {
         let mut off = machine.cut_power()?;
         let of_machine = |number: &usize| off.disk.beside(OF_MACHINE[*number]);
         let mut disks: Vec<Disk> = disks.iter().map(of_machine).collect();
@@ -177,9 +275,7 @@ impl VolumeServer {
             disks,
             ..Additions::default()
         };
-        let mut machine = off.boot_with(&self.server, USUAL_MEMORY_MIB, additions)?;
-        machine.wait_for_ssh()?;
-        Ok(machine)
+        off.boot_with(&self.server, USUAL_MEMORY_MIB, additions)
     }
 }
 
@@ -315,6 +411,14 @@ fn install_grub(by_hand: &VolumeServer, to: &VolumeServer) -> Result<()> {
     machine.expect(&format!(
         "for disk in {disks}; do grub-install --target=i386-pc /dev/vd$disk || exit 1; done 2>&1"
     ))?;
+    if by_hand.server.firmware == Firmware::Uefi {
+        // The file that is the same for all as well: what was made by hand is of this machine's GRUB.
+        machine.expect(
+            "for where in --no-nvram --removable; do
+                 grub-install --target=x86_64-efi --efi-directory=/boot/efi $where || exit 1
+             done 2>&1",
+        )?;
+    }
     machine.expect("update-grub 2>&1")?;
     at_rest(&machine)?;
     let off = machine.cut_power()?;

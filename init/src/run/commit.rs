@@ -74,13 +74,20 @@ fn take_up(run: &Run) -> Result<()> {
 }
 
 /// Marks a start that takes the run up, and counts it: what is known already first, for a disk that
-/// takes no writes hangs here. The root stays writable.
+/// takes no writes hangs here. One that is full does not keep it from going on, uncounted, so that nothing resets it
+/// behind that. The root stays writable.
 pub fn count_start(run: &str) -> Result<()> {
     commit_point::mark()?;
     let before = journal_file::latest()?.map_or(0, |record| record.taken_up);
     commit_point::note_taken_up(before)?;
     make_writable()?;
-    let times = journal_file::take_up(run)?;
+    let times = match journal_file::take_up(run) {
+        Err(e) if journal_file::is_full(&e) => {
+            log::warn!("{e:#}; going on, and this start is not counted: what is wiped makes room");
+            return Ok(());
+        }
+        result => result?,
+    };
     commit_point::note_taken_up(times)?;
     commit_point::note_counted()?;
     log::info!("this is start {} of the run", times.saturating_add(1));

@@ -18,7 +18,7 @@ use formats::identity::{Home, NewIdentity};
 use formats::keep::KeepPath;
 use formats::overlay::Overlay;
 use machine::bus_masters::{self, BusMaster};
-use machine::{condition, listening, meminfo, os_release, processes};
+use machine::{condition, consoles, listening, meminfo, os_release, processes, serial_logins};
 use plan::filesystems;
 use storage::{array, block, devices, mounts};
 
@@ -58,7 +58,9 @@ pub fn gather(
             .context("look up the root's drivers")?,
         None => Vec::new(),
     };
-    let identity = identity::read(keep, new, accounts.as_ref().ok(), &homes(&accounts));
+    let consoles = consoles::active_names();
+    let mut identity = identity::read(keep, new, accounts.as_ref().ok(), &homes(&accounts));
+    identity.serial_logins = serial_logins::read(&processes, &consoles);
     let kept_paths = keep.iter().map(KeepPath::as_str);
     // This image itself would be the largest thing in root's home.
     let own = fs::read_link("/proc/self/exe").unwrap_or_default();
@@ -86,11 +88,7 @@ pub fn gather(
         container: container(),
         memory,
         cmdline: text("/proc/cmdline")?.trim().to_owned(),
-        consoles: fs::read_to_string("/sys/class/tty/console/active")
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
+        consoles,
         kexec: kexec(),
         boot_entry: boot_entry(root.as_ref(), &efi),
         efi,

@@ -232,6 +232,7 @@ pub(super) fn image() -> Manifest {
                 .map(Into::into)
                 .to_vec(),
             initrd_programs: vec!["lvm".into(), "mdadm".into()],
+            initrd_for_all_mounts: vec!["lvm".into(), "mdadm".into()],
             firmware: vec![],
         }),
         tools: Tools {

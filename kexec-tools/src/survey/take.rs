@@ -95,6 +95,8 @@ pub fn take(wishes: &Wishes, verifying: &dyn Fn(Verifying)) -> Result<Survey> {
         overlay.map(|(overlay, _)| overlay),
     )?;
     facts.identity.wished = wished;
+    let overlay = facts.overlay.iter().flat_map(|overlay| &overlay.files);
+    facts.identity.overlaid = overlay.cloned().collect();
     let sizes = image.sizes().with_handed(&facts);
     let mut findings = checks::ask_all(&check::Context {
         facts: &facts,

@@ -374,7 +374,7 @@ fn ways_in(t: &mut Page, identity: &IdentityPlan) {
     let mut all: Vec<_> = before.iter().chain(after).collect();
     all.sort();
     all.dedup();
-    if all.is_empty() {
+    if all.is_empty() && identity.ssh_ports.is_empty() {
         return;
     }
     t.blank();
@@ -385,6 +385,9 @@ fn ways_in(t: &mut Page, identity: &IdentityPlan) {
         format!("ssh on port {}", ports.join(", "))
     };
     writeln!(t, "Who logs in and becomes root (new OS: {at})");
+    if all.is_empty() {
+        writeln!(t, "  nobody is known to");
+    }
     for way in all {
         let mark = match (before.contains(way), after.contains(way)) {
             (true, true) => "as before",
@@ -504,6 +507,14 @@ mod tests {
             none[1].ends_with("(new OS: there is no ssh server)"),
             "{none:?}"
         );
-        assert_eq!(told(&[], &[], &[22]), [""; 0]);
+        assert_eq!(
+            told(&[], &[], &[22]),
+            [
+                "",
+                "Who logs in and becomes root (new OS: ssh on port 22)",
+                "nobody is known to"
+            ]
+        );
+        assert_eq!(told(&[], &[], &[]), [""; 0]);
     }
 }

@@ -21,7 +21,7 @@ pub struct Setting {
 pub struct Doors {
     /// There is an ssh server.
     pub server: bool,
-    /// Nothing starts it at boot, although it has units for that.
+    /// Nothing starts it at boot, and it does not run: nobody gets in by it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub off: bool,
     /// Its OpenSSH release; `None` where that is not known.
@@ -41,21 +41,55 @@ pub struct Doors {
     /// By what else people may get in that is not counted, one each: programs that hand out keys, directories
     /// of accounts.
     pub elsewhere: Vec<String>,
+    /// Servers that listen besides and whose settings are not read, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// There is a sudo.
     pub sudo: bool,
-    /// Who becomes root by it.
+    /// Who becomes root by it: of the rules that are about somebody the last one counts.
     pub sudoers: Vec<Sudoer>,
-    /// Who becomes root by doas, where there is one.
+    /// Whose password it asks for.
+    pub sudo_asks: Asks,
+    /// Who becomes root by doas, where there is one; the last rule counts here too.
     pub doas: Vec<Sudoer>,
 }
 
-/// Who may run anything as root by sudo, sudoers(5).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl Doors {
+    /// Whether there is a server by which people get in and whose settings are known.
+    pub fn is_read(&self) -> bool {
+        self.server && !self.off
+    }
+
+    /// Whether people get in by ssh at all.
+    pub fn is_open(&self) -> bool {
+        self.is_read() || !self.unread.is_empty()
+    }
+}
+
+/// A rule about who may run anything as root, sudoers(5) and doas.conf(5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sudoer {
-    /// A user's name, or a group's behind `%`.
+    /// A user's name, or a group's behind `%`; `#1000` and `%#27` are numbers, `ALL` is everybody.
     pub who: String,
     /// It asks for no password.
     pub without_password: bool,
+    /// It takes something away (`!`, `deny`): whoever it is about does not become root by it, nor by a rule
+    /// before it, as far as is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+}
+
+/// Whose password sudo asks for, where a rule does not say that it asks for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Asks {
+    /// Their own.
+    #[default]
+    Own,
+    /// Root's (`rootpw`, `targetpw`, `runaspw`).
+    Root,
+    /// Nobody's (`!authenticate`).
+    Nobody,
 }
 
 /// The keys that let somebody in.

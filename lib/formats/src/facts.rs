@@ -29,11 +29,11 @@ pub use condition::{
     Bind, Condition, DiskHealth, Health, Layer, MountWishes, OutsideLinks, Started, Swap,
     WipedTargets,
 };
-pub use features::{Ext4Features, XfsFeatures};
+pub use features::{BtrfsFeatures, Ext4Features, XfsFeatures};
 pub use logical::{LogicalVolume, PhysicalVolume, Segment};
 pub use root_identity::RootIdentity;
 pub use root_type::RootType;
-pub use subvolume::{BtrfsFacts, NestedSubvolume, Subvolume};
+pub use subvolume::{BtrfsFacts, BtrfsRoom, NestedSubvolume, QuotaLimit, Subvolume, SubvolumeTree};
 pub use volume::{RootPlace, Volume, VolumeKind, LINEAR};
 pub use written::{Home, OpenDirectory, Place, Weight, Written};
 
@@ -334,6 +334,9 @@ pub struct MountedFilesystem {
     pub ext4: Option<Ext4Features>,
     /// Its features, where it is XFS.
     pub xfs: Option<XfsFeatures>,
+    /// Its features, where it is Btrfs.
+    #[serde(default)]
+    pub btrfs: Option<BtrfsFeatures>,
     /// Its journal is on another device.
     pub journal_elsewhere: bool,
     /// Nothing can be written to it.

@@ -46,6 +46,9 @@ pub struct OldIdentity {
     pub timezone: Option<String>,
     /// Lines of /etc/default/locale or /etc/locale.conf, without comments.
     pub locale: Vec<String>,
+    /// Serial lines at which people log in although the kernel does not write to them.
+    #[serde(default)]
+    pub serial_logins: Vec<SerialLogin>,
     /// cloud-init's instance id, where the old OS has cloud-init and knows one.
     pub cloud_instance: Option<String>,
     /// Block devices with what is on them, as far as they can be told without opening a mount.
@@ -55,6 +58,9 @@ pub struct OldIdentity {
     /// What the operator wants carried beside the image's list.
     #[serde(default)]
     pub wished: Vec<String>,
+    /// Files that the operator's overlay puts into the new OS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlaid: Vec<String>,
     /// What of both lists cannot be carried, a line each.
     #[serde(default)]
     pub uncarriable: Vec<String>,
@@ -82,6 +88,26 @@ impl OldIdentity {
     /// Is a path of the old OS there in the new one because it is kept?
     pub fn keeps(&self, path: &str) -> bool {
         self.kept.iter().any(|kept| is_below(path, kept))
+    }
+}
+
+/// A serial line that asks for a login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialLogin {
+    /// Its name below /dev: `ttyS1`, `hvc0`.
+    pub line: String,
+    /// Its speed in bits per second; `None` where it has none, or does not tell.
+    pub speed: Option<u32>,
+}
+
+impl SerialLogin {
+    /// As the kernel takes it behind `console=`: `ttyS1,115200n8`.
+    #[must_use]
+    pub fn console(&self) -> String {
+        match self.speed {
+            Some(speed) => format!("{},{speed}n8", self.line),
+            None => self.line.clone(),
+        }
     }
 }
 
@@ -132,6 +158,9 @@ pub struct DeviceFacts {
     pub node: String,
     /// Other names of the node: what udev links to it, `/dev/disk/by-id/…`, `/dev/mapper/…`.
     pub links: Vec<String>,
+    /// What the device-mapper calls it, where it is a logical volume.
+    #[serde(default)]
+    pub logical: Option<String>,
     /// UUID of what is on it.
     pub uuid: Option<String>,
     /// Label of what is on it.
@@ -140,9 +169,16 @@ pub struct DeviceFacts {
     pub part_uuid: Option<String>,
     /// Type of what is on it: `ext4`, `swap`…
     pub fstype: Option<String>,
+    /// Which part of a filesystem is on it that may be on several devices, each with its UUID (Btrfs).
+    #[serde(default)]
+    pub member: Option<String>,
 }
 
 /// What the payload brings, as the builder found it.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of its own about an image"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewIdentity {
     /// Types of host keys that its ssh server takes: `ssh-ed25519`, `ssh-rsa`…; empty where it has
@@ -153,10 +189,16 @@ pub struct NewIdentity {
     pub filesystems: Vec<String>,
     /// Login shells that are there.
     pub shells: Vec<String>,
+    /// Programs that people and their shells find, by their paths; none where the image is older than the question.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// It has the time zone database.
     pub zones: bool,
     /// It can make locales (`locale-gen`).
     pub locale_gen: bool,
+    /// It has systemd's unit that asks for a login on a serial line.
+    #[serde(default)]
+    pub serial_getty: bool,
     /// It has cloud-init.
     pub cloud_init: bool,
     /// Files and folders that the image's author wants carried from the old OS.
@@ -220,6 +262,13 @@ pub struct IdentityPlan {
     /// Every way in that ends in a root shell: in the old OS, and in the new one.
     #[serde(default)]
     pub ways: (Vec<Way>, Vec<Way>),
+    /// Who becomes root in the new OS if they get in by what does not count as a way: a certificate, a key that a
+    /// program hands out. Nobody where its server has nothing of that kind.
+    #[serde(default)]
+    pub otherwise: Vec<String>,
+    /// What the new OS's server holds people to by `ForceCommand` and the new OS does not have, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_commands: Vec<String>,
     /// Who the first boot asks the server about: everybody who has a way in in the new OS.
     #[serde(default)]
     pub logins: Vec<Login>,
@@ -240,4 +289,7 @@ pub struct PlannedMount {
     pub fstype: String,
     /// It is mounted at boot (no `noauto`), and must be there (no `nofail`).
     pub required: bool,
+    /// It is checked before that, by the `fsck` of its type.
+    #[serde(default)]
+    pub checked: bool,
 }

@@ -15,6 +15,8 @@ pub struct PayloadDrivers {
     pub initrd: Vec<String>,
     /// Programs of [`crate::tools::PROGRAMS`] that are in that initrd.
     pub initrd_programs: Vec<String>,
+    /// Those of them that the initrd calls for all that it mounts, see [`crate::tools::FOR_ALL_MOUNTS`].
+    pub initrd_for_all_mounts: Vec<String>,
     /// Drivers of disks and network cards that ask for firmware.
     pub firmware: Vec<DriverFirmware>,
 }
@@ -71,6 +73,18 @@ impl PayloadDrivers {
     /// Whether the new OS has a program before its root is mounted.
     pub fn has_program_in_initrd(&self, program: &str) -> bool {
         self.initrd_programs.iter().any(|name| name == program)
+    }
+
+    /// What the initrd lacks to put together, with a program, more than what the root is on; `None` where it lacks nothing.
+    pub fn lacks_for_all_mounts(&self, program: &str) -> Option<String> {
+        if !self.has_program_in_initrd(program) {
+            return Some(format!("has no {program}"));
+        }
+        let called = self
+            .initrd_for_all_mounts
+            .iter()
+            .any(|name| name == program);
+        (!called).then(|| format!("calls {program} for the root alone"))
     }
 
     /// The firmware that a driver names, if it names any.

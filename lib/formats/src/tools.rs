@@ -65,10 +65,44 @@ pub const PROGRAMS: [(&str, &str); 4] = [
     ("bcache", "bcache-super-show"),
 ];
 
+/// The kernel's modules for what the parts of logical volumes take, by the layer. The last one is the kernel's own
+/// since Linux 6.9. What checks pools first, `thin_check` and `cache_check`, lvm does without.
+const MODULES: [(&str, &str); 11] = [
+    ("LVM thin", "dm_thin_pool"),
+    ("LVM thin-pool", "dm_thin_pool"),
+    ("LVM cache", "dm_cache"),
+    ("LVM writecache", "dm_writecache"),
+    ("LVM raid", "dm_raid"),
+    ("LVM mirror", "dm_mirror"),
+    ("LVM snapshot", "dm_snapshot"),
+    ("LVM snapshot-origin", "dm_snapshot"),
+    ("LVM snapshot-merge", "dm_snapshot"),
+    ("LVM integrity", "dm_integrity"),
+    ("LVM vdo", "dm_vdo"),
+];
+
 /// The program of [`PROGRAMS`] that puts arrays together.
 pub const MDADM: &str = "mdadm";
 /// The program of [`PROGRAMS`] that puts logical volumes together; GRUB's module for them has the same name.
 pub const LVM: &str = "lvm";
+
+/// What of an initrd has a program of [`PROGRAMS`] put together all that is mounted there, `/usr` as well as the root: the
+/// program, and how the paths of such files end, of which one is enough. LVM: udev's rule for a group that is complete
+/// (Debian from 12 on), or the script that is called for each device that is waited for, by its name (Debian up to
+/// 11, Ubuntu). md: udev's rule for each member, or the script for what is waited for.
+pub const FOR_ALL_MOUNTS: [(&str, [&str; 2]); 2] = [
+    (
+        LVM,
+        ["/udev/rules.d/69-lvm.rules", "scripts/local-block/lvm2"],
+    ),
+    (
+        MDADM,
+        [
+            "/udev/rules.d/64-md-raid-assembly.rules",
+            "scripts/local-block/mdadm",
+        ],
+    ),
+];
 
 /// GRUB's name for UEFI of 64 bits.
 pub const GRUB_EFI: &str = "x86_64-efi";
@@ -114,19 +148,25 @@ impl Tools {
         self.programs.iter().any(|name| name == program)
     }
 
-    /// What the new OS lacks to put a device together that has these layers.
-    pub fn lacks(&self, kinds: &[String]) -> Vec<String> {
-        kinds
-            .iter()
-            .filter_map(|kind| {
-                match PROGRAMS.iter().find(|(k, _)| k == kind) {
-                    Some((_, program)) if self.has(program) => None,
-                    Some((_, program)) => Some(format!("{kind}: the image has no {program}")),
-                    // Its key and /etc/crypttab stay behind.
-                    None => Some(format!("{kind}: the new OS is not told how to open it")),
-                }
-            })
-            .collect()
+    /// What the new OS lacks to put a device together that has these layers; `has_module` says which modules its
+    /// kernel has.
+    pub fn lacks(&self, kinds: &[String], has_module: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut lacks = Vec::new();
+        for kind in kinds {
+            let program = PROGRAMS.iter().find(|(k, _)| k == kind);
+            let module = MODULES.iter().find(|(k, _)| k == kind);
+            if let Some((_, program)) = program.filter(|(_, program)| !self.has(program)) {
+                lacks.push(format!("{kind}: the image has no {program}"));
+            }
+            if let Some((_, module)) = module.filter(|(_, module)| !has_module(module)) {
+                lacks.push(format!("{kind}: its kernel has no {module}"));
+            }
+            if program.is_none() && module.is_none() {
+                // Its key and /etc/crypttab stay behind.
+                lacks.push(format!("{kind}: the new OS is not told how to open it"));
+            }
+        }
+        lacks
     }
 }
 
@@ -157,14 +197,25 @@ mod tests {
             ..Tools::default()
         };
         let kinds = |kinds: &[&str]| kinds.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(tools.lacks(&kinds(&["LVM"])), [""; 0]);
+        let lacks = |layers: &[&str]| tools.lacks(&kinds(layers), |module| module == "dm_raid");
+        assert_eq!(lacks(&["LVM"]), [""; 0]);
+        assert_eq!(lacks(&["LVM", "LVM raid"]), [""; 0]);
+        assert_eq!(lacks(&["LVM", "md"]), ["md: the image has no mdadm"]);
         assert_eq!(
-            tools.lacks(&kinds(&["LVM", "md"])),
-            ["md: the image has no mdadm"]
+            lacks(&["LUKS"]),
+            ["LUKS: the new OS is not told how to open it"]
         );
         assert_eq!(
-            tools.lacks(&kinds(&["LUKS"])),
-            ["LUKS: the new OS is not told how to open it"]
+            lacks(&["LVM", "LVM thin", "LVM thin-pool", "LVM vdo"]),
+            [
+                "LVM thin: its kernel has no dm_thin_pool",
+                "LVM thin-pool: its kernel has no dm_thin_pool",
+                "LVM vdo: its kernel has no dm_vdo",
+            ]
+        );
+        assert_eq!(
+            lacks(&["LVM something"]),
+            ["LVM something: the new OS is not told how to open it"]
         );
     }
 }

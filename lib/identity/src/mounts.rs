@@ -1,12 +1,13 @@
 //! The mounts and the swap space of the old fstab(5) that are not the root, for the new OS.
 //!
-//! A device is named by what is on it (`UUID=`), for its node may get another name. What would keep
-//! the new OS from booting is refused: a device that cannot be found, a filesystem that the kernel
+//! A device is named by what is on it (`UUID=`), for its node may get another name; but a logical volume that the initrd
+//! mounts by its own name, see [`source`]. What would keep the new OS from booting is refused: a device that cannot be found, a filesystem that the kernel
 //! cannot mount, an option that nothing knows. What the old OS would not have waited for either
 //! (`noauto`, `nofail`) becomes a comment instead.
 
 use super::fstab::{self, Fields};
 use super::mount_options::{translate, Translated};
+use formats::facts::RootIdentity;
 use formats::filesystems::{contents, Contents};
 use formats::identity::{DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
 use formats::keep::is_below;
@@ -34,10 +35,14 @@ const COVERS: [&str; 12] = [
 const BOOT: &str = "/boot";
 
 /// What an initrd mounts beside the root, by its line of the root's fstab.
-const MOUNTED_BY_INITRD: &str = "/usr";
+pub const MOUNTED_BY_INITRD: &str = "/usr";
 
 /// Filesystems that every kernel has.
 const EVERYWHERE: [&str; 4] = ["tmpfs", "ramfs", "swap", "none"];
+
+/// Where the device-mapper's devices have their names, and what udev calls those of LVM.
+const MAPPED: &str = "/dev/mapper/";
+const LOGICAL_VOLUME: &str = "/dev/disk/by-id/dm-uuid-LVM-";
 
 /// Tags that name a device by what is on it or around it.
 const TAGS: [&str; 5] = ["UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID"];
@@ -63,6 +68,29 @@ enum Outcome {
     Gone(String),
     /// It cannot be carried, for this reason.
     Not(String),
+}
+
+/// What the new OS's fstab calls the filesystem with this UUID that is mounted at `target`, on a logical volume that the
+/// device-mapper calls by this name, if it is on one.
+///
+/// An initrd of Debian's up to 11 puts together a volume that it has the name of, and none for a UUID; from 12 on udev
+/// does, and either is found.
+fn source(target: &str, uuid: &str, logical: Option<&str>) -> String {
+    match logical {
+        Some(name) if target == MOUNTED_BY_INITRD => format!("/dev/mapper/{name}"),
+        _ => format!("UUID={uuid}"),
+    }
+}
+
+/// What it calls a filesystem that is wiped with the root.
+pub fn source_of(target: &str, identity: &RootIdentity) -> String {
+    let logical = identity.logical.as_ref().map(|volume| volume.name.as_str());
+    source(target, &identity.fs_uuid, logical)
+}
+
+/// Whether two of these are the same: of a UUID the case is of no matter.
+pub fn is_same_source(one: &str, other: &str) -> bool {
+    one == other || one.starts_with("UUID=") && one.eq_ignore_ascii_case(other)
 }
 
 /// Decides about every line.
@@ -133,6 +161,7 @@ pub(super) fn mounts(
                     target: fields.target.clone(),
                     fstype: fields.fstype.clone(),
                     required: at_boot && !fields.has("nofail"),
+                    checked: fields.pass != "0",
                 });
                 out.lines.push(fields.line());
                 if at_boot {
@@ -236,16 +265,9 @@ fn settle_source(
             Ok(device) => device,
             Err(why) => return Some(Outcome::Not(why)),
         };
-        // A FAT without a serial number has the name of its partition, which stays what it is.
-        let name = match (&device.uuid, &device.part_uuid) {
-            (Some(uuid), _) => format!("UUID={uuid}"),
-            (None, Some(partition)) => format!("PARTUUID={partition}"),
-            (None, None) => {
-                return Some(Outcome::Not(format!(
-                    "what is on {} has no UUID",
-                    device.node
-                )))
-            }
+        let name = match name_of(&fields.target, device, &old.devices) {
+            Ok(name) => name,
+            Err(why) => return Some(Outcome::Not(why)),
         };
         let uuid = device.uuid.as_deref().unwrap_or_default();
         if swap && uuid.eq_ignore_ascii_case(root_uuid) {
@@ -292,6 +314,59 @@ fn settle_source(
             "{source} is not kept, and is wiped: keep it with --keep if it holds data"
         ))
     })
+}
+
+/// What the new OS knows a device by: the UUID of what is on it, where nothing else has that. Of two that have it, a
+/// volume and its snapshot, a disk and its copy, whichever appeared first would be mounted.
+fn name_of(target: &str, device: &DeviceFacts, devices: &[DeviceFacts]) -> Result<String, String> {
+    let twins = |of: fn(&DeviceFacts) -> &Option<String>| -> Vec<&DeviceFacts> {
+        let is_same = |other: &&DeviceFacts| {
+            let (own, found) = (of(device).as_deref(), of(other).as_deref());
+            other.node != device.node
+                && own.is_some_and(|own| found.is_some_and(|f| f.eq_ignore_ascii_case(own)))
+        };
+        devices.iter().filter(is_same).collect()
+    };
+    let same = twins(|device| &device.uuid);
+    match &device.uuid {
+        Some(uuid) if same.is_empty() || are_of_one_filesystem(device, &same) => {
+            return Ok(source(target, uuid, device.logical.as_deref()));
+        }
+        _ => {}
+    }
+    // A FAT without a serial number has the name of its partition, which stays what it is.
+    if let Some(partition) = device
+        .part_uuid
+        .as_ref()
+        .filter(|_| twins(|d| &d.part_uuid).is_empty())
+    {
+        return Ok(format!("PARTUUID={partition}"));
+    }
+    let Some(twin) = same.first() else {
+        return Err(format!("what is on {} has no UUID", device.node));
+    };
+    // That of a logical volume is made of its group's name and its own.
+    let is_volume = device
+        .links
+        .iter()
+        .any(|link| link.starts_with(LOGICAL_VOLUME));
+    let mut mapped = device.links.iter().filter(|link| link.starts_with(MAPPED));
+    mapped.next().filter(|_| is_volume).cloned().ok_or_else(|| {
+        format!(
+            "{} has the same UUID as {}, and nothing else tells them apart at every boot; give the copy another one",
+            twin.node, device.node
+        )
+    })
+}
+
+/// Whether a device and those that have its UUID too are together one filesystem, each a part of it.
+fn are_of_one_filesystem(device: &DeviceFacts, same: &[&DeviceFacts]) -> bool {
+    let mut members: Vec<_> = same.iter().map(|other| &other.member).collect();
+    members.push(&device.member);
+    members.sort();
+    let number = members.len();
+    members.dedup();
+    members.len() == number && members.iter().all(|member| member.is_some())
 }
 
 /// Why the new OS cannot mount this type.
@@ -373,6 +448,7 @@ fn find<'a>(source: &str, devices: &'a [DeviceFacts]) -> Result<&'a DeviceFacts,
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(format!("no device is {source}")),
+        [first, others @ ..] if are_of_one_filesystem(first, others) => Ok(first),
         many => {
             let nodes: Vec<_> = many.iter().map(|d| d.node.as_str()).collect();
             Err(format!(

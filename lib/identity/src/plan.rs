@@ -2,7 +2,7 @@
 
 use super::names::{self, link, text};
 use super::root_options::root_options;
-use super::{access, cloud, kept, mounts};
+use super::{access, cloud, kept, mounts, serial_logins};
 use formats::counted::first_of;
 use formats::facts::RootType;
 use formats::identity::{HostKey, IdentityPlan, InHome, NewIdentity, OldIdentity};
@@ -62,6 +62,10 @@ pub fn plan(
     plan.files.extend(cloud.files);
     plan.notes.extend(cloud.notes);
     refused.extend(cloud.refused);
+
+    let lines = serial_logins::serial_logins(old, new);
+    plan.files.extend(lines.files);
+    plan.notes.extend(lines.notes);
 
     host_keys(old, new, &mut plan);
     plan.notes.extend(kept::notes(old, new));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::mounts::is_same_source;
 use formats::facts::RootType;
 use formats::identity::{DeviceFacts, PlannedMount};
 use formats::network::Content;
@@ -10,10 +11,32 @@ fn device(node: &str, uuid: &str, label: &str, fstype: &str) -> DeviceFacts {
     DeviceFacts {
         node: node.to_owned(),
         links: vec![format!("/dev/disk/by-id/virtio-{}", &node[5..])],
+        logical: None,
         uuid: some(uuid),
         label: some(label),
         part_uuid: some(&format!("abcd-{}", &node[8..])),
         fstype: some(fstype),
+        member: None,
+    }
+}
+
+fn volume(node: &str, name: &str) -> DeviceFacts {
+    DeviceFacts {
+        links: vec![
+            "/dev/disk/by-id/dm-uuid-LVM-x".into(),
+            "/dev/disk/by-uuid/d1".into(),
+            name.into(),
+        ],
+        part_uuid: None,
+        ..device(node, "d1", "", "xfs")
+    }
+}
+
+fn of_several(node: &str, uuid: &str, member: &str) -> DeviceFacts {
+    DeviceFacts {
+        part_uuid: None,
+        member: Some(member.into()),
+        ..device(node, uuid, "", "btrfs")
     }
 }
 
@@ -30,6 +53,27 @@ fn old() -> OldIdentity {
                 ..device("/dev/vdb4", "", "", "ext4")
             },
             device("/dev/vdb5", "", "", "vfat"),
+            // A partition and its copy.
+            device("/dev/vdc6", "c6", "", "ext4"),
+            device("/dev/vdd7", "C6", "", "ext4"),
+            // A volume and its snapshot.
+            volume("/dev/dm-11", "/dev/mapper/vg-home"),
+            volume("/dev/dm-12", "/dev/mapper/vg-before"),
+            // A disk without a table, and one brought back from its copy.
+            DeviceFacts {
+                part_uuid: None,
+                ..device("/dev/vde", "e1", "", "ext4")
+            },
+            DeviceFacts {
+                part_uuid: None,
+                ..device("/dev/vdf", "e1", "", "ext4")
+            },
+            // One filesystem on two devices, and another on two and a copy of one.
+            of_several("/dev/vdg8", "f8", "1"),
+            of_several("/dev/vdh8", "f8", "2"),
+            of_several("/dev/vdi9", "f9", "1"),
+            of_several("/dev/vdj8", "f9", "2"),
+            of_several("/dev/vdk8", "f9", "2"),
         ],
         kept: vec!["/srv".into()],
         ..OldIdentity::default()
@@ -39,7 +83,7 @@ fn old() -> OldIdentity {
 fn new() -> NewIdentity {
     NewIdentity {
         host_key_types: vec!["ssh-ed25519".into(), "ssh-rsa".into()],
-        filesystems: ["ext4", "vfat", "xfs", "nfs", "cifs"]
+        filesystems: ["ext4", "vfat", "xfs", "btrfs", "nfs", "cifs"]
             .map(str::to_owned)
             .into(),
         zones: true,
@@ -124,7 +168,41 @@ fn each_line_of_fstab_has_its_fate() {
             Comment("no device is /dev/vdz"),
         ),
         ("UUID= /data ext4", Refused("no device is UUID=")),
-        ("/dev/vdb1 /data btrfs", Refused("cannot mount \"btrfs\"")),
+        (
+            "/dev/vdc6 /data ext4",
+            Line("PARTUUID=abcd-6 /data ext4 defaults 0 0"),
+        ),
+        (
+            "UUID=c6 /data ext4",
+            Refused("more than one device: /dev/vdc6, /dev/vdd7"),
+        ),
+        (
+            "/dev/mapper/vg-home /home xfs",
+            Line("/dev/mapper/vg-home /home xfs defaults 0 0"),
+        ),
+        (
+            "/dev/dm-12 /old xfs ro",
+            Line("/dev/mapper/vg-before /old xfs ro 0 0"),
+        ),
+        (
+            "/dev/vde /data ext4",
+            Refused("/dev/vdf has the same UUID as /dev/vde"),
+        ),
+        (
+            "/dev/vde /data ext4 nofail",
+            Comment("/dev/vdf has the same UUID as /dev/vde"),
+        ),
+        (
+            "/dev/vdh8 /data btrfs",
+            Line("UUID=f8 /data btrfs defaults 0 0"),
+        ),
+        (
+            "UUID=f8 /data btrfs",
+            Line("UUID=f8 /data btrfs defaults 0 0"),
+        ),
+        ("/dev/vdi9 /data btrfs", Refused("has the same UUID")),
+        ("UUID=f9 /data btrfs", Refused("more than one device")),
+        ("/dev/vdb1 /data f2fs", Refused("cannot mount \"f2fs\"")),
         (
             "/dev/vdb1 /boot ext4",
             Gone("has its /boot on the root filesystem"),
@@ -258,6 +336,7 @@ fn two_lines_for_one_place_are_told_apart() {
             target: "/data".into(),
             fstype: "ext4".into(),
             required: false,
+            checked: false,
         }]
     );
     assert!(noted(&same, "line 1 says the same"));
@@ -308,6 +387,52 @@ fn usr_is_mounted_without_what_is_for_systemd() {
     };
     let carried = plan(&old, &new(), ROOT, RootType::Ext4, &["/usr"]).unwrap();
     assert_eq!(carried.fstab, ["UUID=b2 /usr xfs defaults 0 2"]);
+}
+
+/// An initrd of Debian 11 puts together what has the device-mapper's name, and nothing for a UUID.
+#[test]
+fn usr_on_a_logical_volume_is_mounted_by_its_name_and_all_else_by_uuid() {
+    let logical = |node: &str, uuid: &str, name: &str| DeviceFacts {
+        logical: Some(name.into()),
+        ..device(node, uuid, "", "ext4")
+    };
+    let old = OldIdentity {
+        devices: vec![
+            logical("/dev/dm-0", "aa-1", "vg0-usr"),
+            logical("/dev/dm-1", "aa-2", "vg0-var"),
+            device("/dev/md127", "aa-3", "", "ext4"),
+        ],
+        fstab: "UUID=AA-1 /usr ext4 defaults 0 2\n/dev/dm-1 /var ext4 defaults 0 2\n".to_owned(),
+        ..old()
+    };
+    let systems = ["/usr", "/var"];
+    let carried = plan(&old, &new(), ROOT, RootType::Ext4, &systems).unwrap();
+    let expected = [
+        "/dev/mapper/vg0-usr /usr ext4 defaults 0 2",
+        "UUID=aa-2 /var ext4 defaults 0 2",
+    ];
+    assert_eq!(carried.fstab, expected);
+    assert_eq!(carried.mounts[0].source, "/dev/mapper/vg0-usr");
+    // A mirror has none that lasts.
+    let old = OldIdentity {
+        fstab: "/dev/md127 /usr ext4 defaults 0 2\n".to_owned(),
+        ..old
+    };
+    let carried = plan(&old, &new(), ROOT, RootType::Ext4, &["/usr"]).unwrap();
+    assert_eq!(carried.fstab, ["UUID=aa-3 /usr ext4 defaults 0 2"]);
+}
+
+#[test]
+fn a_uuid_is_the_same_in_either_case_and_a_name_is_not() {
+    for (one, other, same) in [
+        ("UUID=aa-1", "UUID=AA-1", true),
+        ("UUID=aa-1", "UUID=aa-2", false),
+        ("/dev/mapper/vg-usr", "/dev/mapper/vg-usr", true),
+        ("/dev/mapper/vg-usr", "/dev/mapper/VG-usr", false),
+        ("/dev/mapper/vg-usr", "UUID=aa-1", false),
+    ] {
+        assert_eq!(is_same_source(one, other), same, "{one} {other}");
+    }
 }
 
 /// The new OS is unpacked on it: fstab has to mount it at every boot, and what lies on it goes.

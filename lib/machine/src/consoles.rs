@@ -9,15 +9,22 @@ const SYSFS: &str = "/sys/class/tty";
 
 /// Device nodes of the active consoles, in the kernel's order: the last is /dev/console.
 pub fn active() -> Vec<PathBuf> {
-    names(&fs::read_to_string(Path::new(SYSFS).join("console/active")).unwrap_or_default())
-        .map(node)
-        .collect()
+    active_names().iter().map(|name| node(name)).collect()
+}
+
+/// The same by name.
+pub fn active_names() -> Vec<String> {
+    names(&read_active()).map(str::to_owned).collect()
+}
+
+fn read_active() -> String {
+    fs::read_to_string(Path::new(SYSFS).join("console/active")).unwrap_or_default()
 }
 
 /// The active consoles, and where these have no screen or no line to a remote place, the first of
 /// that kind that is really there.
 pub fn all() -> Vec<PathBuf> {
-    let active = fs::read_to_string(Path::new(SYSFS).join("console/active")).unwrap_or_default();
+    let active = read_active();
     let exists = |name: &str| Path::new(SYSFS).join(name).exists();
     // Type 0 stands for a port without a chip behind it.
     let has_chip = |name: &str| {

@@ -52,9 +52,10 @@ pub fn by(pid: i32, device: (u32, u32)) -> Vec<PathBuf> {
     if open.is_empty() {
         return Vec::new();
     }
-    // The process may see other mounts than this one.
+    // The process may see other mounts than this one. Those of Btrfs have a number of their own there, each of its
+    // subvolumes another one.
     let mounts = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    let mounts = mounts::parse(&mounts);
+    let mounts = mounts::of_text(&mounts);
     open.into_iter()
         .filter(|(path, info)| device_of(path, info, &mounts) == Some(device))
         .map(|(path, _)| path)
@@ -92,6 +93,9 @@ mod tests {
     use std::process::{Child, Command, Stdio};
     use std::sync::mpsc;
     use std::time::Duration;
+
+    use fixtures::filesystem::Filesystem;
+    use fixtures::program::run;
 
     use super::*;
 
@@ -140,6 +144,26 @@ mod tests {
         assert!(by_all(device(file.path())).unwrap().iter().any(is_ours));
         assert!(by(me, device(file.path())).contains(&file.path().to_owned()));
         assert_eq!(by(me, (0, 0)), Vec::<PathBuf>::new());
+    }
+
+    /// Btrfs has a number of its own for each subvolume, and none of them is its device's.
+    #[test]
+    fn finds_this_process_writing_on_btrfs() {
+        let filesystem = Filesystem::mount(&["mkfs.btrfs", "-q"], 128);
+        let home = filesystem.root().join("home");
+        run(
+            "btrfs",
+            &["-q", "subvolume", "create", home.to_str().unwrap()],
+        );
+        let all = mounts::read().unwrap();
+        let mount = mounts::at(&all, &filesystem.root()).unwrap();
+        let me = std::process::id() as i32;
+        assert_eq!(by(me, mount.device), Vec::<PathBuf>::new());
+        let files = [filesystem.root().join("file"), home.join("file")];
+        let _open = files.each_ref().map(|file| fs::File::create(file).unwrap());
+        let mut found = by(me, mount.device);
+        found.sort();
+        assert_eq!(found, files);
     }
 
     /// Programs that end with the test.

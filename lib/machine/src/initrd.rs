@@ -1,13 +1,14 @@
 //! What is inside an initrd: an uncompressed archive with microcode in front or none, and one that is
 //! compressed, as the kernel's Documentation/driver-api/early-userspace/buffer-format.rst has it.
 //!
-//! Only names are taken: an initrd's modules by release, its programs, and whether there is one to start.
+//! Only names are taken: an initrd's modules by release, its programs and what calls them, and whether there is one to start.
 //! Nothing is unpacked. Refuses what ends before its archive does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
+use formats::tools::FOR_ALL_MOUNTS;
 use liblzma::bufread::XzDecoder;
 use thiserror::Error;
 
@@ -22,6 +23,8 @@ pub struct Contents {
     pub has_init: bool,
     /// Names of the programs in its `bin` and `sbin` directories.
     pub programs: BTreeSet<String>,
+    /// Those of [`FOR_ALL_MOUNTS`] that something in it calls for all that is mounted there.
+    pub for_all_mounts: BTreeSet<&'static str>,
 }
 
 /// Why an initrd cannot be looked into.
@@ -239,6 +242,12 @@ fn note(name: &str, contents: &mut Contents) {
             .filter(|name| !name.contains('/'))
             .map(str::to_owned),
     );
+    let calls = FOR_ALL_MOUNTS
+        .iter()
+        .filter(|(_, files)| files.iter().any(|file| path.ends_with(file)));
+    contents
+        .for_all_mounts
+        .extend(calls.map(|(program, _)| *program));
     let Some(inner) = MODULES.iter().find_map(|folder| path.strip_prefix(folder)) else {
         return;
     };

@@ -160,3 +160,40 @@ fn programs_are_told_by_where_programs_are() {
     let programs: Vec<_> = found.programs.iter().map(String::as_str).collect();
     assert_eq!(programs, ["lvm", "sh"]);
 }
+
+/// Names as they are in initrds of Debian 11 and 13; in the latter, `/lib` is a link.
+#[test]
+fn what_calls_lvm_and_mdadm_for_more_than_the_root_is_told_by_its_name() {
+    for (names, programs) in [
+        (
+            &["scripts/local-block/lvm2", "usr/sbin/lvm"][..],
+            &["lvm"][..],
+        ),
+        (&["usr/lib/udev/rules.d/69-lvm.rules"], &["lvm"]),
+        (
+            &[
+                "lib/udev/rules.d/69-lvm.rules",
+                "lib/udev/rules.d/64-md-raid-assembly.rules",
+            ],
+            &["lvm", "mdadm"],
+        ),
+        (&["./scripts/local-block/mdadm"], &["mdadm"]),
+        // Of Debian 11, for what runs systemd; of old releases, for root= and resume=.
+        (
+            &[
+                "lib/udev/rules.d/69-lvm-metad.rules",
+                "scripts/local-top/lvm2",
+                "sbin/lvm",
+                "sbin/mdadm",
+            ],
+            &[],
+        ),
+    ] {
+        let found = read(&cpio(names)[..]).unwrap();
+        assert_eq!(
+            found.for_all_mounts.iter().copied().collect::<Vec<_>>(),
+            programs,
+            "{names:?}"
+        );
+    }
+}

@@ -26,6 +26,7 @@ pub mod patience;
 pub mod plain_file;
 pub mod processes;
 pub mod runs;
+pub mod serial_logins;
 pub mod step_record;
 pub mod sysrq;
 pub mod turns;

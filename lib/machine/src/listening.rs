@@ -55,31 +55,71 @@ fn read_in(directory: &Path) -> io::Result<Vec<Listener>> {
         .unwrap_or(HANDED_OUT);
     let mut found = Vec::new();
     for (table, protocol, state) in TABLES {
-        let file = match File::open(directory.join(table)) {
-            Ok(file) => file,
-            // Without IPv6 there is no table of it.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(e),
-        };
-        for line in BufReader::new(file.take(LARGEST)).lines().skip(1) {
-            let socket = parse_line(&line?).filter(|s| s.state == state);
-            let outside = socket.filter(|s| is_outside(s, protocol, &handed_out));
-            found.extend(outside.map(|s| (protocol, s)));
-        }
+        let sockets = sockets(&directory.join(table), state)?.into_iter();
+        let outside = sockets.filter(|s| is_outside(s, protocol, &handed_out));
+        found.extend(outside.map(|socket| (protocol, socket)));
     }
-    let names = names(&found.iter().map(|(_, s)| s.inode).collect::<Vec<_>>());
+    let holders = holders(&found.iter().map(|(_, s)| s.inode).collect::<Vec<_>>());
     let mut listeners: Vec<Listener> = found
         .into_iter()
         .map(|(protocol, socket)| Listener {
             protocol,
             port: socket.port,
             address: socket.address,
-            process: names.get(&socket.inode).cloned(),
+            process: holders.get(&socket.inode).map(|(_, name)| name.clone()),
         })
         .collect();
     listeners.sort();
     listeners.dedup();
     Ok(listeners)
+}
+
+/// A process that takes connections of TCP, from outside or from this machine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Server {
+    /// On which port.
+    pub port: u16,
+    /// Its number.
+    pub pid: i32,
+    /// Its name.
+    pub name: String,
+}
+
+/// Every such process, sorted, each port of it once.
+pub fn servers() -> io::Result<Vec<Server>> {
+    let mut found = Vec::new();
+    let of_tcp = TABLES.iter().filter(|(_, p, _)| *p == Protocol::Tcp);
+    for (table, _, state) in of_tcp {
+        found.extend(sockets(&Path::new("/proc/net").join(table), state)?);
+    }
+    let holders = holders(&found.iter().map(|socket| socket.inode).collect::<Vec<_>>());
+    let server = |socket: Socket| {
+        let (pid, name) = holders.get(&socket.inode)?.clone();
+        Some(Server {
+            port: socket.port,
+            pid,
+            name,
+        })
+    };
+    let mut servers: Vec<Server> = found.into_iter().filter_map(server).collect();
+    servers.sort();
+    servers.dedup();
+    Ok(servers)
+}
+
+/// The sockets of a table that are in this state.
+fn sockets(table: &Path, state: &str) -> io::Result<Vec<Socket>> {
+    let file = match File::open(table) {
+        Ok(file) => file,
+        // Without IPv6 there is no table of it.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut found = Vec::new();
+    for line in BufReader::new(file.take(LARGEST)).lines().skip(1) {
+        found.extend(parse_line(&line?).filter(|socket| socket.state == state));
+    }
+    Ok(found)
 }
 
 fn is_outside(socket: &Socket, protocol: Protocol, handed_out: &RangeInclusive<u16>) -> bool {
@@ -126,10 +166,10 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
     Some(numbers.next()?.ok()?..=numbers.next()?.ok()?)
 }
 
-/// Names of the processes that have sockets open, by inode. Of several, the first: a program's own
-/// name before those of what it started.
-fn names(inodes: &[u64]) -> BTreeMap<u64, String> {
-    let mut names = BTreeMap::new();
+/// Numbers and names of the processes that have sockets open, by inode. Of several, the first: a program's own
+/// before those of what it started.
+fn holders(inodes: &[u64]) -> BTreeMap<u64, (i32, String)> {
+    let mut holders = BTreeMap::new();
     for process in processes::all().unwrap_or_default() {
         let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", process.pid)) else {
             continue;
@@ -140,15 +180,16 @@ fn names(inodes: &[u64]) -> BTreeMap<u64, String> {
                 .and_then(|link| inode(link.to_str()?))
                 .filter(|inode| inodes.contains(inode));
             if let Some(inode) = inode {
-                let name = names.entry(inode).or_insert_with(|| process.name.clone());
+                let own = || (process.pid, process.name.clone());
+                let holder = holders.entry(inode).or_insert_with(own);
                 // A socket unit's: PID 1 holds it beside the service.
-                if process.pid != 1 && name == "systemd" {
-                    name.clone_from(&process.name);
+                if process.pid != 1 && holder.1 == "systemd" {
+                    *holder = own();
                 }
             }
         }
     }
-    names
+    holders
 }
 
 /// The inode in `socket:[INODE]`.
@@ -244,6 +285,17 @@ mod tests {
         }
         assert_eq!(range("1024\t65000\n"), Some(1024..=65000));
         assert_eq!(range("1024"), None);
+    }
+
+    #[test]
+    fn a_server_of_this_machines_own_is_found_with_its_process() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let found = servers().unwrap();
+        let own: Vec<_> = found.iter().filter(|server| server.port == port).collect();
+        let me = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(own.iter().map(|s| s.pid).collect::<Vec<_>>(), [me]);
+        drop(socket);
     }
 
     /// Real sockets, on every address of a network namespace that a thread makes for itself.

@@ -12,6 +12,8 @@ pub struct Process {
     pub name: String,
     /// It is a thread of the kernel: it has no memory of its own and cannot be stopped.
     pub kernel: bool,
+    /// Its controlling terminal as stat has it, see proc(5); 0 where it has none.
+    pub terminal: u32,
 }
 
 /// Every process at this moment.
@@ -25,9 +27,7 @@ pub fn all() -> io::Result<Vec<Process>> {
         let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
             continue;
         };
-        if let Some((name, kernel)) = parse_stat(&stat) {
-            processes.push(Process { pid, name, kernel });
-        }
+        processes.extend(parse_stat(pid, &stat));
     }
     Ok(processes)
 }
@@ -57,9 +57,9 @@ fn real_user(status: &str) -> Option<u32> {
 /// `PF_KTHREAD` in the flags of /proc/pid/stat.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// Name and kernel-thread flag from /proc/pid/stat. The name stands in parentheses and may
+/// A process by /proc/pid/stat. The name stands in parentheses and may
 /// itself hold any character, so the last one counts.
-fn parse_stat(stat: &[u8]) -> Option<(String, bool)> {
+fn parse_stat(pid: i32, stat: &[u8]) -> Option<Process> {
     let open = stat.iter().position(|&b| b == b'(')?;
     let close = stat.iter().rposition(|&b| b == b')')?;
     let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
@@ -70,8 +70,15 @@ fn parse_stat(stat: &[u8]) -> Option<(String, bool)> {
     if state == "Z" || state == "X" {
         return None;
     }
-    let flags: u64 = fields.nth(5)?.parse().ok()?;
-    Some((name, flags & PF_KTHREAD != 0))
+    // The kernel prints it as a signed number.
+    let terminal: i32 = fields.nth(3)?.parse().ok()?;
+    let flags: u64 = fields.nth(1)?.parse().ok()?;
+    Some(Process {
+        pid,
+        name,
+        kernel: flags & PF_KTHREAD != 0,
+        terminal: terminal.cast_unsigned(),
+    })
 }
 
 #[cfg(test)]
@@ -83,22 +90,24 @@ mod tests {
         for (line, expected) in [
             (
                 "1 (systemd) S 0 1 1 0 -1 4194560 1",
-                Some(("systemd", false)),
+                Some(("systemd", false, 0)),
             ),
             (
                 "2 (kthreadd) S 0 0 0 0 -1 2129984 0",
-                Some(("kthreadd", true)),
+                Some(("kthreadd", true, 0)),
             ),
-            ("9 (a) (b) c) R 0 1 1 0 -1 0 1", Some(("a) (b) c", false))),
+            (
+                "9 (a) (b) c) R 0 1 1 1089 -1 0 1",
+                Some(("a) (b) c", false, 1089)),
+            ),
             ("9 (gone) Z 0 1 1 0 -1 0 1", None),
             ("9 (cut", None),
         ] {
-            let found = parse_stat(line.as_bytes());
-            assert_eq!(
-                found.as_ref().map(|(n, k)| (n.as_str(), *k)),
-                expected,
-                "{line}"
-            );
+            let found = parse_stat(9, line.as_bytes());
+            let found = found
+                .as_ref()
+                .map(|p| (p.name.as_str(), p.kernel, p.terminal));
+            assert_eq!(found, expected, "{line}");
         }
     }
 

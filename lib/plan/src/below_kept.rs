@@ -93,9 +93,18 @@ fn is_same(mount: &Mount, planned: &PlannedMount, facts: &Facts) -> bool {
     if planned.target != mount.target {
         return false;
     }
+    let mut devices = facts.identity.devices.iter();
+    let device = devices.find(|d| d.node == mount.source || d.links.contains(&mount.source));
+    if let Some(device) = device.filter(|_| !mount.bind_of_root) {
+        if let Some(partition) = planned.source.strip_prefix("PARTUUID=") {
+            let found = device.part_uuid.as_ref();
+            return found.is_some_and(|found| found.eq_ignore_ascii_case(partition));
+        }
+        if planned.source.starts_with("/dev/") {
+            return device.node == planned.source || device.links.contains(&planned.source);
+        }
+    }
     if let Some(uuid) = planned.source.strip_prefix("UUID=") {
-        let mut devices = facts.identity.devices.iter();
-        let device = devices.find(|d| d.node == mount.source || d.links.contains(&mount.source));
         // A source that names no device (a label, a pool) cannot be compared by it.
         return !mount.bind_of_root
             && device
@@ -151,10 +160,12 @@ mod tests {
         facts.identity.devices = vec![DeviceFacts {
             node: "/dev/vdb1".into(),
             links: vec!["/dev/mapper/data".into()],
+            logical: None,
             uuid: Some("0a-B".into()),
             label: None,
-            part_uuid: None,
+            part_uuid: Some("c0-1".into()),
             fstype: None,
+            member: None,
         }];
         facts.kept = vec![Kept {
             path: KeepPath::parse("/srv").unwrap(),
@@ -186,6 +197,10 @@ mod tests {
                 ("UUID=0a-b", "/srv/a"),
                 true,
             ),
+            case(archive, None, ("PARTUUID=C0-1", "/srv/archive"), true),
+            case(archive, None, ("PARTUUID=c0-2", "/srv/archive"), false),
+            case(archive, None, ("/dev/mapper/data", "/srv/archive"), true),
+            case(archive, None, ("/dev/mapper/copy", "/srv/archive"), false),
             case(
                 ("/srv/a", "pool", None),
                 None,
@@ -240,6 +255,7 @@ mod tests {
                     target: case.planned.1.into(),
                     fstype: "ext4".into(),
                     required: true,
+                    checked: false,
                 }],
                 ..IdentityPlan::default()
             };

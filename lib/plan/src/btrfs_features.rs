@@ -4,7 +4,7 @@
 //! Sources: `include/uapi/linux/btrfs.h` of Linux by release, and `grub-core/fs/btrfs.c` of GRUB by release, which
 //! asks for no feature: it reads what it finds. What is not in the table was not tried, and is refused.
 
-use formats::facts::BtrfsFacts;
+use formats::facts::{BtrfsFacts, BtrfsFeatures};
 use formats::tools::Readers;
 
 use crate::since::{
@@ -65,6 +65,21 @@ pub fn unknown(facts: &BtrfsFacts, readers: &Readers) -> Vec<String> {
         format!("features {high:#x} of the higher word: this release does not know them")
     }));
     found
+}
+
+/// The same of a filesystem that is left alone: what is not in the table is the kernel's affair, as several devices
+/// are, which no root may be on.
+pub fn unknown_of_data(features: BtrfsFeatures, readers: &Readers) -> Vec<String> {
+    let known = |word| -> u64 {
+        let of_word = FEATURES.iter().filter(|feature| feature.0 == word);
+        of_word.map(|feature| u64::from(feature.1)).sum()
+    };
+    let facts = BtrfsFacts {
+        incompat: features.incompat & known(Incompat),
+        compat_ro: features.compat_ro & known(CompatRo),
+        ..BtrfsFacts::default()
+    };
+    unknown(&facts, readers)
 }
 
 #[cfg(test)]

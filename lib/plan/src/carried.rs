@@ -9,6 +9,7 @@ use formats::plan::NetworkPlan;
 use identity::access::decided;
 use identity::accounts::merge;
 use identity::fstab;
+use identity::mounts;
 use identity::network::{dialect, select};
 
 /// The network of the new OS, or why it cannot have the old one's.
@@ -90,8 +91,8 @@ fn against_systems(facts: &Facts, plan: &IdentityPlan) -> Vec<String> {
     let others = systems.filter_map(|system| {
         let identity = system.identity.as_ref().ok()?;
         let planned = plan.mounts.iter().find(|m| m.target == system.target)?;
-        let expected = format!("UUID={}", identity.fs_uuid);
-        let same = planned.source.eq_ignore_ascii_case(&expected);
+        let expected = mounts::source_of(&system.target, identity);
+        let same = mounts::is_same_source(&expected, &planned.source);
         if let Some(subvolume) = system.subvolume().filter(|_| same) {
             let lines = plan.fstab.iter().flat_map(|line| fstab::parse(line));
             let mut fields = lines.filter_map(|line| line.fields.ok());

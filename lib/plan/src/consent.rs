@@ -322,8 +322,11 @@ fn identity_text(identity: &IdentityPlan) -> String {
         ssh_ports,
         ssh_reserve,
         ways: (_, ways_in),
-        // Whose keys they are: what the first boot asks, and nothing that is done.
+        // Whose keys they are, and who else may come: what the first boot asks, and nothing that is done.
         logins: _,
+        otherwise: _,
+        // Said of what is in the files.
+        missing_commands: _,
         // Which services run at this moment.
         left: _,
         notes: _,

@@ -5,14 +5,13 @@
 //! that nobody thought of, and to take it for the system's is to lose it.
 
 use formats::counted::counted;
-use formats::facts::{
-    Facts, Firmware, Mount, MountWishes, MountedFilesystem, RootIdentity, RootType,
-};
+use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem, RootType};
 use formats::filesystems::Contents;
 use formats::keep::is_below;
 use formats::manifest::Manifest;
 use formats::plan::{Becomes, FilesystemPlan};
 use formats::tools::Readers;
+use identity::mounts::MOUNTED_BY_INITRD;
 
 use crate::{ext4_features, root_type, xfs_features};
 
@@ -68,9 +67,6 @@ const NOT_APART: [&str; 8] = [
 
 /// In a subvolume of the root's own Btrfs it is there whenever the root is.
 const ROOTS_HOME: &str = "/root";
-
-/// What a Debian's initrd mounts beside the root.
-const MOUNTED_BY_INITRD: &str = "/usr";
 
 /// Its filesystems are neither needed nor touched.
 const BOOT: &str = "/boot";
@@ -268,24 +264,12 @@ fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<S
         if !root.is_some_and(|root| apart.is_subvolume_beside(root)) {
             return Some(format!("{} is not of the root's Btrfs", subvolume.words()));
         }
-        if facts.firmware == Firmware::Uefi {
-            return Some(
-                "UEFI started the machine, with which subvolumes beside the root were not tried"
-                    .to_owned(),
-            );
-        }
         if mount.target == MOUNTED_BY_INITRD {
             return Some(
                 "the new OS's initrd mounts it, and was not seen to do so with a subvolume"
                     .to_owned(),
             );
         }
-    }
-    if mount.target == MOUNTED_BY_INITRD && apart.is_some_and(is_put_together) {
-        return Some(
-            "the new OS's initrd mounts it, and was not seen to put a volume together for it"
-                .to_owned(),
-        );
     }
     let payload = &manifest.payload;
     if payload.directories.is_empty() {
@@ -294,11 +278,6 @@ fn against_system(facts: &Facts, mount: &Mount, manifest: &Manifest) -> Option<S
     let mut links = payload.directory_links.iter();
     let link = links.find(|link| is_below(&mount.target, &link.path));
     link.map(|link| format!("the new OS has a link at {}", link.path))
-}
-
-/// Whether something has to put its device together before it is there.
-fn is_put_together(identity: &RootIdentity) -> bool {
-    identity.logical.is_some() || identity.array.is_some()
 }
 
 fn against_wishes(facts: &Facts) -> Vec<String> {

@@ -10,7 +10,7 @@ use formats::measure::Occupied;
 use formats::payload::{Payload, LEVELS_COUNTED};
 use formats::plan::PayloadAt;
 
-use crate::filesystems;
+use crate::{btrfs_room, filesystems};
 
 const MIB: u64 = 1 << 20;
 /// What the kernel of the RAM environment takes for itself: its code and data, page tables,
@@ -347,7 +347,7 @@ pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String
         .map(|s| (s.target.as_str(), s.bytes, s.inodes));
     let parts = parts(&manifest.payload, filesystem, &targets);
     let each = root.chain(apart).zip(parts);
-    each.filter_map(|((target, bytes, inodes), part)| {
+    let lacks = each.filter_map(|((target, bytes, inodes), part)| {
         let stays = if target == "/" {
             stays_on_root(facts, sizes, &targets)
         } else {
@@ -359,8 +359,32 @@ pub fn lacks(facts: &Facts, manifest: &Manifest, sizes: PartSizes) -> Vec<String
             kept_on(facts, target, &targets) + handed
         };
         space(target, part, Filesystem { bytes, inodes }, stays).lack(target)
-    })
-    .collect()
+    });
+    lacks
+        .chain(lack_of_trees(facts, manifest, sizes, &targets))
+        .collect()
+}
+
+/// What a root's Btrfs will be lacking in its trees; `targets` have space of their own.
+fn lack_of_trees(
+    facts: &Facts,
+    manifest: &Manifest,
+    sizes: PartSizes,
+    targets: &[&str],
+) -> Option<String> {
+    let btrfs = facts.condition.root_btrfs.as_ref()?;
+    let root = facts.root.as_ref()?.identity.subvolume.iter();
+    let beside = filesystems::systems_of(facts);
+    let beside = beside.iter().filter_map(|system| system.subvolume());
+    let wiped: Vec<u64> = root.chain(beside).map(|wiped| wiped.id).collect();
+    let there = kept_on(facts, "/", targets) + facts.condition.spared;
+    let taken = btrfs_room::Taken {
+        wiped: &wiped,
+        part: parts(&manifest.payload, None, targets)[0],
+        beside: stays_on_root(facts, sizes, targets).bytes - there.bytes,
+        kept: there,
+    };
+    btrfs_room::lack(&btrfs.room, taken)
 }
 
 /// What the wipe will leave on the root filesystem, as far as the old OS can tell.

@@ -1,5 +1,7 @@
 //! The command line of the RAM environment's kernel, and what of the old OS's own the new OS gets too.
 
+use formats::identity::SerialLogin;
+
 /// The RAM environment's command line: the machine's own consoles last, in their order, so that the
 /// operator sees the blind phase where he sees the machine boot. What the machine's own command line says
 /// of one (its speed) goes before what the image's says.
@@ -28,6 +30,14 @@ pub(crate) fn ram_cmdline(
     words.extend_from_slice(hardware);
     words.push("loglevel=4".to_owned());
     words.join(" ")
+}
+
+/// The image's consoles with the lines at which people log in before them, who look for the run there; what the
+/// machine says of a line goes before what the image says.
+pub(crate) fn beside(logins: &[SerialLogin], image: &[String]) -> Vec<String> {
+    let is_told = |word: &&String| !logins.iter().any(|login| login.line == name(word));
+    let words = logins.iter().map(SerialLogin::console);
+    words.chain(image.iter().filter(is_told).cloned()).collect()
 }
 
 /// The consoles that the old OS's command line names and that are there, in order, each with its options:

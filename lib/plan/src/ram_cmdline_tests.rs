@@ -99,3 +99,44 @@ fn the_page_has_the_table() {
         assert!(row.ends_with(&format!("| {} |", parameter.why)), "{row}");
     }
 }
+
+#[test]
+fn lines_at_which_people_log_in_come_before_what_the_machine_writes_to() {
+    let lists = |words: &str| {
+        words
+            .split(' ')
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let login = |line: &str, speed| SerialLogin {
+        line: line.to_owned(),
+        speed,
+    };
+    for (logins, active, expected) in [
+        (vec![], "tty0", "console=ttyS0 console=tty0"),
+        (
+            vec![login("ttyS1", Some(57_600))],
+            "tty0",
+            "console=ttyS1,57600n8 console=ttyS0 console=tty0",
+        ),
+        (
+            vec![login("ttyS0", Some(9600)), login("hvc0", None)],
+            "tty0",
+            "console=ttyS0,9600n8 console=hvc0 console=tty0",
+        ),
+        // Nothing is known of the machine's own: the image's last one stays that.
+        (
+            vec![login("ttyS1", None)],
+            "",
+            "console=ttyS1 console=tty0 console=ttyS0",
+        ),
+    ] {
+        let image = beside(&logins, &lists("tty0 ttyS0"));
+        let line = ram_cmdline(&lists(active), &[], &image, &[]);
+        assert!(
+            line.contains(&format!("panic=30 {expected} loglevel")),
+            "{line}"
+        );
+    }
+}

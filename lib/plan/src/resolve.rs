@@ -11,7 +11,7 @@ use crate::filesystems;
 use crate::firmware;
 use crate::gone;
 use crate::needs::{self, memory_peak, PartSizes, SshPart};
-use crate::ram_cmdline::{hardware_parameters, named_consoles, ram_cmdline};
+use crate::ram_cmdline::{beside, hardware_parameters, named_consoles, ram_cmdline};
 use crate::ram_ssh;
 use crate::steps::{steps, Circumstances, HookCounts};
 use formats::entry::Entry;
@@ -166,7 +166,7 @@ pub fn resolve(facts: &Facts, inputs: &Inputs) -> Result<Plan, NoPlan> {
         cmdline: ram_cmdline(
             &facts.consoles,
             &consoles,
-            &manifest.boot.consoles,
+            &beside(&facts.identity.serial_logins, &manifest.boot.consoles),
             &hardware_parameters(&facts.cmdline),
         ),
         hardware_parameters: hardware_parameters(&facts.cmdline),

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use formats::facts::{MountedFilesystem, RootIdentity, RootType, VolumeKind};
+use formats::facts::{BtrfsFeatures, MountedFilesystem, RootIdentity, RootType, VolumeKind};
 
 use crate::block::{self, BlockDevice};
 use crate::mounts::Mount;
@@ -43,6 +43,7 @@ fn one(mount: &Mount, mounts: &[Mount], asked: bool) -> MountedFilesystem {
         doubles: Vec::new(),
         ext4: None,
         xfs: None,
+        btrfs: None,
         journal_elsewhere: false,
         read_only: !mount.writable,
         shown_again: shown_again(mount, mounts),
@@ -50,6 +51,7 @@ fn one(mount: &Mount, mounts: &[Mount], asked: bool) -> MountedFilesystem {
         target,
     };
     if asked {
+        note_features(mount, &mut found);
         if let Err(why) = look(mount, mounts, &mut found) {
             found.identity = Err(chain(&why));
         }
@@ -83,6 +85,9 @@ fn look(mount: &Mount, mounts: &[Mount], found: &mut MountedFilesystem) -> Resul
         found.missing = missing;
     }
     let (superblock, disk, mut identity) = root::known(&device)?;
+    if let Some(volume) = &identity.logical {
+        logical::ensure_whole(volume)?;
+    }
     if of_btrfs {
         identity.subvolume = Some(root::subvolume(mount)?);
         let (nested, read_only) = root::reading(
@@ -111,13 +116,27 @@ fn look(mount: &Mount, mounts: &[Mount], found: &mut MountedFilesystem) -> Resul
     found.errors = superblock.errors();
     found.journal_elsewhere = superblock.journal_elsewhere();
     found.doubles = doubles(&superblock, &device, &disk, &identity)?;
-    match superblock {
-        Superblock::Ext(found_there) => found.ext4 = Some(found_there.features),
-        Superblock::Xfs(found_there) => found.xfs = Some(found_there.features),
-        Superblock::Btrfs(_) => {}
-    }
     found.identity = Ok(identity);
     Ok(())
+}
+
+/// Its features, whatever it is on: the new OS may have to mount one that a run could not find again.
+fn note_features(mount: &Mount, found: &mut MountedFilesystem) {
+    let (major, minor) = mount.device;
+    let superblock = block::by_number(major, minor)
+        .ok()
+        .and_then(|device| root::superblock(&device).ok()?);
+    match superblock {
+        Some(Superblock::Ext(there)) => found.ext4 = Some(there.features),
+        Some(Superblock::Xfs(there)) => found.xfs = Some(there.features),
+        Some(Superblock::Btrfs(there)) => {
+            found.btrfs = Some(BtrfsFeatures {
+                compat_ro: there.compat_ro,
+                incompat: there.incompat,
+            });
+        }
+        None => {}
+    }
 }
 
 fn doubles(

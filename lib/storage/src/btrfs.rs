@@ -27,7 +27,7 @@ const CHUNK_ITEM: u8 = 228;
 const CHUNK_HEAD: usize = 48;
 const STRIPE: usize = 32;
 /// `BTRFS_BLOCK_GROUP_DUP`: everything twice on the one device; each of both is whole.
-const DUP: u64 = 1 << 5;
+pub(crate) const DUP: u64 = 1 << 5;
 
 /// Ways to spread chunks over devices, `BTRFS_BLOCK_GROUP_…`.
 #[rustfmt::skip]
@@ -163,6 +163,9 @@ impl Chunks {
     }
 }
 
+/// `FS_NOCOMP_FL`.
+const NOT_PACKED: IFlags = IFlags::from_bits_retain(0x400);
+
 /// Whether a file or directory is on Btrfs.
 pub fn is_on(file: impl AsFd) -> io::Result<bool> {
     /// `BTRFS_SUPER_MAGIC`.
@@ -170,12 +173,17 @@ pub fn is_on(file: impl AsFd) -> io::Result<bool> {
     Ok(rustix::fs::fstatfs(file)?.f_type == TYPE)
 }
 
-/// Has a file that is empty yet written in its place, as it comes: not packed, whatever its mount says. On other
-/// filesystems nothing is done.
+/// Has a file that is empty yet written in its place, as it comes: not packed, whatever its mount says, or the
+/// directory that it is in. On other filesystems nothing is done.
 pub fn write_in_place(file: &File) -> io::Result<()> {
     if is_on(file)? {
+        // No file may have both kinds of flags, nor go from one to the other at once.
+        let packed = IFlags::COMPRESSED | NOT_PACKED;
         let flags = rustix::fs::ioctl_getflags(file)?;
-        rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW)?;
+        if flags.intersects(packed) {
+            rustix::fs::ioctl_setflags(file, flags - packed)?;
+        }
+        rustix::fs::ioctl_setflags(file, (flags - packed) | IFlags::NOCOW)?;
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ use formats::identity::DeviceFacts;
 
 use crate::block::{self, BlockDevice};
 use crate::ext4;
-use crate::{gpt, mbr, mounts};
+use crate::logical::MADE_BY_LVM;
+use crate::{gpt, mapper, mbr, mounts};
 
 /// Bytes from the start of a device that hold every superblock looked for: btrfs's is last.
 const HEAD: usize = 0x1_1000;
@@ -26,6 +27,8 @@ pub struct Contents {
     pub uuid: Option<String>,
     /// Label, if it has one.
     pub label: Option<String>,
+    /// Which of the devices of a Btrfs it is.
+    pub member: Option<String>,
 }
 
 /// Every block device with something on it, by name. Devices that make up another one (a RAID, a
@@ -68,8 +71,12 @@ fn facts(
         .map(|m| m.fstype.clone());
     DeviceFacts {
         node: node.display().to_string(),
+        logical: mapper::identifier(device)
+            .starts_with(MADE_BY_LVM)
+            .then(|| mapper::name(device)),
         uuid: contents.uuid.or_else(|| linked("by-uuid")),
         label: contents.label,
+        member: contents.member,
         part_uuid: linked("by-partuuid").or_else(|| by_table(device)),
         fstype: Some(contents.fstype).filter(|f| !f.is_empty()).or(mounted),
         links,
@@ -162,6 +169,7 @@ fn contents(fstype: &str, uuid: Option<String>, label: Option<&[u8]>) -> Option<
         fstype: fstype.to_owned(),
         uuid,
         label: label.filter(|label| !label.is_empty()),
+        member: None,
     })
 }
 
@@ -229,11 +237,16 @@ fn ext(head: &[u8]) -> Option<Contents> {
 fn btrfs(head: &[u8]) -> Option<Contents> {
     let at = 0x1_0000;
     (head.get(at + 0x40..at + 0x48)? == b"_BHRfS_M").then_some(())?;
-    contents(
+    let found = contents(
         "btrfs",
         uuid(head.get(at + 0x20..at + 0x30)),
         head.get(at + 0x12b..at + 0x22b),
-    )
+    );
+    // `dev_item.uuid` in `struct btrfs_super_block`.
+    found.map(|found| Contents {
+        member: uuid(head.get(at + 0x10b..at + 0x11b)),
+        ..found
+    })
 }
 
 /// The signature ends the first page, of whatever size pages are.

@@ -9,6 +9,7 @@ pub mod apart;
 pub mod array;
 pub mod block;
 pub mod btrfs;
+pub mod btrfs_room;
 pub mod devices;
 pub mod direct;
 pub mod disk_health;

@@ -12,13 +12,14 @@ use formats::facts::{LogicalVolume, PhysicalVolume, RootIdentity, Segment, LINEA
 use syscalls::device_mapper::{self, Target};
 
 use crate::block::{self, BlockDevice};
+use crate::layers;
 use crate::lvm;
 use crate::mapper::{self, CONTROL};
 use crate::root::{reading, unsupported, RootError};
 use crate::table::{self, Table};
 
 /// How LVM's identifiers begin.
-const MADE_BY_LVM: &str = "LVM-";
+pub(crate) const MADE_BY_LVM: &str = "LVM-";
 
 /// Whether a device is a logical volume.
 pub fn is_one(device: &BlockDevice) -> bool {
@@ -99,6 +100,67 @@ pub fn doubles(volume: &LogicalVolume, disk: &BlockDevice) -> Result<Vec<String>
         doubles.extend(others.map(|(device, _)| device.node().display().to_string()));
     }
     Ok(doubles)
+}
+
+/// Refuses a volume whose group lacks a physical volume, or has one on what the new OS will not open: what runs now has put
+/// the volume together by its own name, and from Debian 12 on whole groups are put together alone. Asked of the old OS, where
+/// it can still be mended.
+pub fn ensure_whole(volume: &LogicalVolume) -> Result<(), RootError> {
+    let labelled = labelled()?;
+    let mut newest: Option<lvm::Group> = None;
+    for (device, uuid) in &labelled {
+        if !volume.volumes.iter().any(|own| own.uuid == *uuid) {
+            continue;
+        }
+        let node = device.node();
+        let read = || {
+            format!(
+                "read the metadata of the physical volume {}",
+                node.display()
+            )
+        };
+        let Some(label) = reading(read(), lvm::label(&node))? else {
+            continue;
+        };
+        let group = reading(read(), lvm::group(&node, &label))?;
+        newest = newest
+            .into_iter()
+            .chain(group)
+            .max_by_key(|group| group.sequence);
+    }
+    let there: Vec<_> = labelled
+        .iter()
+        .map(|(device, uuid)| (uuid.as_str(), layers::volume(device).layers()))
+        .collect();
+    let lacking = lacking(&newest.map_or_else(Vec::new, |group| group.volumes), &there);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    unsupported(format!(
+        "the volume group of {} is not whole, and the new OS puts together none that is not: {}; bring them back, or \
+         take them out of the group (vgreduce)",
+        volume.name,
+        lacking.join(", ")
+    ))
+}
+
+/// Which physical volumes of a group are not there for the new OS, with why. `there` is what there is now, each with
+/// the layers below it.
+fn lacking(volumes: &[String], there: &[(&str, Vec<String>)]) -> Vec<String> {
+    let lacks = volumes.iter().filter_map(|volume| {
+        let mut same = there.iter().filter(|(uuid, _)| uuid == volume).peekable();
+        if same.peek().is_none() {
+            return Some(format!("there is no physical volume {volume}"));
+        }
+        // Arrays are put together by what is in the image.
+        let closed = |kinds: &&[String]| kinds.iter().any(|kind| kind != "md");
+        let kinds = same.map(|(_, kinds)| kinds.as_slice());
+        let kinds: Vec<_> = kinds.collect();
+        let all_closed = kinds.iter().all(closed);
+        let words = || kinds.concat().join(" and ");
+        all_closed.then(|| format!("the physical volume {volume} is on {}", words()))
+    });
+    lacks.collect()
 }
 
 /// Has the kernel put the volume of an identity together, unless it is there; whether it is there now. It is not
@@ -245,7 +307,7 @@ fn physical(
     let Some(label) = reading(read("the label"), lvm::label(&node))? else {
         return unsupported(format!("{} is no physical volume of LVM", node.display()));
     };
-    let sequence = reading(read("the metadata"), lvm::sequence(&node, &label))?;
+    let group = reading(read("the metadata"), lvm::group(&node, &label))?;
     let (place, guids) = table.place(device)?;
     Ok((
         PhysicalVolume {
@@ -255,7 +317,7 @@ fn physical(
             sectors: device.sectors,
             guid: guids.map(|guids| guids.partition),
         },
-        sequence,
+        group.map(|group| group.sequence),
     ))
 }
 
@@ -286,6 +348,31 @@ mod tests {
             kind: kind.to_owned(),
             parameters: parameters.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_group_is_whole_if_the_new_os_will_have_all_of_it() {
+        let there = [
+            ("a", vec![]),
+            ("b", vec!["md".to_owned()]),
+            ("c", vec!["LUKS".to_owned()]),
+            // Seen on a path to it as well.
+            ("d", vec!["multipath".to_owned()]),
+            ("d", vec![]),
+        ];
+        let lacks = |volumes: &[&str]| {
+            let volumes: Vec<_> = volumes.iter().map(ToString::to_string).collect();
+            lacking(&volumes, &there)
+        };
+        assert_eq!(lacks(&["a", "b", "d"]), [""; 0]);
+        assert_eq!(
+            lacks(&["a", "c", "x"]),
+            [
+                "the physical volume c is on LUKS",
+                "there is no physical volume x"
+            ]
+        );
+        assert_eq!(lacks(&[]), [""; 0]);
     }
 
     #[test]

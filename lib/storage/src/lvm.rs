@@ -1,6 +1,6 @@
 //! What LVM has written on a physical volume: its label, and in the group's metadata the number that counts
-//! every change. Reads only, and a part only: the rest of the metadata is LVM's affair, and what a volume is made
-//! of the kernel says (`logical`).
+//! every change and which physical volumes there are. Reads only, and a part only: the rest of the metadata is LVM's
+//! affair, and what a volume is made of the kernel says (`logical`).
 //!
 //! By `lib/format_text/layout.h` and `lib/label/label.h` of LVM2.
 
@@ -19,8 +19,8 @@ const KIND: &[u8] = b"LVM2 001";
 const AREA: &[u8] = b" LVM2 x[5A%r0N*>";
 /// Bytes of that header; the text begins over behind it when it has come to the area's end.
 const AREA_HEADER: u64 = 512;
-/// Bytes of a text that are looked at: the number stands in the first lines.
-const TEXT_HEAD: u64 = 4096;
+/// Bytes of a text that are looked at: more than an area has as a rule, and little enough to read.
+const TEXT_MOST: u64 = 16 << 20;
 
 /// What a physical volume says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +40,19 @@ pub fn label(node: &Path) -> io::Result<Option<Label>> {
     }
 }
 
-/// The number of the metadata of the group that a physical volume is in; `Ok(None)` where this one has none.
-pub fn sequence(node: &Path, label: &Label) -> io::Result<Option<u64>> {
+/// A volume group, by its metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The number that counts every change (`seqno`).
+    pub sequence: u64,
+    /// The UUIDs of its physical volumes, without hyphens.
+    pub volumes: Vec<String>,
+}
+
+/// What the newest metadata on a physical volume says of the group that it is in; `Ok(None)` where this one has none.
+pub fn group(node: &Path, label: &Label) -> io::Result<Option<Group>> {
     let file = File::open(node)?;
-    let mut found = None;
+    let mut found: Option<Group> = None;
     for area in &label.areas {
         let mut header = vec![0; AREA_HEADER as usize];
         file.read_exact_at(&mut header, *area)?;
@@ -52,13 +61,19 @@ pub fn sequence(node: &Path, label: &Label) -> io::Result<Option<u64>> {
         };
         let size = number(&header, 32).unwrap_or(0);
         // It may begin at the area's end and go on at its start.
-        let head = length.min(TEXT_HEAD);
-        let first = head.min(size.saturating_sub(at));
-        let mut text = vec![0; head as usize];
+        let whole = length.min(size).min(TEXT_MOST);
+        let first = whole.min(size.saturating_sub(at));
+        let mut text = vec![0; whole as usize];
         let (behind, over) = text.split_at_mut(first as usize);
         file.read_exact_at(behind, area + at)?;
         file.read_exact_at(over, area + AREA_HEADER)?;
-        found = found.max(sequence_in(&String::from_utf8_lossy(&text)));
+        let text = String::from_utf8_lossy(&text);
+        let newer =
+            sequence_in(&text).filter(|number| found.as_ref().is_none_or(|f| f.sequence < *number));
+        if let Some(sequence) = newer {
+            let volumes = volumes_in(&text);
+            found = Some(Group { sequence, volumes });
+        }
     }
     Ok(found)
 }
@@ -118,6 +133,32 @@ fn sequence_in(text: &str) -> Option<u64> {
     line.trim_start().strip_prefix('=')?.trim().parse().ok()
 }
 
+/// The identifiers in the section of physical volumes:
+///
+/// ```text
+/// physical_volumes {
+/// pv0 {
+/// id = "Qk3bQ2-fUm0-dLr7-Wc1J-t5Zp-8Xn4-Vs6YaE"
+/// ```
+fn volumes_in(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let lines = text.lines().map(str::trim);
+    let mut depth = 0;
+    for line in lines.skip_while(|line| *line != "physical_volumes {") {
+        if line.ends_with('{') {
+            depth += 1;
+        } else if line == "}" {
+            depth -= 1;
+        } else if let Some(id) = line.strip_prefix("id = ") {
+            found.push(id.trim_matches('"').replace('-', ""));
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +192,38 @@ mod tests {
         file
     }
 
-    const TEXT: &str = "vg0 {\nid = \"x\"\nseqno = 42\nformat = \"lvm2\"\n}\n";
+    /// As vgcreate of Debian 13 writes it, shortened.
+    const TEXT: &str = r#"vg0 {
+id = "g1"
+seqno = 42
+format = "lvm2"
+flags = []
+
+physical_volumes {
+
+pv0 {
+id = "Qk3bQ2-fUm0-dLr7-Wc1J-t5Zp-8Xn4-Vs6YaE"
+device = "/dev/vda5"
+
+status = ["ALLOCATABLE"]
+}
+
+pv1 {
+id = "aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg"
+device = "/dev/vdb1"
+
+flags = ["MISSING"]
+}
+}
+
+logical_volumes {
+
+usr {
+id = "l1"
+}
+}
+}
+"#;
 
     #[test]
     fn a_physical_volume_says_which_it_is_and_how_often_its_group_was_changed() {
@@ -160,7 +232,10 @@ mod tests {
             let file = volume(at, TEXT);
             let label = label(file.path()).unwrap().unwrap();
             assert_eq!((&*label.uuid, &label.areas[..]), (UUID, &[4096][..]));
-            assert_eq!(sequence(file.path(), &label).unwrap(), Some(42), "{at}");
+            let group = group(file.path(), &label).unwrap().unwrap();
+            assert_eq!(group.sequence, 42, "{at}");
+            let others = "aaaaaabbbbccccddddeeeeffffgggggg".to_owned();
+            assert_eq!(group.volumes, [UUID.to_owned(), others], "{at}");
         }
     }
 
@@ -182,6 +257,6 @@ mod tests {
         let file = volume(512, TEXT);
         file.as_file().write_all_at(&[0; 16], 4096 + 4).unwrap();
         let label = label(file.path()).unwrap().unwrap();
-        assert_eq!(sequence(file.path(), &label).unwrap(), None);
+        assert_eq!(group(file.path(), &label).unwrap(), None);
     }
 }

@@ -161,6 +161,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         .map(|d| d.node().display().to_string())
         .collect();
     if let Some(volume) = &identity.logical {
+        logical::ensure_whole(volume)?;
         doubles.extend(logical::doubles(volume, disk)?);
     }
     let root = Root {
@@ -561,7 +562,8 @@ fn is_member(device: &BlockDevice, array: &ArrayIdentity) -> bool {
     device.partition.is_some() && matches!(found, Ok(Some(found)) if found.uuid == array.uuid)
 }
 
-fn superblock(device: &BlockDevice) -> Result<Option<Superblock>, RootError> {
+/// The superblock of what is on a device, if it is of a kind that a root may be of.
+pub(crate) fn superblock(device: &BlockDevice) -> Result<Option<Superblock>, RootError> {
     reading(
         format!("read the superblock of {}", device.node().display()),
         superblock::read(&device.node()),

@@ -11,6 +11,10 @@ const SNAP_DESTROY: libc::c_ulong = 0x5000_940f;
 const TREE_SEARCH: libc::c_ulong = 0xd000_9411;
 /// `BTRFS_IOC_INO_LOOKUP`, `_IOWR(0x94, 18, struct btrfs_ioctl_ino_lookup_args)`.
 const INO_LOOKUP: libc::c_ulong = 0xd000_9412;
+/// `BTRFS_IOC_SPACE_INFO`, `_IOWR(0x94, 20, struct btrfs_ioctl_space_args)`.
+const SPACE_INFO: libc::c_ulong = 0xc010_9414;
+/// `BTRFS_IOC_DEV_INFO`, `_IOWR(0x94, 30, struct btrfs_ioctl_dev_info_args)`.
+const DEV_INFO: libc::c_ulong = 0xd000_941e;
 
 /// Bytes of a name that `struct btrfs_ioctl_vol_args` has room for, its end included.
 const NAME_BYTES: usize = 4088;
@@ -18,6 +22,8 @@ const NAME_BYTES: usize = 4088;
 const PATH_BYTES: usize = 4080;
 /// Bytes of found items in `struct btrfs_ioctl_search_args`.
 const FOUND_BYTES: usize = 4096 - 104;
+/// How many kinds of space are asked for; a filesystem on one device has four, or eight while a balance converts it.
+const SPACES: usize = 32;
 /// `struct btrfs_ioctl_search_header`: before each item.
 const HEADER_BYTES: usize = 32;
 
@@ -197,6 +203,73 @@ pub fn destroy(directory: BorrowedFd, name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
+/// `struct btrfs_ioctl_space_info`: what a filesystem has given to one kind of use.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// `BTRFS_BLOCK_GROUP_…`: which use, and how it is spread.
+    pub flags: u64,
+    /// Bytes given to it, each counted once.
+    pub total: u64,
+    /// Bytes of them in use.
+    pub used: u64,
+}
+
+/// `struct btrfs_ioctl_space_args` with the room behind it.
+#[repr(C)]
+struct Spaces {
+    slots: u64,
+    found: u64,
+    each: [Space; SPACES],
+}
+
+/// What a filesystem has given to each kind of use, and its reserve (since Linux 3.15). `file` is any of it.
+pub fn spaces(file: BorrowedFd) -> io::Result<Vec<Space>> {
+    let mut spaces = Spaces {
+        slots: SPACES as u64,
+        found: 0,
+        each: [Space::default(); SPACES],
+    };
+    // SAFETY: the request points to a whole `struct btrfs_ioctl_space_args` with room for as many spaces behind it
+    // as it says, which is all that the kernel reads and writes, and which lives for the length of the call.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), SPACE_INFO, &raw mut spaces) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let found = usize::try_from(spaces.found).unwrap_or(SPACES);
+    Ok(spaces.each.into_iter().take(found).collect())
+}
+
+/// `struct btrfs_ioctl_dev_info_args`.
+#[repr(C)]
+struct Device {
+    number: u64,
+    uuid: [u8; 16],
+    used: u64,
+    total: u64,
+    unused: [u64; 379],
+    path: [u8; 1024],
+}
+
+/// Bytes of a filesystem's device of this number, and how many of them it has given to some use, copies included.
+pub fn device(file: BorrowedFd, number: u64) -> io::Result<(u64, u64)> {
+    let mut device = Device {
+        number,
+        uuid: [0; 16],
+        used: 0,
+        total: 0,
+        unused: [0; 379],
+        path: [0; 1024],
+    };
+    // SAFETY: the request points to a whole `struct btrfs_ioctl_dev_info_args` of 4096 bytes, which the kernel
+    // reads and writes, and which lives for the length of the call.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), DEV_INFO, &raw mut device) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((device.total, device.used))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +278,9 @@ mod tests {
     fn structures_have_the_kernels_sizes() {
         assert_eq!(size_of::<Search>(), 4096);
         assert_eq!(size_of::<Lookup>(), 4096);
+        assert_eq!(size_of::<Device>(), 4096);
+        assert_eq!(size_of::<Space>(), 24);
+        assert_eq!(size_of::<Spaces>(), 16 + 24 * SPACES);
     }
 
     #[test]

@@ -195,10 +195,11 @@ fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Er
 }
 
 /// Whether this is another filesystem than that of `dir`, or something that may be one: a subvolume that begins in a
-/// directory of Btrfs looks like another Btrfs that is mounted there, and who asks goes by the mount.
+/// directory of Btrfs looks like another Btrfs that is mounted there, and so does what the kernel makes up where one
+/// was; who asks goes by the mount.
 fn is_elsewhere(dir: BorrowedFd<'_>, stat: &Stat) -> io::Result<bool> {
     let differs = rustix::fs::fstat(dir)?.st_dev != stat.st_dev;
-    Ok(differs && !subvolume::begins_at(dir, stat.st_ino)?)
+    Ok(differs && !subvolume::has_own_device(dir, stat.st_ino)?)
 }
 
 /// A handle of the name itself, whatever it is, a link too.

@@ -23,6 +23,12 @@ pub(super) fn begins_at(dir: BorrowedFd<'_>, inode: u64) -> io::Result<bool> {
     Ok(inode == FIRST_INODE && btrfs::is_on(dir)?)
 }
 
+/// Whether an inode, found by its name in an open directory of Btrfs, may have another device there than the directory
+/// without a mount: a subvolume has one of its own, and so has what is made up in the place of one.
+pub(super) fn has_own_device(dir: BorrowedFd<'_>, inode: u64) -> io::Result<bool> {
+    Ok([FIRST_INODE, MADE_UP].contains(&inode) && btrfs::is_on(dir)?)
+}
+
 /// Removes a subvolume by name that was emptied before; `None` where there is none of this name. Linux before
 /// 4.18 takes it for no directory that can be removed as one.
 pub(super) fn remove(dir: BorrowedFd<'_>, name: &CStr) -> Option<Result<(), Errno>> {

@@ -35,6 +35,8 @@ const MOST_UNITS: usize = 4096;
 const MOST_THREADS: usize = 4;
 /// How often a directory is read again because it turned out not to be empty.
 const PASSES: u32 = 16;
+/// How often what was removed is written out for one name, to have room for removing it.
+const ROOM_TRIES: u32 = 8;
 
 /// What a wipe did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -320,7 +322,9 @@ impl<'p> Wipe<'p> {
                 directory.pending.push(name);
                 return Ok(());
             }
-            match unlink(dir, name, tell).map_err(|errno| Failed::On(name.to_owned(), errno))? {
+            match making_room(dir, || unlink(dir, name, tell))
+                .map_err(|errno| Failed::On(name.to_owned(), errno))?
+            {
                 Unlinked::Removed => removed += 1,
                 Unlinked::Missing => {}
                 Unlinked::IsDirectory => directory.pending.push(name),
@@ -383,7 +387,8 @@ impl<'p> Wipe<'p> {
             descent.state().stays = true;
             return Ok(());
         }
-        match rmdir(descent.dir(), &name) {
+        let dir = descent.dir();
+        match making_room(dir, || rmdir(dir, &name)) {
             Ok(()) => {
                 descent.state().removed = true;
                 self.count(1);
@@ -441,6 +446,18 @@ impl From<Errno> for Failed {
     fn from(errno: Errno) -> Self {
         Self::Reading(errno)
     }
+}
+
+/// Removes something from a directory. On Btrfs that takes room before it gives any, for what is changed is copied, and
+/// what was removed before is free again once all of it is written out: where there is none, that is waited for.
+fn making_room<T>(dir: BorrowedFd<'_>, remove: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    for _ in 0..ROOM_TRIES {
+        match remove() {
+            Err(Errno::NOSPC | Errno::DQUOT) => rustix::fs::syncfs(dir)?,
+            result => return result,
+        }
+    }
+    remove()
 }
 
 /// Removes what is no directory.

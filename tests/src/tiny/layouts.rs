@@ -336,6 +336,36 @@ pub const LAYOUTS: &[Layout] = &[
         subvolumes: &[],
     },
     Layout {
+        name: "lvm-xfs-gpt",
+        made_by: "installers of RHEL 7 to 9 and their kin where UEFI started them; it starts by a BIOS, too",
+        table: Table::Gpt,
+        root: RootType::Xfs,
+        partitions: &[
+            part(1, MIB, 2 * MIB, Kind::BiosBoot),
+            part(2, 2 * MIB, 64 * MIB, Kind::Esp),
+            part(3, 64 * MIB, 224 * MIB, Kind::Boot),
+            part(4, 224 * MIB, END, Kind::Physical),
+        ],
+        volumes: &[
+            Volume {
+                name: "root",
+                mib: &[560],
+                kind: Kind::Root,
+            },
+            Volume {
+                name: "swap",
+                mib: &[64],
+                kind: Kind::Swap,
+            },
+            Volume {
+                name: "home",
+                mib: &[160],
+                kind: Kind::Home,
+            },
+        ],
+        subvolumes: &[],
+    },
+    Layout {
         name: "gpt-var-apart",
         made_by: "careful administrators: what grows, and what anybody may write to, on partitions of their own",
         table: Table::Gpt,

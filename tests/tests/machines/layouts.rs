@@ -40,6 +40,12 @@ fn a_root_on_a_logical_partition() -> Result<()> {
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_with_a_root_on_a_logical_partition() -> Result<()> {
+    cut_at_the_commit(row("mbr-logical")?)
+}
+
+#[test]
 fn a_first_partition_at_sector_63() -> Result<()> {
     reinstalled(row("mbr-sector-63")?, "--entry kexec --payload disk")
 }
@@ -54,6 +60,12 @@ fn power_cuts_with_a_first_partition_at_sector_63() -> Result<()> {
 #[ignore = "minutes more than make test has: make prove"]
 fn a_guid_partition_table_with_a_bios_boot_partition() -> Result<()> {
     reinstalled(row("gpt-bios-boot")?, "--entry kexec")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_with_a_guid_partition_table_with_a_bios_boot_partition() -> Result<()> {
+    cut_at_the_commit(row("gpt-bios-boot")?)
 }
 
 #[test]
@@ -81,6 +93,12 @@ fn a_disk_as_clouds_have_it_with_boot_apart_that_uefi_starts() -> Result<()> {
 
 #[test]
 #[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_boot_apart_that_uefi_starts() -> Result<()> {
+    cut_at_the_switches(row("gpt-boot-apart")?, Firmware::Uefi)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_root_on_xfs_on_a_primary_partition_of_a_master_boot_record() -> Result<()> {
     cut_at_the_commit(row("xfs-mbr")?)
 }
@@ -95,6 +113,12 @@ fn a_root_on_xfs_as_clouds_have_it() -> Result<()> {
 #[ignore = "as by UEFI: make prove"]
 fn a_root_on_xfs_as_clouds_have_it_that_uefi_starts() -> Result<()> {
     reinstalled_by_uefi(row("xfs-cloud")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_xfs_that_uefi_starts() -> Result<()> {
+    cut_at_the_switches(row("xfs-cloud")?, Firmware::Uefi)
 }
 
 #[test]
@@ -141,6 +165,12 @@ fn a_system_in_subvolumes_of_btrfs_with_snapshots() -> Result<()> {
 
 #[test]
 #[ignore = "minutes more than make test has: make prove"]
+fn a_system_in_subvolumes_of_btrfs_with_snapshots_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("btrfs-snapshots")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_power_cut_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
     cut_in_the_wipe(row("btrfs-snapshots")?)
 }
@@ -149,6 +179,13 @@ fn a_power_cut_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
 #[ignore = "minutes more than make test has: make prove"]
 fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs() -> Result<()> {
     cut_at_the_switches(row("btrfs-snapshots")?, Firmware::Bios)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs_that_uefi_starts() -> Result<()>
+{
+    cut_at_the_switches(row("btrfs-snapshots")?, Firmware::Uefi)
 }
 
 #[test]
@@ -182,6 +219,12 @@ fn a_power_cut_with_a_root_on_a_logical_volume() -> Result<()> {
 
 #[test]
 #[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_a_logical_volume_that_uefi_starts() -> Result<()> {
+    cut_at_the_switches(row("lvm-boot-apart")?, Firmware::Uefi)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
 fn a_root_on_xfs_on_a_logical_volume_of_two_partitions() -> Result<()> {
     reinstalled(row("lvm-xfs-mbr")?, "--entry kexec --payload disk")
 }
@@ -193,9 +236,40 @@ fn a_power_cut_with_a_root_on_xfs_on_a_logical_volume() -> Result<()> {
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_xfs_on_a_logical_volume() -> Result<()> {
+    cut_at_the_switches(row("lvm-xfs-mbr")?, Firmware::Bios)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_root_on_xfs_on_a_logical_volume_that_uefi_starts() -> Result<()> {
+    reinstalled_by_uefi(row("lvm-xfs-gpt")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_at_the_switches_with_a_root_on_xfs_on_a_logical_volume_that_uefi_starts() -> Result<()>
+{
+    cut_at_the_switches(row("lvm-xfs-gpt")?, Firmware::Uefi)
+}
+
+#[test]
 #[ignore = "as on partitions of its own: make prove"]
 fn a_system_on_logical_volumes_beside_the_root() -> Result<()> {
     reinstalled(row("gpt-lvm-beside")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_power_cut_with_a_system_on_logical_volumes_beside_the_root() -> Result<()> {
+    cut_in_the_wipe(row("gpt-lvm-beside")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn the_whole_system_on_logical_volumes() -> Result<()> {
+    reinstalled(row("lvm-var-apart")?, "--entry kexec --payload disk")
 }
 
 #[test]
@@ -452,7 +526,7 @@ fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()
     );
     let at = match firmware {
         Firmware::Bios => Switches::of_record(&recording, &writes, begun)?,
-        Firmware::Uefi => Switches::of_file(&recording, &writes)?.1,
+        Firmware::Uefi | Firmware::UefiSecure => Switches::of_file(&recording, &writes)?.1,
     };
     let mut switched_on = |name: &str, count: usize, firmware: Firmware| {
         println!(
@@ -499,7 +573,7 @@ fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()
 fn both(layout: &Layout, firmware: Firmware) -> Vec<Firmware> {
     let other = match firmware {
         Firmware::Bios => Firmware::Uefi,
-        Firmware::Uefi => Firmware::Bios,
+        Firmware::Uefi | Firmware::UefiSecure => Firmware::Bios,
     };
     let has_both = layout.has(Kind::Esp) && layout.has(Kind::BiosBoot);
     let other = has_both.then_some(other);

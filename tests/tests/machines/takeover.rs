@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use reroot_tests::confirmed;
 use reroot_tests::evidence;
 use reroot_tests::images::small_trixie;
+use reroot_tests::refusals::refusals;
 use reroot_tests::reinstall::{
     start_copied, wait, Outcome, IMAGE_ON_MACHINE, LEFT_WHEN_UNDONE, LIMIT,
 };
@@ -116,19 +117,6 @@ fn sysvinit_on_a_linux_3_2_is_taken_over() -> Result<()> {
     Ok(())
 }
 
-/// The codes by which `check` refuses a takeover.
-fn refusals(machine: &Machine) -> Result<Vec<String>> {
-    let line = format!("{IMAGE_ON_MACHINE} check --json --entry takeover --keep /var/lib/mysql");
-    let answer = machine.ssh(&line)?;
-    let findings: serde_json::Value =
-        serde_json::from_str(&answer.stdout).with_context(|| format!("{answer:?}"))?;
-    let refused = findings.as_array().context("a list of findings")?.iter();
-    Ok(refused
-        .filter(|finding| finding["verdict"] == "refuse")
-        .map(|finding| finding["code"].as_str().unwrap_or_default().to_owned())
-        .collect())
-}
-
 /// A tracer for PID 1, without any tool that the machine may not have: request 0x4206 is
 /// `PTRACE_SEIZE`, call 101 is ptrace.
 const TRACE: &str = "perl -e 'syscall(101, 0x4206, 1, 0, 0) == 0 or die $!; print \"tracing\\n\"; \
@@ -141,14 +129,14 @@ fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unhar
 {
     let mut machine = running_old_server("forbidden", USUAL_MEMORY_MIB)?;
     machine.copy_to(&small_trixie()?, IMAGE_ON_MACHINE)?;
-    assert_eq!(refusals(&machine)?, [""; 0]);
+    assert_eq!(refusals(&machine, "--entry takeover")?, [""; 0]);
     machine.expect(TRACE)?;
-    assert_eq!(refusals(&machine)?, ["takeover"]);
+    assert_eq!(refusals(&machine, "--entry takeover")?, ["takeover"]);
     machine.expect(
         "pkill perl; for i in $(seq 50); do \
         grep -q '^TracerPid:.0$' /proc/1/status && exit 0; sleep 0.1; done; exit 1",
     )?;
-    assert_eq!(refusals(&machine)?, [""; 0]);
+    assert_eq!(refusals(&machine, "--entry takeover")?, [""; 0]);
 
     // The init in the RAM environment loses the right to be executed once it is there: PID 1 is
     // stopped, made to execute it, and refused.
@@ -182,6 +170,6 @@ fn what_forbids_a_takeover_is_found_and_one_that_fails_leaves_the_old_init_unhar
 
     // Yama's strictest scope cannot be taken back, so it comes last.
     machine.expect("echo 3 >/proc/sys/kernel/yama/ptrace_scope")?;
-    assert_eq!(refusals(&machine)?, ["takeover"]);
+    assert_eq!(refusals(&machine, "--entry takeover")?, ["takeover"]);
     Ok(())
 }

@@ -12,7 +12,7 @@ use formats::plan::Plan;
 use formats::Manifest;
 use machine::meminfo;
 use plan::needs;
-use plan::{btrfs_features, ext4_features, filesystems, xfs_features};
+use plan::{btrfs_features, btrfs_room, ext4_features, filesystems, xfs_features};
 use storage::superblock::{self, Superblock};
 use storage::{mounts, root, subvolumes};
 
@@ -294,6 +294,8 @@ fn ensure_space(subject: &Subject) -> Result<()> {
         Some(plan.root.filesystem),
         &targets,
     );
+    // Without anything for the filesystem itself.
+    let whole = needs::parts(&subject.manifest.payload, None, &targets);
     let devices = apart.iter().map(|system| &system.device);
     let devices = std::iter::once(&subject.root.device).chain(devices);
     let targets = std::iter::once("/").chain(targets);
@@ -310,19 +312,44 @@ fn ensure_space(subject: &Subject) -> Result<()> {
                 .filter_map(|(at, path)| Some((path, subject.kept.get(*at)?)));
             there = there + Occupied::by_kept(kept) + kept::spared(plan, target)?;
         }
-        let room = match superblock {
-            Superblock::Btrfs(_) => needs::Filesystem::of_btrfs(fs.f_bavail * fs.f_frsize, there),
+        let handed = handed_over(plan)?;
+        let mut of_trees = None;
+        let room = match &superblock {
+            Superblock::Btrfs(found) => {
+                let wiped = of_root_btrfs(subject);
+                let taken = btrfs_room::Taken {
+                    wiped: &wiped,
+                    part: whole[0],
+                    beside: handed.bytes,
+                    kept: there,
+                };
+                of_trees = btrfs_room::lack(&btrfs(found)?.room, taken);
+                needs::Filesystem::of_btrfs(fs.f_bavail * fs.f_frsize, there)
+            }
             Superblock::Ext(_) | Superblock::Xfs(_) => needs::Filesystem {
                 bytes: superblock.bytes_for_files(fs.f_blocks * fs.f_frsize),
                 inodes: superblock.inodes(fs.f_files),
             },
         };
-        let space = needs::space(target, part, room, there + handed_over(plan)?);
-        if let Some(lack) = space.lack(target) {
-            bail!("{lack}");
+        let space = needs::space(target, part, room, there + handed);
+        let Some(lack) = space.lack(target).or(of_trees) else {
+            continue;
+        };
+        // What Btrfs has free it says of now, when the new OS may be there already, to be wiped once more.
+        if commit_point::is_passed() {
+            log::warn!("check space: {lack}; going on, past the commit point");
+            continue;
         }
+        bail!("{lack}");
     }
     Ok(())
+}
+
+/// The numbers of the subvolumes that are wiped, where the root is one.
+fn of_root_btrfs(subject: &Subject) -> Vec<u64> {
+    let root = subject.plan.root.subvolume.iter();
+    let beside = subject.systems.iter().filter_map(|s| s.subvolume.as_ref());
+    root.chain(beside).map(|wiped| wiped.id).collect()
 }
 
 /// What carried files and the overlay will take. Which filesystem takes how much of it is not looked at: each has

@@ -11,6 +11,7 @@ use bootpath::grub::config::BootEntry;
 use formats::confirm::HookOutcome;
 use formats::facts::Subvolume;
 use formats::measure::Measure;
+use identity::mounts;
 use tree::in_root;
 
 use crate::root::target::{self, TARGET};
@@ -124,10 +125,10 @@ fn inspect_fstab(run: &Run) -> Result<()> {
         "fstab does not mount {expected} at /"
     );
     for (target, identity) in run.plan.systems() {
-        let expected = format!("UUID={}", identity.fs_uuid);
+        let expected = mounts::source_of(target, identity);
         let line = fstab::line_of(&text, target);
         let found = line.as_ref().map(|line| &line.source);
-        let same = found.is_some_and(|found| found.eq_ignore_ascii_case(&expected));
+        let same = found.is_some_and(|found| mounts::is_same_source(&expected, found));
         ensure!(
             same,
             "fstab mounts {found:?} at {target}, expected {expected}"

@@ -1,5 +1,5 @@
 //! The new OS's own initrd, looked into: it must have the drivers that the root hangs on, all that
-//! they need, and the root's filesystem. What is asked is the kernel that the machine will boot, by the
+//! they need, and the root's filesystem, and the same of `/usr` where that is on a filesystem of its own. What is asked is the kernel that the machine will boot, by the
 //! lists in its own directory of modules.
 
 use std::collections::BTreeSet;
@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 use formats::tools::{LVM, MDADM};
+use identity::mounts::MOUNTED_BY_INITRD;
 use machine::initrd::{self, Contents, InitrdError};
 use machine::modules;
+use plan::put_together;
 use storage::block;
 
-use crate::run::data::Run;
+use crate::run::data::{Run, System};
 
 /// Where a bzImage has the offset of its version, less 0x200 (Linux boot protocol 2.00).
 const VERSION_AT: usize = 0x20e;
@@ -54,8 +56,58 @@ pub fn inspect(
         run.plan.root.logical.is_none() || contents.programs.contains(LVM),
         "the new OS's initrd has no {LVM}, which puts its root's logical volume together"
     );
+    if let Some(usr) = run
+        .systems
+        .iter()
+        .find(|system| system.target == MOUNTED_BY_INITRD)
+    {
+        inspect_usr(run, usr, &contents, &release, &directory)?;
+    }
     log::info!(
         "check: its initrd has {filesystem} and the root's drivers: {}",
+        drivers.join(", ")
+    );
+    Ok(())
+}
+
+/// It mounts that as well, before anything of the new OS runs.
+fn inspect_usr(
+    run: &Run,
+    usr: &System,
+    contents: &Contents,
+    release: &str,
+    directory: &Path,
+) -> Result<()> {
+    let device = usr.device.file_name().unwrap_or_default();
+    let device = block::by_name(&device.to_string_lossy())
+        .with_context(|| format!("look up the device of {MOUNTED_BY_INITRD}"))?;
+    let drivers = block::driver_modules(&device);
+    let lacks = lacks(
+        contents,
+        release,
+        directory,
+        usr.filesystem.name(),
+        &drivers,
+    )?;
+    ensure!(
+        lacks.is_empty(),
+        "the new OS's initrd lacks what its kernel {release} needs to find {MOUNTED_BY_INITRD}: {}",
+        lacks.join(", ")
+    );
+    let mut systems = run.plan.systems();
+    let identity = systems.find(|(target, _)| *target == MOUNTED_BY_INITRD);
+    for program in identity
+        .map(|(_, identity)| put_together::programs(identity))
+        .into_iter()
+        .flatten()
+    {
+        ensure!(
+            contents.programs.contains(program) && contents.for_all_mounts.contains(program),
+            "the new OS's initrd has nothing that calls {program}, which puts together what {MOUNTED_BY_INITRD} is on"
+        );
+    }
+    log::info!(
+        "check: its initrd finds {MOUNTED_BY_INITRD}, with {}",
         drivers.join(", ")
     );
     Ok(())
@@ -71,6 +123,7 @@ fn look_into(initrds: &[PathBuf]) -> Result<Option<Contents>> {
             Ok(found) => {
                 all.has_init |= found.has_init;
                 all.programs.extend(found.programs);
+                all.for_all_mounts.extend(found.for_all_mounts);
                 for (release, names) in found.modules {
                     all.modules.entry(release).or_default().extend(names);
                 }

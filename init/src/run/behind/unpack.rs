@@ -40,10 +40,10 @@ impl WipedRoot {
         let report = recorder.retrying("unpack", || {
             if std::mem::replace(&mut again, true) {
                 leave_memory(&mut run)?;
-                journal_file::record(&run.plan.run, Phase::Wipe)?;
+                journal_file::record_if_there_is_room(&run.plan, Phase::Wipe)?;
                 wipe::once(&run)?;
             }
-            journal_file::record(&run.plan.run, Phase::Unpack)?;
+            journal_file::record_if_there_is_room(&run.plan, Phase::Unpack)?;
             let report = once(&run)?;
             target::sync()?;
             Ok(report)

@@ -24,7 +24,7 @@ impl CommittedRun {
         let mut recorder = std::mem::take(&mut run.recorder);
         let mut removed = 0;
         recorder.retrying("wipe", || {
-            journal_file::record(&run.plan.run, Phase::Wipe)?;
+            journal_file::record_if_there_is_room(&run.plan, Phase::Wipe)?;
             let gone = once(&run)?;
             removed += gone;
             log::info!("wipe: removed {}", counted(gone, "entry", "entries"));

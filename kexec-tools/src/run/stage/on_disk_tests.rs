@@ -1,51 +1,9 @@
 use std::process::Command;
 
+use fixtures::filesystem::Filesystem;
 use formats::facts::{LogicalVolume, PhysicalVolume, Segment};
 
 use super::*;
-
-/// A filesystem on a loop device, mounted; gone with the value.
-struct Filesystem(tempfile::TempDir);
-
-impl Filesystem {
-    /// `mkfs` by its words, but for the device.
-    fn mount(mkfs: &[&str], gib: u64) -> Filesystem {
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "this test mounts a filesystem; run it as root: \
-             sudo env PATH=\"$PATH\" cargo test -p reroot-launch on_disk"
-        );
-        let place = tempfile::tempdir_in("/var/tmp").unwrap();
-        let image = place.path().join("disk");
-        File::create(&image).unwrap().set_len(gib << 30).unwrap();
-        let root = place.path().join("root");
-        fs::create_dir(&root).unwrap();
-        run(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&image));
-        run(Command::new("mount")
-            .args(["-o", "loop"])
-            .arg(&image)
-            .arg(&root));
-        Filesystem(place)
-    }
-
-    fn root(&self) -> PathBuf {
-        self.0.path().join("root")
-    }
-}
-
-impl Drop for Filesystem {
-    fn drop(&mut self) {
-        // A test beside this one that starts a program has for a moment what this one has open.
-        let unmounted = || {
-            let status = Command::new("umount").arg(self.root()).status();
-            status.unwrap().success() || {
-                std::thread::sleep(std::time::Duration::from_millis(100));
-                false
-            }
-        };
-        assert!((0..50).any(|_| unmounted()), "{}", self.root().display());
-    }
-}
 
 fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
@@ -103,7 +61,7 @@ fn write(path: &Path, place: &Place) -> Result<u64> {
 
 #[test]
 fn files_lie_within_what_the_firmware_reads_or_are_refused() {
-    let filesystem = Filesystem::mount(&["mkfs.ext4", "-qF"], 3);
+    let filesystem = Filesystem::mount(&["mkfs.ext4", "-qF"], 3 << 10);
     let directory = filesystem.root().join("run");
     fs::create_dir(&directory).unwrap();
     let write_by = |name: &str, reach| write(&directory.join(name), &place(0, reach));
@@ -131,7 +89,7 @@ fn files_lie_within_what_the_firmware_reads_or_are_refused() {
 #[test]
 fn xfs_is_asked_for_each_of_its_parts_until_one_is_low_enough() {
     const PART: u64 = 1 << 30;
-    let filesystem = Filesystem::mount(&["mkfs.xfs", "-qf", "-d", "agcount=4"], 4);
+    let filesystem = Filesystem::mount(&["mkfs.xfs", "-qf", "-d", "agcount=4"], 4 << 10);
     let unlimited = place(0, None);
     // A run's directory comes to lie in any of them.
     let mut directories = (0..4).map(|n| filesystem.root().join(format!("run{n}")));
@@ -150,7 +108,7 @@ fn xfs_is_asked_for_each_of_its_parts_until_one_is_low_enough() {
 /// Btrfs tells its own addresses, packs what is written, and gives away what a file has to its copies.
 #[test]
 fn a_file_on_btrfs_lies_plain_where_it_is_said_to_lie() {
-    let filesystem = Filesystem::mount(&["mkfs.btrfs", "-q"], 2);
+    let filesystem = Filesystem::mount(&["mkfs.btrfs", "-q"], 2 << 10);
     let root = filesystem.root();
     run(Command::new("mount")
         .args(["-o", "remount,compress-force=zstd"])
@@ -164,7 +122,7 @@ fn a_file_on_btrfs_lies_plain_where_it_is_said_to_lie() {
 
     let path = root.join("kernel");
     let placed = write(&path, &place(0, None)).unwrap();
-    let disk = File::open(filesystem.0.path().join("disk")).unwrap();
+    let disk = File::open(filesystem.image()).unwrap();
     let mut there = vec![0; LENGTH as usize];
     std::os::unix::fs::FileExt::read_exact_at(&disk, &mut there, placed).unwrap();
     assert!(there.iter().all(|&byte| byte == 7));
@@ -183,11 +141,28 @@ fn a_file_on_btrfs_lies_plain_where_it_is_said_to_lie() {
     assert!(there.iter().all(|&byte| byte == 7));
 }
 
+/// A directory's flags are its new files' too, and none of them may be packed and written in its place at once.
+#[test]
+fn a_file_in_a_directory_of_btrfs_that_is_packed_lies_plain() {
+    let filesystem = Filesystem::mount(&["mkfs.btrfs", "-q"], 512);
+    for flag in ["+c", "+m"] {
+        let directory = filesystem.root().join(flag);
+        fs::create_dir(&directory).unwrap();
+        run(Command::new("chattr").arg(flag).arg(&directory));
+        let path = directory.join("kernel");
+        let placed = write(&path, &place(0, None)).unwrap();
+        let mut there = vec![0; LENGTH as usize];
+        let disk = File::open(filesystem.image()).unwrap();
+        std::os::unix::fs::FileExt::read_exact_at(&disk, &mut there, placed).unwrap();
+        assert!(there.iter().all(|&byte| byte == 7), "{flag}");
+    }
+}
+
 /// What is told as the way out where no place is low enough. Since Linux 6.17 ext4 remembers several places, by the
 /// number of a file's inode, of which no more than one for four groups of 128 MiB each.
 #[test]
 fn ext4_looks_for_room_from_its_beginning_once_it_is_mounted_anew() {
-    let filesystem = Filesystem::mount(&["mkfs.ext4", "-qF"], 3);
+    let filesystem = Filesystem::mount(&["mkfs.ext4", "-qF"], 3 << 10);
     let root = filesystem.root();
     let low = place(0, Some(256 << 11));
     let large = (0..6).map(|n| root.join(format!("large{n}")));
@@ -201,12 +176,8 @@ fn ext4_looks_for_room_from_its_beginning_once_it_is_mounted_anew() {
     }
     rustix::fs::sync();
     write(&root.join("kernel"), &low).unwrap_err();
-    run(Command::new("umount").arg(&root));
-    let disk = filesystem.0.path().join("disk");
-    run(Command::new("mount")
-        .args(["-o", "loop"])
-        .arg(disk)
-        .arg(&root));
+    filesystem.unmount();
+    filesystem.mount_again("loop");
     write(&root.join("kernel"), &low).unwrap();
 }
 

@@ -9,8 +9,8 @@ use formats::tools::MDADM;
 use plan::boot_paths::{copies_without_loader, loader_apart};
 use plan::started;
 use plan::{
-    btrfs_features, ext4_features, filesystems, firmware, root_logical, root_place, root_type,
-    subvolumes, xfs_features,
+    btrfs_features, ext4_features, filesystems, firmware, put_together, root_logical, root_place,
+    root_type, subvolumes, xfs_features,
 };
 
 use super::check::Force::{Allowed, Never, NotNeeded};
@@ -551,7 +551,11 @@ pub(super) const CHECKS: &[Check] = &[
             }
             if let Some(own) = &c.manifest.payload_drivers {
                 // What the RAM environment lacks is told already.
-                let in_initrd = lacks(root, &|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
+                let mut early = root.clone();
+                // The initrd mounts that as well.
+                let usr = put_together::usr(c.facts).into_iter();
+                early.extend(usr.flat_map(|usr| usr.drivers.clone()).filter(|name| !root.contains(name)));
+                let in_initrd = lacks(&early, &|name| own.has_in_initrd(name) || in_ram.iter().any(|d| d == name));
                 if !in_initrd.is_empty() {
                     found.push(format!("not in the new OS's own initrd: {}", in_initrd.join(", ")));
                 }

@@ -1,7 +1,7 @@
 //! The checks of what a machine is known by: its network, its people, its names and mounts.
 
 use formats::entry::Entry;
-use identity::access::{decided, locked, operator, server};
+use identity::access::{decided, gained, locked, operator, server};
 use identity::network::select;
 use plan::{brought, carried, choices, drivers};
 
@@ -159,10 +159,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "ssh-restrictions",
         question: "Does nobody get more by ssh than they had?",
-        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server and of su with what they include, /etc/shadow, the keep list, the image's carry list and what it has of that",
+        reads: "/etc/ssh/sshd_config and what it includes, /etc/hosts.deny, PAM's files of the server and of su with what they include, /etc/shadow, sudoers, doas.conf, processes that listen, systemd's units, the keep list, the image's carry list and manifest",
         force: Allowed,
         again: &[],
-        remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; force it if the new OS's own settings are enough",
+        remedy: "have the image carry the file that says so (`carry` in image.toml; files in /etc/ssh/sshd_config.d count where the new OS's sshd_config includes them, which takes OpenSSH 8.2), or write it into the image; where somebody would become root by less than now, have the image not give it; force it if the new OS's own settings are enough",
         against: |c| {
             // Without a server nobody gets in.
             let served = !c.manifest.identity.host_key_types.is_empty();
@@ -170,6 +170,9 @@ pub(super) const CHECKS: &[Check] = &[
             if let (Ok(old), Ok(merged)) = (&c.facts.accounts, carried::accounts(c.facts, c.manifest)) {
                 let sides = (&c.facts.identity, &c.manifest.identity);
                 lost.extend(decided::unlocked(sides, (old, &c.manifest.accounts), &merged));
+                if let Ok(plan) = carried::identity(c.facts, c.manifest) {
+                    lost.extend(gained::gained(&plan, &c.facts.identity, old));
+                }
             }
             joined(&lost).filter(|_| served)
         },
@@ -180,18 +183,21 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the ssh server's configuration and greeting, `sshd -T`, authorized_keys, /etc/shadow, sudoers, nsswitch.conf, SSH_CONNECTION, the server's log, PAM's files that come along, the image's manifest",
         force: Allowed,
         again: &[],
-        remedy: "give the image what is missing (sudo, an ssh server that is started at boot, a module of PAM), or yourself a key or a password that the new OS \
-                 takes, come in by an address that stays, and look again; force it if there is another way in, such as a console",
+        remedy: "give the image what is missing (sudo, an ssh server that is started at boot, a module of PAM), or yourself a key or a \
+                 password that the new OS takes and a rule of sudo for everything (`ALL=(ALL) ALL`), come in by an address \
+                 that stays, and look again; force it if there is another way in, such as a console",
         against: |c| {
             let plan = carried::identity(c.facts, c.manifest).ok()?;
             let session = c.facts.identity.session.as_ref();
-            let mut lost = decided::lost(&plan, session);
-            if let Some(new) = &c.manifest.identity.doors {
+            let mut lost = Vec::new();
+            // Accounts that cannot be merged refuse by a check of their own.
+            let accounts = (&c.facts.accounts, carried::accounts(c.facts, c.manifest));
+            if let (Some(new), (Ok(old), Ok(merged))) = (&c.manifest.identity.doors, accounts) {
+                lost = decided::lost(&plan, &c.facts.identity);
                 if !lost.is_empty() {
                     lost.extend(decided::lacks(&plan, new));
-                    if let (Ok(old), Ok(merged)) = (&c.facts.accounts, carried::accounts(c.facts, c.manifest)) {
-                        lost.extend(locked::lost(&plan, new, (old, &c.manifest.accounts), &merged));
-                    }
+                    lost.extend(plan.missing_commands.iter().cloned());
+                    lost.extend(locked::lost(&plan, new, (old, &c.manifest.accounts), &merged));
                 }
                 lost.extend(decided::lost_elsewhere(&plan, &c.facts.identity.doors));
                 // A server that asks nobody reads none of these.

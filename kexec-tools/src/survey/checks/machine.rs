@@ -112,7 +112,8 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "the firmware's variable SecureBoot",
         force: Never,
         again: &[],
-        remedy: "turn it off in the firmware: the loader and the image are not signed by a key that it knows",
+        remedy: "turn it off in the firmware, and leave it off: neither the staged image's loader nor the new OS's is \
+                 signed by a key that it knows",
         against: |c| {
             let condition = &c.facts.condition;
             let on = condition.secure_boot == Some(true);

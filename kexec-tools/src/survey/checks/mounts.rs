@@ -3,7 +3,7 @@
 use formats::facts::MountedFilesystem;
 use formats::filesystems::Contents;
 use formats::keep::is_below;
-use plan::{carried, filesystems};
+use plan::{carried, data_mounts, filesystems, put_together};
 
 use super::check::Force::{Allowed, Never, NotNeeded};
 use super::check::Moment::{Ram, Stop};
@@ -19,8 +19,8 @@ pub(super) const CHECKS: &[Check] = &[
         again: &[Stop, Ram],
         remedy: "this release takes /var, /var/log, /opt, /tmp and their like on ext4 or XFS, each mounted once, on \
                  partitions of plain disks, on linear logical volumes on partitions of one disk, and on mirrors \
-                 (md RAID 1) of partitions, /usr on partitions alone, and in whole subvolumes of the root's own Btrfs, /root \
-                 there too, where a BIOS started the machine; leave alone what may be left alone with --keep-mount PATH, unmount what is mounted a second time",
+                 (md RAID 1) of partitions, and, but for /usr, in whole subvolumes of the root's own Btrfs, /root \
+                 there too; leave alone what may be left alone with --keep-mount PATH, unmount what is mounted a second time",
         against: |c| joined(&filesystems::against(c.facts, c.manifest)),
     },
     Check {
@@ -110,10 +110,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "mount-layers",
         question: "Can the new OS put together what its mounts are on?",
-        reads: "sysfs, the image's manifest",
+        reads: "sysfs, the image's manifest, and for /usr what it says of the new OS's own initrd",
         force: Never,
         again: &[],
-        remedy: "have the image install the program named, or mark the mount `nofail` in /etc/fstab",
+        remedy: "have the image install the program named (by the packages lvm2, mdadm), for /usr in an initrd that their hooks have made; \
+                 any other mount may be marked `nofail` in /etc/fstab instead",
         against: |c| {
             let identity = carried::identity(c.facts, c.manifest).ok()?;
             let needed = |target: &str| {
@@ -126,11 +127,28 @@ pub(super) const CHECKS: &[Check] = &[
                 .iter()
                 .filter(|layer| needed(&layer.target))
                 .flat_map(|layer| {
-                    let lacks = c.manifest.tools.lacks(&layer.kinds).into_iter();
+                    let own = c.manifest.payload_drivers.as_ref();
+                    let has_module =
+                        |module: &str| own.is_none_or(|own| own.modules.iter().any(|name| name == module));
+                    let lacks = c.manifest.tools.lacks(&layer.kinds, has_module).into_iter();
                     lacks.map(|lack| format!("{} ({}) is on {lack}", layer.target, layer.source))
                 })
                 .collect();
-            joined(&lacking)
+            joined(&[lacking, put_together::against(c.facts, c.manifest)].concat())
+        },
+    },
+    Check {
+        code: "mount-features",
+        question: "Does the new OS know the features of what it has to mount and that is left alone?",
+        reads: "the superblocks, the image's manifest, /etc/fstab",
+        force: Allowed,
+        again: &[],
+        remedy: "use an image with a newer kernel and newer programs; or mark the mount `nofail` in /etc/fstab; where it is \
+                 e2fsck alone that does not know it, a 0 at the end of the line has it mounted unchecked; force it if the image's \
+                 versions say less than its programs know",
+        against: |c| {
+            let identity = carried::identity(c.facts, c.manifest).ok()?;
+            joined(&data_mounts::unknown(c.facts, c.manifest, &identity.mounts))
         },
     },
     Check {

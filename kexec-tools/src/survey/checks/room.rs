@@ -12,11 +12,14 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         code: "space",
         question: "Will the new OS fit beside what is kept, on each filesystem that it goes to?",
-        reads: "statvfs(2), the kept trees, the image's manifest",
+        reads: "statvfs(2), what a Btrfs has given to data, to its trees and to nothing, the kept trees, the image's \
+                manifest",
         force: Never,
         again: &[Ram],
         remedy: "what is not kept counts as free already: move kept data to another disk or machine until it fits, or \
-                 use a smaller image",
+                 use a smaller image; on Btrfs, where nothing counts as free already that a snapshot has too, \
+                 `btrfs balance start -dusage=50 /` takes back what was given to data and is hardly used, and a snapshot \
+                 that nobody needs goes by `btrfs subvolume delete`; a quota is taken off by `btrfs qgroup limit none GROUP /`",
         against: |c| {
             c.facts.root.as_ref()?;
             joined(&needs::lacks(c.facts, c.manifest, c.sizes))

@@ -3,15 +3,17 @@
 //! are all that is known.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use formats::access::{Doors, Keys, Session, Setting};
 use formats::accounts::{Accounts, User};
 use identity::access::in_force::{self, Started};
 use identity::access::matching::{self, Connection};
+use identity::access::others::{self, Listening};
 use identity::access::{server, socket};
 use machine::answers::{self, Answer};
-use machine::processes;
+use machine::{listening, processes};
 
 /// People who are asked about: a server with more of those who may log in has a directory of them.
 const MOST: usize = 24;
@@ -26,46 +28,95 @@ pub struct Running {
     pub said: Vec<Setting>,
     /// Where systemd listens for it, if it does.
     pub socket: Vec<Setting>,
+    /// Servers that listen and are not read, in words.
+    pub unread: Vec<String>,
+    /// It runs, or systemd listens for it.
+    pub runs: bool,
     /// It answers.
     answers: bool,
     /// The command that asks.
     command: Vec<String>,
 }
 
-/// Asks the server of this machine.
-pub fn running(programs: &[&str]) -> Running {
+/// Asks the server of this machine; `port` is where the operator came in.
+pub fn running(programs: &[&str], port: Option<u16>) -> Running {
     let program = programs
         .iter()
         .find(|program| fs::metadata(program).is_ok());
-    let started = listener().unwrap_or_default();
+    let socket = socket();
+    let all = listening(programs);
+    let started = others::read(&all, port).and_then(|one| one.started.clone());
+    let started = started.or_else(|| by_title(programs));
     let command = program.iter().map(|program| (**program).to_owned());
+    let by_socket = socket.as_ref().is_none_or(|places| !places.is_empty());
     Running {
-        socket: socket(),
-        ..ask_everybody(command.collect(), started)
+        unread: others::unread(&all, port, by_socket),
+        runs: started.is_some() || by_socket,
+        socket: socket.unwrap_or_default(),
+        ..ask_everybody(command.collect(), started.unwrap_or_default())
     }
 }
 
-/// Where systemd listens for the server. Without systemd there is nobody to say so.
-fn socket() -> Vec<Setting> {
+/// Every process that takes connections of TCP. Nothing where the kernel does not say.
+fn listening(programs: &[&str]) -> Vec<Listening> {
+    let all = listening::servers().unwrap_or_default().into_iter();
+    let one = |server: listening::Server| {
+        Some(Listening {
+            port: server.port,
+            is_asked: runs_one(server.pid, programs),
+            started: title(server.pid),
+            name: server.name,
+            program: program_of(server.pid)?,
+        })
+    };
+    all.filter_map(one).collect()
+}
+
+/// The path of the program that a process runs.
+fn program_of(pid: i32) -> Option<String> {
+    let link = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    // As the kernel says it of a program that has a newer one in its place.
+    Some(link.to_str()?.trim_end_matches(" (deleted)").to_owned())
+}
+
+/// Whether a process runs one of these very programs, or an older file of that name. A container's has the same
+/// name.
+fn runs_one(pid: i32, programs: &[&str]) -> bool {
+    let file = |path: &str| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    let own = file(&format!("/proc/{pid}/exe"));
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let is_here = namespace(&pid.to_string()) == namespace("self");
+    let path = program_of(pid).filter(|_| is_here);
+    programs
+        .iter()
+        .any(|program| own.is_some() && own == file(program) || path.as_deref() == Some(program))
+}
+
+/// Where systemd listens for the server; `None` where it does not say, or is not there to say so.
+fn socket() -> Option<Vec<Setting>> {
     let mut child = Command::new("systemctl");
     child
         .args(["show", "-p", socket::PROPERTIES])
         .args(socket::UNITS)
         .stderr(Stdio::null());
     match answers::ask(child) {
-        Ok(Answer::Said(bytes)) => socket::settings(&String::from_utf8_lossy(&bytes)),
-        _ => Vec::new(),
+        Ok(Answer::Said(bytes)) => Some(socket::settings(&String::from_utf8_lossy(&bytes))),
+        _ => None,
     }
 }
 
-/// The title of the process that listens, where one does.
-fn listener() -> Option<Started> {
+/// How a process of the server's was started, where it listens in another network than this process is in, or the
+/// kernel does not say who listens.
+fn by_title(programs: &[&str]) -> Option<Started> {
     let all = processes::all().ok()?.into_iter();
     let mut servers = all.filter(|process| process.name == "sshd");
-    servers.find_map(|process| {
-        let title = fs::read(format!("/proc/{}/cmdline", process.pid)).ok()?;
-        in_force::started(&String::from_utf8_lossy(&title).replace('\0', " "))
-    })
+    servers.find_map(|process| title(process.pid).filter(|_| runs_one(process.pid, programs)))
+}
+
+/// The title of a process, where it is a server's.
+fn title(pid: i32) -> Option<Started> {
+    let title = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    in_force::started(&String::from_utf8_lossy(&title).replace('\0', " "))
 }
 
 fn ask_everybody(program: Vec<String>, started: Started) -> Running {
@@ -76,6 +127,8 @@ fn ask_everybody(program: Vec<String>, started: Started) -> Running {
         started,
         said,
         socket: Vec::new(),
+        unread: Vec::new(),
+        runs: true,
         answers,
         command,
     }

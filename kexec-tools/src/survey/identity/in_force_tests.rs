@@ -34,7 +34,7 @@ impl Config {
 
 fn doors(running: &Running) -> Doors {
     let tree = Tree::new(Path::new("/"));
-    super::super::ssh::doors(&tree, running)
+    super::super::ssh::doors(&tree, running, &mut Vec::new())
 }
 
 fn people() -> Accounts {
@@ -122,6 +122,20 @@ fn what_the_server_says_is_what_its_files_come_to() {
             let lets_in = |doors: &Doors| server::lets_in(doors, user, &accounts);
             assert_eq!(lets_in(&by_files), lets_in(&by_server), "{user}: {settings}");
         }
+    }
+}
+
+/// By its file, not by its name: a container's server has the same.
+#[test]
+fn a_process_that_listens_is_told_from_the_server_that_is_asked() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let own = std::env::current_exe().unwrap().display().to_string();
+    for (asked, expected) in [(own.as_str(), true), ("/usr/sbin/sshd", false)] {
+        let all = listening(&[asked]);
+        let one = all.iter().find(|one| one.port == port).unwrap();
+        assert_eq!((&one.program, one.is_asked), (&own, expected));
+        assert_eq!(one.started, None);
     }
 }
 

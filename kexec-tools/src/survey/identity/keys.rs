@@ -8,17 +8,20 @@ use formats::access::Keys;
 use formats::accounts::{Accounts, User};
 use formats::identity::{Home, InHome, OldIdentity};
 use formats::keep::is_below;
-use identity::access::{keys, server};
+use identity::access::{keys, server, ways};
 
 use super::files::{in_home, plain, Tree};
 
-/// The keys of whoever may log in: people, and those with a password. The second are those in files that others may
-/// write.
+/// The keys of whoever may log in: people, those with a password, and those with a shell, whatever their number. The
+/// second are those in files that others may write.
 pub fn login_keys(accounts: &Accounts, old: &OldIdentity) -> (Vec<Keys>, Vec<Keys>) {
     let root = Path::new("/");
     let tree = Tree::new(root);
     let (first, last) = accounts.ranges.users;
-    let may = |user: &&User| user.uid == 0 || (first..=last).contains(&user.uid) || user.password;
+    let may = |user: &&User| {
+        let a_persons = user.uid == 0 || (first..=last).contains(&user.uid);
+        a_persons || user.password || ways::has_shell(user)
+    };
     let places = server::key_files(&old.doors);
     let (mut login, mut open) = (Vec::new(), Vec::new());
     for user in accounts.users.iter().filter(may) {

@@ -3,6 +3,7 @@
 //! Decides nothing and fails on nothing: what cannot be read is not there, and whether that
 //! matters is for [`identity::plan`] to say.
 
+mod at_boot;
 mod files;
 mod in_force;
 mod kept;
@@ -36,10 +37,14 @@ pub fn read(
     accounts: Option<&Accounts>,
     homes: &[Home],
 ) -> OldIdentity {
-    let running = in_force::running(&ssh::SERVERS);
+    let session = session::session();
+    let port = session.as_ref().map(|session| session.port);
+    let running = in_force::running(&ssh::SERVERS, port);
     let mut old = gather(Path::new("/"), keep, new, homes, &running);
     old.doors.release = session::release(&old.doors);
-    old.session = session::session();
+    let runs = running.runs || session.is_some() || at_boot::is_started(&Tree::new(Path::new("/")));
+    old.doors.off = old.doors.server && !runs;
+    old.session = session;
     if let Some(accounts) = accounts {
         (old.login_keys, old.open_keys) = keys::login_keys(accounts, &old);
         let all = [&old.login_keys[..], &old.open_keys].concat();
@@ -82,11 +87,11 @@ fn gather(
         kept: keep.iter().map(|path| path.as_str().to_owned()).collect(),
         ..OldIdentity::default()
     };
-    old.doors = ssh::doors(&tree, running);
+    old.doors = ssh::doors(&tree, running, &mut old.notes);
     let keys = ssh::host_keys(&tree, &old.doors);
     old.host_keys = keys.keys;
     old.copied = keys.public;
-    old.notes = keys.notes;
+    old.notes.extend(keys.notes);
     old.in_homes = keys.apart;
     if tree.is_file("/etc/localtime") {
         old.copied.push("/etc/localtime".to_owned());

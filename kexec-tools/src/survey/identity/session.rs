@@ -1,5 +1,7 @@
 //! The connection by which the operator is here, and the ssh server's release by its own greeting.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -22,12 +24,13 @@ const TAIL: u64 = 2 << 20;
 /// Entries of the journal that are read where there is no log.
 const ENTRIES: &str = "5000";
 
-/// By the environment; nothing where the launcher was not called by ssh. Who it is and how they logged in, the
-/// server's log says, where it still does.
+/// How far up is looked for whom ssh called: shells, sudo, a terminal's multiplexer.
+const ANCESTORS: usize = 32;
+
+/// By the environment of this process or of those that called it, for sudo and su take it away; nothing where none
+/// of them was called by ssh. Who it is and how they logged in, the server's log says, where it still does.
 pub fn session() -> Option<Session> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let user = variable("SUDO_USER").or_else(|| variable("USER"))?;
-    let mut session = parse(&variable("SSH_CONNECTION")?, user)?;
+    let mut session = by_environments(environments(std::process::id()).into_iter())?;
     let find = |log: &str| logged::find(log, &session.client, session.client_port);
     let logs = LOGS.iter().filter_map(|path| tail(Path::new(path)).ok());
     if let Some((user, by)) = logs.chain(journal()).find_map(|log| find(&log)) {
@@ -68,6 +71,42 @@ fn journal() -> Option<String> {
         Ok(Answer::Said(bytes)) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         _ => None,
     }
+}
+
+/// Variables of a process, by name.
+type Environment = BTreeMap<String, String>;
+
+/// Those of a process and of its ancestors, the nearest first, as they were started.
+fn environments(pid: u32) -> Vec<Environment> {
+    let mut found = Vec::new();
+    let mut next = Some(pid);
+    // The first process was called by nobody.
+    while let Some(pid) = next.filter(|pid| *pid > 1 && found.len() < ANCESTORS) {
+        let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        found.push(variables(&bytes));
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        next = parent.and_then(|parent| parent.trim().parse().ok());
+    }
+    found
+}
+
+fn variables(environ: &[u8]) -> Environment {
+    let text = String::from_utf8_lossy(environ);
+    let variables = text
+        .split('\0')
+        .filter_map(|variable| variable.split_once('='));
+    variables
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The nearest that has a connection says which, and who: sudo says for whom it calls something.
+fn by_environments(mut all: impl Iterator<Item = Environment>) -> Option<Session> {
+    let own = all.find(|variables| variables.contains_key("SSH_CONNECTION"))?;
+    let user = own.get("SUDO_USER").or_else(|| own.get("USER"))?;
+    parse(own.get("SSH_CONNECTION")?, user.clone())
 }
 
 /// `CLIENT PORT SERVER PORT`, ssh(1).
@@ -138,6 +177,60 @@ mod tests {
         ] {
             assert_eq!(of_greeting(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn whoever_calls_by_sudo_or_su_came_by_the_connection_of_their_shell() {
+        let variables =
+            |text: &str| variables(text.replace(' ', "\0").replace('+', " ").as_bytes());
+        let connection = "SSH_CONNECTION=192.0.2.7+50122+198.51.100.4+22";
+        let plain = format!("HOME=/home/ann USER=ann {connection}");
+        let kept = format!("USER=root SUDO_USER=ann {connection}");
+        let sudo = "HOME=/root USER=root SUDO_USER=ann";
+        for (all, expected) in [
+            (&[plain.as_str()][..], Some("ann")),
+            (&[sudo, sudo, &plain], Some("ann")),
+            (&[kept.as_str(), "USER=x"], Some("ann")),
+            (&["USER=root", sudo, &plain, "USER=y"], Some("ann")),
+            (&[sudo, "USER=ann"], None),
+            (&["USER=ann SSH_CONNECTION="], None),
+            (&[], None),
+        ] {
+            let found = by_environments(all.iter().map(|text| variables(text)));
+            let user = found.map(|session| session.user);
+            assert_eq!(user.as_deref(), expected, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn what_called_a_process_is_seen_where_its_own_environment_says_nothing() {
+        let mut child = Command::new("/bin/sh");
+        // Its shell has the connection, and what that calls has not.
+        let script = "env -i sleep 60 & echo $!; wait";
+        let connection = "192.0.2.7 50122 198.51.100.4 22";
+        let mut child = child
+            .args(["-c", script])
+            .env("SSH_CONNECTION", connection)
+            .env("USER", "ann")
+            .env_remove("SUDO_USER")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        let pid: u32 = line.trim().parse().unwrap();
+        // Until it is what it is to be.
+        while fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| !bytes.is_empty()) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let found = by_environments(environments(pid).into_iter());
+        for pid in [pid, child.id()] {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+        child.wait().unwrap();
+        assert_eq!(found.unwrap().user, "ann");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! who gets in by it, and becomes root.
 
 use formats::access::{Doors, Setting};
+use formats::counted::first_of;
 use formats::identity::{Home, HostKey, InHome};
 use identity::access::in_force::{self, Started};
 use identity::access::{doas, server, sudoers};
@@ -29,20 +30,26 @@ pub const SERVERS: [&str; 2] = ["/usr/sbin/sshd", "/usr/bin/sshd"];
 const DOAS: [&str; 2] = ["/usr/bin/doas", "/usr/local/bin/doas"];
 const SUDO: [&str; 2] = ["/usr/bin/sudo", "/usr/local/bin/sudo"];
 
-/// Who gets in, by the files and by how the server runs.
-pub fn doors(tree: &Tree, running: &Running) -> Doors {
+/// How many rules of sudo are named that do not count.
+const NAMED: usize = 5;
+
+/// Who gets in, by the files and by how the server runs; `notes` get what of it does not count.
+pub fn doors(tree: &Tree, running: &Running, notes: &mut Vec<String>) -> Doors {
     let any = |paths: &[&str]| paths.iter().any(|path| tree.is_file(path));
     let sudo = any(&SUDO);
+    let rules = if sudo {
+        sudoers::read(tree)
+    } else {
+        sudoers::Found::default()
+    };
     let mut doors = Doors {
         server: any(&SERVERS),
         settings: settings(tree, &running.started),
         socket: running.socket.clone(),
+        unread: running.unread.clone(),
         sudo,
-        sudoers: if sudo {
-            sudoers::read(tree)
-        } else {
-            Vec::new()
-        },
+        sudoers: rules.rules,
+        sudo_asks: rules.asks,
         doas: if any(&DOAS) {
             doas::read(tree)
         } else {
@@ -51,6 +58,13 @@ pub fn doors(tree: &Tree, running: &Running) -> Doors {
         ..Doors::default()
     };
     in_force::adjust(&mut doors, &running.said);
+    if !rules.uncounted.is_empty() {
+        notes.push(format!(
+            "rules of sudo that do not count here, and are not written for the new OS, for they take something away \
+             or are about some hosts or netgroups: {}",
+            first_of(&rules.uncounted, NAMED)
+        ));
+    }
     doors
 }
 

@@ -27,3 +27,12 @@ pub struct XfsFeatures {
     /// It has a section on another device, whose files have no place on this one.
     pub realtime: bool,
 }
+
+/// Features of a Btrfs, as in its superblock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BtrfsFeatures {
+    /// A kernel that does not know one of these must not write to it.
+    pub compat_ro: u64,
+    /// A kernel that does not know one of these must not mount it.
+    pub incompat: u64,
+}

@@ -40,6 +40,59 @@ impl Subvolume {
     }
 }
 
+/// The room on a Btrfs on one device. It gives parts of the device to data and to its own trees (metadata), and what is
+/// given to one the other cannot have. In bytes; what there is twice is counted once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BtrfsRoom {
+    /// Of the device.
+    pub device: u64,
+    /// Given to neither yet, as on the device.
+    pub unallocated: u64,
+    /// Free in what is given to data.
+    pub data_free: u64,
+    /// Given to the trees.
+    pub trees: u64,
+    /// Of that, in use.
+    pub trees_used: u64,
+    /// Of that, in nobody's use, and for nobody: what the filesystem keeps for getting out of a narrow place.
+    pub reserve: u64,
+    /// How often everything in the trees is on the device.
+    pub copies: u64,
+    /// Data and trees share what is given to either.
+    pub mixed: bool,
+    /// The tree of each subvolume.
+    pub subvolumes: Vec<SubvolumeTree>,
+    /// What quotas allow.
+    pub limits: Vec<QuotaLimit>,
+}
+
+/// A limit that a quota sets to what one subvolume takes, or several together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuotaLimit {
+    /// Its group, as `btrfs qgroup show` has it: `0/256` is that of subvolume 256.
+    pub group: String,
+    /// The most bytes.
+    pub most: u64,
+    /// Bytes that are there now.
+    pub used: u64,
+    /// The subvolumes that count, each by its number, with what of that is its own group's.
+    pub subvolumes: Vec<(u64, u64)>,
+}
+
+/// The tree that a subvolume is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SubvolumeTree {
+    /// The subvolume's number.
+    pub id: u64,
+    /// What its tree takes, in bytes, once.
+    pub bytes: u64,
+    /// Parts of it may be another subvolume's too: to change one of those is to copy it.
+    pub shared: bool,
+}
+
 /// What is known of a Btrfs that a root is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -58,6 +111,8 @@ pub struct BtrfsFacts {
     pub nested: Vec<NestedSubvolume>,
     /// Every other one, by its path from the one that all are in.
     pub others: Vec<String>,
+    /// The room that there is.
+    pub room: BtrfsRoom,
 }
 
 /// A subvolume in the root or in one that is wiped with it, or in one that is in it.

@@ -72,7 +72,8 @@ impl Volume {
     }
 
     /// The layers between a filesystem and its disks, top first, each once, by the names that payloads
-    /// have programs for: `LVM`, `LUKS`, `multipath`, `md`, `bcache`, `device-mapper`.
+    /// have programs for: `LVM`, `LUKS`, `multipath`, `md`, `bcache`, `device-mapper`. A logical volume whose parts
+    /// take more than the device-mapper itself has `LVM thin` and the like besides, also of volumes in it.
     pub fn layers(&self) -> Vec<String> {
         let mut layers = Vec::new();
         self.collect_layers(&mut layers);
@@ -88,8 +89,15 @@ impl Volume {
             VolumeKind::Raid { .. } => Some("md"),
             VolumeKind::Other { what } => Some(what.as_str()),
         };
-        if let Some(layer) = layer.filter(|layer| !into.iter().any(|known| known == layer)) {
-            into.push(layer.to_owned());
+        let mut layers = Vec::from_iter(layer.map(str::to_owned));
+        if let VolumeKind::Logical { kinds, .. } = &self.kind {
+            let more = kinds.iter().filter(|kind| !PLAIN.contains(&kind.as_str()));
+            layers.extend(more.map(|kind| format!("LVM {kind}")));
+        }
+        for layer in layers {
+            if !into.contains(&layer) {
+                into.push(layer);
+            }
         }
         for below in &self.below {
             below.collect_layers(into);
@@ -145,6 +153,8 @@ fn logical(name: &str, kinds: &[String]) -> String {
 
 /// What the device-mapper calls a part that lies on another device as it is.
 pub const LINEAR: &str = "linear";
+/// What the device-mapper maps without another module.
+const PLAIN: [&str; 3] = [LINEAR, "striped", "error"];
 
 impl RootPlace {
     /// In one line, from the filesystem down: `ext4 on partition 1 of disk /dev/vda`.
@@ -217,6 +227,27 @@ mod tests {
             volume: None,
         };
         assert_eq!(subvolume.words(), "btrfs (/@ of it)");
+    }
+
+    #[test]
+    fn a_logical_volume_tells_what_its_parts_take_all_the_way_down() {
+        let logical = |name: &str, kinds: &[&str], below| {
+            let kind = VolumeKind::Logical {
+                name: name.to_owned(),
+                kinds: kinds.iter().map(ToString::to_string).collect(),
+            };
+            volume(name, kind, below)
+        };
+        let disk = || vec![partition("/dev/sda", 3)];
+        let leg = |name| logical(name, &["linear", "error"], disk());
+        let legs = vec![leg("vg/pool_tdata_rimage_0"), leg("vg/pool_tdata_rimage_1")];
+        let data = logical("vg/pool_tdata", &["raid"], legs);
+        let pool = logical("vg/pool", &["thin-pool"], vec![leg("vg/pool_tmeta"), data]);
+        let thin = logical("vg/data", &["thin"], vec![pool]);
+        let told = ["LVM", "LVM thin", "LVM thin-pool", "LVM raid"];
+        assert_eq!(thin.layers(), told);
+        let plain = logical("vg/data", &["linear", "striped"], disk());
+        assert_eq!(plain.layers(), ["LVM"]);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Who gets into the new OS: what is written for that, and which ways in there were and will be.
 
-use formats::access::{Becoming, Doors, Keys, PublicKey, Session, Setting, Way};
+use formats::access::{Becoming, Doors, Keys, PublicKey, Setting, Way};
 use formats::accounts::{AccountPlan, Accounts};
 use formats::identity::{HostKey, IdentityPlan, NewIdentity, OldIdentity};
 use formats::keep::is_below;
 use formats::network::NewFile;
 
 use super::written::Reader;
-use super::{addresses, by_name, locked, promised, server, server_keys, ways, written};
+use super::{
+    addresses, becoming, by_name, elsewhere, held_to, locked, promised, server, server_keys, ways,
+    written,
+};
 use crate::names::text;
 use crate::{host_keys, ssh_access};
 
@@ -55,13 +58,13 @@ pub fn decide(
         doors.settings = [before, &settings, after].concat();
     }
     if doors.sudo {
-        if let Some(rules) = written::sudoers(&old.doors, &doors, merged) {
+        let rules = becoming::written((&old.doors, accounts), &doors, merged);
+        if let Some(becoming::Written { text: all, rules }) = rules {
             plan.files.push(NewFile {
                 mode: 0o440,
-                ..text(written::SUDOERS, rules)
+                ..text(written::SUDOERS, all)
             });
-            let rules = old.doors.sudoers.iter().chain(&old.doors.doas);
-            doors.sudoers.extend(rules.cloned());
+            doors.sudoers.extend(rules);
         }
     }
     for file in addresses::files(&doors) {
@@ -81,10 +84,17 @@ pub fn decide(
     let mut stay = keys(old, &doors);
     stay.retain(|keys| keys.stay);
     let people = ways::new_accounts(accounts, payload, merged, &new.password_schemes);
+    let copied = plan.copied.clone();
+    let has = |program: &str| held_to::has(program, (old, new), &copied);
+    plan.missing_commands = held_to::missing(&doors.settings, &has);
+    plan.notes.extend(plan.missing_commands.iter().cloned());
     plan.ways = (
         ways::ways(&old.doors, accounts, &keys(old, &old.doors), session),
-        ways::ways(&doors, &people, &stay, session),
+        ways::ways_where(&doors, &people, (&stay, session), &has),
     );
+    if elsewhere::is_there(&old.doors, &doors) {
+        plan.otherwise = ways::by_whatever(&doors, &people, session, &has);
+    }
     plan.logins = promised::logins(&plan.ways.1, (&doors, &people), (&stay, session), &takes);
     plan.ssh_ports = if doors.server && !doors.off {
         server::ports(&doors)
@@ -216,9 +226,11 @@ pub fn lacks(plan: &IdentityPlan, new: &Doors) -> Option<String> {
     ))
 }
 
-/// What would be lost, one line each: every way to a root shell, or the operator's own.
-pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
+/// What would be lost, one line each: every way to a root shell, or the operator's own. Whoever calls this is root,
+/// be it known how or not: of what is not known nothing is promised.
+pub fn lost(plan: &IdentityPlan, old: &OldIdentity) -> Vec<String> {
     let (before, after) = &plan.ways;
+    let session = old.session.as_ref();
     let mut found = Vec::new();
     let told = |ways: &[Way]| {
         let ways: Vec<String> = ways.iter().map(ToString::to_string).collect();
@@ -231,15 +243,34 @@ pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
         ));
         return found;
     }
+    let nobody = after.is_empty() && plan.otherwise.is_empty();
+    if nobody && old.doors.is_open() {
+        found.push(
+            "nobody is known to become root by ssh, neither in the old OS nor in the new one: no key or password of \
+             root's, no rule of sudo or doas for everything, no password for su"
+                .to_owned(),
+        );
+    }
     let Some(session) = session else {
         return found;
     };
     let of_operator = |ways: &[Way]| ways.iter().any(|way| way.user == session.user);
+    let otherwise = plan.otherwise.contains(&session.user);
+    let there = if after.is_empty() {
+        "nobody".to_owned()
+    } else {
+        told(after)
+    };
     if of_operator(before) && !of_operator(after) {
         found.push(format!(
-            "you are here as {}, who could not become root in the new OS (there: {})",
-            session.user,
-            told(after)
+            "you are here as {}, who could not become root in the new OS (there: {there})",
+            session.user
+        ));
+    } else if !of_operator(after) && !otherwise {
+        found.push(format!(
+            "you are here as {}, who is not known to become root, neither in the old OS nor in the new one (there: \
+             {there}): of rules of sudo count those for everything, on every host",
+            session.user
         ));
     }
     if !plan.ssh_ports.is_empty() && !plan.ssh_ports.contains(&session.port) {
@@ -256,7 +287,7 @@ pub fn lost(plan: &IdentityPlan, session: Option<&Session>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use formats::access::Means;
+    use formats::access::{Means, Session};
     use formats::accounts::AccountRule;
 
     use super::locked::tests::{accounts, row};
@@ -638,9 +669,18 @@ mod tests {
             ssh_ports: vec![22],
             ..IdentityPlan::default()
         };
+        let old = |session: Option<&Session>| OldIdentity {
+            doors: Doors {
+                server: true,
+                ..Doors::default()
+            },
+            session: session.cloned(),
+            ..OldIdentity::default()
+        };
         let ann = session("ann", 22);
+        let lost =
+            |plan: &IdentityPlan, session: Option<&Session>| super::lost(plan, &old(session));
         assert_eq!(lost(&plan(&["root"], &["root"]), None), [""; 0]);
-        assert_eq!(lost(&plan(&[], &[]), Some(&ann)), [""; 0]);
         assert_eq!(
             lost(&plan(&["root", "ann"], &["root", "ann"]), Some(&ann)),
             [""; 0]
@@ -648,8 +688,35 @@ mod tests {
         let nobody = lost(&plan(&["root"], &[]), None);
         assert!(nobody[0].contains("now: root by key"), "{nobody:?}");
         let operator = lost(&plan(&["root", "ann"], &["root"]), Some(&ann));
-        assert!(operator[0].contains("you are here as ann"), "{operator:?}");
+        assert!(
+            operator[0].contains("you are here as ann, who could not"),
+            "{operator:?}"
+        );
         let port = lost(&plan(&["root"], &["root"]), Some(&session("root", 2222)));
         assert!(port[0].contains("port 2222"), "{port:?}");
+        // Whoever calls this is root, by whatever is not read here: that is no way into the new OS.
+        let unknown = lost(&plan(&["root"], &["root"]), Some(&ann));
+        assert!(
+            unknown[0].contains("you are here as ann, who is not known"),
+            "{unknown:?}"
+        );
+        let unknown = lost(&plan(&[], &[]), Some(&ann));
+        assert!(
+            unknown[0].contains("nobody is known to become root"),
+            "{unknown:?}"
+        );
+        assert!(unknown[1].contains("(there: nobody)"), "{unknown:?}");
+        assert_eq!(lost(&plan(&[], &[]), None).len(), 1);
+        // Unless it is something that the new OS has, too.
+        let by_certificate = IdentityPlan {
+            otherwise: vec!["ann".to_owned()],
+            ..plan(&[], &[])
+        };
+        assert_eq!(lost(&by_certificate, Some(&ann)), [""; 0]);
+        assert_eq!(lost(&by_certificate, Some(&session("bob", 22))).len(), 1);
+        // Who had no server and came by none gets in as they did.
+        let at_the_console = OldIdentity::default();
+        assert_eq!(super::lost(&plan(&[], &[]), &at_the_console), [""; 0]);
+        assert_eq!(super::lost(&plan(&[], &["root"]), &at_the_console), [""; 0]);
     }
 }

@@ -1,7 +1,7 @@
 //! By what people may get in that is not read here and does not come along: programs that hand out keys,
 //! authorities whose certificates are taken, directories of accounts, tickets.
 
-use formats::access::Setting;
+use formats::access::{Doors, Setting};
 
 use super::server;
 use crate::files::Files;
@@ -39,18 +39,7 @@ pub fn found(
     settings: &[Setting],
     stays: &dyn Fn(&Setting) -> bool,
 ) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for setting in settings.iter().filter(|setting| !stays(setting)) {
-        let Some(value) = setting.values.first() else {
-            continue;
-        };
-        let named = NAMED.iter().filter(|_| !value.eq_ignore_ascii_case("none"));
-        let asked = ASKED.iter().filter(|_| value.eq_ignore_ascii_case("yes"));
-        let mut all = named.chain(asked);
-        if let Some((keyword, what)) = all.find(|(keyword, _)| server::is(setting, keyword)) {
-            found.push(format!("{what} ({keyword} {})", setting.values.join(" ")));
-        }
-    }
+    let mut found = of_settings(settings, stays);
     let switch = files.text("/etc/nsswitch.conf").unwrap_or_default();
     let lines = switch
         .lines()
@@ -79,10 +68,60 @@ pub fn found(
     found
 }
 
+/// Those that the server's settings say.
+pub fn of_settings(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for setting in settings.iter().filter(|setting| !stays(setting)) {
+        let Some(value) = setting.values.first() else {
+            continue;
+        };
+        let named = NAMED.iter().filter(|_| !value.eq_ignore_ascii_case("none"));
+        let asked = ASKED.iter().filter(|_| value.eq_ignore_ascii_case("yes"));
+        let mut all = named.chain(asked);
+        if let Some((keyword, what)) = all.find(|(keyword, _)| server::is(setting, keyword)) {
+            found.push(format!("{what} ({keyword} {})", setting.values.join(" ")));
+        }
+    }
+    found
+}
+
+/// Whether the new server has something of that kind: by its own settings, or of those of the old one.
+pub fn is_there(old: &Doors, new: &Doors) -> bool {
+    let nothing = |_: &Setting| false;
+    let all = of_settings(&old.settings, &nothing);
+    all.iter().any(|one| !old.elsewhere.contains(one))
+        || !of_settings(&new.settings, &nothing).is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::files::tests::Tree;
+
+    #[test]
+    fn what_comes_along_is_there_and_what_does_not_is_not() {
+        let setting = |keyword: &str| Setting {
+            path: String::new(),
+            condition: None,
+            keyword: keyword.to_owned(),
+            values: vec!["/x".to_owned()],
+        };
+        let doors = |keyword: &str, elsewhere: &[&str]| Doors {
+            settings: vec![setting(keyword)],
+            elsewhere: elsewhere.iter().map(|text| (*text).to_owned()).collect(),
+            ..Doors::default()
+        };
+        let lost = "certificates of an authority (TrustedUserCAKeys /x)";
+        let (authority, port) = ("TrustedUserCAKeys", "Port");
+        for (old, new, expected) in [
+            (doors(port, &[]), doors(port, &[]), false),
+            (doors(authority, &[]), doors(port, &[]), true),
+            (doors(authority, &[lost]), doors(port, &[]), false),
+            (doors(authority, &[lost]), doors(authority, &[]), true),
+        ] {
+            assert_eq!(is_there(&old, &new), expected, "{old:?} {new:?}");
+        }
+    }
 
     fn of(switch: &str, settings: &[(&str, &str)]) -> Vec<String> {
         let tree = [("/etc/nsswitch.conf", switch)];

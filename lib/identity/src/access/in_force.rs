@@ -13,7 +13,7 @@ pub const ARGUMENTS: &str = "the arguments of sshd";
 pub const SAID: &str = "sshd -T";
 
 /// What the server says that decides who gets in. Names of algorithms and what it does besides are left out.
-const DECIDES: [&str; 23] = [
+const DECIDES: [&str; 24] = [
     "Port",
     "ListenAddress",
     "PermitRootLogin",
@@ -35,6 +35,7 @@ const DECIDES: [&str; 23] = [
     "DenyGroups",
     "MaxAuthTries",
     "ForceCommand",
+    "ChrootDirectory",
     "UseDNS",
     "UsePAM",
 ];

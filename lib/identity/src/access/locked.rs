@@ -39,7 +39,7 @@ pub fn expired(old: &Accounts, plan: &AccountPlan) -> Vec<String> {
 }
 
 /// Whether their line of shadow(5) is the old one, as it is written: see `accounts/render.rs`.
-fn has_old_password(row: &AccountRow, old: &Accounts) -> bool {
+pub(super) fn has_old_password(row: &AccountRow, old: &Accounts) -> bool {
     let usable = || {
         let mut users = old.users.iter();
         users.any(|user| user.name == row.name && user.password)

@@ -6,12 +6,15 @@
 
 pub mod addresses;
 pub mod asked;
+pub mod becoming;
 pub mod by_name;
 pub mod carried;
 pub mod closed;
 pub mod decided;
 pub mod doas;
 pub mod elsewhere;
+pub mod gained;
+pub mod held_to;
 pub mod in_force;
 pub mod keys;
 pub mod locked;
@@ -19,6 +22,7 @@ pub mod logged;
 pub mod matching;
 pub mod operator;
 pub mod other_gates;
+pub mod others;
 pub mod pam;
 pub mod promised;
 pub mod ram;

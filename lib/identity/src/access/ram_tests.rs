@@ -37,6 +37,7 @@ fn old(text: &str) -> (OldIdentity, Accounts) {
             sudoers: vec![Sudoer {
                 who: "%sudo".to_owned(),
                 without_password: false,
+                ..Sudoer::default()
             }],
             ..Doors::default()
         },

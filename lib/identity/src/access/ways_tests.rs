@@ -43,6 +43,7 @@ fn doors(settings: &[(&str, &str)], sudoers: &[(&str, bool)]) -> Doors {
     let sudoers = sudoers.iter().map(|(who, without_password)| Sudoer {
         who: (*who).to_owned(),
         without_password: *without_password,
+        ..Sudoer::default()
     });
     Doors {
         server: true,
@@ -304,6 +305,7 @@ fn doas_makes_root_as_sudo_does() {
     let rule = |who: &str, without_password| Sudoer {
         who: who.to_owned(),
         without_password,
+        ..Sudoer::default()
     };
     let doors = Doors {
         sudo: false,
@@ -354,4 +356,68 @@ fn a_password_whose_hash_the_new_os_does_not_know_lets_nobody_in() {
         let accounts = new_accounts(&with(hash), &Accounts::default(), &plan, &known);
         assert_eq!(told(&doors, &accounts, &[]), expected, "{hash} {known:?}");
     }
+}
+
+#[test]
+fn somebody_who_is_asked_for_several_things_gets_in_by_all_of_them() {
+    let accounts = Accounts {
+        users: vec![
+            user("root", 0, "/bin/sh", true),
+            user("ann", 1000, "/bin/sh", false),
+        ],
+        ..Accounts::default()
+    };
+    let second = PublicKey {
+        blob: "BBBB".to_owned(),
+        ..key("ssh-rsa", None)
+    };
+    let all = [
+        keys("root", &["ssh-ed25519", "ssh-ed25519"]),
+        Keys {
+            keys: vec![key("ssh-ed25519", None), second],
+            ..keys("ann", &[])
+        },
+    ];
+    let (root, ann) = (
+        ["root by key", "root by password"],
+        ["ann by key, root by sudo"],
+    );
+    let both: Vec<&str> = root.into_iter().chain(ann).collect();
+    for (methods, pam, expected) in [
+        ("any", "yes", &both[..]),
+        ("publickey", "yes", &["root by key", ann[0]]),
+        ("password", "yes", &root[1..]),
+        ("publickey,password", "no", &root),
+        // A code, where the new OS asks for a password that nobody has.
+        ("publickey,keyboard-interactive", "yes", &root),
+        ("publickey,keyboard-interactive:pam", "yes", &root),
+        ("publickey,keyboard-interactive", "no", &[]),
+        ("publickey,publickey", "yes", &ann),
+        ("publickey,gssapi-with-mic hostbased", "yes", &[]),
+        ("publickey,password publickey", "yes", &both),
+    ] {
+        let mut doors = doors(
+            &[("PermitRootLogin", "yes"), ("UsePAM", pam)],
+            &[("ann", true)],
+        );
+        doors.settings.push(Setting {
+            path: String::new(),
+            condition: None,
+            keyword: "AuthenticationMethods".to_owned(),
+            values: methods.split(' ').map(str::to_owned).collect(),
+        });
+        assert_eq!(told(&doors, &accounts, &all), expected, "{methods} {pam}");
+    }
+}
+
+#[test]
+fn somebody_who_is_held_to_a_program_that_is_not_there_does_not_get_in() {
+    let accounts = Accounts {
+        users: vec![user("root", 0, "/bin/sh", false)],
+        ..Accounts::default()
+    };
+    let all = [keys("root", &["ssh-ed25519"])];
+    let doors = doors(&[("ForceCommand", "/usr/local/bin/record-session")], &[]);
+    let found = |there: bool| ways_where(&doors, &accounts, (&all, None), &|_| there).len();
+    assert_eq!([found(true), found(false)], [1, 0]);
 }

@@ -3,8 +3,7 @@
 
 use std::fmt::Write;
 
-use formats::access::{Doors, Setting, Sudoer};
-use formats::accounts::AccountPlan;
+use formats::access::{Doors, Setting};
 use formats::identity::HostKey;
 
 use super::{matching, server, server_keys};
@@ -310,51 +309,9 @@ fn line(
     let _ = writeln!(text, "{indent}{keyword} {}", values.join(" "));
 }
 
-/// Rules of sudo for those who come along and became root by it or by doas, beside those that the payload has;
-/// nothing where there are none.
-pub fn sudoers(old: &Doors, new: &Doors, plan: &AccountPlan) -> Option<String> {
-    let comes_along = |who: &str| match who.strip_prefix('%') {
-        Some(group) => plan.groups.iter().any(|row| row.name == group),
-        None => plan.users.iter().any(|row| row.name == who),
-    };
-    let missing = |rule: &&Sudoer| {
-        let there = |known: &Sudoer| {
-            known.who == rule.who && (known.without_password || !rule.without_password)
-        };
-        !new.sudoers.iter().any(there)
-    };
-    let is_name = |who: &str| {
-        let name = who.strip_prefix('%').unwrap_or(who);
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        !name.is_empty() && name.chars().all(plain)
-    };
-    let rules: Vec<String> = old
-        .sudoers
-        .iter()
-        .chain(&old.doas)
-        .filter(missing)
-        .filter(|rule| is_name(&rule.who) && comes_along(&rule.who))
-        .map(|rule| {
-            let tag = if rule.without_password {
-                "NOPASSWD: "
-            } else {
-                ""
-            };
-            format!("{} ALL=(ALL:ALL) {tag}ALL\n", rule.who)
-        })
-        .collect();
-    (!rules.is_empty()).then(|| {
-        format!(
-            "# Written by reroot: who became root by sudo or doas in the old OS.\n{}",
-            rules.concat()
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use formats::accounts::{AccountRow, AccountRule};
 
     fn setting(condition: Option<&str>, keyword: &str, values: &[&str]) -> Setting {
         Setting {
@@ -620,53 +577,5 @@ mod tests {
             ),
             "{text}"
         );
-    }
-
-    #[test]
-    fn whoever_comes_along_keeps_their_sudo() {
-        let row = |name: &str| AccountRow {
-            name: name.to_owned(),
-            old: Some(1000),
-            payload: None,
-            number: 1000,
-            rule: AccountRule::Person,
-        };
-        let plan = AccountPlan {
-            users: vec![row("ann"), row("debian")],
-            groups: vec![row("sudo")],
-            ..AccountPlan::default()
-        };
-        let rule = |who: &str, without_password| Sudoer {
-            who: who.to_owned(),
-            without_password,
-        };
-        let doors = |sudoers| Doors {
-            sudo: true,
-            sudoers,
-            ..Doors::default()
-        };
-        let old = doors(vec![
-            rule("%sudo", false),
-            rule("debian", true),
-            rule("gone", true),
-            rule("#1000", true),
-            rule("%wheel", false),
-            rule("ann", false),
-        ]);
-        let new = doors(vec![rule("%sudo", false), rule("ann", true)]);
-        let by_doas = Doors {
-            doas: vec![rule("ann", false), rule("debian", true)],
-            ..Doors::default()
-        };
-        let text = sudoers(&by_doas, &new, &plan).unwrap();
-        assert!(
-            text.ends_with("debian ALL=(ALL:ALL) NOPASSWD: ALL\n"),
-            "{text}"
-        );
-        let text = sudoers(&old, &new, &plan).unwrap();
-        let rules: Vec<&str> = text.lines().skip(1).collect();
-        assert_eq!(rules, ["debian ALL=(ALL:ALL) NOPASSWD: ALL"]);
-        assert_eq!(sudoers(&new, &old, &plan).unwrap().lines().count(), 2);
-        assert_eq!(sudoers(&old, &old, &plan), None);
     }
 }

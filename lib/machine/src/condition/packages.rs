@@ -130,6 +130,7 @@ mod tests {
             pid,
             name: name.into(),
             kernel: false,
+            terminal: 0,
         }
     }
 

@@ -38,10 +38,12 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
     facts.identity.devices = vec![DeviceFacts {
         node: "/dev/vdc1".into(),
         links: vec![],
+        logical: None,
         fstype: Some("ext4".into()),
         uuid: Some(uuid.into()),
         label: None,
         part_uuid: None,
+        member: None,
     }];
     facts.filesystems.push(MountedFilesystem {
         target: target.into(),
@@ -57,6 +59,7 @@ pub(super) fn system<'f>(facts: &'f mut Facts, target: &str) -> &'f mut MountedF
         doubles: vec![],
         ext4: facts.condition.root_features,
         xfs: None,
+        btrfs: None,
         journal_elsewhere: false,
         drivers: vec![],
         missing: 0,
@@ -161,14 +164,31 @@ pub(super) fn unkept(facts: &mut Facts, way: UnkeptWay) {
     });
 }
 
+/// Data that is left alone, mounted at /data; whether it is checked its line says by the last word.
+pub(super) fn data<'f>(facts: &'f mut Facts, pass: &str) -> &'f mut MountedFilesystem {
+    let mut found = system(facts, "/opt").clone();
+    facts.filesystems.clear();
+    facts.mounts.pop();
+    facts.mounts.push(mounted("/data", "ext4", None));
+    facts.identity.fstab = format!("UUID=0a /data ext4 defaults 0 {pass}\n");
+    facts.identity.devices = vec![device("/dev/vdc1", "0a")];
+    found.target = "/data".into();
+    // It need not be one that a run could find again.
+    found.identity = Err("no disk has all of it".into());
+    facts.filesystems.push(found);
+    facts.filesystems.last_mut().expect("it was added")
+}
+
 pub(super) fn device(node: &str, uuid: &str) -> DeviceFacts {
     DeviceFacts {
         node: node.into(),
         links: vec![],
+        logical: None,
         uuid: Some(uuid.into()),
         label: None,
         part_uuid: None,
         fstype: Some("ext4".into()),
+        member: None,
     }
 }
 
@@ -282,6 +302,15 @@ pub(super) const CASES: &[(&str, Change)] = &[
             settings: vec![setting("UsePAM", "yes")],
             ..Doors::default()
         });
+    }),
+    ("ssh-restrictions", |f, i| {
+        i.identity.host_key_types = vec!["ssh-ed25519".into()];
+        f.identity.doors.unread =
+            vec!["/usr/sbin/dropbear, by which people get in on port 22".into()];
+    }),
+    ("ssh-restrictions", |f, i| {
+        i.identity.host_key_types = vec!["ssh-ed25519".into()];
+        (f.identity.doors.server, f.identity.doors.off) = (true, true);
     }),
     // The other way about: root gets in by key, though locked, and the new server asks nobody.
     ("login", |f, i| {
@@ -575,6 +604,24 @@ pub(super) const CASES: &[(&str, Change)] = &[
             source: "/dev/md0".into(),
             kinds: vec!["LVM".into(), "md".into()],
         }];
+    }),
+    ("mount-layers", |f, i| {
+        i.tools.programs = vec!["lvm".into()];
+        f.identity.devices = vec![device("/dev/dm-3", "0a")];
+        f.identity.fstab = "UUID=0a /data ext4 defaults 0 2\n".into();
+        f.condition.layers = vec![Layer {
+            target: "/data".into(),
+            source: "/dev/dm-3".into(),
+            kinds: vec!["LVM".into(), "LVM vdo".into()],
+        }];
+    }),
+    ("mount-features", |f, _| {
+        data(f, "2").ext4.as_mut().unwrap().incompat |= 0x400_0000;
+    }),
+    // As mkfs.ext4 of e2fsprogs 1.47 makes it, checked by an older one.
+    ("mount-features", |f, i| {
+        i.tools.e2fsprogs = Some("1.46.5-2ubuntu1".into());
+        data(f, "2").ext4.as_mut().unwrap().compat |= 0x1000;
     }),
     ("swap", |f, _| swap(f, false, 1600 * MIB)),
     ("swap-file", |f, _| swap(f, true, 0)),

@@ -2,6 +2,7 @@
 
 mod cases;
 mod entries;
+mod ordinary;
 mod ram_ssh;
 mod root_filesystem;
 mod systems;

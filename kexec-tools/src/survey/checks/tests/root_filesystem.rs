@@ -1,8 +1,8 @@
 //! What filesystem a root may be, and what of that is refused.
 
 use formats::facts::{
-    BtrfsFacts, Facts, MountedFilesystem, NestedSubvolume, RootIdentity, RootType, Subvolume,
-    XfsFeatures,
+    BtrfsFacts, BtrfsRoom, Facts, MountedFilesystem, NestedSubvolume, QuotaLimit, RootIdentity,
+    RootType, Subvolume, SubvolumeTree, XfsFeatures,
 };
 
 use super::cases::{root, system, Change};
@@ -36,6 +36,22 @@ pub(super) fn btrfs(facts: &mut Facts) -> &mut BtrfsFacts {
         incompat: 0x341,
         devices: 1,
         default: 5,
+        room: BtrfsRoom {
+            device: 4 << 30,
+            unallocated: 2 << 30,
+            data_free: 500 << 20,
+            trees: 256 << 20,
+            trees_used: 100 << 20,
+            reserve: 16 << 20,
+            copies: 2,
+            mixed: false,
+            subvolumes: vec![SubvolumeTree {
+                id: 256,
+                bytes: 60 << 20,
+                shared: true,
+            }],
+            limits: vec![],
+        },
         ..BtrfsFacts::default()
     })
 }
@@ -140,6 +156,20 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("root-btrfs", |f, _| {
         btrfs(f);
         f.condition.root_btrfs = None;
+    }),
+    ("space", |f, _| {
+        let room = &mut btrfs(f).room;
+        room.unallocated = 0;
+        room.data_free = 3 << 30;
+        room.trees = 160 << 20;
+    }),
+    ("space", |f, _| {
+        btrfs(f).room.limits = vec![QuotaLimit {
+            group: "0/256".into(),
+            most: 200 << 20,
+            used: 100 << 20,
+            subvolumes: vec![(256, 100 << 20)],
+        }];
     }),
     ("root-subvolumes", |f, _| nested(f).snapshot = true),
     ("root-subvolumes", |f, _| nested(f).read_only = true),
