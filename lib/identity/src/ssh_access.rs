@@ -6,7 +6,6 @@
 
 use formats::access::Setting;
 
-use crate::access::written::{names_principals, AUTHORITY};
 use crate::access::{server, server_keys};
 use crate::files::Files;
 use crate::network::old::glob;
@@ -16,9 +15,6 @@ const DEEPEST: usize = 16;
 
 /// The configuration's main file.
 pub const MAIN: &str = "/etc/ssh/sshd_config";
-
-/// The keyword whose value is a command, by a shell's rules.
-pub(crate) const COMMAND: &str = "ForceCommand";
 
 /// What takes away from whom it is said, with which values it does not.
 const TAKES_AWAY: &[(&str, &[&str])] = &[
@@ -197,7 +193,7 @@ pub fn adds_up(keyword: &str) -> bool {
 /// `stays` says of one whether the new OS's server has it: its file is there and read, or it is written
 /// for the new server.
 pub fn lost(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<String> {
-    let authority = |s: &&Setting| server::is(s, AUTHORITY) && stays(s);
+    let authority = |s: &&Setting| server::is(s, server::AUTHORITY) && stays(s);
     let certified = settings.iter().any(|setting| authority(&setting));
     let mut said: Vec<&str> = Vec::new();
     let mut lost = Vec::new();
@@ -207,7 +203,7 @@ pub fn lost(settings: &[Setting], stays: &dyn Fn(&Setting) -> bool) -> Vec<Strin
             .iter()
             .find(|(k, _)| k.eq_ignore_ascii_case(current));
         let is_it = |name: &&str| name.eq_ignore_ascii_case(&setting.keyword);
-        let of_certificates = names_principals(setting) && !certified;
+        let of_certificates = server::names_principals(setting) && !certified;
         if known.is_none() && TAKES_NOTHING.iter().any(is_it) || of_certificates {
             continue;
         }
@@ -434,7 +430,7 @@ pub(crate) fn parse(line: &str) -> Option<(String, Vec<String>)> {
     let (keyword, rest) = line.split_at(end.unwrap_or(line.len()));
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest);
-    if keyword.eq_ignore_ascii_case(COMMAND) {
+    if keyword.eq_ignore_ascii_case(server::COMMAND) {
         let command = rest.trim();
         let words = command.split(' ').map(str::to_owned).collect();
         return (!command.is_empty()).then(|| (keyword.to_owned(), words));

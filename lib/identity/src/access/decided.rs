@@ -550,6 +550,44 @@ mod tests {
         assert_eq!(root(1), (1, 0), "the image's own word is first");
     }
 
+    /// The old server's own file comes along: it counts as it will be there, nothing is written beside it, and
+    /// something stands in for it.
+    #[test]
+    fn a_configuration_that_comes_along_is_all_that_the_server_is_told() {
+        let doors = |text: &str| Doors {
+            server: true,
+            settings: server::tests::settings(text),
+            ..Doors::default()
+        };
+        let new = NewIdentity {
+            doors: Some(doors("UsePAM yes")),
+            ssh_includes: vec!["/etc/ssh/sshd_config.d/*.conf".to_owned()],
+            ..NewIdentity::default()
+        };
+        let planned = |copied: &[&str]| {
+            let old = OldIdentity {
+                doors: doors("Port 2222\nAllowUsers ann"),
+                copied: copied.iter().map(|path| (*path).to_owned()).collect(),
+                carried_settings: server::tests::settings("Port 2200"),
+                ..OldIdentity::default()
+            };
+            let (nobody, merged) = (Accounts::default(), AccountPlan::default());
+            let mut plan = IdentityPlan::default();
+            decide(&mut plan, (&old, &new), (&nobody, &nobody), &merged);
+            (plan, writes_settings(&old, &new))
+        };
+        let (plan, writes) = planned(&["/etc/ssh"]);
+        assert_eq!((plan.files.len(), writes), (0, false));
+        assert_eq!(plan.ssh_ports, [2200], "as the file that comes along says");
+        let reserve = plan.ssh_reserve.unwrap();
+        for line in ["UsePAM yes", "Port 2222", "AllowUsers ann"] {
+            assert!(reserve.lines().any(|l| l == line), "{line}: {reserve}");
+        }
+        let (plan, writes) = planned(&["/etc/ssh/sshd_config.d"]);
+        assert_eq!((plan.files.len(), writes), (1, true));
+        assert_eq!((plan.ssh_ports, plan.ssh_reserve), (vec![2222], None));
+    }
+
     #[test]
     fn ways_in_that_are_not_read_here_count_where_there_is_no_other() {
         let doors = |elsewhere: &[&str]| Doors {

@@ -206,6 +206,20 @@ pub fn principals_in_home(place: &str) -> bool {
     place.strip_prefix("%h/").unwrap_or(place) == HOME_PRINCIPALS
 }
 
+/// The keyword whose value is a command, by a shell's rules.
+pub const COMMAND: &str = "ForceCommand";
+
+/// The keyword for an authority whose certificates are taken.
+pub const AUTHORITY: &str = "TrustedUserCAKeys";
+
+/// Whether a setting says which names a certificate may have for whom.
+pub fn names_principals(setting: &Setting) -> bool {
+    let keywords = ["AuthorizedPrincipalsFile", "AuthorizedPrincipalsCommand"];
+    let is_one = keywords.iter().any(|keyword| is(setting, keyword));
+    let none = |value: &String| value.eq_ignore_ascii_case("none");
+    is_one && !setting.values.iter().all(none)
+}
+
 /// Whether the lists of users and groups let somebody in, from wherever they come.
 pub fn lets_in(doors: &Doors, user: &str, accounts: &Accounts) -> bool {
     let groups = groups_of(user, accounts);

@@ -7,7 +7,6 @@ use formats::access::{Doors, Setting};
 use formats::identity::HostKey;
 
 use super::{matching, server, server_keys};
-use crate::ssh_access::COMMAND;
 
 /// The file with the ssh server's settings. It sorts before others, for what is said first holds.
 pub const SETTINGS: &str = "/etc/ssh/sshd_config.d/00-reroot.conf";
@@ -133,23 +132,12 @@ pub struct Reader<'a> {
 /// Which settings of the old server are written for the new one.
 pub fn written_of<'a>(old: &'a Doors, new: Reader<'a>) -> impl Fn(&Setting) -> bool + 'a {
     // Certificates of an authority let in whom their names allow: without these, anybody whom it ever signed.
-    let mut principals = server::counting(old).filter(|setting| names_principals(setting));
+    let mut principals = server::counting(old).filter(|setting| server::names_principals(setting));
     let principals = principals.all(|s| (new.has)(s) || is_written(s, new.release));
     move |setting| {
-        let held_back = server::is(setting, AUTHORITY) && !principals;
+        let held_back = server::is(setting, server::AUTHORITY) && !principals;
         !held_back && is_written(setting, new.release)
     }
-}
-
-/// The keyword for an authority whose certificates are taken.
-pub const AUTHORITY: &str = "TrustedUserCAKeys";
-
-/// Whether a setting says which names a certificate may have for whom.
-pub fn names_principals(setting: &Setting) -> bool {
-    let keywords = ["AuthorizedPrincipalsFile", "AuthorizedPrincipalsCommand"];
-    let is_one = keywords.iter().any(|keyword| server::is(setting, keyword));
-    let none = |value: &String| value.eq_ignore_ascii_case("none");
-    is_one && !setting.values.iter().all(none)
 }
 
 fn is_written(setting: &Setting, new: Option<Release>) -> bool {
@@ -174,7 +162,7 @@ fn is_written(setting: &Setting, new: Option<Release>) -> bool {
     let since = SINCE.iter().find(|(known, _)| is(known));
     let known = CARRIED.iter().any(|known| is(known))
         && since.is_none_or(|(_, since)| new.is_some_and(|new| new >= *since));
-    let values = if is(COMMAND) {
+    let values = if is(server::COMMAND) {
         is_whole(&setting.values.join(" "))
     } else if is(KEYS) {
         let list = setting.values.first();
@@ -286,7 +274,7 @@ fn line(
 ) {
     let keyword = server::current_name(keyword);
     let is = |known: &str| known.eq_ignore_ascii_case(keyword);
-    let (is_command, of_keys) = (is(COMMAND), is(KEYS));
+    let (is_command, of_keys) = (is(server::COMMAND), is(KEYS));
     let before = |(_, _, until): &&(_, _, Release)| new.is_some_and(|new| new < *until);
     let mut earlier = UNTIL.iter().filter(|(name, ..)| is(name)).filter(before);
     let keyword = earlier.next().map_or(keyword, |(_, earlier, _)| earlier);
@@ -416,7 +404,7 @@ mod tests {
             assert_eq!(is_written(names.clone(), &no), expected, "{names:?}");
         }
         assert!(
-            is_written(by_program, &names_principals),
+            is_written(by_program, &server::names_principals),
             "it comes along in a file"
         );
     }
