@@ -7,8 +7,6 @@
 use formats::facts::BtrfsRoom;
 use formats::measure::Occupied;
 
-use crate::needs::Part;
-
 const MIB: u64 = 1 << 20;
 /// What a file or directory takes in the trees: 1.2 KiB each were measured of a Debian, half of whose files lie in
 /// the trees with what is in them, up to 2.7 KiB of such files alone.
@@ -34,7 +32,7 @@ pub struct Taken<'s> {
     /// The numbers of the subvolumes that are wiped.
     pub wiped: &'s [u64],
     /// What the new OS puts there, without anything for the filesystem itself.
-    pub part: Part,
+    pub part: Occupied,
     /// Bytes that come beside it.
     pub beside: u64,
     /// What the wipe leaves in those subvolumes.
@@ -208,7 +206,7 @@ mod tests {
     fn lack_of(room: &BtrfsRoom, wiped: &[u64], inodes: u64) -> Option<String> {
         let taken = Taken {
             wiped,
-            part: Part {
+            part: Occupied {
                 bytes: 3 * GIB,
                 inodes,
             },
@@ -262,7 +260,7 @@ mod tests {
         room.trees_used = GIB - 120 * MIB;
         let taken = |inodes| Taken {
             wiped: &[257],
-            part: Part {
+            part: Occupied {
                 bytes: GIB,
                 inodes: 60_000,
             },

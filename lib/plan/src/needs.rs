@@ -378,9 +378,13 @@ fn lack_of_trees(
     let beside = beside.iter().filter_map(|system| system.subvolume());
     let wiped: Vec<u64> = root.chain(beside).map(|wiped| wiped.id).collect();
     let there = kept_on(facts, "/", targets) + facts.condition.spared;
+    let part = parts(&manifest.payload, None, targets)[0];
     let taken = btrfs_room::Taken {
         wiped: &wiped,
-        part: parts(&manifest.payload, None, targets)[0],
+        part: Occupied {
+            bytes: part.bytes,
+            inodes: part.inodes,
+        },
         beside: stays_on_root(facts, sizes, targets).bytes - there.bytes,
         kept: there,
     };

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use syscalls::btrfs::Space;
 
 use crate::btrfs::{self, DUP};
-use crate::subvolumes::{NUMBERS, PARENT_AT, ROOT_ITEM, ROOT_TREE, TOP};
+use crate::btrfs_root_tree::{NUMBERS, PARENT_AT, ROOT_ITEM, ROOT_TREE, TOP};
 
 /// `BTRFS_BLOCK_GROUP_DATA`, `BTRFS_BLOCK_GROUP_METADATA`, and the kernel's word for its reserve,
 /// `BTRFS_SPACE_INFO_GLOBAL_RSV`.

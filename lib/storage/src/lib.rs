@@ -10,6 +10,7 @@ pub mod array;
 pub mod block;
 pub mod btrfs;
 pub mod btrfs_room;
+mod btrfs_root_tree;
 pub mod devices;
 pub mod direct;
 pub mod disk_health;

@@ -10,25 +10,17 @@ use formats::facts::{BtrfsFacts, NestedSubvolume, Subvolume};
 
 use crate::btrfs::{self, Chunks};
 use crate::btrfs_room;
+use crate::btrfs_root_tree::{NUMBERS, PARENT_AT, ROOT_ITEM, ROOT_TREE, TOP};
 use crate::mounts::Mount;
 
-/// `BTRFS_ROOT_TREE_OBJECTID`: the tree of all trees.
-pub(crate) const ROOT_TREE: u64 = 1;
-/// `BTRFS_FS_TREE_OBJECTID`: the subvolume that all others are in.
-pub const TOP: u64 = 5;
-/// `BTRFS_FIRST_FREE_OBJECTID` and `BTRFS_LAST_FREE_OBJECTID`: the numbers of the others.
-pub(crate) const NUMBERS: (u64, u64) = (256, u64::MAX - 255);
 /// `BTRFS_ROOT_TREE_DIR_OBJECTID`, which has the name `default`.
 const DIRECTORY: u64 = 6;
-/// Kinds of items: `BTRFS_DIR_ITEM_KEY`, `BTRFS_ROOT_ITEM_KEY`, `BTRFS_ROOT_BACKREF_KEY`.
+/// Kinds of items: `BTRFS_DIR_ITEM_KEY`, `BTRFS_ROOT_BACKREF_KEY`.
 const DIR_ITEM: u8 = 84;
-pub(crate) const ROOT_ITEM: u8 = 132;
 const ROOT_BACKREF: u8 = 144;
-/// In `struct btrfs_root_item`: flags, references, and the UUID of the subvolume that it is a copy of; older
-/// items are shorter.
+/// In `struct btrfs_root_item`: flags and references.
 const FLAGS_AT: usize = 208;
 const REFERENCES_AT: usize = 216;
-pub(crate) const PARENT_AT: std::ops::Range<usize> = 263..279;
 /// `BTRFS_ROOT_SUBVOL_RDONLY`.
 const READ_ONLY: u64 = 1;
 /// The inode of the directory that a subvolume begins with.
