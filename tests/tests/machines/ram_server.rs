@@ -58,10 +58,11 @@ const TAKES_THE_KEY: &str = "#!/bin/busybox sh\n\
 #[ignore = "a slow disk: make prove"]
 fn a_server_that_is_ended_in_the_wipe_and_in_the_unpack_is_started_again_and_the_run_goes_on(
 ) -> Result<()> {
+    let whole = tiny_image()?;
     let mut machine = tiny::boot(row(DISK)?, "ended-server")?;
     let image = machine.file("crafted.reroot");
     with_ssh_files(
-        &tiny_image()?,
+        &whole,
         &image,
         &[(OWN, own_server()?), (SERVER, TAKES_THE_KEY.into())],
     )?;
@@ -71,12 +72,9 @@ fn a_server_that_is_ended_in_the_wipe_and_in_the_unpack_is_started_again_and_the
 #[test]
 #[ignore = "the same by the other entry: make prove"]
 fn a_server_that_is_ended_behind_a_takeover_is_started_again_and_the_run_goes_on() -> Result<()> {
+    let image = tiny_image()?;
     let mut machine = tiny::boot(row(DISK)?, "ended-server-takeover")?;
-    goes_on_without(
-        &mut machine,
-        &tiny_image()?,
-        "--entry takeover --payload disk",
-    )
+    goes_on_without(&mut machine, &image, "--entry takeover --payload disk")
 }
 
 /// Ends it once in the wipe and once in the unpack.
@@ -177,12 +175,13 @@ fn end_server(machine: &mut Machine) -> Result<()> {
 #[test]
 #[ignore = "as with one that is ended: make prove"]
 fn a_server_that_crashes_whenever_it_is_started_changes_nothing_else() -> Result<()> {
+    let whole = tiny_image()?;
     let mut machine = tiny::boot(row(DISK)?, "damaged-server")?;
     let image = machine.file("crafted.reroot");
     let mut damaged = own_server()?;
     let entry = entry_point(&damaged)?;
     damaged[entry..entry + 2].copy_from_slice(&UNDEFINED);
-    with_ssh_files(&tiny_image()?, &image, &[(SERVER, damaged)])?;
+    with_ssh_files(&whole, &image, &[(SERVER, damaged)])?;
     let before = evidence::gather(&machine, &KEPT)?;
     reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
     is_new(row(DISK)?, &machine, &before)?;

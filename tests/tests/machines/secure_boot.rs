@@ -57,7 +57,6 @@ fn a_machine_with_secure_boot_is_refused_for_that_alone_and_stays_as_it_is() -> 
         assert_eq!(refusals(&machine, entry)?, ["secure-boot"], "{entry}");
     }
     for (command, told) in [
-        ("check", REFUSED),
         ("rehearse --yes", REFUSED),
         ("go --yes", REFUSED),
         (
