@@ -199,6 +199,15 @@ pub struct Part {
     pub inodes: u64,
 }
 
+impl From<Part> for Occupied {
+    fn from(part: Part) -> Occupied {
+        Occupied {
+            bytes: part.bytes,
+            inodes: part.inodes,
+        }
+    }
+}
+
 /// What of the new OS goes to the root filesystem and to each of those that are mounted at `targets`, in this
 /// order; where one is mounted in another one, that comes first. A name of a file that it has on another
 /// filesystem too counts as a file on both. `root` is the type of the root filesystem, if there is one.
@@ -378,13 +387,9 @@ fn lack_of_trees(
     let beside = beside.iter().filter_map(|system| system.subvolume());
     let wiped: Vec<u64> = root.chain(beside).map(|wiped| wiped.id).collect();
     let there = kept_on(facts, "/", targets) + facts.condition.spared;
-    let part = parts(&manifest.payload, None, targets)[0];
     let taken = btrfs_room::Taken {
         wiped: &wiped,
-        part: Occupied {
-            bytes: part.bytes,
-            inodes: part.inodes,
-        },
+        part: parts(&manifest.payload, None, targets)[0].into(),
         beside: stays_on_root(facts, sizes, targets).bytes - there.bytes,
         kept: there,
     };
