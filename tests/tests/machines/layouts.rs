@@ -16,7 +16,9 @@ use reroot_tests::tiny::layouts::{layout, Kind, Layout, LAYOUTS};
 use reroot_tests::tiny::{self, MEMORY_MIB};
 use reroot_tests::vm::Machine;
 
-use crate::tiny_machine::{boot_files, fill_subvolumes, is_new, is_old, is_on, subvolumes_beside};
+use crate::tiny_machine::{
+    boot_files, fill_subvolumes, is_new, is_new_by_another_path, is_old, is_on, subvolumes_beside,
+};
 
 /// How long a boot may take on real hardware until the init has found out where it is.
 pub const DECISION: Duration = Duration::from_secs(30);
@@ -563,7 +565,11 @@ fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()
     for by in both(layout, firmware) {
         let mut machine = switched_on("switched", at.switched + 1, by)?;
         machine.wait_for_ssh()?;
-        is_new(layout, &machine, &before)?;
+        if by == firmware {
+            is_new(layout, &machine, &before)?;
+        } else {
+            is_new_by_another_path(layout, &machine, &before)?;
+        }
         is_beside(&machine)?;
     }
     Ok(())
