@@ -78,6 +78,7 @@ test: setup
 prove: programs
 	$(call heading,proof)
 	cargo test -p reroot --locked --test xenial_mirror -- --include-ignored
+	cargo test -p tree --locked --test tree_on_btrfs_full -- --include-ignored
 	@mkdir -p $(TARGET)/prove
 	cargo test -p reroot-tests --locked --test machines --no-run --message-format=json \
 	    > $(TARGET)/prove/messages

@@ -147,7 +147,7 @@ fn ordinary_machines_have_room() {
         let room = room(&filesystem);
         let taken = Taken {
             wiped: &[number(&root)],
-            part: machine.new,
+            part: machine.new.into(),
             beside: machine.beside,
             kept: Occupied::default(),
         };
