@@ -148,17 +148,17 @@ pub fn ensure_whole(volume: &LogicalVolume) -> Result<(), RootError> {
 /// the layers below it.
 fn lacking(volumes: &[String], there: &[(&str, Vec<String>)]) -> Vec<String> {
     let lacks = volumes.iter().filter_map(|volume| {
-        let mut same = there.iter().filter(|(uuid, _)| uuid == volume).peekable();
-        if same.peek().is_none() {
+        let same = there.iter().filter(|(uuid, _)| uuid == volume);
+        let below: Vec<&[String]> = same.map(|(_, kinds)| kinds.as_slice()).collect();
+        let Some(first) = below.first() else {
             return Some(format!("there is no physical volume {volume}"));
-        }
+        };
         // Arrays are put together by what is in the image.
-        let closed = |kinds: &&[String]| kinds.iter().any(|kind| kind != "md");
-        let kinds = same.map(|(_, kinds)| kinds.as_slice());
-        let kinds: Vec<_> = kinds.collect();
-        let all_closed = kinds.iter().all(closed);
-        let words = || kinds.concat().join(" and ");
-        all_closed.then(|| format!("the physical volume {volume} is on {}", words()))
+        let opened = below
+            .iter()
+            .any(|kinds| kinds.iter().all(|kind| kind == "md"));
+        let on = first.join(" on ");
+        (!opened).then(|| format!("the physical volume {volume} is on {on}"))
     });
     lacks.collect()
 }
