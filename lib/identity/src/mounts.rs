@@ -1,7 +1,7 @@
 //! The mounts and the swap space of the old fstab(5) that are not the root, for the new OS.
 //!
 //! A device is named by what is on it (`UUID=`), for its node may get another name; but a logical volume that the initrd
-//! mounts by its own name, see [`source`]. What would keep the new OS from booting is refused: a device that cannot be found, a filesystem that the kernel
+//! mounts by its own name, see `source`. What would keep the new OS from booting is refused: a device that cannot be found, a filesystem that the kernel
 //! cannot mount, an option that nothing knows. What the old OS would not have waited for either
 //! (`noauto`, `nofail`) becomes a comment instead.
 
