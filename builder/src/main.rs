@@ -19,6 +19,7 @@ mod inspect;
 mod interrupt;
 mod narrow;
 mod new_identity;
+mod new_units;
 mod parts;
 mod payload_drivers;
 mod progress;

@@ -9,11 +9,12 @@ use formats::accounts::{AccountFiles, Accounts};
 use formats::identity::NewIdentity;
 use formats::network::{Dialect, Resolver, Stack, STACK_PROGRAMS};
 use identity::access::written::SETTINGS;
-use identity::access::{addresses, doas, socket, sudoers};
+use identity::access::{doas, sudoers};
 use identity::files::Files;
 use identity::{accounts, ssh_access};
 
 use crate::failure::refusal;
+use crate::new_units;
 use crate::recipe::Recipe;
 use crate::requirements::NewOs;
 use crate::root_tree::RootTree;
@@ -56,9 +57,7 @@ pub fn look(tree: &RootTree, recipe: &Recipe, os: &NewOs) -> Result<Found> {
             programs: programs(tree),
             zones: tree.has("usr/share/zoneinfo/Europe/London"),
             locale_gen: tree.has("usr/sbin/locale-gen"),
-            serial_getty: UNIT_FOLDERS
-                .iter()
-                .any(|folder| tree.has(&format!("{folder}/serial-getty@.service"))),
+            serial_getty: new_units::has(tree, "serial-getty@.service"),
             cloud_init: tree.has("usr/bin/cloud-init"),
             carry: recipe.carry.iter().map(ToString::to_string).collect(),
         },
@@ -149,14 +148,14 @@ fn stack(tree: &RootTree, recipe: &Recipe) -> Result<Option<Stack>> {
         }
         None => DIALECTS
             .iter()
-            .filter(|(_, _, unit)| unit.is_none_or(|unit| is_enabled(tree, unit)))
+            .filter(|(_, _, unit)| unit.is_none_or(|unit| new_units::is_enabled(tree, unit)))
             .map(|(dialect, ..)| *dialect)
             .find(|dialect| there(*dialect)),
     };
     let Some(dialect) = dialect else {
         return Ok(None);
     };
-    let resolver = if is_enabled(tree, "systemd-resolved.service") {
+    let resolver = if new_units::is_enabled(tree, "systemd-resolved.service") {
         Resolver::Resolved
     } else if has_program(tree, "resolvconf") {
         Resolver::Resolvconf
@@ -175,20 +174,6 @@ fn stack(tree: &RootTree, recipe: &Recipe) -> Result<Option<Stack>> {
             .map(|name| (*name).to_owned())
             .collect(),
     }))
-}
-
-/// Whether a unit is started at boot: some target wants it.
-fn is_enabled(tree: &RootTree, unit: &str) -> bool {
-    let base = "etc/systemd/system";
-    let wanted_by = tree.names(base).unwrap_or_default();
-    wanted_by
-        .iter()
-        .filter(|name| name.strip_suffix(".wants").is_some())
-        // The link leads to a file of the tree; that it is there is all that counts.
-        .any(|name| {
-            tree.names(&format!("{base}/{name}"))
-                .is_ok_and(|units| units.iter().any(|u| u == unit))
-        })
 }
 
 /// The version of a package as dpkg has it, without its epoch; nothing where there is no dpkg.
@@ -332,64 +317,6 @@ fn password_schemes(tree: &RootTree) -> Vec<String> {
     }
 }
 
-/// Where units of systemd's are; the first that has a name goes before the others.
-const UNIT_FOLDERS: [&str; 4] = [
-    "etc/systemd/system",
-    "usr/local/lib/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
-];
-
-/// Those of the ssh server that are there; one that is masked (a link to /dev/null) is none.
-fn server_units(tree: &RootTree) -> Vec<String> {
-    let is_there = |unit: &&str| {
-        let has = |folder: &&&str| {
-            let names = tree.names(folder).unwrap_or_default();
-            names.iter().any(|name| name == *unit)
-        };
-        let first = UNIT_FOLDERS.iter().find(has);
-        first.is_some_and(|folder| {
-            let text = tree.read(&format!("{folder}/{unit}"));
-            text.is_ok_and(|text| !text.is_empty())
-        })
-    };
-    let units = addresses::SERVICES.iter().chain(&socket::UNITS).copied();
-    units.filter(is_there).map(str::to_owned).collect()
-}
-
-/// Whether units of the ssh server's are there, by whatever state, and nothing starts any at boot. Where another init
-/// or another unit starts it, that is not said.
-fn is_off(tree: &RootTree) -> bool {
-    let names = || addresses::SERVICES.iter().chain(&socket::UNITS).copied();
-    let in_folder = |name: &str, folder: &&str| {
-        let inner = tree.names(folder).unwrap_or_default();
-        inner.iter().any(|n| n == name)
-    };
-    let has_units = names().any(|name| UNIT_FOLDERS.iter().any(|f| in_folder(name, f)));
-    let systemd = ["usr/lib/systemd/systemd", "lib/systemd/systemd"];
-    if !has_units || !systemd.iter().any(|path| tree.has(path)) {
-        return false;
-    }
-    let there = server_units(tree);
-    let mut wanted = UNIT_FOLDERS.iter().flat_map(|folder| {
-        let targets = tree.names(folder).unwrap_or_default().into_iter();
-        let targets = targets.filter(|n| {
-            let ends = [".wants", ".requires"].iter();
-            ends.filter_map(|end| n.strip_suffix(end)).count() > 0
-        });
-        targets.flat_map(move |name| tree.names(&format!("{folder}/{name}")).unwrap_or_default())
-    });
-    let starts_one = |unit: &str| {
-        let file = UNIT_FOLDERS.iter().find(|folder| in_folder(unit, folder));
-        let text = file.and_then(|folder| tree.read(&format!("{folder}/{unit}")).ok());
-        text.is_some_and(|text| String::from_utf8_lossy(&text).contains("sshd"))
-    };
-    !wanted.any(|unit| {
-        let known = names().any(|name| name == unit);
-        known && there.contains(&unit) || !known && starts_one(&unit)
-    })
-}
-
 /// Who gets in and becomes root, by the tree's files.
 fn doors(tree: &RootTree) -> Result<Doors> {
     let version = package_version(tree, "openssh-server")?;
@@ -401,10 +328,10 @@ fn doors(tree: &RootTree) -> Result<Doors> {
     };
     Ok(Doors {
         server: has_program(tree, "sshd"),
-        off: is_off(tree),
+        off: new_units::is_server_off(tree),
         release: version.map(|version| leading_numbers(&version)),
         settings: ssh_access::settings(tree),
-        units: server_units(tree),
+        units: new_units::of_server(tree),
         sudo,
         sudoers: rules.rules,
         sudo_asks: rules.asks,
@@ -494,12 +421,12 @@ fn shells(tree: &RootTree) -> Result<Vec<String>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
 
     use super::*;
 
-    fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, RootTree) {
+    pub(crate) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, RootTree) {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = folder.path().join(path);
@@ -591,14 +518,6 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_counts_where_a_target_wants_it() {
-        let unit = "etc/systemd/system/multi-user.target.wants/systemd-networkd.service";
-        let (_folder, tree) = tree(&[(unit, "")]);
-        assert!(is_enabled(&tree, "systemd-networkd.service"));
-        assert!(!is_enabled(&tree, "systemd-resolved.service"));
-    }
-
-    #[test]
     fn programs_are_told_once_by_their_paths() {
         let (folder, tree) = tree(&[
             ("usr/bin/script", ""),
@@ -616,66 +535,6 @@ mod tests {
                 "/usr/sbin/visudo"
             ]
         );
-    }
-
-    #[test]
-    fn units_of_the_ssh_server_are_those_that_are_there_and_not_masked() {
-        let unit = "[Service]\nExecStart=/usr/sbin/sshd -D\n";
-        let (folder, tree) = tree(&[
-            ("usr/lib/systemd/system/ssh.service", unit),
-            (
-                "usr/lib/systemd/system/ssh.socket",
-                "[Socket]\nListenStream=22\n",
-            ),
-            ("usr/lib/systemd/system/cron.service", unit),
-        ]);
-        assert_eq!(server_units(&tree), ["ssh.service", "ssh.socket"]);
-        let own = folder.path().join("etc/systemd/system");
-        fs::create_dir_all(&own).unwrap();
-        // An alias is a name as well, and leads to a place in the tree.
-        std::os::unix::fs::symlink(
-            "/usr/lib/systemd/system/ssh.service",
-            own.join("sshd.service"),
-        )
-        .unwrap();
-        std::os::unix::fs::symlink("/dev/null", own.join("ssh.socket")).unwrap();
-        assert_eq!(server_units(&tree), ["ssh.service", "sshd.service"]);
-    }
-
-    #[test]
-    fn a_server_whose_units_nothing_starts_is_off() {
-        let service = (
-            "usr/lib/systemd/system/ssh.service",
-            "[Service]\nExecStart=/usr/sbin/sshd -D\n",
-        );
-        let systemd = ("usr/lib/systemd/systemd", "");
-        let wanted = |unit: &'static str| (unit, "");
-        let of = |files: &[(&str, &str)]| {
-            let (_folder, tree) = tree(files);
-            is_off(&tree)
-        };
-        let enabled = wanted("etc/systemd/system/multi-user.target.wants/ssh.service");
-        assert!(!of(&[systemd, service, enabled]));
-        assert!(of(&[systemd, service]));
-        assert!(!of(&[service]), "another init");
-        assert!(!of(&[systemd]), "without units of known names");
-        let socket = (
-            "usr/lib/systemd/system/ssh.socket",
-            "[Socket]\nListenStream=22\n",
-        );
-        let by_socket = wanted("etc/systemd/system/sockets.target.wants/ssh.socket");
-        assert!(!of(&[systemd, service, socket, by_socket]));
-        // By the vendor, as by an image that is made so.
-        let by_vendor = wanted("usr/lib/systemd/system/multi-user.target.wants/ssh.service");
-        assert!(!of(&[systemd, service, by_vendor]));
-        let masked = ("etc/systemd/system/ssh.service", "");
-        assert!(of(&[systemd, service, enabled, masked]));
-        let other = (
-            "etc/systemd/system/our-ssh.service",
-            "[Service]\nExecStart=/usr/sbin/sshd -D -f /x\n",
-        );
-        let by_other = wanted("etc/systemd/system/multi-user.target.wants/our-ssh.service");
-        assert!(!of(&[systemd, service, other, by_other]));
     }
 
     #[test]

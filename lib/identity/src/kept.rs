@@ -12,7 +12,7 @@ use formats::payload::DirectoryLink;
 pub(crate) const KEY_FOLDER: &str = "/etc/ssh";
 
 /// Where units of an administrator are: two of them compare the first boot with the plan.
-const UNITS: &str = "/etc/systemd/system";
+pub(crate) const UNITS: &str = "/etc/systemd/system";
 
 /// Written besides what the plan lists, and by what. No keep list may name any of it today.
 pub(crate) const WRITTEN_BY: [(&str, &str); 14] = [

@@ -6,6 +6,7 @@
 use formats::identity::{NewIdentity, OldIdentity, SerialLogin};
 use formats::network::NewFile;
 
+use super::kept::UNITS;
 use super::names::{link, text};
 
 /// What there is about them.
@@ -45,17 +46,14 @@ fn words(login: &SerialLogin) -> String {
 /// The unit is switched on. It goes by the speed that the line has, and one that no kernel writes to has the
 /// slowest.
 fn files(login: &SerialLogin) -> Vec<NewFile> {
-    let (units, unit) = (
-        "/etc/systemd/system",
-        format!("serial-getty@{}.service", login.line),
-    );
+    let unit = format!("serial-getty@{}.service", login.line);
     let on = link(
-        &format!("{units}/getty.target.wants/{unit}"),
+        &format!("{UNITS}/getty.target.wants/{unit}"),
         "/lib/systemd/system/serial-getty@.service".to_owned(),
     );
     let speed = login.speed.map(|speed| {
         text(
-            &format!("{units}/{unit}.d/reroot.conf"),
+            &format!("{UNITS}/{unit}.d/reroot.conf"),
             format!(
                 "# Written by reroot: the speed that the line had in the old OS.\n\
                  [Service]\n\

@@ -1,9 +1,8 @@
 //! Whether the ssh server is one that is started at boot, as far as systemd's files say.
 
-use super::files::Tree;
+use identity::access::units;
 
-/// Units that are it, or listen for it.
-const UNITS: [&str; 4] = ["ssh.service", "sshd.service", "ssh.socket", "sshd.socket"];
+use super::files::Tree;
 
 /// Where units are wanted, by the administrator, by the distribution, by what is made at boot.
 const FOLDERS: [&str; 4] = [
@@ -12,6 +11,9 @@ const FOLDERS: [&str; 4] = [
     "/usr/lib/systemd/system",
     "/run/systemd/generator",
 ];
+
+/// How their folders end.
+const ENDINGS: [&str; 3] = [".wants", ".requires", ".upholds"];
 
 /// Scripts of sysvinit that systemd calls where there is no unit.
 const SCRIPTS: [&str; 2] = ["/etc/rc3.d", "/etc/rc2.d"];
@@ -27,21 +29,12 @@ pub fn is_started(tree: &Tree) -> bool {
         let path = format!("/etc/systemd/system/{unit}");
         tree.exists(&path) && !tree.is_file(&path)
     };
-    let wants = |folder: &String| {
-        [".wants", ".requires", ".upholds"]
-            .iter()
-            .any(|end| folder.ends_with(end))
-    };
-    let folders = FOLDERS.iter().flat_map(|folder| tree.folder(folder));
-    let wanted = folders
-        .filter(wants)
-        .flat_map(|folder| tree.folder(&folder));
-    let mut by_units = wanted.map(|path| name(&path));
-    let is_it = |unit: &str| UNITS.contains(&unit) && !is_masked(unit);
+    let wanted = units::wanted(tree, &FOLDERS, &ENDINGS);
+    let is_it = |unit: &String| units::names().any(|name| name == unit) && !is_masked(unit);
     let scripts = SCRIPTS.iter().flat_map(|folder| tree.folder(folder));
     let mut by_scripts = scripts.map(|path| name(&path));
-    let masked = UNITS.iter().any(|unit| is_masked(unit));
-    by_units.any(|unit| is_it(&unit))
+    let masked = units::names().any(is_masked);
+    wanted.iter().any(is_it)
         || !masked && by_scripts.any(|script| script.starts_with('S') && script.contains("ssh"))
 }
 

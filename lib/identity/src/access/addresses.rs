@@ -7,10 +7,9 @@ use formats::access::Doors;
 use formats::network::NewFile;
 
 use super::server;
+use crate::kept::UNITS;
 use crate::names::text;
 
-/// Where an administrator's additions to units are.
-const UNITS: &str = "/etc/systemd/system";
 /// The name of ours. A unit with two names reads a file of one name once.
 const NAME: &str = "10-reroot.conf";
 

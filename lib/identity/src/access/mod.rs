@@ -31,5 +31,6 @@ pub mod server;
 pub mod server_keys;
 pub mod socket;
 pub mod sudoers;
+pub mod units;
 pub mod ways;
 pub mod written;
