@@ -6,6 +6,7 @@ use formats::hooks::{self, Hooks};
 use formats::identity::{InHome, NewIdentity};
 use formats::keep::is_below;
 use formats::manifest::Manifest;
+use identity::access::sudoers;
 use identity::access::written::SETTINGS;
 use identity::placed::{self, There};
 use identity::ssh_access;
@@ -121,12 +122,10 @@ fn against_access(path: &str, new: &NewIdentity, for_server: bool) -> Option<Str
         ));
     }
     let sudo = new.doors.as_ref().is_some_and(|doors| doors.sudo);
-    (sudo && path == SUDOERS).then(|| {
+    (sudo && path == sudoers::MAIN).then(|| {
         format!("{path} says who becomes root by sudo, which follows from this machine: a file in {path}.d can say more")
     })
 }
-
-const SUDOERS: &str = "/etc/sudoers";
 
 /// Files of the network's configuration that the run removes, by pattern.
 fn removed(facts: &Facts, manifest: &Manifest) -> Vec<String> {

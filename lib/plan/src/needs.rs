@@ -190,29 +190,11 @@ pub fn payload_at(
     }
 }
 
-/// What of the new OS goes to one filesystem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Bytes.
-    pub bytes: u64,
-    /// Inodes.
-    pub inodes: u64,
-}
-
-impl From<Part> for Occupied {
-    fn from(part: Part) -> Occupied {
-        Occupied {
-            bytes: part.bytes,
-            inodes: part.inodes,
-        }
-    }
-}
-
 /// What of the new OS goes to the root filesystem and to each of those that are mounted at `targets`, in this
 /// order; where one is mounted in another one, that comes first. A name of a file that it has on another
 /// filesystem too counts as a file on both. `root` is the type of the root filesystem, if there is one.
-pub fn parts(payload: &Payload, root: Option<RootType>, targets: &[&str]) -> Vec<Part> {
-    let mut parts = vec![Part {
+pub fn parts(payload: &Payload, root: Option<RootType>, targets: &[&str]) -> Vec<Occupied> {
+    let mut parts = vec![Occupied {
         bytes: payload.disk_bytes,
         inodes: payload.inodes,
     }];
@@ -221,10 +203,7 @@ pub fn parts(payload: &Payload, root: Option<RootType>, targets: &[&str]) -> Vec
         let counted: Vec<&str> = target.split('/').take(level + 1).collect();
         let counted = counted.join("/");
         let there = payload.directories.iter().find(|d| d.path == counted);
-        let mut part = Part {
-            bytes: 0,
-            inodes: 0,
-        };
+        let mut part = Occupied::default();
         if let Some(size) = there {
             let above = filesystem_of(target, &targets[..at]);
             let above = targets
@@ -246,18 +225,16 @@ pub fn parts(payload: &Payload, root: Option<RootType>, targets: &[&str]) -> Vec
     }
     if root == Some(RootType::Btrfs) {
         // Btrfs is taken under the root alone.
-        parts[0] = parts[0].on_btrfs();
+        parts[0] = on_btrfs(parts[0]);
     }
     parts
 }
 
-impl Part {
-    /// The same on Btrfs, which has its own trees twice on one device, and small files in them.
-    fn on_btrfs(self) -> Part {
-        Part {
-            bytes: self.bytes + self.bytes / 4 + 2 * self.inodes * 1024,
-            ..self
-        }
+/// The same on Btrfs, which has its own trees twice on one device, and small files in them.
+fn on_btrfs(part: Occupied) -> Occupied {
+    Occupied {
+        bytes: part.bytes + part.bytes / 4 + 2 * part.inodes * 1024,
+        ..part
     }
 }
 
@@ -322,7 +299,7 @@ impl Space {
 /// Computes [`Space`] of the filesystem at `target`, which gets this part of the new OS. `stays` is everything
 /// that the wipe leaves: kept paths, what it spares beside them, and what the run itself has or will have on the
 /// filesystem.
-pub fn space(target: &str, part: Part, fs: Filesystem, stays: Occupied) -> Space {
+pub fn space(target: &str, part: Occupied, fs: Filesystem, stays: Occupied) -> Space {
     let (bytes_spare, inodes_spare) = match target {
         "/" => (SPACE_SPARE, INODES_SPARE),
         _ => (SPACE_SPARE_APART, INODES_SPARE_APART),
@@ -389,7 +366,7 @@ fn lack_of_trees(
     let there = kept_on(facts, "/", targets) + facts.condition.spared;
     let taken = btrfs_room::Taken {
         wiped: &wiped,
-        part: parts(&manifest.payload, None, targets)[0].into(),
+        part: parts(&manifest.payload, None, targets)[0],
         beside: stays_on_root(facts, sizes, targets).bytes - there.bytes,
         kept: there,
     };

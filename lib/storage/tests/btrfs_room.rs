@@ -9,7 +9,6 @@ use fixtures::program::run;
 use formats::facts::{BtrfsRoom, QuotaLimit};
 use formats::measure::Occupied;
 use plan::btrfs_room::{lack, Taken};
-use plan::needs::Part;
 use rustix::fs::FallocateFlags;
 use storage::btrfs_room;
 
@@ -23,49 +22,36 @@ struct Ordinary {
     old_mib: u64,
     old_files: usize,
     snapshot: bool,
-    new: Part,
+    new: Occupied,
     beside: u64,
 }
 
-const MACHINES: [Ordinary; 6] = [
-    Ordinary {
-        name: "a cloud disk of 1 GiB with a snapshot",
-        mkfs: &["mkfs.btrfs", "-q"],
-        mib: 950,
-        old_mib: 120,
-        old_files: 3000,
-        snapshot: true,
-        new: Part {
-            bytes: 200 * MIB,
-            inodes: 6000,
-        },
-        beside: 90 * MIB,
+/// What is usual for a disk in a cloud.
+const CLOUD: Ordinary = Ordinary {
+    name: "a cloud disk of 1 GiB with a snapshot",
+    mkfs: &["mkfs.btrfs", "-q"],
+    mib: 950,
+    old_mib: 120,
+    old_files: 3000,
+    snapshot: true,
+    new: Occupied {
+        bytes: 200 * MIB,
+        inodes: 6000,
     },
+    beside: 90 * MIB,
+};
+
+const MACHINES: [Ordinary; 6] = [
+    CLOUD,
     Ordinary {
         name: "the same, data and trees mixed",
         mkfs: &["mkfs.btrfs", "-q", "--mixed"],
-        mib: 950,
-        old_mib: 120,
-        old_files: 3000,
-        snapshot: true,
-        new: Part {
-            bytes: 200 * MIB,
-            inodes: 6000,
-        },
-        beside: 90 * MIB,
+        ..CLOUD
     },
     Ordinary {
         name: "the same, everything once, as on flash of long ago",
         mkfs: &["mkfs.btrfs", "-q", "-m", "single"],
-        mib: 950,
-        old_mib: 120,
-        old_files: 3000,
-        snapshot: true,
-        new: Part {
-            bytes: 200 * MIB,
-            inodes: 6000,
-        },
-        beside: 90 * MIB,
+        ..CLOUD
     },
     Ordinary {
         name: "Fedora's cloud image",
@@ -74,7 +60,7 @@ const MACHINES: [Ordinary; 6] = [
         old_mib: 900,
         old_files: 20_000,
         snapshot: false,
-        new: Part {
+        new: Occupied {
             bytes: 1300 * MIB,
             inodes: 40_000,
         },
@@ -87,7 +73,7 @@ const MACHINES: [Ordinary; 6] = [
         old_mib: 20 << 10,
         old_files: 20_000,
         snapshot: true,
-        new: Part {
+        new: Occupied {
             bytes: 4 << 30,
             inodes: 150_000,
         },
@@ -100,7 +86,7 @@ const MACHINES: [Ordinary; 6] = [
         old_mib: 450 << 10,
         old_files: 20_000,
         snapshot: true,
-        new: Part {
+        new: Occupied {
             bytes: 4 << 30,
             inodes: 150_000,
         },
@@ -147,7 +133,7 @@ fn ordinary_machines_have_room() {
         let room = room(&filesystem);
         let taken = Taken {
             wiped: &[number(&root)],
-            part: machine.new.into(),
+            part: machine.new,
             beside: machine.beside,
             kept: Occupied::default(),
         };

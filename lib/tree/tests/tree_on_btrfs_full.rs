@@ -12,7 +12,6 @@ use formats::facts::BtrfsRoom;
 use formats::measure::Occupied;
 use formats::payload::Payload;
 use plan::btrfs_room::{lack, Taken};
-use plan::needs::Part;
 use rustix::fs::FallocateFlags;
 use storage::btrfs_room;
 use tree::{unpack, wipe, UnpackOptions};
@@ -160,13 +159,12 @@ impl Machine {
     }
 
     fn lack(&self) -> Option<String> {
-        let part = Part {
-            bytes: self.payload.disk_bytes,
-            inodes: self.payload.inodes,
-        };
         let taken = Taken {
             wiped: &[self.root],
-            part: part.into(),
+            part: Occupied {
+                bytes: self.payload.disk_bytes,
+                inodes: self.payload.inodes,
+            },
             beside: 0,
             kept: Occupied::default(),
         };

@@ -319,7 +319,7 @@ fn ensure_space(subject: &Subject) -> Result<()> {
                 let wiped = of_root_btrfs(subject);
                 let taken = btrfs_room::Taken {
                     wiped: &wiped,
-                    part: whole[0].into(),
+                    part: whole[0],
                     beside: handed.bytes,
                     kept: there,
                 };
