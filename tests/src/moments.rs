@@ -8,6 +8,7 @@ use formats::trailer::PartKind;
 use storage::mbr::MBR_SIZE;
 
 use crate::crafted::trailer_of;
+use crate::old_server::Firmware;
 use crate::power::{Recording, Write};
 
 /// How records of the journal begin; the phase's number follows the version.
@@ -103,6 +104,19 @@ pub struct Switches {
 }
 
 impl Switches {
+    /// Those of what this firmware starts, from the write `from` on.
+    pub fn of(
+        firmware: Firmware,
+        recording: &Recording,
+        writes: &[Write],
+        from: usize,
+    ) -> Result<Switches> {
+        match firmware {
+            Firmware::Bios => Switches::of_record(recording, writes, from),
+            Firmware::Uefi | Firmware::UefiSecure => Ok(Switches::of_file(recording, writes)?.1),
+        }
+    }
+
     /// Those of the master boot record, which must have been changed exactly twice from the write `from` on: what is
     /// written to the sectors beside it may bring it along as it is.
     pub fn of_record(recording: &Recording, writes: &[Write], from: usize) -> Result<Switches> {

@@ -526,10 +526,7 @@ fn cut_at_the_switches(layout: &'static Layout, firmware: Firmware) -> Result<()
         !recording.places_of(&writes[begun..], &payload)?.is_empty(),
         "the payload was not staged"
     );
-    let at = match firmware {
-        Firmware::Bios => Switches::of_record(&recording, &writes, begun)?,
-        Firmware::Uefi | Firmware::UefiSecure => Switches::of_file(&recording, &writes)?.1,
-    };
+    let at = Switches::of(firmware, &recording, &writes, begun)?;
     let mut switched_on = |name: &str, count: usize, firmware: Firmware| {
         println!(
             "cut {name}: after write {count} of {}, by {firmware:?}",

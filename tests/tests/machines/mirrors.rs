@@ -8,8 +8,8 @@ use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::moments::Switches;
-use reroot_tests::old_server::{Firmware, OldServer};
-use reroot_tests::power::{Cut, Write};
+use reroot_tests::old_server::OldServer;
+use reroot_tests::power::Cut;
 use reroot_tests::refusals::refusals;
 use reroot_tests::reinstall::{reinstall, start, IMAGE_ON_MACHINE, LIMIT};
 use reroot_tests::shop_data::KEPT;
@@ -223,12 +223,9 @@ fn cut_between(mirror: &Mirror) -> Result<()> {
     is_new(mirror, &machine, &before, BOTH)?;
     drop(machine);
     let writes = [first.writes()?, second.writes()?];
-    let switches = |recording, writes: &[Write], begun| match server.server.firmware {
-        Firmware::Bios => Switches::of_record(recording, writes, begun),
-        Firmware::Uefi | Firmware::UefiSecure => Ok(Switches::of_file(recording, writes)?.1),
-    };
-    let of_first = switches(&first, &writes[0], begun[0])?;
-    let of_second = switches(&second, &writes[1], begun[1])?;
+    let firmware = server.server.firmware;
+    let of_first = Switches::of(firmware, &first, &writes[0], begun[0])?;
+    let of_second = Switches::of(firmware, &second, &writes[1], begun[1])?;
     // Of the first disk before a switch, of the second behind its own.
     let mut disks = |name: &str, at: [usize; 2]| -> Result<[Cut; 2]> {
         println!("cut {name}: after writes {at:?}");
