@@ -12,6 +12,19 @@ fn way(user: &str) -> Way {
     }
 }
 
+/// How many ways in root has, who alone comes along, with a password or without: now, and in the new OS.
+fn ways_of_root(old: &OldIdentity, new: &NewIdentity, password: bool) -> (usize, usize) {
+    let accounts = accounts(&[("root", 0, "/bin/sh", password)], &[]);
+    let merged = AccountPlan {
+        users: vec![row("root", Some(0), 0, AccountRule::Same)],
+        ..AccountPlan::default()
+    };
+    let mut plan = IdentityPlan::default();
+    let payload = Accounts::default();
+    decide(&mut plan, (old, new), (&accounts, &payload), &merged);
+    (plan.ways.0.len(), plan.ways.1.len())
+}
+
 /// root and ann have keys and are locked; the old server is told `old` and the new one `new`, which reads what is
 /// written for it or not.
 fn locked_people(old: &str, new: &str, reads: bool) -> (IdentityPlan, [Option<String>; 2]) {
@@ -190,15 +203,7 @@ fn a_key_that_others_may_write_counts_where_the_server_does_not_mind() {
             ssh_includes: Some(pattern).filter(|_| reads).into_iter().collect(),
             ..NewIdentity::default()
         };
-        let accounts = accounts(&[("root", 0, "/bin/sh", false)], &[]);
-        let merged = AccountPlan {
-            users: vec![row("root", Some(0), 0, AccountRule::Same)],
-            ..AccountPlan::default()
-        };
-        let mut plan = IdentityPlan::default();
-        let payload = Accounts::default();
-        decide(&mut plan, (&old, &new), (&accounts, &payload), &merged);
-        (plan.ways.0.len(), plan.ways.1.len())
+        ways_of_root(&old, &new, false)
     };
     assert_eq!(ways("", "", true), (0, 0));
     assert_eq!(ways("StrictModes no", "", true), (1, 1));
@@ -248,15 +253,7 @@ fn what_is_written_stands_where_the_server_reads_it() {
             ssh_before: before,
             ..NewIdentity::default()
         };
-        let accounts = accounts(&[("root", 0, "/bin/sh", true)], &[]);
-        let merged = AccountPlan {
-            users: vec![row("root", Some(0), 0, AccountRule::Same)],
-            ..AccountPlan::default()
-        };
-        let mut plan = IdentityPlan::default();
-        let payload = Accounts::default();
-        decide(&mut plan, (&old, &new), (&accounts, &payload), &merged);
-        (plan.ways.0.len(), plan.ways.1.len())
+        ways_of_root(&old, &new, true)
     };
     assert_eq!(root(0), (1, 1));
     assert_eq!(root(1), (1, 0), "the image's own word is first");
