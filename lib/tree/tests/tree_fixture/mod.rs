@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use formats::keep::{KeepPath, KeepSet};
 use formats::measure::Measure;
@@ -99,6 +100,24 @@ impl Disk {
         }
         let root = File::open(root).unwrap();
         Self { directory, root }
+    }
+
+    /// Unmounts it and mounts it again: what the kernel only remembered of it is forgotten.
+    pub fn mount_again(&mut self) {
+        let (image, at) = (self.outside("image"), self.path(""));
+        self.root = File::open(self.directory.path()).unwrap();
+        // A test beside this one that starts a program has for a moment what this one has open.
+        let unmounted = || {
+            let done = rustix::mount::unmount(&at, rustix::mount::UnmountFlags::empty());
+            done.is_ok() || {
+                std::thread::sleep(Duration::from_millis(100));
+                false
+            }
+        };
+        assert!((0..50).any(|_| unmounted()), "{}", at.display());
+        let (image, mounted) = (image.to_str().unwrap(), at.to_str().unwrap());
+        run("mount", &["-o", "loop", image, mounted]);
+        self.root = File::open(at).unwrap();
     }
 
     /// The root of the filesystem.
