@@ -77,8 +77,8 @@ test: setup
 
 prove: programs
 	$(call heading,proof)
-	cargo test -p reroot --locked --test xenial_mirror -- --include-ignored
-	cargo test -p tree --locked --test tree_on_btrfs_full -- --include-ignored
+	cargo test -p reroot --locked --test command -- xenial_mirror --include-ignored
+	cargo test -p tree --locked --test trees -- on_btrfs_full --include-ignored
 	@mkdir -p $(TARGET)/prove
 	cargo test -p reroot-tests --locked --test machines --no-run --message-format=json \
 	    > $(TARGET)/prove/messages

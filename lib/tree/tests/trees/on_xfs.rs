@@ -1,27 +1,21 @@
-//! Wiping and unpacking on real XFS: the same trees as on ext4, and what only XFS has. The fixture sees by
-//! this program's name which filesystem is meant.
+//! Wiping and unpacking on real XFS: the same trees as on ext4, and what only XFS has.
 
-#![allow(
-    clippy::duplicate_mod,
-    reason = "each of the programs that are run again brings its own"
-)]
-
-#[path = "tree_hostile_payload.rs"]
+#[path = "hostile_payload.rs"]
 mod hostile_payload;
-#[path = "tree_unpack.rs"]
+#[path = "unpack.rs"]
 mod unpacking;
-#[path = "tree_wipe.rs"]
+#[path = "wipe.rs"]
 mod wiping;
-
-mod tree_fixture;
 
 use std::fs;
 use std::path::Path;
 
+use crate::fixture::payloads::{pack_tree, unpack_tree};
+use crate::fixture::{assert_same, keep, measure, quiet, run, snapshot};
 use formats::keep::KeepPath;
 use tree::{validate_keep, wipe};
-use tree_fixture::payloads::{pack_tree, unpack_tree};
-use tree_fixture::{assert_same, keep, measure, quiet, run, snapshot, Disk};
+
+type Disk = crate::fixture::Disk<crate::fixture::Xfs>;
 
 /// What `xfs_io` says of a file.
 fn ask(command: &str, path: &Path) -> String {

@@ -46,7 +46,7 @@ fn a_killed_process_leaves_nothing_frozen() {
     }
     assert!(
         rustix::process::geteuid().is_root(),
-        "this test mounts a filesystem and needs root: sudo -E cargo test -p storage --test freeze"
+        "this test mounts a filesystem and needs root: sudo -E cargo test -p storage --test filesystems"
     );
     #[allow(deprecated)] // The flag shares nothing that Rust relies on.
     rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNS).unwrap();
@@ -61,7 +61,7 @@ fn a_killed_process_leaves_nothing_frozen() {
     let mut frozen = 0;
     for round in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_killed_process_leaves_nothing_frozen"])
+            .args(["--exact", "freeze::a_killed_process_leaves_nothing_frozen"])
             .env(MOUNTED, &mounted)
             .stdout(Stdio::null())
             .spawn()

@@ -6,15 +6,13 @@
 //! packages of Ubuntu 16.04 are not. Needs root, apt with a reachable archive, and the packages
 //! apt-utils, gnupg, mmdebstrap, dpkg-dev and xz-utils.
 
-mod program;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use program::{elf, refused, require_root, reroot, succeed};
+use crate::program::{elf, refused, require_root, reroot, succeed};
 
 const COMPONENTS: [&str; 3] = ["main", "restricted", "universe"];
 
@@ -285,7 +283,7 @@ fn sign(folder: &Path, suite: &str, key: &Key) {
 #[test]
 #[ignore = "minutes of one processor while the other waits: make prove"]
 fn the_xenial_folder_is_built_from_every_pocket_and_component() {
-    require_root("xenial_mirror");
+    require_root();
     let place = tempfile::Builder::new()
         .prefix("xenial")
         .tempdir_in("/var/tmp")

@@ -1,8 +1,5 @@
 //! Building an image from a small tree, and looking into the result.
 
-mod program;
-mod small_os;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -11,10 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::program::{elf, refused, require_root, reroot, succeed};
+use crate::small_os::{write, SmallOs, KERNEL, NVME};
 use formats::trailer::{PartKind, Trailer, TRAILER_SIZE};
 use formats::{Digest, Document, Manifest};
-use program::{elf, refused, require_root, reroot, succeed};
-use small_os::{write, SmallOs, KERNEL, NVME};
 
 fn trailer(image: &[u8]) -> Trailer {
     let at = image.len() - TRAILER_SIZE;
@@ -42,7 +39,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn building_twice_gives_the_same_bytes() {
-    require_root("image");
+    require_root();
     let os = SmallOs::make();
     let first = os.build("first");
     // Times of the source's files stay; what the builder adds must not depend on the clock.
@@ -62,7 +59,7 @@ fn building_twice_gives_the_same_bytes() {
 
 #[test]
 fn the_image_holds_what_the_folder_describes() {
-    require_root("image");
+    require_root();
     let os = SmallOs::make();
     let image = fs::read(os.build("image")).unwrap();
     // The launcher as it is, but for bytes that no kernel looks at, and a word for shells behind it.
@@ -172,7 +169,7 @@ fn module_with_firmware(names: &[&str]) -> Vec<u8> {
 /// One driver, three kinds of file: plain, compressed, not there.
 #[test]
 fn firmware_that_drivers_name_is_recorded_and_put_in() {
-    require_root("image");
+    require_root();
     let os = SmallOs::make();
     let names = ["nvme/plain.fw", "nvme/packed.fw", "nvme/absent.fw"];
     let module = format!("lib/modules/{KERNEL}/kernel/{NVME}");
@@ -207,7 +204,7 @@ fn firmware_that_drivers_name_is_recorded_and_put_in() {
 
 #[test]
 fn the_initramfs_holds_the_chosen_modules_decompressed() {
-    require_root("image");
+    require_root();
     let os = SmallOs::make();
     let image = fs::read(os.build("image")).unwrap();
     let found = initramfs(&image);
@@ -230,7 +227,7 @@ fn the_initramfs_holds_the_chosen_modules_decompressed() {
 
 #[test]
 fn every_kind_of_tarball_gives_the_same_payload() {
-    require_root("image");
+    require_root();
     let os = SmallOs::make();
     let payload = |name: &str| {
         let image = fs::read(os.build(name)).unwrap();
@@ -267,7 +264,7 @@ fn every_kind_of_tarball_gives_the_same_payload() {
 
 #[test]
 fn inspect_tells_people_and_programs_the_same() {
-    require_root("image");
+    require_root();
     let os = SmallOs::make();
     let image = os.build("image");
     let text = succeed(reroot(&["inspect"]).arg(&image));
@@ -297,7 +294,7 @@ fn inspect_tells_people_and_programs_the_same() {
 
 #[test]
 fn unpack_gives_each_part_as_a_file() {
-    require_root("image");
+    require_root();
     let os = SmallOs::make();
     let image = os.build("image");
     let folder = os.place.path().join("parts");

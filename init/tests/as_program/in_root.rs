@@ -10,7 +10,7 @@ const BUSYBOX: &str = "/bin/busybox";
 fn root() -> tempfile::TempDir {
     assert!(
         rustix::process::geteuid().is_root(),
-        "this test mounts and needs root: sudo -E cargo test -p reroot-init --test in_root"
+        "this test mounts and needs root: sudo -E cargo test -p reroot-init --test as_program"
     );
     let dir = tempfile::tempdir().unwrap();
     let at = |path: &str| dir.path().join(path);

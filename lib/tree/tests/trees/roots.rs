@@ -1,21 +1,20 @@
 //! One tree on three real filesystems, ext4 and XFS: each is wiped by its own handle, and what is unpacked and
 //! written goes to the right one. What else is mounted is as foreign as ever.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::Disk;
+use crate::fixture::payloads::{entry, pack_tree, payload_of, source_of};
+use crate::fixture::{assert_same, keep, quiet, run, snapshot, LOOKUPS};
 use formats::keep::KeepPath;
 use tree::{
     children, unpack, unpack_tar, validate_keep, validate_keep_by, weigh, wipe, wipe_by, Gate,
     LeftOut, Limit, Measuring, Roots, SkippedBecause, Stillness, TreeError, UnpackOptions,
 };
-use tree_fixture::payloads::{entry, pack_tree, payload_of, source_of};
-use tree_fixture::{assert_same, keep, quiet, run, snapshot, Disk, LOOKUPS};
 
 /// Where, how it is made, how large in MiB.
 const APART: [(&str, &[&str], u64); 2] = [

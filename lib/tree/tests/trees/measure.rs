@@ -1,15 +1,14 @@
 //! A measure of a kept tree changes with the tree, and with nothing else.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::Disk;
+use crate::fixture::{bytes, hostile, keep, measure, measure_by, quiet, run, snapshot, LOOKUPS};
 use formats::keep::KeepPath;
 use rustix::fs::{FileType, Mode, CWD};
 use tree::{wipe, wipe_by, TreeError};
-use tree_fixture::{hostile, keep, measure, measure_by, quiet, run, snapshot, Disk, LOOKUPS};
 
 fn path(text: &str) -> KeepPath {
     KeepPath::parse(text).unwrap()
@@ -133,7 +132,7 @@ fn every_change_in_a_kept_tree_changes_its_measure() {
             fs::remove_dir(t.join("empty")).unwrap();
         }),
         ("a deep file", |t| {
-            let deep = t.join("d".repeat(255)).join(tree_fixture::bytes(b"\xff\n"));
+            let deep = t.join("d".repeat(255)).join(bytes(b"\xff\n"));
             hostile::append(&deep.join("a/b/c/file"), "x");
         }),
     ];

@@ -1,13 +1,12 @@
 //! The gate: what is kept is never written to, no link is followed, no mount is crossed.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 
+use super::Disk;
+use crate::fixture::{assert_same, keep, run, snapshot, LOOKUPS};
 use tree::{Access, Directory, Gate, Lookup, TreeError};
-use tree_fixture::{assert_same, keep, run, snapshot, Disk, LOOKUPS};
 
 fn gate(disk: &Disk, lookup: Lookup, kept: &[&str]) -> Gate {
     let root: OwnedFd = File::open(disk.path("")).unwrap().into();

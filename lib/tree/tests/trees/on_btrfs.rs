@@ -1,28 +1,22 @@
-//! Wiping and unpacking on real Btrfs: the same trees as on ext4, and what only Btrfs has. The fixture sees by
-//! this program's name which filesystem is meant.
+//! Wiping and unpacking on real Btrfs: the same trees as on ext4, and what only Btrfs has.
 
-#![allow(
-    clippy::duplicate_mod,
-    reason = "each of the programs that are run again brings its own"
-)]
-
-#[path = "tree_hostile_payload.rs"]
+#[path = "hostile_payload.rs"]
 mod hostile_payload;
-#[path = "tree_unpack.rs"]
+#[path = "unpack.rs"]
 mod unpacking;
-#[path = "tree_wipe.rs"]
+#[path = "wipe.rs"]
 mod wiping;
-
-mod tree_fixture;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::fixture::payloads::{pack_tree, unpack_tree};
+use crate::fixture::{assert_same, keep, measure_by, quiet, run, snapshot, Seen, LOOKUPS};
 use formats::keep::KeepPath;
 use tree::{validate_keep, wipe_by, Lookup};
-use tree_fixture::payloads::{pack_tree, unpack_tree};
-use tree_fixture::{assert_same, keep, measure_by, quiet, run, snapshot, Disk, Seen, LOOKUPS};
+
+type Disk = crate::fixture::Disk<crate::fixture::Btrfs>;
 
 /// A snapshot of a tree, without the times of directories that the kernel makes up where there were subvolumes in
 /// what is a copy now.
@@ -200,7 +194,7 @@ fn places_are_kept_and_go(lookup: Lookup) {
 
     let second = fs::File::open(disk.path("second")).unwrap();
     let fd = std::os::fd::AsFd::as_fd(&second);
-    let report = wipe_by(lookup, fd, &tree_fixture::keep(&[]), &quiet).unwrap();
+    let report = wipe_by(lookup, fd, &crate::fixture::keep(&[]), &quiet).unwrap();
     assert_eq!(report.skipped_mounts, [""; 0], "{lookup:?}");
     assert_eq!(fs::read_dir(disk.path("second")).unwrap().count(), 0);
 }

@@ -1,16 +1,15 @@
 //! Payloads that are damaged or made to do harm: refused, and nothing kept or outside is reached.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, FileExt};
 
+use super::Disk;
+use crate::fixture::payloads::{entry, pack_tree, payload_of, source_of};
+use crate::fixture::{assert_same, keep, quiet, snapshot, LOOKUPS};
 use formats::keep::KeepSet;
 use formats::payload::Payload;
 use tree::{unpack, Source, UnpackOptions};
-use tree_fixture::payloads::{entry, pack_tree, payload_of, source_of};
-use tree_fixture::{assert_same, keep, quiet, snapshot, Disk, LOOKUPS};
 
 /// How a sound payload is spoilt.
 type Damage = fn(&mut Vec<u8>, &mut Payload);

@@ -1,19 +1,18 @@
 //! Wiping real ext4 filesystems: what is kept stays as it was, and nothing else does.
 
-mod tree_fixture;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Disk;
+use crate::fixture::{assert_same, hostile, keep, quiet, run, snapshot, LOOKUPS};
 use formats::keep::{KeepPath, KeepSet};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tree::{
     restore_cleared, validate_keep, validate_keep_by, wipe, wipe_by, wipe_noting, TreeError,
 };
-use tree_fixture::{assert_same, hostile, keep, quiet, run, snapshot, Disk, LOOKUPS};
 
 /// Whether a refusal is the right one.
 type Expected = fn(&TreeError) -> bool;

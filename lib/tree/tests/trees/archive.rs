@@ -1,15 +1,14 @@
 //! Carrying a few files from one OS to the next in a small archive.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
+use super::Disk;
+use crate::fixture::{assert_same, keep, run, snapshot};
 use formats::keep::KeepSet;
 use tree::{pack_items, pack_paths, read_from_home, unpack_tar, HomeFile, Treatment};
-use tree_fixture::{assert_same, keep, run, snapshot, Disk};
 
 #[test]
 fn named_files_are_carried_with_all_that_belongs_to_them() {

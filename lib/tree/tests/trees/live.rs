@@ -1,8 +1,6 @@
 //! Measuring a kept tree while the old OS runs: names come and go, things are mounted below it that
 //! do not answer, and files have many names.
 
-mod tree_fixture;
-
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
@@ -13,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::Disk;
+use crate::fixture::{hostile, measure, run, LOOKUPS};
 use formats::keep::KeepPath;
 use formats::measure::Measure;
 use storage::mounts;
 use tree::{LeadingOut, Lookup, Measuring, MountPoints, Stillness, TreeError};
-use tree_fixture::{hostile, measure, run, Disk, LOOKUPS};
 
 fn path(text: &str) -> KeepPath {
     KeepPath::parse(text).unwrap()

@@ -17,7 +17,7 @@ impl NewOs {
     fn new() -> NewOs {
         assert!(
             rustix::process::geteuid().is_root(),
-            "this test changes its root directory: sudo -E cargo test -p reroot-init --test told"
+            "this test changes its root directory: sudo -E cargo test -p reroot-init --test as_program"
         );
         let os = NewOs(tempfile::tempdir().unwrap());
         let (records, run) = (os.records(), os.0.path().join(".reroot").join(RUN));

@@ -1,17 +1,14 @@
 //! What is refused: damaged images, and builds that cannot come out well. Nothing is left behind.
 
-mod program;
-mod small_os;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::program::{elf, refused, require_root, reroot, succeed};
+use crate::small_os::{initrd, noise, SmallOs, KERNEL, NVME};
 use formats::trailer::{PartKind, Trailer, TRAILER_SIZE};
-use program::{elf, refused, require_root, reroot, succeed};
-use small_os::{initrd, noise, SmallOs, KERNEL, NVME};
 
 /// A small filesystem of its own, gone with the value.
 struct SmallDisk(tempfile::TempDir);
@@ -46,7 +43,7 @@ fn verify(image: &Path) -> Command {
 
 #[test]
 fn verify_finds_one_flipped_byte_anywhere() {
-    require_root("refusals");
+    require_root();
     let os = SmallOs::make();
     let image = os.build("image");
     assert!(succeed(&mut verify(&image)).contains("good; 5 parts"));
@@ -80,7 +77,7 @@ fn verify_finds_one_flipped_byte_anywhere() {
 
 #[test]
 fn verify_names_what_a_file_is_not() {
-    require_root("refusals");
+    require_root();
     let os = SmallOs::make();
     let good = fs::read(os.build("image")).unwrap();
     let bad = os.place.path().join("bad");
@@ -106,7 +103,7 @@ fn verify_names_what_a_file_is_not() {
 /// `MODULES=dep` has the drivers of the machine that made it.
 #[test]
 fn an_initrd_for_one_machine_alone_makes_no_image() {
-    require_root("refusals");
+    require_root();
     let os = SmallOs::make();
     let image = os.place.path().join("image");
     for (bytes, says) in [
@@ -125,7 +122,7 @@ fn an_initrd_for_one_machine_alone_makes_no_image() {
 
 #[test]
 fn a_full_disk_leaves_nothing_behind() {
-    require_root("refusals");
+    require_root();
     let os = SmallOs::make();
     let disk = SmallDisk::mount("1m");
     let target = disk.0.path().join("image");
@@ -148,7 +145,7 @@ fn a_full_disk_leaves_nothing_behind() {
 
 #[test]
 fn a_build_that_is_told_to_stop_leaves_nothing_behind() {
-    require_root("refusals");
+    require_root();
     let os = SmallOs::make();
     fs::write(os.root().join("usr/share/more"), noise(40_000_000)).unwrap();
     let work = tempfile::tempdir().unwrap();
@@ -178,7 +175,7 @@ fn a_build_that_is_told_to_stop_leaves_nothing_behind() {
 
 #[test]
 fn an_image_that_exists_outlives_a_failed_build() {
-    require_root("refusals");
+    require_root();
     let os = SmallOs::make();
     let image = os.build("image");
     let before = fs::read(&image).unwrap();
@@ -289,7 +286,7 @@ fn remove(os: &SmallOs, path: &str) {
 
 #[test]
 fn a_folder_that_cannot_become_an_image_is_refused_with_the_way_out() {
-    require_root("refusals");
+    require_root();
     for (name, change, says) in FOLDERS {
         eprintln!("case: {name}");
         let os = SmallOs::make();
@@ -306,7 +303,7 @@ fn a_folder_that_cannot_become_an_image_is_refused_with_the_way_out() {
 
 #[test]
 fn only_root_may_build() {
-    require_root("refusals");
+    require_root();
     let os = SmallOs::make();
     fs::set_permissions(os.place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     // The program itself may lie where nobody else may look.

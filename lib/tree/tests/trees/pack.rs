@@ -1,17 +1,16 @@
 //! Packing trees on real ext4: what comes out is what went in, with the same bytes each time.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Disk;
+use crate::fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
+use crate::fixture::{assert_same, hostile, quiet, run, snapshot, LOOKUPS};
 use formats::keep::KeepSet;
 use tree::{pack, unpack, PackOptions, Source, TreeError, UnpackOptions};
-use tree_fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
-use tree_fixture::{assert_same, hostile, quiet, run, snapshot, Disk, LOOKUPS};
 
 #[test]
 fn a_hostile_tree_comes_out_as_it_went_in() {

@@ -1,18 +1,21 @@
 //! Trees 3,000 directories deep, deeper than any path is long, with few descriptors: a program of its own, since the limit of
 //! open files holds for the whole process.
 
-mod tree_fixture;
+#[path = "trees/fixture/mod.rs"]
+mod fixture;
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use fixture::payloads::source_of;
+use fixture::{keep, measure_by, quiet, LOOKUPS};
 use formats::keep::{KeepPath, KeepSet};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use tree::{pack, unpack, wipe_by, Lookup, PackOptions, UnpackOptions};
-use tree_fixture::payloads::source_of;
-use tree_fixture::{keep, measure_by, quiet, Disk, LOOKUPS};
+
+type Disk = fixture::Disk<fixture::Ext4>;
 
 const DEPTH: usize = 3_000;
 /// Three threads may each hold a few dozen.

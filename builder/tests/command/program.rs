@@ -3,11 +3,11 @@
 use std::process::{Command, Output};
 
 /// Stops a test that needs root, saying how to run it.
-pub fn require_root(test: &str) {
+pub fn require_root() {
     assert!(
         rustix::process::geteuid().is_root(),
         "this test makes files of other owners; run it as root: \
-         sudo env PATH=\"$PATH\" cargo test -p reroot --test {test}"
+         sudo env PATH=\"$PATH\" cargo test -p reroot --test command"
     );
 }
 

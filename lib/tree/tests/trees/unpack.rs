@@ -1,16 +1,15 @@
 //! Unpacking on real ext4, around what is kept and over what an earlier attempt left.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
+use super::Disk;
+use crate::fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
+use crate::fixture::{assert_same, hostile, keep, quiet, run, snapshot, LOOKUPS};
 use formats::keep::KeepSet;
 use tree::{pack, unpack, SkippedBecause, TreeError, UnpackOptions};
-use tree_fixture::payloads::{options, pack_tree, portable, source_of, unpack_tree};
-use tree_fixture::{assert_same, hostile, keep, quiet, run, snapshot, Disk, LOOKUPS};
 
 #[test]
 fn kept_paths_are_not_touched_whatever_the_payload_has_there() {

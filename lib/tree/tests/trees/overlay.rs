@@ -1,15 +1,14 @@
 //! An operator's overlay: a directory, or an archive by the tars that people have.
 
-mod tree_fixture;
-
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{chown, symlink, MetadataExt, PermissionsExt};
 use std::process::Command;
 
+use super::Disk;
+use crate::fixture::run;
 use formats::keep::KeepSet;
 use tree::{unpack_tar, Numbers, Overlay};
-use tree_fixture::{run, Disk};
 
 /// The new OS has two accounts beside root.
 struct New;

@@ -1,13 +1,12 @@
-//! How full a Btrfs may be for a run to come through: what the check says, and what the kernel does. The fixture sees
-//! by this program's name which filesystem is meant.
-
-mod tree_fixture;
+//! How full a Btrfs may be for a run to come through: what the check says, and what the kernel does.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use crate::fixture::payloads::{pack_tree, source_of};
+use crate::fixture::{keep, quiet, run};
 use formats::facts::BtrfsRoom;
 use formats::measure::Occupied;
 use formats::payload::Payload;
@@ -15,8 +14,8 @@ use plan::btrfs_room::{lack, Taken};
 use rustix::fs::FallocateFlags;
 use storage::btrfs_room;
 use tree::{unpack, wipe, UnpackOptions};
-use tree_fixture::payloads::{pack_tree, source_of};
-use tree_fixture::{keep, quiet, run, Disk};
+
+type Disk = crate::fixture::Disk<crate::fixture::Btrfs>;
 
 const MIB: u64 = 1 << 20;
 const MEBI: i64 = 1 << 20;
