@@ -443,19 +443,18 @@ fn words(e: &Evidence, state: State) -> (String, String) {
             untouched.to_owned(),
             format!("the power was cut or the worker was killed; `{command}` again"),
         ),
-        // Whoever reads this may do so in the old OS: the power was cut before the master boot record
+        // Whoever reads this may do so in the old OS: the power was cut before what the firmware starts
         // was switched to the staged image, for nothing boots the old OS behind that but by hand.
         State::Committed if e.journal == Some(Phase::Commit) => (
             "what was kept, and the old OS: nothing of it was removed yet".to_owned(),
-            "reboot once, from this disk: if its master boot record starts the staged image, the run is \
-             taken up in the RAM environment; if this OS comes back, the run was never committed, and \
-             `go` begins anew"
+            "reboot once, from this disk: if that starts the staged image, the run is taken up in the RAM \
+             environment; if this OS comes back, the run was never committed, and `go` begins anew"
                 .to_owned(),
         ),
         State::Committed => (
             "what was kept; the old OS is not whole any more".to_owned(),
-            "a boot from this disk takes the run up in the RAM environment, unless its master boot \
-             record was replaced by somebody else; see the console"
+            "a boot from this disk takes the run up in the RAM environment, unless what the \
+             firmware starts was replaced by somebody else; see the console"
                 .to_owned(),
         ),
         State::Unknown => (

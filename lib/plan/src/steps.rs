@@ -188,8 +188,8 @@ const STEPS: &[Spec] = &[
     },
     Spec {
         name: COMMIT, place: Place::Ram, runs: In::Reinstall, needs: &["verify", "network"],
-        does: "write the journal, then switch the master boot record to the staged image",
-        before: "its loader is beside the one in use, read back", after: "one sector, read back from the disk",
+        does: "write the journal, then switch what the firmware starts to the staged image",
+        before: "its loader is beside the one in use, read back", after: "one write to each, read back",
         undo: "give back the sectors; read-only", deadline_s: 120, grows: Grows::Not,
     },
     Spec {
@@ -230,8 +230,8 @@ const STEPS: &[Spec] = &[
     },
     Spec {
         name: "switch", place: Place::Ram, runs: In::Reinstall, needs: &["check"],
-        does: "leave the records; switch the master boot record to the new loader, the last write",
-        before: "the check passed, everything is on the disk", after: "read back from the disk",
+        does: "leave the records; switch what the firmware starts to the new loader, the last write",
+        before: "the check passed, everything is on the disk", after: "read back",
         undo: "", deadline_s: 300, grows: Grows::Not,
     },
     Spec {
