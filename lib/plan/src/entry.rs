@@ -112,13 +112,6 @@ fn against_bus_masters(facts: &Facts) -> Option<String> {
 const XEN_PV: &str = "PV";
 
 fn against_takeover(facts: &Facts) -> Option<String> {
-    if facts
-        .root
-        .as_ref()
-        .is_some_and(|root| root.identity.subvolume.is_some())
-    {
-        return Some("it was not tried with a root on Btrfs".to_owned());
-    }
     let ptrace = &facts.ptrace;
     if ptrace.yama_scope == Some(YAMA_FORBIDDEN) {
         return Some("kernel.yama.ptrace_scope is 3: nobody may trace a process".to_owned());

@@ -191,6 +191,18 @@ fn power_cuts_at_the_switches_with_a_system_in_subvolumes_of_btrfs_that_uefi_sta
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_root_on_a_subvolume_of_btrfs_by_taking_over_pid_1() -> Result<()> {
+    reinstalled(row("btrfs-cloud")?, "--entry takeover --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_system_in_subvolumes_of_btrfs_by_taking_over_pid_1() -> Result<()> {
+    reinstalled(row("btrfs-snapshots")?, "--entry takeover --payload disk")
+}
+
+#[test]
 #[ignore = "as by UEFI: make prove"]
 fn a_root_on_a_logical_volume() -> Result<()> {
     reinstalled(row("lvm-boot-apart")?, "--entry kexec")
