@@ -86,7 +86,7 @@ fn look(mount: &Mount, mounts: &[Mount], found: &mut MountedFilesystem) -> Resul
     }
     let (superblock, disk, mut identity) = root::known(&device)?;
     if let Some(volume) = &identity.logical {
-        logical::ensure_whole(volume)?;
+        logical::ensure_comes_with_group(volume)?;
     }
     if of_btrfs {
         identity.subvolume = Some(root::subvolume(mount)?);

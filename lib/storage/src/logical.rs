@@ -13,7 +13,7 @@ use syscalls::device_mapper::{self, Target};
 
 use crate::block::{self, BlockDevice};
 use crate::layers;
-use crate::lvm;
+use crate::lvm::{self, KeptBack};
 use crate::mapper::{self, CONTROL};
 use crate::root::{reading, unsupported, RootError};
 use crate::table::{self, Table};
@@ -102,10 +102,10 @@ pub fn doubles(volume: &LogicalVolume, disk: &BlockDevice) -> Result<Vec<String>
     Ok(doubles)
 }
 
-/// Refuses a volume whose group lacks a physical volume, or has one on what the new OS will not open: what runs now has put
-/// the volume together by its own name, and from Debian 12 on whole groups are put together alone. Asked of the old OS, where
-/// it can still be mended.
-pub fn ensure_whole(volume: &LogicalVolume) -> Result<(), RootError> {
+/// Refuses a volume that is not activated with its group, and one whose group lacks a physical volume or has one on what the
+/// new OS will not open: what runs now has put the volume together by its own name, and from Debian 12 on whole groups are
+/// put together alone. Asked of the old OS, where it can still be mended.
+pub fn ensure_comes_with_group(volume: &LogicalVolume) -> Result<(), RootError> {
     let labelled = labelled()?;
     let mut newest: Option<lvm::Group> = None;
     for (device, uuid) in &labelled {
@@ -132,7 +132,13 @@ pub fn ensure_whole(volume: &LogicalVolume) -> Result<(), RootError> {
         .iter()
         .map(|(device, uuid)| (uuid.as_str(), layers::volume(device).layers()))
         .collect();
-    let lacking = lacking(&newest.map_or_else(Vec::new, |group| group.volumes), &there);
+    let Some(group) = newest else {
+        return Ok(());
+    };
+    if let Some(why) = kept_back(volume, &group) {
+        return unsupported(why);
+    }
+    let lacking = lacking(&group.volumes, &there);
     if lacking.is_empty() {
         return Ok(());
     }
@@ -141,6 +147,25 @@ pub fn ensure_whole(volume: &LogicalVolume) -> Result<(), RootError> {
          take them out of the group (vgreduce)",
         volume.name,
         lacking.join(", ")
+    ))
+}
+
+/// What keeps a volume from being activated with its group, and how it is taken off.
+fn kept_back(volume: &LogicalVolume, group: &lvm::Group) -> Option<String> {
+    // The device-mapper has the group's UUID before it.
+    let (name, _, by) = group
+        .kept_back
+        .iter()
+        .find(|(_, uuid, _)| !uuid.is_empty() && volume.uuid.ends_with(uuid.as_str()))?;
+    let (of_group, _) = name.split_once('/')?;
+    let command = match by {
+        KeptBack::Itself => format!("lvchange --setautoactivation y {name}"),
+        KeptBack::WithGroup => format!("vgchange --setautoactivation y {of_group}"),
+        KeptBack::Skipped => format!("lvchange --setactivationskip n {name}"),
+    };
+    Some(format!(
+        "the logical volume {name} is activated only if somebody names it, and the new OS activates whole groups: \
+         `{command}` takes that off"
     ))
 }
 
@@ -373,6 +398,37 @@ mod tests {
             ]
         );
         assert_eq!(lacks(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_volume_that_does_not_come_with_its_group_is_refused() {
+        let uuid = "VtpmYdYSvtnUVkDIyw9dUavqWqk7C8EM";
+        let volume = LogicalVolume {
+            name: "vg0-root".to_owned(),
+            uuid: format!("LVM-5NGFCrTYcy0J5eEbXESHepFb74U0nNHE{uuid}"),
+            segments: Vec::new(),
+            volumes: Vec::new(),
+            sequence: Some(7),
+        };
+        let refused = |uuid: &str, by| {
+            let group = lvm::Group {
+                sequence: 7,
+                volumes: Vec::new(),
+                kept_back: vec![("vg0/root".to_owned(), uuid.to_owned(), by)],
+            };
+            kept_back(&volume, &group)
+        };
+        for (by, command) in [
+            (KeptBack::Itself, "lvchange --setautoactivation y vg0/root"),
+            (KeptBack::WithGroup, "vgchange --setautoactivation y vg0"),
+            (KeptBack::Skipped, "lvchange --setactivationskip n vg0/root"),
+        ] {
+            let why = refused(uuid, by).unwrap();
+            assert!(why.contains(&format!("`{command}`")), "{why}");
+        }
+        for other in ["ASJQHpi1xiW4nqThW7EQRhz10JfboLUi", ""] {
+            assert_eq!(refused(other, KeptBack::Itself), None, "{other}");
+        }
     }
 
     #[test]

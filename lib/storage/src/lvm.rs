@@ -1,5 +1,5 @@
 //! What LVM has written on a physical volume: its label, and in the group's metadata the number that counts
-//! every change and which physical volumes there are. Reads only, and a part only: the rest of the metadata is LVM's
+//! every change, which physical volumes there are, and which logical volumes wait to be asked for. Reads only, and a part only: the rest of the metadata is LVM's
 //! affair, and what a volume is made of the kernel says (`logical`).
 //!
 //! By `lib/format_text/layout.h` and `lib/label/label.h` of LVM2.
@@ -47,7 +47,25 @@ pub struct Group {
     pub sequence: u64,
     /// The UUIDs of its physical volumes, without hyphens.
     pub volumes: Vec<String>,
+    /// The logical volumes that are not activated with it, by `GROUP/VOLUME`, with their UUIDs without hyphens.
+    pub kept_back: Vec<(String, String, KeptBack)>,
 }
+
+/// Why a logical volume is activated only by whoever names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBack {
+    /// `lvchange --setautoactivation n`
+    Itself,
+    /// `vgchange --setautoactivation n`
+    WithGroup,
+    /// `lvchange --setactivationskip y`
+    Skipped,
+}
+
+/// How the metadata has [`KeptBack::Itself`], and of a group [`KeptBack::WithGroup`].
+const NO_AUTOACTIVATION: &str = "\"NOAUTOACTIVATE\"";
+/// The same of [`KeptBack::Skipped`].
+const SKIPPED: &str = "\"ACTIVATION_SKIP\"";
 
 /// What the newest metadata on a physical volume says of the group that it is in; `Ok(None)` where this one has none.
 pub fn group(node: &Path, label: &Label) -> io::Result<Option<Group>> {
@@ -68,12 +86,9 @@ pub fn group(node: &Path, label: &Label) -> io::Result<Option<Group>> {
         file.read_exact_at(behind, area + at)?;
         file.read_exact_at(over, area + AREA_HEADER)?;
         let text = String::from_utf8_lossy(&text);
-        let newer =
-            sequence_in(&text).filter(|number| found.as_ref().is_none_or(|f| f.sequence < *number));
-        if let Some(sequence) = newer {
-            let volumes = volumes_in(&text);
-            found = Some(Group { sequence, volumes });
-        }
+        let newer = parse_group(&text)
+            .filter(|group| found.as_ref().is_none_or(|f| f.sequence < group.sequence));
+        found = newer.or(found);
     }
     Ok(found)
 }
@@ -125,38 +140,73 @@ fn number(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// `seqno = 4`
-fn sequence_in(text: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("seqno"))?;
-    line.trim_start().strip_prefix('=')?.trim().parse().ok()
-}
-
-/// The identifiers in the section of physical volumes:
+/// What a text says of a group; `None` where it does not say how often that was changed.
 ///
 /// ```text
+/// vg0 {
+/// seqno = 4
+/// flags = []
 /// physical_volumes {
 /// pv0 {
 /// id = "Qk3bQ2-fUm0-dLr7-Wc1J-t5Zp-8Xn4-Vs6YaE"
+/// }
+/// }
+/// logical_volumes {
+/// root {
+/// id = "ASJQHp-i1xi-W4nq-ThW7-EQRh-z10J-fboLUi"
+/// flags = ["NOAUTOACTIVATE"]
 /// ```
-fn volumes_in(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let lines = text.lines().map(str::trim);
-    let mut depth = 0;
-    for line in lines.skip_while(|line| *line != "physical_volumes {") {
-        if line.ends_with('{') {
-            depth += 1;
-        } else if line == "}" {
-            depth -= 1;
-        } else if let Some(id) = line.strip_prefix("id = ") {
-            found.push(id.trim_matches('"').replace('-', ""));
+fn parse_group(text: &str) -> Option<Group> {
+    let mut sequence = None;
+    let mut volumes = Vec::new();
+    let mut of_group = false;
+    // Of each logical volume its full name, its UUID, and what keeps it back.
+    let mut logical: Vec<(String, String, Option<KeptBack>)> = Vec::new();
+    let mut path: Vec<&str> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_suffix('{') {
+            path.push(name.trim());
+            if let [group, "logical_volumes", volume] = path[..] {
+                logical.push((format!("{group}/{volume}"), String::new(), None));
+            }
+            continue;
         }
-        if depth == 0 {
-            break;
+        if line == "}" {
+            path.pop();
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else {
+            continue;
+        };
+        let value = value.trim();
+        let identifier = || value.trim_matches('"').replace('-', "");
+        match (&path[..], key.trim()) {
+            ([_], "seqno") => sequence = value.parse().ok(),
+            ([_], "flags") => of_group = value.contains(NO_AUTOACTIVATION),
+            ([_, "physical_volumes", _], "id") => volumes.push(identifier()),
+            ([_, "logical_volumes", _], "id") => logical.last_mut()?.1 = identifier(),
+            ([_, "logical_volumes", _], "flags") if value.contains(NO_AUTOACTIVATION) => {
+                logical.last_mut()?.2 = Some(KeptBack::Itself);
+            }
+            ([_, "logical_volumes", _], "flags") if value.contains(SKIPPED) => {
+                logical.last_mut()?.2 = Some(KeptBack::Skipped);
+            }
+            _ => {}
         }
     }
-    found
+    let kept_back = logical.into_iter().filter_map(|(name, uuid, by)| {
+        let by = if of_group {
+            Some(KeptBack::WithGroup)
+        } else {
+            by
+        };
+        Some((name, uuid, by?))
+    });
+    Some(Group {
+        sequence: sequence?,
+        volumes,
+        kept_back: kept_back.collect(),
+    })
 }
 
 #[cfg(test)]
@@ -218,11 +268,37 @@ flags = ["MISSING"]
 
 logical_volumes {
 
-usr {
-id = "l1"
+root {
+id = "ASJQHp-i1xi-W4nq-ThW7-EQRh-z10J-fboLUi"
+status = ["READ", "WRITE", "VISIBLE"]
+flags = []
+segment1 {
+start_extent = 0
+type = "striped"
+stripes = [
+"pv0", 0
+]
 }
 }
+
+quiet {
+id = "VtpmYd-YSvt-nUVk-DIyw-9dUa-vqWq-k7C8EM"
+status = ["READ", "WRITE", "VISIBLE"]
+flags = ["NOAUTOACTIVATE"]
+creation_time = 1796044181	# 2026-11-30
 }
+
+skipped {
+id = "Zimwmv-XPtT-fH5q-Oup7-j2qI-QZNk-t5hUeY"
+status = ["READ", "WRITE", "VISIBLE"]
+flags = ["ACTIVATION_SKIP"]
+}
+}
+
+}
+# Generated by LVM2 version 2.03.31(2)
+
+contents = "Text Format Volume Group"
 "#;
 
     #[test]
@@ -236,6 +312,31 @@ id = "l1"
             assert_eq!(group.sequence, 42, "{at}");
             let others = "aaaaaabbbbccccddddeeeeffffgggggg".to_owned();
             assert_eq!(group.volumes, [UUID.to_owned(), others], "{at}");
+        }
+    }
+
+    #[test]
+    fn a_logical_volume_that_waits_to_be_asked_for_is_known() {
+        let quiet = "VtpmYdYSvtnUVkDIyw9dUavqWqk7C8EM";
+        let skipped = "ZimwmvXPtTfH5qOup7j2qIQZNkt5hUeY";
+        let found = |text: &str| parse_group(text).unwrap().kept_back;
+        let of = |name: &str, uuid: &str, by| (format!("vg0/{name}"), uuid.to_owned(), by);
+        assert_eq!(
+            found(TEXT),
+            [
+                of("quiet", quiet, KeptBack::Itself),
+                of("skipped", skipped, KeptBack::Skipped)
+            ]
+        );
+        let all = found(&TEXT.replacen("flags = []", "flags = [\"NOAUTOACTIVATE\"]", 1));
+        assert_eq!(all.len(), 3);
+        assert!(all.iter().all(|(_, _, by)| *by == KeptBack::WithGroup));
+    }
+
+    #[test]
+    fn a_text_that_does_not_say_how_often_it_was_changed_is_none() {
+        for text in ["", "vg0 {", "}}}", "vg0 {\nseqno = x\n}", "seqno = 4"] {
+            assert_eq!(parse_group(text), None, "{text}");
         }
     }
 

@@ -161,7 +161,7 @@ pub fn describe() -> Result<RootWithoutLoaders, RootError> {
         .map(|d| d.node().display().to_string())
         .collect();
     if let Some(volume) = &identity.logical {
-        logical::ensure_whole(volume)?;
+        logical::ensure_comes_with_group(volume)?;
         doubles.extend(logical::doubles(volume, disk)?);
     }
     let root = Root {

@@ -2,6 +2,7 @@
 //! it keeps as it was, or is refused with nothing changed. On some of them the power is cut at every
 //! moment that matters: the run is recorded write by write, and its disk made again as it was then.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
@@ -10,7 +11,8 @@ use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::moments::{block_of_payload, half, Moments, Switches};
 use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
-use reroot_tests::reinstall::{reinstall, start, LIMIT};
+use reroot_tests::refusals::refusals;
+use reroot_tests::reinstall::{reinstall, start, IMAGE_ON_MACHINE, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny::layouts::{layout, Kind, Layout, LAYOUTS};
 use reroot_tests::tiny::{self, MEMORY_MIB};
@@ -339,6 +341,13 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     let before = evidence::gather(&machine, &KEPT)?;
     let boot = boot_files(layout, &machine)?;
     let beside = subvolumes_beside(layout, &machine)?;
+    if layout
+        .volumes
+        .iter()
+        .any(|volume| volume.kind == Kind::Root)
+    {
+        refused_while_its_root_is_kept_back(&machine, &image)?;
+    }
     reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
     is_new(layout, &machine, &before)?;
     assert_eq!(boot_files(layout, &machine)?, boot);
@@ -355,6 +364,22 @@ fn reinstalled_by_uefi(layout: &'static Layout) -> Result<()> {
     machine.wait_for_ssh()?;
     machine.expect("test ! -d /sys/firmware/efi")?;
     is_new(layout, &machine, &before)
+}
+
+/// The new OS's initrd activates whole groups, and passes by what is activated by its own name alone.
+fn refused_while_its_root_is_kept_back(machine: &Machine, image: &Path) -> Result<()> {
+    machine.copy_to(image, IMAGE_ON_MACHINE)?;
+    let skip = |word: &str| {
+        let group = "$(vgs --noheadings -o vg_name | tr -d ' ')";
+        machine.expect(&format!(
+            "lvm lvchange --setactivationskip {word} {group}/root"
+        ))
+    };
+    assert_eq!(refusals(machine, "")?, [""; 0]);
+    skip("y")?;
+    assert_eq!(refusals(machine, "")?, ["root"]);
+    skip("n")?;
+    Ok(())
 }
 
 /// The old server on such a disk, in a machine with this firmware.
