@@ -387,7 +387,7 @@ systemctl restart ssh
 ";
 
 /// Whether somebody gets in, as themselves; anything but that and a refusal is an error.
-fn gets_in(client: &Client) -> Result<bool> {
+pub fn gets_in(client: &Client) -> Result<bool> {
     let answer = client.ask("id -un")?;
     println!(
         "{} at {} by {:?}: {answer:?}",
