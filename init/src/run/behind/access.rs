@@ -87,7 +87,7 @@ fn prove_server(plan: &Plan, gate: &Gate) -> Result<()> {
             server.put(&Form::default())?;
         }
         Settled::Aside(form, why) => {
-            log::warn!("{why}; {}", server.told(form));
+            log::warn!("{why}; {}", server.told(form).trim_end_matches("; "));
             server.finish(form)?;
         }
         Settled::Closed(form, why) => {

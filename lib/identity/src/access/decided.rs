@@ -32,6 +32,11 @@ pub fn decide(
         if old.doors.server && doors.server {
             let keys = new_keys(old, new);
             plan.ssh_reserve = Some(written::reserve(&old.doors, &doors, &keys, &besides));
+            plan.notes.push(format!(
+                "{} of the old OS comes along: should the new ssh server not take it, for words that it has forgotten, \
+                 it is told what this plan has of who gets in, and the first boot says so",
+                ssh_access::MAIN
+            ));
         }
         doors.settings.clone_from(&old.carried_settings);
     } else if writes_settings(old, new) {

@@ -288,6 +288,13 @@ fn a_configuration_that_comes_along_is_all_that_the_server_is_told() {
     let (plan, writes) = planned(&["/etc/ssh"]);
     assert_eq!((plan.files.len(), writes), (0, false));
     assert_eq!(plan.ssh_ports, [2200], "as the file that comes along says");
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note.contains("should the new ssh server not take it")),
+        "{:?}",
+        plan.notes
+    );
     let reserve = plan.ssh_reserve.unwrap();
     for line in ["UsePAM yes", "Port 2222", "AllowUsers ann"] {
         assert!(reserve.lines().any(|l| l == line), "{line}: {reserve}");
