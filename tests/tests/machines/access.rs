@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
+use formats::confirm::Verdict;
 use reroot_tests::client::{make_key, sign, Client, Means};
 use reroot_tests::confirmed;
 use reroot_tests::images::{small_trixie, small_trixie_with, tiny as tiny_image, tiny_with_doors};
@@ -241,7 +242,18 @@ const BY_PASSWORD_ALONE: &str = r#"set -e
 hash=$(sed -n 's/^alice:\([^:]*\):.*/\1/p' /etc/shadow)
 sed -i '/^root:/d' /etc/shadow
 echo "root:$hash:19000:0:99999:7:::" >>/etc/shadow
+key=$(cat /root/.ssh/authorized_keys)
 rm -r /root/.ssh
+# A provider's program that gives itself a key in the new OS, and a file by which the server takes it.
+mkdir -p /etc/reroot/after-unpack.d
+cat >/etc/reroot/after-unpack.d/10-provider <<PROGRAM
+#!/bin/sh
+set -e
+mkdir -p -m 700 /root/.ssh
+echo '$key' >/root/.ssh/authorized_keys
+printf 'Match User root\n    PubkeyAuthentication yes\n' >/etc/ssh/sshd_config.d/99-provider.conf
+PROGRAM
+chmod 755 /etc/reroot/after-unpack.d/10-provider
 cat >/etc/ssh/sshd_config <<'CONFIG'
 PermitRootLogin yes
 PubkeyAuthentication no
@@ -257,7 +269,8 @@ exit 1
 
 #[test]
 #[ignore = "one more reinstallation: make prove"]
-fn root_with_nothing_but_a_password_gets_in_as_before() -> Result<()> {
+fn root_with_nothing_but_a_password_gets_in_as_before_and_a_file_that_nobody_planned_lets_in_nobody(
+) -> Result<()> {
     let image = tiny_image()?;
     let mut machine = tiny::boot(row("mbr-primary")?, "by-password")?;
     machine.script(BY_PASSWORD_ALONE)?;
@@ -289,7 +302,7 @@ fn root_with_nothing_but_a_password_gets_in_as_before() -> Result<()> {
     assert_eq!(answers(&machine)?, [true, false, false], "in the old OS");
 
     // Whoever stays with the run is told how to go on, and never that it is done.
-    let arguments = "--follow --entry kexec --payload disk";
+    let arguments = "--follow --carry /etc/reroot/after-unpack.d --entry kexec --payload disk";
     let mut started = start(&machine, &image, arguments)?;
     let limit = machine.patience(LIMIT);
     let outcome = wait_with(&mut machine, &mut started, limit, |line| println!("{line}"))?;
@@ -302,7 +315,22 @@ fn root_with_nothing_but_a_password_gets_in_as_before() -> Result<()> {
     );
     ensure!(said.contains("reroot watch root@HOST"), "{said}");
     machine.expect("grep trixie /etc/os-release")?;
-    confirmed::assert_passed(&machine)?;
+    // The key is there, the file is not read any more, and the first boot says so and nothing else.
+    machine.expect(
+        "test -s /root/.ssh/authorized_keys && ! ls /etc/ssh/sshd_config.d/99-provider.conf",
+    )?;
+    let confirm = confirmed::wait(&machine)?;
+    let short = confirmed::lines(&confirm, Verdict::Short);
+    ensure!(
+        short.len() == 1
+            && short[0].starts_with("placed: ")
+            && short[0].ends_with("/etc/ssh/sshd_config.d/99-provider.conf.set-aside"),
+        "{short:?}"
+    );
+    println!(
+        "{}",
+        machine.expect("grep -rh 'warning: the ssh server is not as promised' /var/log/reroot")?
+    );
     assert_eq!(answers(&machine)?, [true, false, false], "in the new OS");
     Ok(())
 }
