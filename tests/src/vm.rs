@@ -57,6 +57,9 @@ const LINES_BEHIND_LOGIN: usize = 8;
 /// Memory of a machine where a test does not say otherwise, in MiB.
 pub const USUAL_MEMORY_MIB: u32 = 1024;
 
+/// What the second serial line shows, in the machine's directory.
+const SECOND_LINE: &str = "second-line.log";
+
 /// The PCI slot of the first further disk; those below are for network cards.
 const FIRST_DISK_SLOT: u8 = 16;
 
@@ -85,16 +88,28 @@ pub struct Additions {
     pub recording: Option<PathBuf>,
     /// The same for the first of the further disks.
     pub recording_of_further: Option<PathBuf>,
+    /// A second serial line, whose text is kept; nobody types there.
+    pub second_line: bool,
     /// Its place among the machines that run at a time, where it shares one; see `several.rs`.
     pub place: Option<Arc<Lock>>,
 }
 
 impl Additions {
-    fn options(&self) -> Vec<String> {
+    fn options(&self, directory: &Path) -> Vec<String> {
         let mut options = self
             .outside
             .as_ref()
             .map_or_else(Vec::new, Outside::options);
+        if self.second_line {
+            // Behind the console's own, which is the first.
+            let log = directory.join(SECOND_LINE);
+            options.extend([
+                "-chardev".to_owned(),
+                format!("file,id=second,path={}", log.display()),
+                "-serial".to_owned(),
+                "chardev:second".to_owned(),
+            ]);
+        }
         let recorded = &self.recording_of_further;
         if let (Some(disk), Some(log)) = (self.disks.first(), recorded) {
             let slot = FIRST_DISK_SLOT;
@@ -149,16 +164,19 @@ pub struct Machine {
 impl Machine {
     /// Boots the old server from its firmware, with a disk layered over the one that is kept.
     pub fn boot(server: &OldServer, name: &str, memory_mib: u32) -> Result<Self> {
+        Self::boot_with(server, name, memory_mib, Additions::default())
+    }
+
+    /// The same with other hardware.
+    pub fn boot_with(
+        server: &OldServer,
+        name: &str,
+        memory_mib: u32,
+        additions: Additions,
+    ) -> Result<Self> {
         let directory = directory(name)?;
         let disk = Disk::over(&server.disk, &directory.path().join("disk.qcow2"))?;
-        Self::start(
-            server,
-            directory,
-            disk,
-            memory_mib,
-            Start::Boot,
-            Additions::default(),
-        )
+        Self::start(server, directory, disk, memory_mib, Start::Boot, additions)
     }
 
     pub(crate) fn start(
@@ -190,7 +208,7 @@ impl Machine {
             console_log: &at("console.log"),
         });
         command.args(uefi::options(server.firmware, directory.path())?);
-        command.args(additions.options());
+        command.args(additions.options(directory.path()));
         if let Some(log) = &additions.recording {
             command = recorder::recorded(&command, disk.path(), log);
         }
@@ -440,6 +458,12 @@ impl Machine {
     /// Where the serial console's text is kept, for those who follow it.
     pub fn console_log(&self) -> PathBuf {
         self.file("console.log")
+    }
+
+    /// Everything the second serial line has shown, where the machine has one.
+    pub fn second_line(&self) -> String {
+        let bytes = fs::read(self.file(SECOND_LINE)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 
     /// Waits for a console line that contains `pattern`, and gives that line.

@@ -40,8 +40,11 @@ pub fn compare(root: &Path, plan: &Plan, obstructed: &[String]) -> Vec<Finding> 
         let aside: Vec<&str> = aside.iter().map(String::as_str).collect();
         findings.push(Finding::short(
             Code::Placed,
-            "the ssh server takes what came along for it",
-            format!("`sshd -t` refused it, and the run wrote: {}", few(&aside)),
+            "the ssh server takes what came along for it, and lets in whom the plan says",
+            format!(
+                "it did not, by `sshd -t` or `sshd -T`, and the run wrote: {}",
+                few(&aside)
+            ),
         ));
     }
     findings

@@ -174,6 +174,35 @@ pub struct Login {
     pub by_origin: bool,
 }
 
+/// What the new OS's ssh server is promised to say of itself, once it is told everything, as the plan reads what it is
+/// told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Its OpenSSH release; `None` where that is not known.
+    pub release: Option<(u32, u32)>,
+    /// The connection that it is asked about: from where, and to which address and port.
+    pub session: Session,
+    /// The files that were counted with, by path.
+    pub files: Vec<String>,
+    /// Of whom.
+    pub people: Vec<Promised>,
+}
+
+/// What it is promised to say of one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promised {
+    /// Who.
+    pub user: String,
+    /// They are root.
+    pub is_root: bool,
+    /// They are promised to get in by a key, and become root.
+    pub key: bool,
+    /// They are promised to get in with a password, and become root.
+    pub password: bool,
+    /// The settings that hold for them, without conditions, in the order in which they count.
+    pub settings: Vec<Setting>,
+}
+
 /// The connection by which the operator is here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Doors, Keys, Login, Session, Setting, Way};
+use crate::access::{Doors, Keys, Login, Promise, Session, Setting, Way};
 use crate::keep::is_below;
 use crate::network::NewFile;
 
@@ -259,6 +259,10 @@ pub struct IdentityPlan {
     /// take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_reserve: Option<String>,
+    /// What the new OS's server is promised to say of people; `None` where nothing is written for it, or where it goes by
+    /// what the plan does not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_promise: Option<Promise>,
     /// Every way in that ends in a root shell: in the old OS, and in the new one.
     #[serde(default)]
     pub ways: (Vec<Way>, Vec<Way>),

@@ -321,6 +321,8 @@ fn identity_text(identity: &IdentityPlan) -> String {
         host_keys,
         ssh_ports,
         ssh_reserve,
+        // Of the connection by which the operator is here at this moment.
+        ssh_promise: _,
         ways: (_, ways_in),
         // Whose keys they are, and who else may come: what the first boot asks, and nothing that is done.
         logins: _,

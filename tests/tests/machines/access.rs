@@ -3,20 +3,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
+use formats::confirm::Verdict;
 use reroot_tests::client::{make_key, sign, Client, Means};
 use reroot_tests::confirmed;
 use reroot_tests::images::{small_trixie, small_trixie_with, tiny as tiny_image, tiny_with_doors};
-use reroot_tests::old_server::ssh_key;
+use reroot_tests::old_server::{old_server, ssh_key};
 use reroot_tests::reinstall::{
     reinstall, start, wait_with, Outcome, GOES_ON, IMAGE_ON_MACHINE, KEEP, LIMIT,
 };
 use reroot_tests::snapshot::running_old_server;
 use reroot_tests::ssh::{Comer, CONNECTION_LOST};
 use reroot_tests::tiny::{self, doors};
-use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
+use reroot_tests::vm::{Additions, Machine, USUAL_MEMORY_MIB};
 
 use crate::layouts::row;
 
@@ -241,7 +242,18 @@ const BY_PASSWORD_ALONE: &str = r#"set -e
 hash=$(sed -n 's/^alice:\([^:]*\):.*/\1/p' /etc/shadow)
 sed -i '/^root:/d' /etc/shadow
 echo "root:$hash:19000:0:99999:7:::" >>/etc/shadow
+key=$(cat /root/.ssh/authorized_keys)
 rm -r /root/.ssh
+# A provider's program that gives itself a key in the new OS, and a file by which the server takes it.
+mkdir -p /etc/reroot/after-unpack.d
+cat >/etc/reroot/after-unpack.d/10-provider <<PROGRAM
+#!/bin/sh
+set -e
+mkdir -p -m 700 /root/.ssh
+echo '$key' >/root/.ssh/authorized_keys
+printf 'Match User root\n    PubkeyAuthentication yes\n' >/etc/ssh/sshd_config.d/99-provider.conf
+PROGRAM
+chmod 755 /etc/reroot/after-unpack.d/10-provider
 cat >/etc/ssh/sshd_config <<'CONFIG'
 PermitRootLogin yes
 PubkeyAuthentication no
@@ -257,7 +269,8 @@ exit 1
 
 #[test]
 #[ignore = "one more reinstallation: make prove"]
-fn root_with_nothing_but_a_password_gets_in_as_before() -> Result<()> {
+fn root_with_nothing_but_a_password_gets_in_as_before_and_a_file_that_nobody_planned_lets_in_nobody(
+) -> Result<()> {
     let image = tiny_image()?;
     let mut machine = tiny::boot(row("mbr-primary")?, "by-password")?;
     machine.script(BY_PASSWORD_ALONE)?;
@@ -289,7 +302,7 @@ fn root_with_nothing_but_a_password_gets_in_as_before() -> Result<()> {
     assert_eq!(answers(&machine)?, [true, false, false], "in the old OS");
 
     // Whoever stays with the run is told how to go on, and never that it is done.
-    let arguments = "--follow --entry kexec --payload disk";
+    let arguments = "--follow --carry /etc/reroot/after-unpack.d --entry kexec --payload disk";
     let mut started = start(&machine, &image, arguments)?;
     let limit = machine.patience(LIMIT);
     let outcome = wait_with(&mut machine, &mut started, limit, |line| println!("{line}"))?;
@@ -302,7 +315,22 @@ fn root_with_nothing_but_a_password_gets_in_as_before() -> Result<()> {
     );
     ensure!(said.contains("reroot watch root@HOST"), "{said}");
     machine.expect("grep trixie /etc/os-release")?;
-    confirmed::assert_passed(&machine)?;
+    // The key is there, the file is not read any more, and the first boot says so and nothing else.
+    machine.expect(
+        "test -s /root/.ssh/authorized_keys && ! ls /etc/ssh/sshd_config.d/99-provider.conf",
+    )?;
+    let confirm = confirmed::wait(&machine)?;
+    let short = confirmed::lines(&confirm, Verdict::Short);
+    ensure!(
+        short.len() == 1
+            && short[0].starts_with("placed: ")
+            && short[0].ends_with("/etc/ssh/sshd_config.d/99-provider.conf.set-aside"),
+        "{short:?}"
+    );
+    println!(
+        "{}",
+        machine.expect("grep -rh 'warning: the ssh server is not as promised' /var/log/reroot")?
+    );
     assert_eq!(answers(&machine)?, [true, false, false], "in the new OS");
     Ok(())
 }
@@ -323,12 +351,59 @@ systemctl stop ssh.service
 systemctl start ssh.socket
 ";
 
+/// As an administrator switches it on who comes by a line that the kernel does not write to.
+const BY_SECOND_LINE: &str = r"set -e
+mkdir -p /etc/systemd/system/serial-getty@ttyS1.service.d
+printf '[Service]\nExecStart=\nExecStart=-/sbin/agetty 57600 %%I $TERM\n' \
+    >/etc/systemd/system/serial-getty@ttyS1.service.d/speed.conf
+systemctl daemon-reload
+systemctl enable --now serial-getty@ttyS1.service
+";
+
+/// Whoever sits at the second serial line saw the run in the RAM environment, and is asked for a name then, as
+/// before, although nothing but the RAM environment's kernel writes there. `shown` is what it showed before the run.
+fn assert_seen_on_second_line(machine: &Machine, shown: usize) -> Result<()> {
+    let is_prompt = |line: &str| line.ends_with("shop1 login: ");
+    let deadline = Instant::now() + machine.patience(Duration::from_secs(20));
+    let (run, prompt) = loop {
+        let text = machine.second_line();
+        let since = text.get(shown..).unwrap_or_default();
+        let run = since.rfind("reroot: ").map_or("", |end| &since[..end]);
+        let behind = &since[run.len()..];
+        if let Some(prompt) = behind.lines().find(|line| is_prompt(line)) {
+            break (run.to_owned(), prompt.to_owned());
+        }
+        ensure!(Instant::now() < deadline, "nobody is asked: {text}");
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    println!("the second serial line:\n{run}\n{prompt}");
+    for step in ["reroot: wipe", "reroot: unpack"] {
+        ensure!(run.contains(step), "{step} is missing in\n{run}");
+    }
+    machine.expect(
+        "set -e
+         ! grep ttyS1 /proc/cmdline
+         systemctl is-active serial-getty@ttyS1.service
+         test $(stty -F /dev/ttyS1 speed) = 57600",
+    )?;
+    Ok(())
+}
+
 #[test]
 #[ignore = "a large machine: make prove"]
-fn the_ports_that_systemd_listens_on_for_the_server_stay_open() -> Result<()> {
+fn the_ports_that_systemd_listens_on_for_the_server_stay_open_and_serial_lines_are_asked_on(
+) -> Result<()> {
     let image = small_trixie()?;
-    let mut machine = running_old_server("by-socket", USUAL_MEMORY_MIB)?;
+    let additions = Additions {
+        second_line: true,
+        ..Additions::default()
+    };
+    let server = old_server()?;
+    let mut machine = Machine::boot_with(&server, "by-socket", USUAL_MEMORY_MIB, additions)?;
+    machine.wait_for_old_ssh()?;
+    machine.ssh("systemctl is-system-running --wait")?;
     machine.script(BY_SOCKET)?;
+    machine.script(BY_SECOND_LINE)?;
     machine.wait_for_ssh()?;
     let known = machine.file("known_hosts");
     let key = machine.expect("cat /etc/ssh/ssh_host_ed25519_key.pub")?;
@@ -355,7 +430,18 @@ fn the_ports_that_systemd_listens_on_for_the_server_stay_open() -> Result<()> {
         plan.contains("(new OS: ssh on port 22, 2222)") && !plan.contains("2022"),
         "{plan}"
     );
+    ensure!(
+        plan.contains(
+            "people log in on the serial line ttyS1 at 57600 bit/s, and in the new OS too"
+        ),
+        "{plan}"
+    );
 
+    let shown = machine.second_line().len();
+    ensure!(
+        shown > 0,
+        "nobody is asked on the second serial line of the old OS"
+    );
     reinstall(&mut machine, &image, "")?;
     machine.expect("grep trixie /etc/os-release")?;
     confirmed::assert_passed(&machine)?;
@@ -364,6 +450,7 @@ fn the_ports_that_systemd_listens_on_for_the_server_stay_open() -> Result<()> {
     machine.expect(
         "grep -o 'console=ttyS0,115200n8' /proc/cmdline && systemctl is-active serial-getty@ttyS0.service",
     )?;
+    assert_seen_on_second_line(&machine, shown)?;
     gets_in(&machine).context("in the new OS")
 }
 
@@ -387,7 +474,7 @@ systemctl restart ssh
 ";
 
 /// Whether somebody gets in, as themselves; anything but that and a refusal is an error.
-fn gets_in(client: &Client) -> Result<bool> {
+pub fn gets_in(client: &Client) -> Result<bool> {
     let answer = client.ask("id -un")?;
     println!(
         "{} at {} by {:?}: {answer:?}",

@@ -2,6 +2,7 @@
 //! the machine has processors.
 
 mod access;
+mod access_carried;
 mod brought;
 mod cloud_init;
 mod dhcp_names;

@@ -6,10 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use formats::access::{Promise, Setting};
 use formats::keep::is_below;
 use formats::plan::Plan;
+use identity::access::compared::{self, Differences};
 use identity::access::written::{ASIDE, BESIDE, OTHER, SETTINGS, SUDOERS};
-use identity::access::{addresses, closed};
+use identity::access::{addresses, closed, in_force};
 use identity::ssh_access::MAIN;
 use tree::{Gate, TreeError};
 
@@ -20,6 +22,9 @@ use crate::run::behind::chroot;
 const RUN: &str = "/run/sshd";
 const SERVER: &str = "/usr/sbin/sshd";
 const VISUDO: &str = "/usr/sbin/visudo";
+
+/// How the names of files end that are read beside the main one.
+const READ: &str = ".conf";
 
 /// The folder of [`OTHER`].
 const OTHER_FOLDER: &str = "/etc/reroot";
@@ -73,13 +78,20 @@ fn prove_server(plan: &Plan, gate: &Gate) -> Result<()> {
     let server = Server::open(plan, gate);
     let given = server.given();
     let names = plan.identity.ways.1.iter().map(|way| way.user.as_str());
-    let mut understands = |form: &Form| -> Result<()> {
+    let mut ask = |form: &Form| -> Result<Differences> {
         server.put(form)?;
-        server.ask(form)
+        server.ask(form)?;
+        Ok(server.compare(form))
     };
-    let settled = settle(&given, names, &mut understands);
+    let settled = settle(&given, names, &mut ask);
     match &settled {
-        Settled::AsPlanned => log::info!("the ssh server understands its configuration"),
+        Settled::AsPlanned => {
+            log::info!("the ssh server understands its configuration, and says what was promised");
+        }
+        Settled::ShutOut(form, why) => {
+            log::warn!("{why}; nothing that the run can write lets them in, and nobody else is to lose by it");
+            server.finish(form)?;
+        }
         Settled::Unread(why) => {
             log::warn!(
                 "{why}; what the ssh server is told stays as it is, for that is not its fault"
@@ -87,7 +99,7 @@ fn prove_server(plan: &Plan, gate: &Gate) -> Result<()> {
             server.put(&Form::default())?;
         }
         Settled::Aside(form, why) => {
-            log::warn!("{why}; {}", server.told(form));
+            log::warn!("{why}; {}", server.told(form).trim_end_matches("; "));
             server.finish(form)?;
         }
         Settled::Closed(form, why) => {
@@ -127,22 +139,38 @@ enum Settled {
     AsPlanned,
     /// The server does not answer whatever they are; why.
     Unread(String),
+    /// It does not let in all who were promised, and no other form does.
+    ShutOut(Form, String),
     /// Without files that it does not take; why.
     Aside(Form, String),
     /// Only those who become root get in; why.
     Closed(Form, String),
 }
 
-/// The first form that the server takes: each says less of what was planned than the one before.
+/// The first form that the server takes and by which it says what was promised: each says less of what was planned than
+/// the one before. Where none does, nobody gets in but those who become root, unless all that is wrong is that
+/// somebody is shut out, and they would be by that as well: that would take from others and give nobody anything.
 fn settle<'a>(
     given: &Given,
     admins: impl Iterator<Item = &'a str>,
-    understands: &mut dyn FnMut(&Form) -> Result<()>,
+    ask: &mut dyn FnMut(&Form) -> Result<Differences>,
 ) -> Settled {
-    let Err(why) = understands(&Form::default()) else {
-        return Settled::AsPlanned;
+    let planned = ask(&Form::default());
+    let why = match &planned {
+        Ok(differences) if differences.is_empty() => return Settled::AsPlanned,
+        Ok(differences) => format!("the ssh server is not as promised: it {differences}"),
+        Err(why) => format!("{why:#}"),
     };
-    let why = format!("{why:#}");
+    // The first that lets in nobody who was not promised to get in.
+    let mut shut_out = None;
+    let mut lets_in_no_more = |form: &Form, differences: &Differences| {
+        if differences.weaker.is_empty() && shut_out.is_none() {
+            shut_out = Some(form.clone());
+        }
+    };
+    if let Ok(differences) = &planned {
+        lets_in_no_more(&Form::default(), differences);
+    }
     let without = |aside: &[String]| Form {
         text: given.reserve.map(str::to_owned),
         aside: aside.to_vec(),
@@ -159,8 +187,10 @@ fn settle<'a>(
     }
     forms.retain(|form| *form != Form::default());
     for form in forms {
-        if understands(&form).is_ok() {
-            return Settled::Aside(form, why);
+        match ask(&form) {
+            Ok(differences) if differences.is_empty() => return Settled::Aside(form, why),
+            Ok(differences) => lets_in_no_more(&form, &differences),
+            Err(_) => {}
         }
     }
     let with = |text: &str, aside: &[String]| Form {
@@ -173,18 +203,28 @@ fn settle<'a>(
     let mut admins = Some(admins);
     for aside in [&[][..], all] {
         // A server that has no host keys, or gets no random numbers, says nothing about them.
-        if understands(&with("", aside)).is_err() {
+        if ask(&with("", aside)).is_err() {
             continue;
         }
         let Some(admins) = admins.take() else { break };
         let mut forms = closed::forms(text, admins);
         // The last has nothing that a server might not know.
         let last = forms.pop().unwrap_or_default();
-        let mut forms = forms.into_iter().map(|form| with(&form, aside));
-        let taken = forms.find(|form| understands(form).is_ok());
-        return Settled::Closed(taken.unwrap_or_else(|| with(&last, aside)), why);
+        let forms = forms.into_iter().map(|form| with(&form, aside));
+        let mut taken =
+            forms.filter_map(|form| ask(&form).ok().map(|differences| (form, differences)));
+        let (form, differences) = taken
+            .next()
+            .unwrap_or_else(|| (with(&last, aside), Differences::default()));
+        return match shut_out {
+            Some(planned) if !differences.shut_out.is_empty() => Settled::ShutOut(planned, why),
+            _ => Settled::Closed(form, why),
+        };
     }
-    Settled::Unread(why)
+    match shut_out {
+        Some(form) => Settled::ShutOut(form, why),
+        None => Settled::Unread(why),
+    }
 }
 
 /// The new OS's server, and the files that it is told by.
@@ -224,9 +264,14 @@ impl Original {
 impl<'p> Server<'p> {
     fn open(plan: &'p Plan, gate: &'p Gate) -> Server<'p> {
         let copied = &plan.identity.copied;
+        let promise = plan.identity.ssh_promise.as_ref();
         let comes_along = |path: &str| {
             let of_old = copied.iter().any(|copied| is_below(path, copied));
-            of_old && path != SETTINGS && !gate.is_kept(path)
+            // A program of the operator's may have put it there: the plan did not count with it.
+            let strayed =
+                promise.is_some_and(|promise| !promise.files.iter().any(|file| file == path));
+            let is_one = of_old || strayed && path != MAIN && path.ends_with(READ);
+            is_one && path != SETTINGS && !gate.is_kept(path)
         };
         let beside = fs::read_dir(target::at(BESIDE)).into_iter().flatten();
         let names = beside
@@ -298,6 +343,44 @@ impl<'p> Server<'p> {
         }
     }
 
+    /// How what the server says of people differs from what was promised of them. Nothing where it does not say.
+    fn compare(&self, form: &Form) -> Differences {
+        let mut found = Differences::default();
+        let Some(promise) = &self.plan.identity.ssh_promise else {
+            return found;
+        };
+        for promised in &promise.people {
+            let said = self.said(form, promise, &promised.user);
+            let said = said.unwrap_or_else(|e| {
+                log::warn!(
+                    "what the ssh server says of {} is not known: {e:#}",
+                    promised.user
+                );
+                Vec::new()
+            });
+            found.extend(compared::differences(promised, promise.release, &said));
+        }
+        found
+    }
+
+    /// What it says of somebody who comes by the connection that was promised about.
+    fn said(&self, form: &Form, promise: &Promise, user: &str) -> Result<Vec<Setting>> {
+        let session = &promise.session;
+        let connection = format!(
+            "user={user},host={client},addr={client},laddr={},lport={}",
+            session.address,
+            session.port,
+            client = session.client
+        );
+        let mut arguments = vec!["-T", "-C", &connection];
+        if form.text.is_some() && self.is_told_of_another() {
+            arguments.extend(["-f", OTHER]);
+        }
+        let root = Path::new(target::TARGET);
+        let said = chroot::run(root, &self.plan.keep, SERVER, &arguments, b"")?;
+        Ok(in_force::parse(&String::from_utf8_lossy(&said)))
+    }
+
     /// What a form makes of the files, with what is left of them for a person to look at.
     fn finish(&self, form: &Form) -> Result<()> {
         self.put(form)?;
@@ -323,7 +406,7 @@ impl<'p> Server<'p> {
         let mut told: Vec<String> = form
             .aside
             .iter()
-            .map(|path| format!("{path} came along, and is set aside as {path}{ASIDE}"))
+            .map(|path| format!("{path} was not in the image, and is set aside as {path}{ASIDE}"))
             .collect();
         if form.text.is_some() && self.is_told_of_another() {
             told.push(format!(

@@ -171,7 +171,7 @@ pub(super) const CHECKS: &[Check] = &[
                 let sides = (&c.facts.identity, &c.manifest.identity);
                 lost.extend(decided::unlocked(sides, (old, &c.manifest.accounts), &merged));
                 if let Ok(plan) = carried::identity(c.facts, c.manifest) {
-                    lost.extend(gained::gained(&plan, &c.facts.identity, old));
+                    lost.extend(gained::gained(&plan, sides, old));
                 }
             }
             joined(&lost).filter(|_| served)

@@ -8,8 +8,8 @@ use formats::network::NewFile;
 
 use super::written::Reader;
 use super::{
-    addresses, becoming, by_name, elsewhere, held_to, locked, promised, server, server_keys, ways,
-    written,
+    addresses, becoming, by_name, compared, elsewhere, held_to, locked, promised, server,
+    server_keys, ways, written,
 };
 use crate::names::text;
 use crate::{host_keys, ssh_access};
@@ -32,6 +32,11 @@ pub fn decide(
         if old.doors.server && doors.server {
             let keys = new_keys(old, new);
             plan.ssh_reserve = Some(written::reserve(&old.doors, &doors, &keys, &besides));
+            plan.notes.push(format!(
+                "{} of the old OS comes along: should the new ssh server not take it, for words that it has forgotten, \
+                 it is told what this plan has of who gets in, and the first boot says so",
+                ssh_access::MAIN
+            ));
         }
         doors.settings.clone_from(&old.carried_settings);
     } else if writes_settings(old, new) {
@@ -96,11 +101,39 @@ pub fn decide(
         plan.otherwise = ways::by_whatever(&doors, &people, session, &has);
     }
     plan.logins = promised::logins(&plan.ways.1, (&doors, &people), (&stay, session), &takes);
+    if is_answered_for(plan, old, new) {
+        let mut doors = doors.clone();
+        // What comes along beside what is written is read behind it.
+        let at = read_before(new).len();
+        let beside = old.doors.settings.iter();
+        let beside = beside.filter(|s| writes_settings(old, new) && comes_by_file(s, old, new));
+        let behind = doors
+            .settings
+            .iter()
+            .skip(at)
+            .position(|s| s.path != written::SETTINGS);
+        let behind = behind.map_or(doors.settings.len(), |behind| at + behind);
+        doors.settings.splice(behind..behind, beside.cloned());
+        let has_key = |name: &str| {
+            let mut own = stay.iter().filter(|keys| keys.user == name);
+            own.any(|keys| !keys.keys.is_empty() || keys.forced > 0)
+        };
+        plan.ssh_promise = compared::promise(&doors, &people, session, &plan.logins, &has_key);
+    }
     plan.ssh_ports = if doors.server && !doors.off {
         server::ports(&doors)
     } else {
         Vec::new()
     };
+}
+
+/// Whether the plan answers for what the new server says: it is told by the run, and by nothing that is not read here.
+/// A file of the overlay is the operator's own word.
+fn is_answered_for(plan: &IdentityPlan, old: &OldIdentity, new: &NewIdentity) -> bool {
+    let mut overlaid = old.overlaid.iter();
+    let adds = overlaid
+        .any(|path| path == ssh_access::MAIN || ssh_access::is_included(path, &new.ssh_includes));
+    !adds && (plan.ssh_reserve.is_some() || writes_settings(old, new))
 }
 
 /// The keys that a server looks at: those in files that others may write only where it does not mind.

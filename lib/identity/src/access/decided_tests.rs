@@ -259,6 +259,56 @@ fn what_is_written_stands_where_the_server_reads_it() {
     assert_eq!(root(1), (1, 0), "the image's own word is first");
 }
 
+/// What the finished server is held against: everything that it reads, but where the operator's own word is among that.
+#[test]
+fn what_the_server_is_promised_to_say_counts_with_all_that_it_reads() {
+    const OWN: &str = "/etc/ssh/sshd_config.d/50-keys.conf";
+    let doors = |text: &str| Doors {
+        server: true,
+        settings: server::tests::settings(text),
+        ..Doors::default()
+    };
+    let new = NewIdentity {
+        doors: Some(doors("UsePAM yes\nPermitRootLogin yes")),
+        ssh_includes: vec!["/etc/ssh/sshd_config.d/*.conf".to_owned()],
+        ..NewIdentity::default()
+    };
+    let people = accounts(&[("root", 0, "/bin/sh", true)], &[]);
+    let merged = AccountPlan {
+        users: vec![row("root", Some(0), 0, AccountRule::Same)],
+        ..AccountPlan::default()
+    };
+    let promised = |overlaid: &[&str]| {
+        let mut of_old = doors("PermitRootLogin no\nAllowUsers root");
+        // A place that cannot be written: it comes by its own file.
+        let mut keys = server::tests::settings("AuthorizedKeysFile /var/keys/%u");
+        OWN.clone_into(&mut keys[0].path);
+        of_old.settings.extend(keys);
+        let old = OldIdentity {
+            doors: of_old,
+            copied: vec![OWN.to_owned()],
+            overlaid: overlaid.iter().map(|path| (*path).to_owned()).collect(),
+            ..OldIdentity::default()
+        };
+        let mut plan = IdentityPlan::default();
+        decide(&mut plan, (&old, &new), (&people, &people), &merged);
+        plan.ssh_promise
+    };
+    let promise = promised(&["/etc/motd"]).unwrap();
+    assert_eq!(promise.files, [ssh_access::MAIN, written::SETTINGS, OWN]);
+    let root = Doors {
+        server: true,
+        settings: promise.people[0].settings.clone(),
+        ..Doors::default()
+    };
+    assert_eq!(
+        server::value(&root, "PermitRootLogin").as_deref(),
+        Some("no")
+    );
+    assert_eq!(server::key_files(&root), ["/var/keys/%u"]);
+    assert_eq!(promised(&["/etc/ssh/sshd_config.d/99-shop.conf"]), None);
+}
+
 /// The old server's own file comes along: it counts as it will be there, nothing is written beside it, and
 /// something stands in for it.
 #[test]
@@ -288,6 +338,13 @@ fn a_configuration_that_comes_along_is_all_that_the_server_is_told() {
     let (plan, writes) = planned(&["/etc/ssh"]);
     assert_eq!((plan.files.len(), writes), (0, false));
     assert_eq!(plan.ssh_ports, [2200], "as the file that comes along says");
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note.contains("should the new ssh server not take it")),
+        "{:?}",
+        plan.notes
+    );
     let reserve = plan.ssh_reserve.unwrap();
     for line in ["UsePAM yes", "Port 2222", "AllowUsers ann"] {
         assert!(reserve.lines().any(|l| l == line), "{line}: {reserve}");

@@ -2,20 +2,28 @@
 
 use formats::access::{Session, Way};
 use formats::accounts::Accounts;
-use formats::identity::{IdentityPlan, OldIdentity};
+use formats::identity::{IdentityPlan, NewIdentity, OldIdentity};
 
 use super::becoming;
 
 /// Ways into the new OS of people of the old one who had none, or one that asked more of them; one line each.
 /// Nothing where the old OS has no ssh server, and that alone where not all of its servers are read.
-pub fn gained(plan: &IdentityPlan, old: &OldIdentity, accounts: &Accounts) -> Vec<String> {
+pub fn gained(
+    plan: &IdentityPlan,
+    (old, new): (&OldIdentity, &NewIdentity),
+    accounts: &Accounts,
+) -> Vec<String> {
     let mut lines = old.doors.unread.clone();
-    if old.doors.off {
-        lines.push(
-            "the old ssh server does not run and is not started at boot: nobody gets in by it, and the new OS's is \
-             started"
-                .to_owned(),
-        );
+    let opened = match &new.doors {
+        Some(doors) if doors.is_read() => Some("the new OS's is started"),
+        // Shut before, shut after.
+        Some(_) => None,
+        None => Some("the image does not say whether the new OS's is started"),
+    };
+    if let Some(opened) = opened.filter(|_| old.doors.off) {
+        lines.push(format!(
+            "the old ssh server does not run and is not started at boot: nobody gets in by it, and {opened}"
+        ));
     }
     if !old.doors.server || !lines.is_empty() {
         return lines;
@@ -76,7 +84,7 @@ mod tests {
         };
         let people = [("root", 0), ("ann", 1000)];
         let people = accounts(&people.map(|(name, uid)| (name, uid, "/bin/sh", true)), &[]);
-        gained(&plan, &old, &people)
+        gained(&plan, (&old, &NewIdentity::default()), &people)
     }
 
     #[test]
@@ -115,13 +123,22 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_read_or_off_may_have_kept_anybody_out() {
-        let of = |doors: Doors| {
+        let with = |doors: Doors, doors_of_new: Option<Doors>| {
             let old = OldIdentity {
                 doors,
                 ..OldIdentity::default()
             };
-            gained(&IdentityPlan::default(), &old, &Accounts::default())
+            let new = NewIdentity {
+                doors: doors_of_new,
+                ..NewIdentity::default()
+            };
+            gained(&IdentityPlan::default(), (&old, &new), &Accounts::default())
         };
+        let started = Doors {
+            server: true,
+            ..Doors::default()
+        };
+        let of = |doors: Doors| with(doors, Some(started.clone()));
         let unread = Doors {
             unread: vec!["dropbear".to_owned()],
             ..Doors::default()
@@ -132,7 +149,14 @@ mod tests {
             off: true,
             ..Doors::default()
         };
-        assert!(of(off)[0].contains("does not run"));
+        let refused = of(off.clone());
+        assert!(
+            refused[0].contains("does not run") && refused[0].ends_with("the new OS's is started"),
+            "{refused:?}"
+        );
+        let unsaid = with(off.clone(), None);
+        assert!(unsaid[0].contains("does not say"), "{unsaid:?}");
+        assert_eq!(with(off.clone(), Some(off)), [""; 0], "shut as before");
         assert_eq!(of(Doors::default()), [""; 0]);
     }
 }

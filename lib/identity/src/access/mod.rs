@@ -10,6 +10,7 @@ pub mod becoming;
 pub mod by_name;
 pub mod carried;
 pub mod closed;
+pub mod compared;
 pub mod decided;
 pub mod doas;
 pub mod elsewhere;
