@@ -9,7 +9,6 @@ use plan::needs;
 
 use crate::survey::checks::ask_all;
 use crate::survey::checks::check::Context;
-use crate::survey::checks::tests::root_filesystem;
 use crate::survey::plain_machine::{image, machine, MIB, SIZES};
 
 type Change = fn(&mut Facts);
@@ -37,9 +36,6 @@ pub const WISHED: &[(&str, Entry, Change)] = &[
     ("takeover", Entry::Takeover, |f| f.ptrace.narrow = true),
     ("takeover", Entry::Takeover, |f| {
         f.ptrace.denied = Some("Permission denied".into());
-    }),
-    ("takeover", Entry::Takeover, |f| {
-        root_filesystem::btrfs(f);
     }),
     ("boot-entry", Entry::Boot, |f| {
         f.boot_entry = Err("no grub.cfg".into());
