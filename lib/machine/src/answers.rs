@@ -53,10 +53,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn new() -> Self {
+    fn new(patience: Duration) -> Self {
         Self {
             progress: None,
-            patience: Patience::new(PATIENCE),
+            patience: Patience::new(patience),
         }
     }
 
@@ -85,7 +85,11 @@ pub enum Answer {
 }
 
 /// Waits for what a child writes to its output, as long as it gets on.
-pub fn ask(mut child: Command) -> std::io::Result<Answer> {
+pub fn ask(child: Command) -> std::io::Result<Answer> {
+    ask_within(PATIENCE, child)
+}
+
+fn ask_within(patience: Duration, mut child: Command) -> std::io::Result<Answer> {
     let child = child.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = child.spawn()?;
     let output = child.stdout.take();
@@ -94,7 +98,7 @@ pub fn ask(mut child: Command) -> std::io::Result<Answer> {
         let read = output.map(|mut output| output.read_to_end(&mut said));
         read.transpose().map(|_| said)
     });
-    let mut watch = Watch::new();
+    let mut watch = Watch::new(patience);
     let mut pause = Duration::from_millis(1);
     while child.try_wait()?.is_none() {
         if watch.is_silent(child.id()) {
@@ -112,6 +116,14 @@ pub fn ask(mut child: Command) -> std::io::Result<Answer> {
 /// Those that do not answer. `child` makes the command that does [`probe`] for a mount. A mount that
 /// answers with an error answers.
 pub fn silent(targets: &[PathBuf], child: impl Fn(&Path) -> Command) -> Vec<String> {
+    silent_within(PATIENCE, targets, child)
+}
+
+fn silent_within(
+    patience: Duration,
+    targets: &[PathBuf],
+    child: impl Fn(&Path) -> Command,
+) -> Vec<String> {
     let mut asked: Vec<Asked> = targets
         .iter()
         .filter_map(|target| {
@@ -125,7 +137,7 @@ pub fn silent(targets: &[PathBuf], child: impl Fn(&Path) -> Command) -> Vec<Stri
             Some(Asked {
                 target: target.display().to_string(),
                 child,
-                watch: Watch::new(),
+                watch: Watch::new(patience),
             })
         })
         .collect();
@@ -205,6 +217,9 @@ mod tests {
     use super::*;
     use crate::patience::MOST;
 
+    /// Long enough for what answers at once; what sleeps does so for however long is asked.
+    const BRIEF: Duration = Duration::from_secs(2);
+
     #[test]
     fn devices_servers_and_fuse_are_probed_and_memory_is_not() {
         let mounts = mounts::parse(
@@ -229,7 +244,7 @@ mod tests {
     fn what_answers_is_not_silent_and_what_sleeps_is() {
         let targets = [PathBuf::from("/quick"), PathBuf::from("/slow")];
         let started = Instant::now();
-        let found = silent(&targets, |target| {
+        let found = silent_within(BRIEF, &targets, |target| {
             let mut command = Command::new("sleep");
             command.arg(if target == Path::new("/slow") {
                 "600"
@@ -239,7 +254,7 @@ mod tests {
             command
         });
         assert_eq!(found, ["/slow"]);
-        assert!(started.elapsed() < PATIENCE * 2 * MOST as u32);
+        assert!(started.elapsed() < BRIEF * 2 * MOST as u32);
     }
 
     /// A real mount that hangs: FUSE, whose process never reads a request.
@@ -262,7 +277,7 @@ mod tests {
         let pid = server.id().to_string();
         let started = Instant::now();
         // The child asks in the namespace in which the mount is.
-        let found = silent(std::slice::from_ref(&target), |target| {
+        let found = silent_within(BRIEF, std::slice::from_ref(&target), |target| {
             let mut command = Command::new("nsenter");
             command.args(["-t", &pid, "-m", "stat", "-f"]).arg(target);
             command
@@ -270,7 +285,7 @@ mod tests {
         server.kill().unwrap();
         server.wait().unwrap();
         assert_eq!(found, [target.display().to_string()]);
-        assert!(started.elapsed() < PATIENCE * 2 * MOST as u32);
+        assert!(started.elapsed() < BRIEF * 2 * MOST as u32);
     }
 
     #[test]
@@ -286,9 +301,9 @@ mod tests {
         };
         assert!(said.ends_with(b"\n99999\n100000\n"));
         let started = Instant::now();
-        let found = ask(shell("echo something; exec sleep 600")).unwrap();
+        let found = ask_within(BRIEF, shell("echo something; exec sleep 600")).unwrap();
         assert_eq!(found, Answer::Silent);
-        assert!(started.elapsed() < PATIENCE * 2 * MOST as u32);
+        assert!(started.elapsed() < BRIEF * 2 * MOST as u32);
     }
 
     #[test]
