@@ -218,6 +218,8 @@ impl Bench {
         };
         bench.mount()?;
         fs::create_dir(bench.root().join("keep"))?;
+        // Which ext4 is born with, and every way leaves alone.
+        fs::create_dir_all(bench.root().join("lost+found"))?;
         Ok(bench)
     }
 
