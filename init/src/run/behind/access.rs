@@ -99,14 +99,13 @@ fn prove_server(plan: &Plan, gate: &Gate) -> Result<()> {
             server.put(&Form::default())?;
         }
         Settled::Aside(form, why) => {
-            log::warn!("{why}; {}", server.told(form).trim_end_matches("; "));
+            log::warn!("{why}; {}", server.told(form).join("; "));
             server.finish(form)?;
         }
         Settled::Closed(form, why) => {
-            log::warn!(
-                "{why}; {}only those who become root are let in",
-                server.told(form)
-            );
+            let mut told = server.told(form);
+            told.push("only those who become root are let in".to_owned());
+            log::warn!("{why}; {}", told.join("; "));
             server.finish(form)?;
         }
     }
@@ -365,13 +364,7 @@ impl<'p> Server<'p> {
 
     /// What it says of somebody who comes by the connection that was promised about.
     fn said(&self, form: &Form, promise: &Promise, user: &str) -> Result<Vec<Setting>> {
-        let session = &promise.session;
-        let connection = format!(
-            "user={user},host={client},addr={client},laddr={},lport={}",
-            session.address,
-            session.port,
-            client = session.client
-        );
+        let connection = in_force::connection(user, &promise.session);
         let mut arguments = vec!["-T", "-C", &connection];
         if form.text.is_some() && self.is_told_of_another() {
             arguments.extend(["-f", OTHER]);
@@ -402,7 +395,7 @@ impl<'p> Server<'p> {
     }
 
     /// The same in words.
-    fn told(&self, form: &Form) -> String {
+    fn told(&self, form: &Form) -> Vec<String> {
         let mut told: Vec<String> = form
             .aside
             .iter()
@@ -417,7 +410,7 @@ impl<'p> Server<'p> {
                 "{MAIN} came along, and is set aside as {MAIN}{ASIDE}; in its place is what the plan has of it"
             ));
         }
-        told.iter().flat_map(|line| [line.as_str(), "; "]).collect()
+        told
     }
 }
 

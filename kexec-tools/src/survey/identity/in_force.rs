@@ -15,9 +15,6 @@ use identity::access::{server, socket};
 use machine::answers::{self, Answer};
 use machine::{listening, processes};
 
-/// People who are asked about: a server with more of those who may log in has a directory of them.
-const MOST: usize = 24;
-
 /// A server that can be asked.
 #[derive(Clone, Debug, Default)]
 pub struct Running {
@@ -148,7 +145,7 @@ pub fn ask_about(
     }
     let may =
         |user: &&User| user.uid == 0 || user.password || keys.iter().any(|k| k.user == user.name);
-    for user in accounts.users.iter().filter(may).take(MOST) {
+    for user in accounts.users.iter().filter(may).take(in_force::MOST) {
         let Some(said) = ask(&running.command, Some((&user.name, session))) else {
             continue;
         };
@@ -181,13 +178,9 @@ fn ask(command: &[String], of: Option<(&str, Option<&Session>)>) -> Option<Vec<S
     let Some((user, session)) = of else {
         return said(command, &[]);
     };
-    let from = session.map_or("127.0.0.1", |session| session.client.as_str());
-    let short = format!("user={user},host={from},addr={from}");
-    let (to, port) = session.map_or(("127.0.0.1", server::PORT), |s| {
-        (s.address.as_str(), s.port)
-    });
-    let long = format!("{short},laddr={to},lport={port}");
-    said(command, &["-C", &long]).or_else(|| said(command, &["-C", &short]))
+    let session = in_force::session_or_local(session, server::PORT);
+    said(command, &["-C", &in_force::connection(user, &session)])
+        .or_else(|| said(command, &["-C", &in_force::old_connection(user, &session)]))
 }
 
 fn said(command: &[String], arguments: &[&str]) -> Option<Vec<Setting>> {

@@ -10,11 +10,8 @@ use formats::access::{Doors, Login, Promise, Promised, Session, Setting};
 use formats::accounts::{Accounts, User};
 
 use super::matching::{self, Connection};
-use super::server;
+use super::{in_force, server};
 use crate::network::old::glob;
-
-/// People who are asked about: each is a call of the server in a machine that is down.
-const MOST: usize = 24;
 
 /// Criteria of `Match` whose answer is the same here as in the server.
 const KNOWN: [&str; 6] = [
@@ -106,16 +103,9 @@ pub fn promise(
     if !doors.is_read() || !doors.settings.iter().all(is_known) {
         return None;
     }
-    // As somebody on the machine itself would come, where nobody came by ssh.
-    let session = session.cloned().unwrap_or_else(|| Session {
-        address: LOCAL.to_owned(),
-        client: LOCAL.to_owned(),
-        port: server::ports(doors)
-            .first()
-            .copied()
-            .unwrap_or(server::PORT),
-        ..Session::default()
-    });
+    let ports = server::ports(doors);
+    let port = ports.first().copied().unwrap_or(server::PORT);
+    let session = in_force::session_or_local(session, port);
     let login = |name: &str| logins.iter().find(|login| login.user == name);
     let may = |name: &str, password: bool| password || has_key(name);
     let mut people: Vec<&User> = accounts
@@ -126,7 +116,7 @@ pub fn promise(
         })
         .collect();
     people.sort_by_key(|user| login(&user.name).is_none());
-    let people = people.into_iter().take(MOST).map(|user| {
+    let people = people.into_iter().take(in_force::MOST).map(|user| {
         let connection = Connection {
             user: &user.name,
             groups: server::groups_of(&user.name, accounts),
@@ -152,8 +142,6 @@ pub fn promise(
         files,
     })
 }
-
-const LOCAL: &str = "127.0.0.1";
 
 /// The settings that are compared.
 fn counted(doors: &Doors) -> Vec<Setting> {
@@ -287,8 +275,7 @@ impl Sides<'_> {
             return;
         }
         let (then, now) = self.both(|doors| {
-            let value = server::value(doors, "PermitRootLogin").unwrap_or_default();
-            value.replace("without-password", "prohibit-password")
+            in_force::one_word(&server::value(doors, "PermitRootLogin").unwrap_or_default())
         });
         let rank = |value: &str| ROOT.iter().position(|word| *word == value);
         let (was, is) = (rank(&then), rank(&now));

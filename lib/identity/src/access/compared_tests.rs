@@ -278,7 +278,7 @@ fn people_with_a_way_in_are_promised_first_and_a_match_that_is_not_known_promise
             .unwrap();
     assert_eq!(
         (found.session.port, found.session.client.as_str()),
-        (2222, LOCAL)
+        (2222, in_force::LOCAL)
     );
     let told: Vec<(&str, bool, bool, usize)> = found
         .people

@@ -102,18 +102,7 @@ pub fn decide(
     }
     plan.logins = promised::logins(&plan.ways.1, (&doors, &people), (&stay, session), &takes);
     if is_answered_for(plan, old, new) {
-        let mut doors = doors.clone();
-        // What comes along beside what is written is read behind it.
-        let at = read_before(new).len();
-        let beside = old.doors.settings.iter();
-        let beside = beside.filter(|s| writes_settings(old, new) && comes_by_file(s, old, new));
-        let behind = doors
-            .settings
-            .iter()
-            .skip(at)
-            .position(|s| s.path != written::SETTINGS);
-        let behind = behind.map_or(doors.settings.len(), |behind| at + behind);
-        doors.settings.splice(behind..behind, beside.cloned());
+        let doors = with_files_beside(&doors, old, new);
         let has_key = |name: &str| {
             let mut own = stay.iter().filter(|keys| keys.user == name);
             own.any(|keys| !keys.keys.is_empty() || keys.forced > 0)
@@ -125,6 +114,25 @@ pub fn decide(
     } else {
         Vec::new()
     };
+}
+
+/// The doors with what comes along beside what is written, and is read behind it.
+fn with_files_beside(doors: &Doors, old: &OldIdentity, new: &NewIdentity) -> Doors {
+    let mut doors = doors.clone();
+    if writes_settings(old, new) {
+        let last = doors
+            .settings
+            .iter()
+            .rposition(|s| s.path == written::SETTINGS);
+        let behind = last.map_or(read_before(new).len(), |last| last + 1);
+        let beside = old
+            .doors
+            .settings
+            .iter()
+            .filter(|s| comes_by_file(s, old, new));
+        doors.settings.splice(behind..behind, beside.cloned());
+    }
+    doors
 }
 
 /// Whether the plan answers for what the new server says: it is told by the run, and by nothing that is not read here.

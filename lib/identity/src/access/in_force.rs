@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use formats::access::{Doors, Setting};
+use formats::access::{Doors, Session, Setting};
 
 use super::server;
 
@@ -52,6 +52,40 @@ const ONE_VALUE: [&str; 6] = [
 
 /// Lists of names, which add up.
 const LISTS: [&str; 4] = ["AllowUsers", "AllowGroups", "DenyUsers", "DenyGroups"];
+
+/// People who are asked about, of the old server and of the new one: each is a call of its program, and a server with
+/// more of those who may log in has a directory of them.
+pub const MOST: usize = 24;
+
+/// Where somebody comes from who is on the machine itself.
+pub(super) const LOCAL: &str = "127.0.0.1";
+
+/// The session that a server is asked about: the operator's, or one from the machine itself to this port.
+#[must_use]
+pub fn session_or_local(session: Option<&Session>, port: u16) -> Session {
+    session.cloned().unwrap_or_else(|| Session {
+        address: LOCAL.to_owned(),
+        client: LOCAL.to_owned(),
+        port,
+        ..Session::default()
+    })
+}
+
+/// The words of `-C` for a user who comes by a session.
+#[must_use]
+pub fn connection(user: &str, session: &Session) -> String {
+    let (address, port) = (&session.address, session.port);
+    format!(
+        "{},laddr={address},lport={port}",
+        old_connection(user, session)
+    )
+}
+
+/// Those of them that servers before OpenSSH 6.2 know.
+#[must_use]
+pub fn old_connection(user: &str, session: &Session) -> String {
+    format!("user={user},host={0},addr={0}", session.client)
+}
 
 /// How the server was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -226,11 +260,14 @@ pub fn differences(files: &Doors, said: &Doors) -> Vec<String> {
         .collect()
 }
 
+/// A value with one word where there are two for one thing.
+pub(super) fn one_word(value: &str) -> String {
+    value.replace("without-password", "prohibit-password")
+}
+
 fn differs(files: &Doors, said: &Doors, keyword: &str) -> bool {
-    // Two words for one thing.
-    let one =
-        |value: Option<String>| value.map(|v| v.replace("without-password", "prohibit-password"));
-    one(server::value(files, keyword)) != one(server::value(said, keyword))
+    let one = |doors: &Doors| server::value(doors, keyword).map(|value| one_word(&value));
+    one(files) != one(said)
 }
 
 #[cfg(test)]
