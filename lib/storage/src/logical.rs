@@ -153,12 +153,13 @@ pub fn ensure_comes_with_group(volume: &LogicalVolume) -> Result<(), RootError> 
 /// What keeps a volume from being activated with its group, and how it is taken off.
 fn kept_back(volume: &LogicalVolume, group: &lvm::Group) -> Option<String> {
     // The device-mapper has the group's UUID before it.
-    let (name, _, by) = group
-        .kept_back
+    let found = group
+        .logical
         .iter()
-        .find(|(_, uuid, _)| !uuid.is_empty() && volume.uuid.ends_with(uuid.as_str()))?;
+        .find(|logical| !logical.uuid.is_empty() && volume.uuid.ends_with(&logical.uuid))?;
+    let name = &found.name;
     let (of_group, _) = name.split_once('/')?;
-    let command = match by {
+    let command = match found.kept_back? {
         KeptBack::Itself => format!("lvchange --setautoactivation y {name}"),
         KeptBack::WithGroup => format!("vgchange --setautoactivation y {of_group}"),
         KeptBack::Skipped => format!("lvchange --setactivationskip n {name}"),
@@ -414,7 +415,11 @@ mod tests {
             let group = lvm::Group {
                 sequence: 7,
                 volumes: Vec::new(),
-                kept_back: vec![("vg0/root".to_owned(), uuid.to_owned(), by)],
+                logical: vec![lvm::Logical {
+                    name: "vg0/root".to_owned(),
+                    uuid: uuid.to_owned(),
+                    kept_back: Some(by),
+                }],
             };
             kept_back(&volume, &group)
         };

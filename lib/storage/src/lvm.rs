@@ -1,6 +1,6 @@
 //! What LVM has written on a physical volume: its label, and in the group's metadata the number that counts
-//! every change, which physical volumes there are, and which logical volumes wait to be asked for. Reads only, and a part only: the rest of the metadata is LVM's
-//! affair, and what a volume is made of the kernel says (`logical`).
+//! every change, which physical volumes there are, and which logical volumes wait to be asked for. Reads only, and
+//! a part only: the rest of the metadata is LVM's affair, and what a volume is made of the kernel says (`logical`).
 //!
 //! By `lib/format_text/layout.h` and `lib/label/label.h` of LVM2.
 
@@ -47,8 +47,19 @@ pub struct Group {
     pub sequence: u64,
     /// The UUIDs of its physical volumes, without hyphens.
     pub volumes: Vec<String>,
-    /// The logical volumes that are not activated with it, by `GROUP/VOLUME`, with their UUIDs without hyphens.
-    pub kept_back: Vec<(String, String, KeptBack)>,
+    /// Its logical volumes.
+    pub logical: Vec<Logical>,
+}
+
+/// A logical volume of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logical {
+    /// `GROUP/VOLUME`
+    pub name: String,
+    /// Without hyphens.
+    pub uuid: String,
+    /// What keeps it from being activated with its group; `None` where nothing does.
+    pub kept_back: Option<KeptBack>,
 }
 
 /// Why a logical volume is activated only by whoever names it.
@@ -160,14 +171,16 @@ fn parse_group(text: &str) -> Option<Group> {
     let mut sequence = None;
     let mut volumes = Vec::new();
     let mut of_group = false;
-    // Of each logical volume its full name, its UUID, and what keeps it back.
-    let mut logical: Vec<(String, String, Option<KeptBack>)> = Vec::new();
+    let mut logical: Vec<Logical> = Vec::new();
     let mut path: Vec<&str> = Vec::new();
     for line in text.lines().map(str::trim) {
         if let Some(name) = line.strip_suffix('{') {
             path.push(name.trim());
             if let [group, "logical_volumes", volume] = path[..] {
-                logical.push((format!("{group}/{volume}"), String::new(), None));
+                logical.push(Logical {
+                    name: format!("{group}/{volume}"),
+                    ..Logical::default()
+                });
             }
             continue;
         }
@@ -184,28 +197,27 @@ fn parse_group(text: &str) -> Option<Group> {
             ([_], "seqno") => sequence = value.parse().ok(),
             ([_], "flags") => of_group = value.contains(NO_AUTOACTIVATION),
             ([_, "physical_volumes", _], "id") => volumes.push(identifier()),
-            ([_, "logical_volumes", _], "id") => logical.last_mut()?.1 = identifier(),
-            ([_, "logical_volumes", _], "flags") if value.contains(NO_AUTOACTIVATION) => {
-                logical.last_mut()?.2 = Some(KeptBack::Itself);
-            }
-            ([_, "logical_volumes", _], "flags") if value.contains(SKIPPED) => {
-                logical.last_mut()?.2 = Some(KeptBack::Skipped);
+            ([_, "logical_volumes", _], "id") => logical.last_mut()?.uuid = identifier(),
+            ([_, "logical_volumes", _], "flags") => {
+                let flags = [
+                    (NO_AUTOACTIVATION, KeptBack::Itself),
+                    (SKIPPED, KeptBack::Skipped),
+                ];
+                let by = flags.into_iter().find(|(flag, _)| value.contains(flag));
+                logical.last_mut()?.kept_back = by.map(|(_, by)| by);
             }
             _ => {}
         }
     }
-    let kept_back = logical.into_iter().filter_map(|(name, uuid, by)| {
-        let by = if of_group {
-            Some(KeptBack::WithGroup)
-        } else {
-            by
-        };
-        Some((name, uuid, by?))
-    });
+    if of_group {
+        for volume in &mut logical {
+            volume.kept_back = Some(KeptBack::WithGroup);
+        }
+    }
     Some(Group {
         sequence: sequence?,
         volumes,
-        kept_back: kept_back.collect(),
+        logical,
     })
 }
 
@@ -319,7 +331,11 @@ contents = "Text Format Volume Group"
     fn a_logical_volume_that_waits_to_be_asked_for_is_known() {
         let quiet = "VtpmYdYSvtnUVkDIyw9dUavqWqk7C8EM";
         let skipped = "ZimwmvXPtTfH5qOup7j2qIQZNkt5hUeY";
-        let found = |text: &str| parse_group(text).unwrap().kept_back;
+        let found = |text: &str| -> Vec<(String, String, KeptBack)> {
+            let all = parse_group(text).unwrap().logical.into_iter();
+            all.filter_map(|volume| Some((volume.name, volume.uuid, volume.kept_back?)))
+                .collect()
+        };
         let of = |name: &str, uuid: &str, by| (format!("vg0/{name}"), uuid.to_owned(), by);
         assert_eq!(
             found(TEXT),
