@@ -5,6 +5,7 @@
 //! the target directory. Machines listen on the loopback interface alone.
 
 pub mod accelerator;
+pub mod additions;
 pub mod bare;
 mod base;
 mod by_hand;

@@ -14,10 +14,11 @@ use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 
+use crate::additions::Additions;
 use crate::command::run;
 use crate::disk::Disk;
 use crate::old_server::{Firmware, OldServer};
-use crate::vm::{self, Additions, Machine, Start};
+use crate::vm::{self, Machine, Start};
 
 const SECTOR: u64 = 512;
 const MAGIC: u64 = 0x006a_7366_7773_6872;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use crate::additions::Additions;
 use crate::disk::Disk;
 use crate::lock;
 use crate::old_server::old_server;
 use crate::snapshot::{save, saved, take_up};
-use crate::vm::{Additions, Machine};
+use crate::vm::Machine;
 
 /// What makes a machine one of its own.
 #[derive(Debug, Clone)]

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::accelerator::{accelerator, qemu_version};
+use crate::additions::Additions;
 use crate::base::{digest, say};
 use crate::disk::Disk;
 use crate::old_server::{old_server, OldServer};
-use crate::vm::{self, Additions, Machine, Start};
+use crate::vm::{self, Machine, Start};
 use crate::{lock, vm::directory};
 
 /// A machine that was saved.

@@ -10,13 +10,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::additions::Additions;
 use crate::command::run;
 use crate::disk::Disk;
 use crate::old_server::{old_server, OldServer};
 use crate::outside::{Card, Outside};
 use crate::snapshot;
 use crate::snapshot::running_old_server;
-use crate::vm::{directory, Additions, Machine};
+use crate::vm::{directory, Machine};
 
 /// The cards behind the first, which asks QEMU for its address: eth1 to eth3 of the old server,
 /// ens6 to ens8 by the predictable scheme.

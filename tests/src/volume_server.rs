@@ -10,13 +10,14 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
+use crate::additions::Additions;
 use crate::base::{digest, forget_others, say};
 use crate::by_hand;
 use crate::command::run;
 use crate::disk::Disk;
 use crate::old_server::{self, only_kernel, Firmware, OldServer, ROOT_UUID, SUITE};
 use crate::tiny::maker::maker;
-use crate::vm::{self, Additions, Machine, Start, USUAL_MEMORY_MIB};
+use crate::vm::{self, Machine, Start, USUAL_MEMORY_MIB};
 use crate::{debian, lock, paths, shop_data};
 
 const SCRIPT: &str = include_str!("volume_server.sh");

@@ -13,6 +13,17 @@ const PACKAGES: &[&str] = &["openssh-client", "openssh-server", "sudo"];
 
 const SCRIPT: &str = concat!(include_str!("pick.sh"), include_str!("doors.sh"));
 
+/// What a script ends with that has changed the configuration of a tiny OS's ssh server.
+pub const SERVER_AGAIN: &str = r#"
+kill "$(cat /run/sshd.pid)"
+# It lets go of its ports in its own time.
+for try in 1 2 3 4 5; do
+    /usr/sbin/sshd && exit
+    sleep 1
+done
+exit 1
+"#;
+
 /// What is put into a tiny OS of this suite, as a tarball.
 pub fn addition(suite: &str) -> Result<PathBuf> {
     let prefix = format!("tiny-doors-{suite}-");

@@ -15,13 +15,14 @@ use super::disk::{made_apart, mounted_uuid, pack, ROOT_UUID, SWAP_UUID};
 use super::layouts::{Kind, Partition, Table, DISK_SECTORS};
 use super::maker::maker;
 use super::{tree, MEMORY_MIB, OLD};
+use crate::additions::Additions;
 use crate::base::{digest, forget_others, say};
 use crate::by_hand;
 use crate::command::run;
 use crate::disk::Disk;
 use crate::old_server::{only_kernel, Firmware, OldServer};
 use crate::power::{Cut, Recording};
-use crate::vm::{self, Additions, Machine, Start};
+use crate::vm::{self, Machine, Start};
 use crate::{lock, paths};
 
 const SECTOR: u64 = 512;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use formats::confirm::Verdict;
+use reroot_tests::additions::Additions;
 use reroot_tests::client::{make_key, sign, Client, Means};
 use reroot_tests::confirmed;
 use reroot_tests::images::{small_trixie, small_trixie_with, tiny as tiny_image, tiny_with_doors};
@@ -16,8 +17,9 @@ use reroot_tests::reinstall::{
 };
 use reroot_tests::snapshot::running_old_server;
 use reroot_tests::ssh::{Comer, CONNECTION_LOST};
-use reroot_tests::tiny::{self, doors};
-use reroot_tests::vm::{Additions, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::tiny;
+use reroot_tests::tiny::doors::{self, SERVER_AGAIN};
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 use crate::layouts::row;
 
@@ -174,7 +176,7 @@ fn furnish(machine: &mut Machine) -> Result<Askers> {
         ("HOST_CERTIFICATE", read(&host)?),
     ];
     let values = values.map(|(name, value)| format!("{name}='{}'\n", value.trim_end()));
-    machine.script(&format!("{}{FURNISH}", values.concat()))?;
+    machine.script(&format!("{}{FURNISH}{SERVER_AGAIN}", values.concat()))?;
     machine.come_as(Comer::BySudo("debian"))?;
     machine.wait_for_ssh()?;
     Ok(Askers {
@@ -259,12 +261,6 @@ PermitRootLogin yes
 PubkeyAuthentication no
 Subsystem sftp internal-sftp
 CONFIG
-kill $(cat /run/sshd.pid)
-for try in 1 2 3 4 5; do
-    /usr/sbin/sshd && exit
-    sleep 1
-done
-exit 1
 "#;
 
 #[test]
@@ -273,7 +269,7 @@ fn root_with_nothing_but_a_password_gets_in_as_before_and_a_file_that_nobody_pla
 ) -> Result<()> {
     let image = tiny_image()?;
     let mut machine = tiny::boot(row("mbr-primary")?, "by-password")?;
-    machine.script(BY_PASSWORD_ALONE)?;
+    machine.script(&format!("{BY_PASSWORD_ALONE}{SERVER_AGAIN}"))?;
     machine.come_as(Comer::RootByPassword("wonderland"))?;
     machine.wait_for_ssh()?;
     let known = machine.file("known_hosts");

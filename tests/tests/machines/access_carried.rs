@@ -14,7 +14,8 @@ use reroot_tests::images::tiny_with_doors;
 use reroot_tests::old_server::ssh_key;
 use reroot_tests::reinstall::{reinstall, IMAGE_ON_MACHINE, KEEP};
 use reroot_tests::ssh::Comer;
-use reroot_tests::tiny::{self, doors};
+use reroot_tests::tiny;
+use reroot_tests::tiny::doors::{self, SERVER_AGAIN};
 use reroot_tests::vm::Machine;
 
 use crate::access::gets_in;
@@ -71,13 +72,6 @@ Match Group sftponly
     AllowTcpForwarding no
 CONFIG
 sshd -t
-kill "$(cat /run/sshd.pid)"
-# It lets go of its ports in its own time.
-for try in 1 2 3 4 5; do
-    /usr/sbin/sshd && exit
-    sleep 1
-done
-exit 1
 "#;
 
 const BROUGHT: &str = "--carry /etc/ssh/sshd_config";
@@ -158,7 +152,7 @@ fn an_old_configuration_that_the_new_server_does_not_take_lets_the_same_people_i
     let mut machine = tiny::boot(row("mbr-primary")?, "carried-sshd")?;
     machine.copy_to(&doors::addition(tiny::OLD)?, "/root/doors.tar")?;
     machine.expect("tar -xpf /root/doors.tar -C / && rm /root/doors.tar")?;
-    machine.script(FURNISH)?;
+    machine.script(&format!("{FURNISH}{SERVER_AGAIN}"))?;
     machine.come_as(Comer::BySudo("debian"))?;
     machine.wait_for_ssh()?;
     let brought = machine.expect(&format!("cat {MAIN}"))?;

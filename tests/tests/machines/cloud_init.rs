@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use reroot_tests::additions::Additions;
 use reroot_tests::confirmed;
 use reroot_tests::images::small_trixie_with;
 use reroot_tests::old_server::old_server;
 use reroot_tests::reinstall::reinstall;
 use reroot_tests::snapshot::running_old_server;
-use reroot_tests::vm::{Additions, Machine, USUAL_MEMORY_MIB};
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
 const INSTANCE: &str = "i-0123456789abcdef0";
 

@@ -5,6 +5,7 @@ mod access;
 mod access_carried;
 mod brought;
 mod cloud_init;
+mod cuts;
 mod dhcp_names;
 mod dialects;
 mod failures;

@@ -17,7 +17,7 @@ use reroot_tests::tiny::mirror::{self, switched_on_again, Disks, Mirror, MirrorS
 use reroot_tests::tiny::{self, WHOLE};
 use reroot_tests::vm::Machine;
 
-use crate::layouts::{DECISION, TAKEN_UP};
+use crate::cuts::{DECISION, TAKEN_UP};
 
 #[test]
 fn a_mirror_on_disks_with_a_master_boot_record() -> Result<()> {
