@@ -267,7 +267,7 @@ impl Ssh {
         let port = listener.local_addr().context("read the port")?.port();
         let length = fs::metadata(from)?.len();
         let line = format!(
-            "if command -v nc; then nc {HOST} {port}; else bash -c 'cat </dev/tcp/{HOST}/{port}'; fi \
+            "if command -v nc >/dev/null; then nc {HOST} {port}; else bash -c 'cat </dev/tcp/{HOST}/{port}'; fi \
              2>&1 >'{to}' </dev/null; test $(stat -c %s '{to}') = {length} && chmod 755 '{to}'"
         );
         let over = AtomicBool::new(false);

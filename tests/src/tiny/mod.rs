@@ -47,7 +47,7 @@ const OWNERS: Owners = Owners {
 const OLD_SCRIPT: &str = include_str!("old.sh");
 
 /// A command that fails where a file of the OS is not as it was made.
-pub const WHOLE: &str = "cd / && sha256sum --quiet -c /usr/share/tiny.sums";
+pub const WHOLE: &str = "cd / && b2sum --quiet -c /usr/share/tiny.sums";
 
 /// The old server on such a disk, made if it is not there yet.
 pub fn server(layout: &Layout) -> Result<OldServer> {

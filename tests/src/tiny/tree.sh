@@ -8,8 +8,8 @@ kernel=$(basename /boot/vmlinuz-*)
 release=${kernel#vmlinuz-}
 
 # What is run, each with the libraries that it is linked with.
-programs='dash sshd ssh-keygen e2fsck xfs_repair btrfs lvm mdadm find xargs sort sha256sum getfattr losetup mount umount
-    swapon swapoff
+programs='dash sshd ssh-keygen e2fsck xfs_repair btrfs lvm mdadm find xargs sort sha256sum b2sum getfattr losetup mount
+    umount swapon swapoff
     grub-mkimage grub-editenv grub-mkconfig grub-probe grub-script-check grub-mkrelpath
     grub-install grub-bios-setup update-grub'
 helpers='/usr/lib/openssh/sshd-session /usr/lib/openssh/sshd-auth'
@@ -210,4 +210,4 @@ sed -i 's/^UsePAM yes/UsePAM no/; /^Subsystem/d' etc/ssh/sshd_config
 sed -i 's,:/bin/bash$,:/bin/sh,' etc/passwd
 
 find usr boot etc/grub.d -type f ! -name '*.sums' -print0 | LC_ALL=C sort -z |
-    xargs -0 sha256sum >usr/share/tiny.sums
+    xargs -0 b2sum >usr/share/tiny.sums

@@ -36,9 +36,9 @@ const WRITTEN_BY_A_BOOT: [&str; 13] = [
 ];
 
 /// Every name on the root filesystem: kind, mode, links, owner, group, size, time, link target, and
-/// for files the SHA-256 of what is in them.
+/// for files the BLAKE2b of what is in them.
 const EVERYTHING: &str = r"cd / && export LC_ALL=C
-    find / -xdev -type f ! -name new.reroot -print0 | xargs -0 sha256sum -z -- | sed -z 's/^/content /'
+    find / -xdev -type f ! -name new.reroot -print0 | xargs -0 b2sum -z -- | sed -z 's/^/content /'
     find / -xdev -printf 'entry %p\t%y %m %n %U %G %s %T@ %l\0'";
 
 fn everything(machine: &Machine) -> Result<BTreeMap<String, String>> {
@@ -46,7 +46,7 @@ fn everything(machine: &Machine) -> Result<BTreeMap<String, String>> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for line in text.split('\0').filter(|line| !line.is_empty()) {
         let (path, what) = if let Some(rest) = line.strip_prefix("content ") {
-            let (digest, path) = rest.split_once("  ").context("sha256sum")?;
+            let (digest, path) = rest.split_once("  ").context("b2sum")?;
             (path, digest)
         } else {
             let rest = line.strip_prefix("entry ").context("find")?;

@@ -103,7 +103,7 @@ pub fn boot_files(layout: &Layout, machine: &Machine) -> Result<Option<String>> 
          grep -q ' /boot ' /proc/mounts && at=/boot || {{ at=/mnt; mount -o ro /dev/vda{} /mnt; }}
          cd $at
          find . -xdev -path ./efi -prune -o -exec stat -c '%n %i %f %u %g %s %Y' {{}} + | sort
-         find . -xdev -type f | sort | xargs sha256sum
+         find . -xdev -type f | sort | xargs b2sum
          cd /
          test $at = /boot || umount /mnt",
         part.number
@@ -175,8 +175,8 @@ pub fn subvolumes_beside(layout: &Layout, machine: &Machine) -> Result<Option<St
              # Where the copied root had a subvolume there is a directory that the kernel makes up, with that number.
              # What is in other subvolumes is theirs, and so is the directory that each begins with.
              find $tree -xdev ! -inum 2 \\( -path $tree -o ! -inum 256 \\) -printf '%p %i %y %m %n %U %G %s %T@ %C@ %l\\n' |
-                 LC_ALL=C sort | sha256sum
-             find $tree -xdev -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -z | sha256sum
+                 LC_ALL=C sort | b2sum
+             find $tree -xdev -type f -print0 | LC_ALL=C sort -z | xargs -0 b2sum -z | b2sum
          done
          cd /
          umount /mnt",

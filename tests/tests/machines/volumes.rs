@@ -140,7 +140,7 @@ fn usr_on_a_partition_of_its_own() -> Result<()> {
 /// What is on the filesystem of `/boot`, which is mounted at a place.
 fn of_boot(machine: &Machine, at: &str) -> Result<String> {
     machine.expect(&format!(
-        "cd {at} && find . -xdev -type f -exec sha256sum {{}} + | sort | sha256sum"
+        "cd {at} && find . -xdev -type f -exec b2sum {{}} + | sort | b2sum"
     ))
 }
 
