@@ -20,9 +20,9 @@ pub struct Evidence {
     pub path: String,
     /// Everything in it that has a name, itself included.
     pub entries: u64,
-    /// BLAKE2b over the metadata of every entry, inode numbers included.
+    /// A digest over the metadata of every entry, inode numbers included.
     pub metadata: String,
-    /// BLAKE2b over the BLAKE2b of every regular file.
+    /// A digest over the digests of every regular file.
     pub contents: String,
 }
 

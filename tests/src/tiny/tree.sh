@@ -21,10 +21,12 @@ plain='/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/login.defs /etc/os-r
     /etc/grub.d/00_header /etc/grub.d/10_linux /usr/share/grub/grub-mkconfig_lib /usr/lib/grub/grub-sort-version
     /usr/lib/grub/i386-pc /usr/lib/grub/x86_64-efi /var/lib/dpkg/status'
 # The drivers of the virtual machines' disk, network card, random numbers and watchdog, of logical volumes and mirrors,
-# and filesystems; before these the checksum without which XFS's library does not start.
-drivers='raid1 dm-mod virtio_pci virtio_blk virtio_net virtio_rng crc32c-intel crc32c_generic ext4 xfs vfat nls_cp437
-    nls_ascii
+# and filesystems.
+drivers='raid1 dm-mod virtio_pci virtio_blk virtio_net virtio_rng crc32c-intel crc32c_generic ext4 vfat nls_cp437 nls_ascii
     nls_iso8859-1 loop i6300esb efivarfs'
+# Loaded where something is on XFS alone: an emulated processor takes two seconds for it. What it does not start
+# without is the checksum above.
+drivers_of_xfs=xfs
 # Loaded where the root is a subvolume alone: what it needs tries out for a second how fast the processor is.
 drivers_of_subvolumes=btrfs
 
@@ -83,8 +85,9 @@ in_order() {
     done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++'
 }
 in_order $drivers >order
+in_order $drivers_of_xfs >order-of-xfs
 in_order $drivers_of_subvolumes >order-of-subvolumes
-for module in $(sort -u order order-of-subvolumes); do
+for module in $(sort -u order order-of-*); do
     # Packed they would have to be unpacked, by a program that is there for nothing else.
     to=$out/$modules/kernel/${module#*/kernel/}
     mkdir -p "${to%/*}"
@@ -108,7 +111,7 @@ for program in lvm mdadm; do
     done
     cp usr/sbin/$program $initrd/bin/$program
 done
-for list in order order-of-subvolumes; do
+for list in order order-of-*; do
     sed "s,.*/kernel/,/lib/modules/$release/kernel/,; s,\.xz$,," $list >$initrd/$list
 done
 cat >$initrd/init <<'INIT'
@@ -118,19 +121,23 @@ PATH=/bin
 busybox mount -t proc proc /proc
 busybox mount -t sysfs sys /sys
 busybox mount -t devtmpfs dev /dev
-while read -r module; do
-    busybox insmod "$module" 2>/dev/null
-done </order
+load() {
+    while read -r module; do
+        busybox insmod "$module" 2>/dev/null
+    done <"$1"
+}
+load /order
 for word in $(busybox cat /proc/cmdline); do
     case $word in
     root=UUID=*) wanted=$(echo "${word#root=UUID=}" | busybox tr -d -) ;;
-    root=/dev/mapper/*) volume=${word#root=/dev/mapper/} ;;
+    root=/dev/mapper/*)
+        volume=${word#root=/dev/mapper/}
+        load /order-of-xfs
+        ;;
     rootflags=*) flags=,${word#rootflags=} ;;
     esac
 done
-[ -z "$flags" ] || while read -r module; do
-    busybox insmod "$module" 2>/dev/null
-done </order-of-subvolumes
+[ -z "$flags" ] || load /order-of-subvolumes
 # Arrays are put together when there is a second disk, or what there is of them after some seconds. Without a
 # superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end.
 put_arrays_together() {
@@ -175,6 +182,7 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
     done
     busybox sleep 1
 done
+[ "$kind" != xfs:32 ] || load /order-of-xfs
 busybox mount -t ${kind%:*} -o "ro$flags" "/dev/$device" /root || exec busybox sh
 busybox umount /proc /sys
 busybox mount -o move /dev /root/dev
@@ -182,7 +190,7 @@ exec busybox switch_root /root /sbin/init
 INIT
 chmod 755 $initrd/init
 (cd $initrd && find . | LC_ALL=C sort | busybox cpio -o -H newc 2>/dev/null) >boot/initrd.img-$release
-rm -rf $initrd order order-of-subvolumes
+rm -rf $initrd order order-of-*
 
 # busybox's init does what is here, in this order. Nothing is respawned: what is ended stays ended.
 cat >etc/inittab <<'INITTAB'

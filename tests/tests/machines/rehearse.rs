@@ -36,7 +36,7 @@ const WRITTEN_BY_A_BOOT: [&str; 13] = [
 ];
 
 /// Every name on the root filesystem: kind, mode, links, owner, group, size, time, link target, and
-/// for files the BLAKE2b of what is in them.
+/// for files the digest of what is in them.
 const EVERYTHING: &str = r"cd / && export LC_ALL=C
     find / -xdev -type f ! -name new.reroot -print0 | xargs -0 b2sum -z -- | sed -z 's/^/content /'
     find / -xdev -printf 'entry %p\t%y %m %n %U %G %s %T@ %l\0'";
