@@ -52,7 +52,9 @@ fn main() -> Result<()> {
     let file = OpenOptions::new().create(true).append(true).open(&ledger);
     let file = Mutex::new(file.with_context(|| format!("open {}", ledger.display()))?);
     std::thread::scope(|scope| {
-        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        // Machines wait for one of their places; meanwhile others look at namespaces, which compute nothing, or make
+        // the next disk.
+        let at_once = std::thread::available_parallelism().map_or(1, usize::from) * 2;
         let workers: Vec<_> = (0..at_once)
             .map(|_| scope.spawn(|| work(&program, &directory, &open, &file)))
             .collect();
