@@ -83,3 +83,8 @@ fn parse(line: &str) -> Result<Evidence> {
     ensure!(evidence.entries > 0, "nothing was found: {line}");
     Ok(evidence)
 }
+
+/// What the digests are of, a line each, for those who are shown them.
+pub const EXPLAINED: &str =
+    "metadata: BLAKE2b of names, inode numbers, owners, modes, sizes, all times, links
+contents: BLAKE2b of the BLAKE2b of every file";

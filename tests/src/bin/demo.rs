@@ -231,11 +231,11 @@ fn print_report(story: &Story) {
             ("metadata", &before.metadata, &after.metadata),
             ("contents", &before.contents, &after.contents),
         ] {
-            println!("  {what}  before {old}\n            after  {new}");
+            println!("  {what}  before {old:.64}\n            after  {new:.64}");
         }
     }
-    println!("metadata: SHA-256 of names, inode numbers, owners, modes, sizes, all times, links");
-    println!("contents: SHA-256 of the SHA-256 of every file");
+    println!("{}", evidence::EXPLAINED);
+    println!("all 128 digits are compared, the first 64 shown");
 
     heading("Identity");
     for (((what, _), before), after) in IDENTITY
