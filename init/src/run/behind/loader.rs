@@ -19,7 +19,7 @@ use tree::Gate;
 use crate::ram::kernel_filesystems;
 use crate::root::target::{self, TARGET};
 use crate::run::behind::inspect::BootableRoot;
-use crate::run::behind::new_loader::{NewLoader, Platform, BIOS, UEFI};
+use crate::run::behind::new_loader::{NewLoader, Platform, BIOS, BOOT_IMAGE, UEFI};
 use crate::run::behind::unpack::UnpackedRoot;
 use crate::run::behind::{access, arrays, carry, chroot, hooks, host_keys, inspect, locales};
 use crate::run::boot_paths::{self, AllBeside};
@@ -267,7 +267,8 @@ fn link(run: &Run, link: &Path) -> Result<()> {
     }
 }
 
-/// The root is synced behind this.
+/// Its modules, and the image of its boot sector: a start that has nothing to do but the last switch finds all that it
+/// needs on the root, for `/usr` may be on a filesystem of its own, which is not put together for that. The root is synced behind this.
 fn copy_modules(gate: &Gate, platform: &Platform) -> Result<()> {
     let from = target::at(platform.source);
     gate.make_directories(platform.installed)?;
@@ -276,8 +277,8 @@ fn copy_modules(gate: &Gate, platform: &Platform) -> Result<()> {
         let source = entry
             .with_context(|| format!("list {}", from.display()))?
             .path();
-        let wanted = source.extension().is_some_and(|e| e == "mod" || e == "lst");
-        if wanted {
+        let is_module = source.extension().is_some_and(|e| e == "mod" || e == "lst");
+        if is_module || source.ends_with(BOOT_IMAGE) {
             let name = source.file_name().unwrap_or_default().to_string_lossy();
             copy(gate, &source, &format!("{}/{name}", platform.installed))?;
         }

@@ -7,6 +7,9 @@ use formats::tools::GRUB_EFI;
 use crate::root::target;
 use crate::run::boot_path::{self, Loader};
 
+/// GRUB's boot sector for a BIOS, among its files.
+pub(super) const BOOT_IMAGE: &str = "boot.img";
+
 /// GRUB for one kind of firmware.
 pub(super) struct Platform {
     /// What GRUB calls it.
@@ -88,17 +91,17 @@ pub(super) struct NewLoader;
 
 impl Loader for NewLoader {
     fn bios(&self, _: usize) -> Result<(Vec<u8>, Vec<u8>)> {
-        let boot = boot_path::read(&target::at(&format!("{}/boot.img", BIOS.source)))?;
-        Ok((boot, BIOS.made()?))
+        Ok((BIOS.read(BOOT_IMAGE)?, BIOS.read(BIOS.core)?))
     }
 
     fn uefi(&self, _: usize) -> Result<Vec<u8>> {
-        UEFI.made()
+        UEFI.read(UEFI.core)
     }
 }
 
 impl Platform {
-    fn made(&self) -> Result<Vec<u8>> {
-        boot_path::read(&target::at(&format!("{}/{}", self.installed, self.core)))
+    /// One of its files, from where GRUB reads them.
+    fn read(&self, name: &str) -> Result<Vec<u8>> {
+        boot_path::read(&target::at(&format!("{}/{name}", self.installed)))
     }
 }
