@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use tree::Cleared;
 
 use crate::ram::current_step;
-use crate::root::{run_directory, target};
+use crate::root::run_directory;
 use crate::run::data::Run;
 
 /// Its name in the run's directory.
@@ -53,9 +53,8 @@ impl FlagsCleared {
                 tree::restore_cleared(top, kept, &before, &|_| current_step::progressed())
                     .context("give kept files their flags back")?;
             log::info!("wipe: {restored} kept files have their flags back");
-            target::sync()?;
         }
-        notes.end()?;
+        notes.end(top)?;
         Ok(notes)
     }
 
@@ -77,8 +76,13 @@ impl FlagsCleared {
         file.write_all(format!("{} {}\n", cleared.inode, cleared.flags).as_bytes())
     }
 
-    /// Everything was given back.
-    pub fn end(&self) -> Result<()> {
+    /// Everything was given back on the filesystem at `top`. It need not be the one with the notes: what was given back
+    /// has to be on its disk before they go.
+    pub fn end(&self, top: BorrowedFd<'_>) -> Result<()> {
+        if self.path.exists() {
+            rustix::fs::syncfs(top)
+                .context("sync the filesystem with flags that were given back")?;
+        }
         match fs::remove_file(&self.path) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
                 Err(e).with_context(|| format!("remove {}", self.path.display()))
@@ -117,6 +121,8 @@ fn parse(text: &str) -> Vec<Cleared> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
@@ -136,8 +142,9 @@ mod tests {
         let mut file = open(&notes.path).unwrap();
         file.write_all(b"13 1").unwrap();
         assert_eq!(notes.read().unwrap(), cleared);
-        notes.end().unwrap();
-        notes.end().unwrap();
+        let top = File::open(directory.path()).unwrap();
+        notes.end(top.as_fd()).unwrap();
+        notes.end(top.as_fd()).unwrap();
         assert!(notes.read().unwrap().is_empty());
     }
 }

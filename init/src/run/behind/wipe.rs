@@ -60,7 +60,7 @@ fn wipe_one(run: &Run, number: usize, target: &str, progress: &Progress) -> Resu
         cleared.note(file)
     })
     .with_context(|| format!("wipe the filesystem of {target}"))?;
-    cleared.end()?;
+    cleared.end(top.as_fd())?;
     ensure!(
         report.skipped_mounts.is_empty(),
         "something is mounted on the filesystem of {target}: {:?}",
