@@ -174,6 +174,7 @@ fn a_run_behind_the_commit_point_needs_a_person() {
         phase: formats::journal::Phase::Wipe,
         run: COMMITTED.to_owned(),
         taken_up: 0,
+        taken_back: false,
     };
     let mut journal = vec![0; formats::journal::JOURNAL_SIZE as usize];
     let at = record.offset() as usize;

@@ -21,6 +21,10 @@ fn taken_up_marker() -> PathBuf {
     state::at("taken-up")
 }
 
+fn staged_marker() -> PathBuf {
+    state::at("staged-is-needed")
+}
+
 fn counted_marker() -> PathBuf {
     state::at("counted")
 }
@@ -51,6 +55,16 @@ pub fn note_taken_up(times: u32) -> Result<()> {
 /// Notes that this start is counted on the disk, so that another reset has its end.
 pub fn note_counted() -> Result<()> {
     fs::write(counted_marker(), "").context("note that this start is counted")
+}
+
+/// Notes that something may start the staged image although the run is given up: what is staged has to stay.
+pub fn note_staged_is_needed() -> Result<()> {
+    fs::write(staged_marker(), "").context("note that what is staged has to stay")
+}
+
+/// Whether something may.
+pub fn is_staged_needed() -> bool {
+    staged_marker().exists()
 }
 
 /// Whether this start is counted on the disk.

@@ -96,6 +96,9 @@ fn write(plan: &Plan, report: Option<&Rehearsal>) -> Result<()> {
 }
 
 fn remove_staged(plan: &Plan) -> Result<()> {
+    if commit_point::is_staged_needed() {
+        return Ok(());
+    }
     run_directory::remove_copies(Path::new(TARGET), plan)?;
     target::sync()
 }

@@ -73,6 +73,7 @@ impl AllBeside {
             match path.put_beside(loader) {
                 Ok(beside) => all.paths.push((path, beside)),
                 Err(e) => {
+                    // None of them is switched to: what stays beside is of no effect.
                     all.take_back();
                     return Err(e).with_context(|| format!("put a loader beside {name}"));
                 }
@@ -81,14 +82,17 @@ impl AllBeside {
         Ok(all)
     }
 
-    /// Takes them back, also where they were switched to: what was in use goes on. What stays is of no effect, so failing is told and no
-    /// more.
-    pub fn take_back(&self) {
+    /// Takes them back, also where they were switched to: what was in use goes on. Whether all of them are; what is not,
+    /// is told.
+    pub fn take_back(&self) -> bool {
+        let mut all = true;
         for (path, beside) in &self.paths {
             if let Err(e) = path.take_back(beside) {
                 log::warn!("take back the loader beside {}: {e:#}", path.name());
+                all = false;
             }
         }
+        all
     }
 
     /// Switches every path but the one in use: nothing is decided by them.

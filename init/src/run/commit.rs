@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 use formats::journal::Phase;
+use formats::plan::Plan;
 use rustix::mount::{mount_remount, MountFlags};
 
 use crate::ram::commit_point;
@@ -11,7 +12,7 @@ use crate::root::run_directory::{self, BEFORE};
 use crate::root::target::{self, TARGET};
 use crate::run::before::verify::VerifiedImage;
 use crate::run::boot_paths::AllBeside;
-use crate::run::data::{Run, Start};
+use crate::run::data::{MountedRoot, Run, Start};
 use crate::run::journal_file;
 use crate::run::recorder::AGAIN;
 use crate::run::stage_loader;
@@ -64,7 +65,36 @@ fn give_up(loader: &AllBeside) {
     if let Err(e) = make_read_only() {
         log::warn!("{e:#}");
     }
-    loader.take_back();
+    if !loader.take_back() {
+        keep_staged("a loader could not be taken back, and may be started");
+    }
+}
+
+/// Whatever still starts the staged image finds it.
+fn keep_staged(why: &str) {
+    log::warn!("{why}: what is staged stays");
+    if let Err(e) = commit_point::note_staged_is_needed() {
+        log::warn!("{e:#}");
+    }
+}
+
+/// Leads back to the old OS, which was not touched. A disk of its mirror that is not there may start the staged image when
+/// it comes back, with the old OS in use meanwhile: the journal has to say so before anything else.
+pub fn go_back(plan: &Plan, root: &MountedRoot) -> Result<()> {
+    make_writable()?;
+    journal_file::take_back(&plan.run)?;
+    make_read_only()?;
+    stage_loader::switch_back(plan, root)?;
+    let members = plan.root.array.iter().flat_map(|array| &array.members);
+    let absent = members.zip(&root.disks).filter(|(_, disk)| disk.is_none());
+    let absent: Vec<String> = absent.map(|(member, _)| member.words()).collect();
+    if !absent.is_empty() {
+        let absent = absent.join(" and ");
+        keep_staged(&format!(
+            "{absent} is not there, and leads back here if it comes back and starts the staged image"
+        ));
+    }
+    Ok(())
 }
 
 /// The staged image's loader is in use already, on every path, unless somebody has replaced it.

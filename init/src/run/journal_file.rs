@@ -53,24 +53,40 @@ pub fn take_up(run: &str) -> Result<u32> {
     write(run, phase, 1)
 }
 
-/// Gives how often the run was taken up, now that it was `more` times more.
-fn write(run: &str, phase: Phase, more: u32) -> Result<u32> {
-    write_on(target::directory()?.as_fd(), run, phase, more)
+/// Records that the commit is taken back: a start of the staged image finds that the old OS is in use.
+pub fn take_back(run: &str) -> Result<()> {
+    write_on(target::directory()?.as_fd(), run, |record| {
+        record.phase = Phase::Commit;
+        record.taken_back = true;
+    })?;
+    Ok(())
 }
 
-fn write_on(root: BorrowedFd<'_>, run: &str, phase: Phase, more: u32) -> Result<u32> {
-    let what = || format!("write {} to the journal {PATH}", phase.name());
+/// Gives how often the run was taken up, now that it was `more` times more.
+fn write(run: &str, phase: Phase, more: u32) -> Result<u32> {
+    write_on(target::directory()?.as_fd(), run, |record| {
+        record.phase = phase;
+        record.taken_up = record.taken_up.saturating_add(more);
+    })
+}
+
+/// Writes a record behind the one that counts. `change` is given one of the phase `commit`, with the times that the run
+/// was taken up so far.
+fn write_on(root: BorrowedFd<'_>, run: &str, change: impl FnOnce(&mut Record)) -> Result<u32> {
+    let what = || format!("write a record to the journal {PATH}");
     let file = open_to_write(root).with_context(what)?;
     let mut bytes = vec![0; JOURNAL_SIZE as usize];
     file.read_exact_at(&mut bytes, 0).with_context(what)?;
     let before = journal::latest(&bytes);
     let of_run = before.as_ref().filter(|r| r.run == run);
-    let record = Record {
+    let mut record = Record {
         sequence: before.as_ref().map_or(1, |r| r.sequence + 1),
-        phase,
+        phase: Phase::Commit,
         run: run.to_owned(),
-        taken_up: of_run.map_or(0, |r| r.taken_up).saturating_add(more),
+        taken_up: of_run.map_or(0, |r| r.taken_up),
+        taken_back: false,
     };
+    change(&mut record);
     file.write_all_at(&record.encode(), record.offset())
         .with_context(what)?;
     Ok(record.taken_up)
@@ -168,6 +184,13 @@ mod tests {
         assert_eq!(found.metadata().unwrap().len(), JOURNAL_SIZE);
     }
 
+    fn written(root: &File, phase: Phase, more: u32) -> Result<u32> {
+        write_on(root.as_fd(), "r", |record| {
+            record.phase = phase;
+            record.taken_up += more;
+        })
+    }
+
     /// Writes until nothing more has room, in files as large as this and then smaller ones.
     fn fill(directory: &Path, largest: usize) {
         fs::create_dir(directory).unwrap();
@@ -196,7 +219,7 @@ mod tests {
             fs::create_dir_all(top.join(".reroot")).unwrap();
             run("chattr", &[flag, top.join(".reroot").to_str().unwrap()]);
             let top = File::open(top).unwrap();
-            write_on(top.as_fd(), "r", Phase::Commit, 0).unwrap();
+            written(&top, Phase::Commit, 0).unwrap();
         }
         rustix::fs::syncfs(&root).unwrap();
         fill(&filesystem.root().join("data"), 4 << 20);
@@ -206,7 +229,7 @@ mod tests {
         for directory in ["plain", "packed"] {
             let top = File::open(filesystem.root().join(directory)).unwrap();
             for phase in [Phase::Wipe, Phase::Unpack, Phase::Wipe] {
-                write_on(top.as_fd(), "r", phase, 1).unwrap();
+                written(&top, phase, 1).unwrap();
             }
             let mut file = open_to_read(top.as_fd()).unwrap().unwrap();
             let mut bytes = Vec::new();
@@ -221,7 +244,7 @@ mod tests {
     fn a_record_on_a_btrfs_whose_trees_are_full_is_written_or_passed_over() {
         let filesystem = Filesystem::mount(&["mkfs.btrfs", "-q"], 160);
         let root = File::open(filesystem.root()).unwrap();
-        write_on(root.as_fd(), "r", Phase::Commit, 0).unwrap();
+        written(&root, Phase::Commit, 0).unwrap();
         let data = File::create(filesystem.root().join("all")).unwrap();
         while rustix::fs::fallocate(
             &data,
@@ -233,7 +256,7 @@ mod tests {
         {}
         fill(&filesystem.root().join("small"), 2000);
         for phase in [Phase::Wipe, Phase::Unpack] {
-            if let Err(e) = write_on(root.as_fd(), "r", phase, 1) {
+            if let Err(e) = written(&root, phase, 1) {
                 assert!(is_full(&e), "{e:#}");
             }
         }

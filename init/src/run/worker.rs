@@ -20,7 +20,7 @@ use crate::run::behind::finish;
 use crate::run::data::Start;
 use crate::run::order::Order;
 use crate::run::recorder::{Recorder, AGAIN, ONCE};
-use crate::run::{back, commit, stage_loader, standing, systems};
+use crate::run::{back, commit, standing, systems};
 
 /// How often the root's disk is looked for in a run that is taken up, each time for a minute: an
 /// array may take that long to put itself together, and a hold helps nobody meanwhile.
@@ -176,13 +176,11 @@ fn before_commit(recorder: &mut Recorder) -> Result<Option<verify::VerifiedImage
             return Ok(None);
         }
         Next::Back => {
-            recorder.repeating("switch", AGAIN, || {
-                stage_loader::switch_back(&order.plan, &root)
-            })?;
+            recorder.repeating("switch", AGAIN, || commit::go_back(&order.plan, &root))?;
             commit_point::unmark()?;
             bail!(
                 "the power was cut between the switch of two boot paths, before the commit point; the old OS is \
-                 what every path starts again"
+                 what every path that is there starts again"
             );
         }
         Next::Nothing => {

@@ -60,7 +60,7 @@ pub enum Left {
     Gone,
     /// It could not all be removed.
     Stays,
-    /// It is of use: its run is behind the commit point.
+    /// It may be of use: its run is behind the commit point, or was cut right before it, and a disk may start it.
     Needed,
 }
 
@@ -78,11 +78,13 @@ pub fn unload(runs: &[Evidence]) -> Option<Left> {
     })
 }
 
-/// Removes what a run staged, if it is of no use any more. A run behind the commit point needs it, and so does
-/// one that is done as long as it is there: a boot path may start it still.
+/// Removes what a run staged, if it is of no use any more. A run behind the commit point needs it, and so may one that is
+/// done, or that was cut right before that point: a boot path may start it still. The next run takes it away, once it has
+/// looked (`boot-staged`).
 pub fn remove(run: &Evidence, directory: &Path) -> Left {
-    let is_done = run.journal == Some(Phase::Done) && !run_directory::copies(directory).is_empty();
-    if is_done || status::judge(run).state == State::Committed {
+    let by_a_path = matches!(run.journal, Some(Phase::Done | Phase::Commit))
+        && !run_directory::copies(directory).is_empty();
+    if by_a_path || status::judge(run).state == State::Committed {
         return Left::Needed;
     }
     enter::unload();

@@ -56,7 +56,8 @@ fn clean_up(runs: &[Evidence]) -> Exit {
         match abort::remove(run, &directory) {
             Left::Gone => println!("what run {} left is removed", printable::line(&run.run)),
             Left::Needed => println!(
-                "run {} is behind the commit point: what it staged stays",
+                "run {} has come to its commit point: what it staged stays, for a disk may start it; the next `go` looks, \
+                 and takes it away",
                 printable::line(&run.run)
             ),
             Left::Stays => {

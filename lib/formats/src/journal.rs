@@ -12,6 +12,7 @@
 //!     24     4  length of the run id
 //!     28    64  run id, ASCII, zero padded
 //!     92     4  how often the run was taken up behind the commit point
+//!     96     4  1 where the commit was taken back: the old OS is whole, and in use
 //!    480    32  BLAKE3 of bytes 0..480
 //! ```
 
@@ -30,6 +31,7 @@ const MAGIC: &[u8; 8] = b"\x89rrjnl\r\n";
 const VERSION: u32 = 1;
 const RUN_ID_MAX: usize = 64;
 const TAKEN_UP_AT: usize = 92;
+const TAKEN_BACK_AT: usize = 96;
 const DIGEST_AT: usize = 480;
 
 /// How far a run has come on the disk. Each phase is recorded before its first write.
@@ -84,6 +86,9 @@ pub struct Record {
     pub run: String,
     /// How often the run was taken up behind the commit point.
     pub taken_up: u32,
+    /// The commit was taken back: whatever starts the staged image leads back to the old OS, which was not touched and
+    /// is in use.
+    pub taken_back: bool,
 }
 
 impl Record {
@@ -103,6 +108,7 @@ impl Record {
         bytes[24..28].copy_from_slice(&(run.len() as u32).to_le_bytes());
         bytes[28..28 + run.len()].copy_from_slice(run);
         bytes[TAKEN_UP_AT..TAKEN_UP_AT + 4].copy_from_slice(&self.taken_up.to_le_bytes());
+        bytes[TAKEN_BACK_AT] = u8::from(self.taken_back);
         let digest = Digest::of(&bytes[..DIGEST_AT]);
         bytes[DIGEST_AT..].copy_from_slice(&digest.0);
         bytes
@@ -125,6 +131,7 @@ impl Record {
             phase: Phase::ALL.into_iter().find(|&p| p as u32 == word(12))?,
             run: String::from_utf8(run.to_vec()).ok()?,
             taken_up: word(TAKEN_UP_AT),
+            taken_back: word(TAKEN_BACK_AT) != 0,
         })
     }
 }
@@ -148,6 +155,7 @@ mod tests {
             phase,
             run: "20260102T030405Z-0a1b".into(),
             taken_up: 0x0102_0304,
+            taken_back: sequence.is_multiple_of(2),
         }
     }
 

@@ -249,7 +249,7 @@ fn cut_between(mirror: &Mirror) -> Result<()> {
     let [one, two] = disks("by-second", before_commit)?;
     let mut machine = mirror::switched_on(two, Some(one))?;
     let patience = machine.patience(DECISION);
-    machine.wait_for_line("what every path starts again", patience * 3)?;
+    machine.wait_for_line("what every path that is there starts again", patience * 3)?;
     machine.wait_for_old_ssh()?;
     is_on(mirror, &machine, tiny::OLD, BOTH)?;
     assert_eq!(evidence::gather(&machine, &KEPT)?, before);

@@ -18,8 +18,8 @@ pub enum Next {
     Begin(Start),
     /// The last switch, on every path that does not start the new OS yet: everything of it is on the disk.
     Switch,
-    /// Back to the old OS: the path that decides was never switched, so that nothing of it was touched, and
-    /// another one, which was, has started this.
+    /// Back to the old OS, of which nothing was touched: the path that decides was never switched, and another one,
+    /// which was, has started this; or a start before this one has gone back.
     Back,
     /// Nothing: the new OS's boot loader is in place.
     Nothing,
@@ -83,7 +83,11 @@ fn decide(
     ordered: Option<&str>,
     mirrored: bool,
 ) -> Result<Next> {
-    let phase = record.filter(|r| r.run == run).map(|r| r.phase);
+    let record_of_run = record.filter(|r| r.run == run);
+    if ordered == Some(run) && record_of_run.is_some_and(|r| r.taken_back) {
+        return Ok(Next::Back);
+    }
+    let phase = record_of_run.map(|r| r.phase);
     let next = match (phase, in_use) {
         // The old OS may have run since, by the mirror's first disk.
         (Some(Phase::Commit), LoaderInUse::Other) if mirrored && ordered == Some(run) => Next::Back,
@@ -138,7 +142,24 @@ mod tests {
             phase,
             run: run.to_owned(),
             taken_up: 0,
+            taken_back: false,
         }
+    }
+
+    /// The disk that decides was away when another one led back to the old OS, which was in use since.
+    #[test]
+    fn a_commit_that_was_taken_back_is_never_taken_up() {
+        let mut commit = record("r", Phase::Commit);
+        commit.taken_back = true;
+        for in_use in [Staged, Other] {
+            let next = decide(Some(&commit), "r", in_use, Some("r"), true);
+            assert_eq!(next.unwrap(), Next::Back);
+        }
+        // The next run's own records count for that alone.
+        assert_eq!(
+            decide(Some(&commit), "s", Other, None, true).unwrap(),
+            FRESH
+        );
     }
 
     #[test]
