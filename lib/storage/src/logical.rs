@@ -159,14 +159,22 @@ fn kept_back(volume: &LogicalVolume, group: &lvm::Group) -> Option<String> {
         .find(|logical| !logical.uuid.is_empty() && volume.uuid.ends_with(&logical.uuid))?;
     let name = &found.name;
     let (of_group, _) = name.split_once('/')?;
-    let command = match found.kept_back? {
-        KeptBack::Itself => format!("lvchange --setautoactivation y {name}"),
-        KeptBack::WithGroup => format!("vgchange --setautoactivation y {of_group}"),
-        KeptBack::Skipped => format!("lvchange --setactivationskip n {name}"),
+    let named = "is activated only if somebody names it, and the new OS activates whole groups";
+    let (why, command) = match found.kept_back? {
+        KeptBack::Itself => (named, format!("lvchange --setautoactivation y {name}")),
+        KeptBack::WithGroup => (named, format!("vgchange --setautoactivation y {of_group}")),
+        KeptBack::Skipped => (named, format!("lvchange --setactivationskip n {name}")),
+        KeptBack::OfOneSystem => (
+            "is in a group with a system ID, and the new OS, which has none, leaves such a group alone",
+            format!("vgchange --systemid '' {of_group}"),
+        ),
+        KeptBack::Shared => (
+            "is in a group that several machines share by locks, and the new OS has nothing that asks for them",
+            format!("vgchange --lock-type none {of_group}"),
+        ),
     };
     Some(format!(
-        "the logical volume {name} is activated only if somebody names it, and the new OS activates whole groups: \
-         `{command}` takes that off"
+        "the logical volume {name} {why}: `{command}` takes that off"
     ))
 }
 
@@ -427,6 +435,8 @@ mod tests {
             (KeptBack::Itself, "lvchange --setautoactivation y vg0/root"),
             (KeptBack::WithGroup, "vgchange --setautoactivation y vg0"),
             (KeptBack::Skipped, "lvchange --setactivationskip n vg0/root"),
+            (KeptBack::OfOneSystem, "vgchange --systemid '' vg0"),
+            (KeptBack::Shared, "vgchange --lock-type none vg0"),
         ] {
             let why = refused(uuid, by).unwrap();
             assert!(why.contains(&format!("`{command}`")), "{why}");

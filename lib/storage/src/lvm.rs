@@ -62,7 +62,7 @@ pub struct Logical {
     pub kept_back: Option<KeptBack>,
 }
 
-/// Why a logical volume is activated only by whoever names it.
+/// Why a logical volume is not activated by whoever knows nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptBack {
     /// `lvchange --setautoactivation n`
@@ -71,6 +71,10 @@ pub enum KeptBack {
     WithGroup,
     /// `lvchange --setactivationskip y`
     Skipped,
+    /// Its group is that of one system alone, lvmsystemid(7): `vgchange --systemid`
+    OfOneSystem,
+    /// Its group is shared by several machines, lvmlockd(8): `vgchange --lock-type`
+    Shared,
 }
 
 /// How the metadata has [`KeptBack::Itself`], and of a group [`KeptBack::WithGroup`].
@@ -170,7 +174,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u64> {
 fn parse_group(text: &str) -> Option<Group> {
     let mut sequence = None;
     let mut volumes = Vec::new();
-    let mut of_group = false;
+    let mut of_group = None;
     let mut logical: Vec<Logical> = Vec::new();
     let mut path: Vec<&str> = Vec::new();
     for line in text.lines().map(str::trim) {
@@ -195,7 +199,11 @@ fn parse_group(text: &str) -> Option<Group> {
         let identifier = || value.trim_matches('"').replace('-', "");
         match (&path[..], key.trim()) {
             ([_], "seqno") => sequence = value.parse().ok(),
-            ([_], "flags") => of_group = value.contains(NO_AUTOACTIVATION),
+            ([_], "flags") if value.contains(NO_AUTOACTIVATION) => {
+                of_group = of_group.or(Some(KeptBack::WithGroup));
+            }
+            ([_], "system_id") if value != "\"\"" => of_group = Some(KeptBack::OfOneSystem),
+            ([_], "lock_type") if value != "\"none\"" => of_group = Some(KeptBack::Shared),
             ([_, "physical_volumes", _], "id") => volumes.push(identifier()),
             ([_, "logical_volumes", _], "id") => logical.last_mut()?.uuid = identifier(),
             ([_, "logical_volumes", _], "flags") => {
@@ -209,10 +217,8 @@ fn parse_group(text: &str) -> Option<Group> {
             _ => {}
         }
     }
-    if of_group {
-        for volume in &mut logical {
-            volume.kept_back = Some(KeptBack::WithGroup);
-        }
+    for volume in &mut logical {
+        volume.kept_back = of_group.or(volume.kept_back);
     }
     Some(Group {
         sequence: sequence?,
@@ -347,6 +353,16 @@ contents = "Text Format Volume Group"
         let all = found(&TEXT.replacen("flags = []", "flags = [\"NOAUTOACTIVATE\"]", 1));
         assert_eq!(all.len(), 3);
         assert!(all.iter().all(|(_, _, by)| *by == KeptBack::WithGroup));
+        // As vgchange writes them, above the flags.
+        for (line, by) in [
+            ("system_id = \"shop1\"", KeptBack::OfOneSystem),
+            ("lock_type = \"sanlock\"", KeptBack::Shared),
+        ] {
+            let all = found(&TEXT.replacen("flags = []", &format!("{line}\nflags = []"), 1));
+            assert!(all.iter().all(|(_, _, found)| *found == by), "{line}");
+        }
+        let none = found(&TEXT.replacen("flags = []", "lock_type = \"none\"\nflags = []", 1));
+        assert_eq!(none, found(TEXT));
     }
 
     #[test]
