@@ -1,7 +1,7 @@
 //! The sectors that a BIOS's boot loader lives in: the master boot record, and the disk's room for core
 //! images. Written, flushed, and read back from the disk itself.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -10,6 +10,7 @@ use anyhow::{bail, ensure, Context, Result};
 use bootpath::grub::embed;
 use bootpath::grub::embed::{EmbedError, Embedding};
 use bootpath::room::{Kind, Room};
+use storage::direct::Direct;
 use storage::mbr::{MBR_SIZE, SIGNATURE_AT};
 
 use crate::root::run_directory;
@@ -22,6 +23,8 @@ const TABLE_END: usize = 0x1fe;
 /// A disk that the root is on, opened for its boot sectors.
 pub struct BootSectors {
     file: File,
+    /// The same, to write to: what is beside those sectors is in no cache of theirs.
+    direct: Direct,
     place: OnDisk,
     /// Sectors of a staged file, where the disk's own room holds one loader and no two.
     apart: Option<Range<u64>>,
@@ -30,12 +33,15 @@ pub struct BootSectors {
 impl BootSectors {
     /// Opens it. `apart` is a staged file with room for a loader, by the disk's sectors.
     pub fn open(place: OnDisk, apart: Option<Range<u64>>) -> Result<BootSectors> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&place.node)
-            .with_context(|| format!("open disk {}", place.node.display()))?;
-        Ok(BootSectors { file, place, apart })
+        let what = || format!("open disk {}", place.node.display());
+        let file = File::open(&place.node).with_context(what)?;
+        let direct = Direct::open_to_write(&place.node).with_context(what)?;
+        Ok(BootSectors {
+            file,
+            direct,
+            place,
+            apart,
+        })
     }
 
     /// The master boot record and the room for core images, from the disk itself.
@@ -70,17 +76,13 @@ impl BootSectors {
         Ok(apart.unwrap_or(own))
     }
 
-    /// Writes, flushes, forgets what is cached, and reads from the disk itself.
+    /// Writes, flushes, and reads from the disk itself.
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_all_at(bytes, offset)
+        self.direct
+            .write(offset, bytes)
             .with_context(|| format!("write {} bytes at {offset}", bytes.len()))?;
-        self.file.sync_all().context("flush the disk")?;
-        self.forget()?;
-        let mut found = vec![0; bytes.len()];
-        self.file
-            .read_exact_at(&mut found, offset)
-            .context("read back")?;
+        self.direct.flush().context("flush the disk")?;
+        let found = self.direct.read(offset, bytes.len()).context("read back")?;
         ensure!(
             found == bytes,
             "the disk does not hold what was written to it at {offset}"

@@ -1,7 +1,7 @@
 //! A boot loader's file on the EFI system partition, which UEFI starts. It is not mounted: the partition
 //! is changed by planned writes, each group flushed, and what counts is read back from the disk itself.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -10,6 +10,7 @@ use anyhow::{bail, ensure, Context, Result};
 use bootpath::uefi::beside;
 use formats::boot_path::EfiFile;
 use storage::block::SECTOR;
+use storage::direct::Direct;
 use storage::fat::{FatError, Volume, Write};
 use storage::gpt::{self, BootPartition};
 
@@ -19,6 +20,8 @@ use crate::run::data::Start;
 /// The file, on a disk that is open.
 pub struct EfiFileOnDisk {
     disk: File,
+    /// The same, to write to.
+    direct: Direct,
     place: OnDisk,
     file: EfiFile,
 }
@@ -27,8 +30,8 @@ impl EfiFileOnDisk {
     /// Opens the disk; the partition must be the one that was planned for.
     pub fn open(place: OnDisk, file: &EfiFile) -> Result<EfiFileOnDisk> {
         let what = || format!("open disk {}", place.node.display());
-        let disk = OpenOptions::new().read(true).write(true).open(&place.node);
-        let disk = disk.with_context(what)?;
+        let disk = File::open(&place.node).with_context(what)?;
+        let direct = Direct::open_to_write(&place.node).with_context(what)?;
         let mut head = vec![0; gpt::HEAD];
         disk.read_exact_at(&mut head, 0).with_context(what)?;
         let planned = &file.partition;
@@ -46,6 +49,7 @@ impl EfiFileOnDisk {
         );
         Ok(EfiFileOnDisk {
             disk,
+            direct,
             place,
             file: file.clone(),
         })
@@ -78,7 +82,7 @@ impl EfiFileOnDisk {
     fn write(&self, group: &[Write]) -> Result<()> {
         for write in group {
             self.place(write.at, write.bytes.len())
-                .and_then(|at| self.disk.write_all_at(&write.bytes, at))
+                .and_then(|at| self.direct.write(at, &write.bytes))
                 .with_context(|| {
                     format!(
                         "write {} bytes at {} of the EFI system partition",
@@ -87,7 +91,7 @@ impl EfiFileOnDisk {
                     )
                 })?;
         }
-        self.disk.sync_all().context("flush the disk")
+        self.direct.flush().context("flush the disk")
     }
 
     fn remove_beside(&self) -> Result<()> {

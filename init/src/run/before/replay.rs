@@ -44,12 +44,13 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use fixtures::disk::Loop;
     use fixtures::program::run;
 
     /// An XFS as a power cut leaves it: what was written last is in its log alone. And a loop device of it.
     struct Cut {
+        device: Loop,
         directory: tempfile::TempDir,
-        device: PathBuf,
     }
 
     impl Cut {
@@ -74,16 +75,8 @@ mod tests {
             // Its bytes as they are now, with the log not empty.
             run("cp", &[&at("fs"), &at("cut")]);
             run("umount", &[&at("root")]);
-            let output = Command::new("losetup")
-                .args(["--find", "--show", &at("cut")])
-                .output()
-                .unwrap();
-            assert!(output.status.success(), "{output:?}");
-            let device = String::from_utf8(output.stdout).unwrap();
-            Cut {
-                device: PathBuf::from(device.trim()),
-                directory,
-            }
+            let device = Loop::of(&directory.path().join("cut"));
+            Cut { device, directory }
         }
 
         fn root(&self) -> PathBuf {
@@ -94,7 +87,7 @@ mod tests {
         fn is_clean(&self) -> bool {
             let output = Command::new("xfs_repair")
                 .arg("-n")
-                .arg(&self.device)
+                .arg(self.device.node())
                 .output()
                 .unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
@@ -103,21 +96,18 @@ mod tests {
         }
     }
 
-    impl Drop for Cut {
-        fn drop(&mut self) {
-            let _ = Command::new("losetup").arg("-d").arg(&self.device).status();
-        }
-    }
-
     #[test]
     fn a_log_is_replayed_and_everything_is_there() {
         let cut = Cut::new();
         assert!(!cut.is_clean(), "there is nothing in the log");
-        replay(&cut.device, &cut.root()).unwrap();
+        replay(cut.device.node(), &cut.root()).unwrap();
         assert!(cut.is_clean());
         run(
             "mount",
-            &[cut.device.to_str().unwrap(), cut.root().to_str().unwrap()],
+            &[
+                cut.device.node().to_str().unwrap(),
+                cut.root().to_str().unwrap(),
+            ],
         );
         assert_eq!(fs::read_dir(cut.root()).unwrap().count(), 200);
         run("umount", &[cut.root().to_str().unwrap()]);
@@ -129,7 +119,7 @@ mod tests {
         let device = fs::OpenOptions::new()
             .read(true)
             .write(true)
-            .open(&cut.device)
+            .open(cut.device.node())
             .unwrap();
         let mut superblock = vec![0; 512];
         device.read_exact_at(&mut superblock, 0).unwrap();
@@ -137,7 +127,9 @@ mod tests {
         superblock[130] ^= 0x40;
         device.write_all_at(&superblock, 0).unwrap();
         device.sync_all().unwrap();
-        let error = replay(&cut.device, &cut.root()).unwrap_err().to_string();
+        let error = replay(cut.device.node(), &cut.root())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("only behind the copy"), "{error}");
         assert_eq!(fs::read_dir(cut.root()).unwrap().count(), 0);
     }

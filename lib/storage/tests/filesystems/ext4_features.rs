@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use fixtures::disk::Loop;
 use formats::tools::Readers;
 use plan::ext4_features::unknown;
 use storage::ext4;
@@ -164,17 +165,7 @@ fn a_journal_on_another_device_is_told_from_one_in_the_filesystem() {
         .unwrap();
     let journal_device = ["-q", "-F", "-b", "4096", "-O", "journal_dev"];
     run("mke2fs", &journal_device, &journal);
-    let attached = Command::new("losetup")
-        .args(["--find", "--show"])
-        .arg(&journal)
-        .output();
-    let attached = attached.expect("losetup: apt-get install mount");
-    assert!(
-        attached.status.success(),
-        "a loop device needs root: {attached:?}"
-    );
-    let node = String::from_utf8(attached.stdout).unwrap();
-    let node = node.trim();
+    let device = Loop::of(&journal);
     let apart = directory.path().join("apart");
     std::fs::File::create(&apart)
         .unwrap()
@@ -182,11 +173,10 @@ fn a_journal_on_another_device_is_told_from_one_in_the_filesystem() {
         .unwrap();
     let made = Command::new("mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-J"])
-        .arg(format!("device={node}"))
+        .arg(format!("device={}", device.node().display()))
         .arg(&apart)
         .status();
-    let detached = Command::new("losetup").args(["--detach", node]).status();
-    assert!(made.unwrap().success() && detached.unwrap().success());
+    assert!(made.unwrap().success());
     let found = superblock(&apart);
     assert!(plan::ext4_features::has_journal(found.features));
     assert!(found.journal_elsewhere);
