@@ -87,7 +87,7 @@ pub(super) const CHECKS: &[Check] = &[
         reads: "/sys/firmware/efi, the firmware's variables BootCurrent, BootNext, BootOrder and Boot####, the EFI \
                 system partitions, the image's manifest",
         force: Never,
-        again: &[],
+        again: &[Stop],
         remedy: "with UEFI: an image with GRUB for it (grub-efi-amd64-bin); efivarfs mounted at \
                  /sys/firmware/efi/efivars; a plain reboot, so that what comes first in BootOrder is what has \
                  started the machine; where that is not the root's disk, `efibootmgr --bootorder` first, and \
