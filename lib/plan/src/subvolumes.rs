@@ -9,6 +9,9 @@ use crate::filesystems;
 /// Bytes of the longest path that the new OS's loader has room for.
 pub const LONGEST_PATH: usize = 128;
 
+/// The subvolume that all others are in.
+const TOP: u64 = 5;
+
 /// What speaks against a root on this Btrfs, wherever its subvolumes are: one line each.
 pub fn against_root(root: &Subvolume, facts: &BtrfsFacts) -> Vec<String> {
     let mut found = facts.strange.clone();
@@ -20,6 +23,13 @@ pub fn against_root(root: &Subvolume, facts: &BtrfsFacts) -> Vec<String> {
         found.push(format!(
             "a boot loader cannot be told the path {:?}",
             root.path
+        ));
+    }
+    if root.id == TOP && facts.default != TOP {
+        found.push(format!(
+            "the root is the subvolume that all others are in, which nothing names to the new OS's kernel, and another one \
+             (number {}) is what is mounted where none is named: `btrfs subvolume set-default {TOP} /`",
+            facts.default
         ));
     }
     found
@@ -187,5 +197,23 @@ mod tests {
             against_root(&root("/root"), &facts),
             ["it has data as RAID 1", "it is on 2 devices"]
         );
+    }
+
+    /// The kernel that mounts what is the default would have a root that is nobody's.
+    #[test]
+    fn the_top_is_a_root_only_where_it_is_what_is_mounted_by_itself() {
+        let top = Subvolume {
+            id: 5,
+            path: "/".to_owned(),
+        };
+        let mut facts = BtrfsFacts {
+            devices: 1,
+            default: 5,
+            ..BtrfsFacts::default()
+        };
+        assert_eq!(against_root(&top, &facts), [""; 0]);
+        facts.default = 257;
+        let found = against_root(&top, &facts);
+        assert!(found[0].contains("set-default 5 /"), "{found:?}");
     }
 }

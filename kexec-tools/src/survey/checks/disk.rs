@@ -145,14 +145,15 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "root-btrfs",
-        question: "If the root is on Btrfs, is all of that on one device, once or twice there?",
+        question: "If the root is on Btrfs, is all of that on one device, and the root found there?",
         reads: "the root's superblock, its trees of chunks and subvolumes",
         force: Never,
         again: &[Ram],
         remedy: "a boot loader reads the staged image by the sectors of the root's disk: have one device alone in the \
                  filesystem, by `btrfs balance start -dconvert=single -mconvert=dup -sconvert=dup /` where others have parts of it, \
                  and then `btrfs device remove DEVICE /`; give the subvolume a path of letters, digits and _-.@+ and \
-                 name that in grub.cfg and /etc/fstab; checksums other than CRC-32C wait for a later release",
+                 name that in grub.cfg and /etc/fstab; have the filesystem's top be its default where that is the root, by \
+                 `btrfs subvolume set-default 5 /`; checksums other than CRC-32C wait for a later release",
         against: |c| {
             let root = c.facts.root.as_ref()?.identity.subvolume.as_ref()?;
             let Some(facts) = &c.facts.condition.root_btrfs else {
