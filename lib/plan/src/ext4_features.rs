@@ -61,7 +61,7 @@ const FEATURES: &[Feature] = &[
     Feature(Incompat, 0x4000, "large_dir",          From(4, 13), From(1, 44), From(2, 12)),
     Feature(Incompat, 0x8000, "inline_data",        From(3, 8),  From(1, 43), Never),
     Feature(Incompat, 0x1_0000, "encrypt",          From(4, 1),  From(1, 43), From(2, 4)),
-    Feature(Incompat, 0x2_0000, "casefold",         From(5, 2),  From(1, 45), Never),
+    Feature(Incompat, CASEFOLD, "casefold",         From(5, 2),  From(1, 45), Never),
     Feature(RoCompat, 0x0001, "sparse_super",       Always,      Always,      Always),
     Feature(RoCompat, 0x0002, "large_file",         Always,      Always,      Always),
     Feature(RoCompat, 0x0004, "btree_dir",          Always,      Always,      Always),
@@ -91,8 +91,15 @@ pub fn unknown(features: Ext4Features, readers: &Readers) -> Vec<String> {
         (RoCompat, "read-only compatible", features.ro_compat),
     ];
     let find = |word, bit| FEATURES.iter().find(|f| f.0 == word && f.1 == bit);
-    since::unknown(&words, find, |feature| judge(feature, readers))
+    let mut found = since::unknown(&words, find, |feature| judge(feature, readers));
+    if features.incompat & CASEFOLD != 0 {
+        found.push(format!("casefold: {}", since::SPELLINGS));
+    }
+    found
 }
+
+/// `EXT4_FEATURE_INCOMPAT_CASEFOLD`.
+const CASEFOLD: u32 = 0x2_0000;
 
 fn judge(feature: &Feature, readers: &Readers) -> Vec<String> {
     let Feature(word, bit, name, kernel, e2fsprogs, grub) = feature;
@@ -171,6 +178,7 @@ mod tests {
                     "casefold: Linux 4.4",
                     "casefold: e2fsck",
                     "casefold: no release of GRUB",
+                    "casefold: a name may be found",
                 ],
             ),
             (

@@ -3,6 +3,10 @@
 
 use crate::version::Version;
 
+/// Why no filesystem is wiped that finds a name by another one.
+pub const SPELLINGS: &str =
+    "a name may be found there by other letters than its own, and what is kept would be wiped under its own name";
+
 /// From when on a program knows a feature.
 #[derive(Clone, Copy)]
 pub enum Since {

@@ -16,6 +16,8 @@ use crate::version::Version;
 
 /// `XFS_SB_VERSION_NUMBITS`.
 const VERSION: u16 = 0xf;
+/// `XFS_SB_VERSION_BORGBIT`, which `mkfs.xfs -n version=ci` sets: names are compared without regard to case.
+const WITHOUT_CASE: u16 = 0x4000;
 /// The version of the format that has checksums and feature words, made since 2015.
 const FIVE: u16 = 5;
 
@@ -68,6 +70,9 @@ pub fn unknown(features: XfsFeatures, readers: &Readers) -> Vec<String> {
             "it is of version {version} of the format, without checksums, which this release was not tried \
              with; only making the filesystem anew gives it another one"
         ));
+    }
+    if features.version & WITHOUT_CASE != 0 {
+        found.push(format!("version=ci: {}", since::SPELLINGS));
     }
     if features.realtime {
         found.push("it has a realtime section, on which a boot loader finds no file".to_owned());
@@ -149,6 +154,18 @@ mod tests {
     }
 
     /// What each maker of roots gives them, and what an old and a new OS have against it.
+    #[test]
+    fn names_without_case_are_refused() {
+        // As `mkfs.xfs -n version=ci` of xfsprogs 6.13 makes it.
+        let features = XfsFeatures {
+            version: 0xf4a5,
+            ..with(0xb, 0xd)
+        };
+        let found = unknown(features, &TRIXIE);
+        assert!(found[0].starts_with("version=ci: a name"), "{found:?}");
+        assert_eq!(found.len(), 1);
+    }
+
     #[test]
     fn each_program_is_asked_for_itself() {
         for (features, trixie, xenial) in [
