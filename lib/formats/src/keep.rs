@@ -33,6 +33,8 @@ const RESERVED: &[(&str, Reach, &str)] = &[
     ("/proc", Reach::Below, VIRTUAL),
     ("/sys", Reach::Below, VIRTUAL),
     ("/run", Reach::Below, VIRTUAL),
+    ("/tmp", Reach::Below, EMPTIED),
+    ("/var/tmp", Reach::Below, EMPTIED),
     ("/.reroot", Reach::Below, OWN),
     ("/var/log/reroot", Reach::Below, OWN),
     ("/var/lib/dpkg", Reach::Below, PACKAGES),
@@ -72,6 +74,8 @@ const RESERVED: &[(&str, Reach, &str)] = &[
 
 const BOOT: &str = "the boot loader and the kernels there belong to the new OS";
 const VIRTUAL: &str = "it holds no data of the root filesystem: the kernel or the OS fills it";
+const EMPTIED: &str =
+    "the new OS empties it, or covers it with memory; move what is to stay elsewhere before";
 const OWN: &str = "reroot keeps its own records there";
 const PACKAGES: &str = "the package database there belongs to the new OS";
 const WRITTEN: &str = "the new OS gets its own, written by reroot";
@@ -455,6 +459,8 @@ mod tests {
             "/proc",
             "/sys",
             "/run",
+            "/tmp",
+            "/var/tmp",
             "/.reroot",
             "/var/log/reroot",
         ];

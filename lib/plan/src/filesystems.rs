@@ -22,6 +22,8 @@ enum Other {
     Allowed,
     /// Without it there is no new OS.
     Never,
+    /// The new OS empties it (tmpfiles.d), or covers it with memory: what is left alone there would not last.
+    Emptied,
 }
 
 /// Which paths a rule is about.
@@ -36,7 +38,7 @@ enum Reach {
 /// A rule: where, how far it reaches, and whether the operator may decide otherwise.
 struct Rule(&'static str, Reach, Other);
 
-use Other::{Allowed, Never};
+use Other::{Allowed, Emptied, Never};
 use Reach::{Below, Exactly};
 
 /// What is the system's, by the Filesystem Hierarchy Standard; the longest path decides. Below /var and
@@ -45,7 +47,7 @@ use Reach::{Below, Exactly};
 const SYSTEM: [Rule; 12] = [
     Rule("/opt",           Exactly, Allowed),
     Rule("/root",          Exactly, Never),
-    Rule("/tmp",           Exactly, Allowed),
+    Rule("/tmp",           Exactly, Emptied),
     Rule("/usr",           Below,   Never),
     Rule("/usr/local",     Exactly, Allowed),
     Rule("/usr/local/bin", Exactly, Allowed),
@@ -54,7 +56,7 @@ const SYSTEM: [Rule; 12] = [
     Rule("/var/lib",       Exactly, Never),
     Rule("/var/log",       Exactly, Allowed),
     Rule("/var/log/audit", Exactly, Allowed),
-    Rule("/var/tmp",       Exactly, Allowed),
+    Rule("/var/tmp",       Exactly, Emptied),
 ];
 
 /// Below these the site's places begin, although a longer reach would have them.
@@ -222,8 +224,12 @@ pub fn against(facts: &Facts, manifest: &Manifest) -> Vec<String> {
                 })
             }
             Becomes::Data => {
-                let needed = rule_of(target).is_some_and(|rule| rule.2 == Never);
-                needed.then(|| format!("without it there is no new OS, and {}", decision.rule))
+                let why = rule_of(target).and_then(|rule| match rule.2 {
+                    Allowed => None,
+                    Never => Some("without it there is no new OS"),
+                    Emptied => Some("the new OS empties it or covers it with memory"),
+                });
+                why.map(|why| format!("{why}, and {}", decision.rule))
             }
         };
         let way_out = match (decision.becomes, rule_of(target)) {

@@ -353,7 +353,14 @@ type Case = (fn(&mut Facts), &'static str);
 
 #[test]
 fn what_cannot_be_wiped_or_left_alone_is_refused_with_the_way_out() {
-    let cases: [Case; 14] = [
+    let cases: [Case; 15] = [
+        (
+            |f| {
+                f.mounts.push(mount("/tmp", "/dev/vda9"));
+                f.condition.mount_wishes.keep = vec!["/tmp".into()];
+            },
+            "/tmp is on /dev/vda9: the new OS empties it",
+        ),
         (
             |f| f.mounts.push(mount("/etc", "/dev/vda9")),
             "/etc is on /dev/vda9",
