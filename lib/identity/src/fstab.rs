@@ -85,10 +85,7 @@ fn fields(line: &str) -> Result<Fields, String> {
     };
     Ok(Fields {
         source: unquoted(&unescape(source)?),
-        target: match unescape(target)?.trim_end_matches('/') {
-            "" => "/".to_owned(),
-            target => target.to_owned(),
-        },
+        target: plain(&unescape(target)?),
         fstype: unescape(fstype)?,
         options: split_options(&unescape(rest.first().unwrap_or(&"defaults"))?),
         dump: number(1)?,
@@ -119,6 +116,17 @@ fn split_options(text: &str) -> Vec<String> {
     .filter(|option| !option.is_empty())
     .map(str::to_owned)
     .collect()
+}
+
+/// A place as mount(8) finds it: no slash twice or at its end, no `.`.
+fn plain(target: &str) -> String {
+    if !target.starts_with('/') {
+        return target.to_owned();
+    }
+    let names = target
+        .split('/')
+        .filter(|name| !name.is_empty() && *name != ".");
+    format!("/{}", names.collect::<Vec<_>>().join("/"))
 }
 
 /// Takes octal escapes out.

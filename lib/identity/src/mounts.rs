@@ -25,11 +25,52 @@ const OS_TMPFS: [&str; 8] = [
     "/sys",
 ];
 
-/// Where a mount would hide what belongs to the new OS.
-const COVERS: [&str; 12] = [
-    "/usr", "/var", "/var/lib", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/dev", "/proc", "/sys",
-    "/run",
+/// How far a place reaches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The place itself.
+    Exactly,
+    /// It and everything below it.
+    Below,
+}
+
+use Reach::{Below, Exactly};
+
+/// Where a mount would hide what belongs to the new OS. Below these it would hide a part of that: settings that the run
+/// has proved, programs, who may log in.
+#[rustfmt::skip]
+const COVERS: [(&str, Reach); 17] = [
+    ("/bin",             Below),
+    ("/dev",             Exactly),
+    ("/etc",             Below),
+    ("/lib",             Below),
+    ("/lib32",           Below),
+    ("/lib64",           Below),
+    ("/libx32",          Below),
+    ("/proc",            Exactly),
+    ("/root",            Below),
+    ("/run",             Exactly),
+    ("/sbin",            Below),
+    ("/sys",             Exactly),
+    ("/usr",             Below),
+    ("/var",             Exactly),
+    ("/var/lib",         Exactly),
+    ("/var/lib/dpkg",    Below),
+    ("/var/lib/systemd", Below),
 ];
+
+/// Below these, which are below one of them, is the site's own.
+const SITE: [&str; 2] = ["/usr/local", "/usr/src"];
+
+/// Whether what is mounted there would hide what belongs to the new OS.
+fn covers(target: &str) -> bool {
+    let hides = |(place, reach): &(&str, Reach)| match reach {
+        Exactly => target == *place,
+        Below => is_below(target, place),
+    };
+    let of_site = SITE.iter().any(|site| is_below(target, site));
+    COVERS.iter().any(hides) && !of_site
+}
 
 /// Its filesystem is not needed.
 const BOOT: &str = "/boot";
@@ -215,7 +256,7 @@ fn decide(
             "the new OS has its /boot on the root filesystem; what is on the old one stays there"
                 .to_owned(),
         );
-    } else if COVERS.contains(&fields.target.as_str()) && !of_system {
+    } else if covers(&fields.target) && !of_system {
         return Outcome::Not(format!("it would hide the new OS's own {}", fields.target));
     }
     if let Some(why) = settle_source(&mut fields, old, root_uuid, systems) {

@@ -110,6 +110,34 @@ fn each_line_of_fstab_has_its_fate() {
         ),
         ("/dev/vdb1 /usr ext4", Refused("hide the new OS's own /usr")),
         (
+            "/srv/ssh /etc/ssh none bind",
+            Refused("hide the new OS's own /etc/ssh"),
+        ),
+        (
+            "/dev/vdb1 //etc/./pam.d/ ext4",
+            Refused("hide the new OS's own /etc/pam.d"),
+        ),
+        (
+            "/dev/vdb1 /usr/lib/x86_64-linux-gnu ext4 nofail",
+            Comment("hide the new OS's own /usr/lib/x86_64-linux-gnu"),
+        ),
+        (
+            "/dev/vdb1 /root/.ssh ext4",
+            Refused("hide the new OS's own /root/.ssh"),
+        ),
+        (
+            "/dev/vdb1 /var/lib/dpkg/info ext4",
+            Refused("hide the new OS's own /var/lib/dpkg/info"),
+        ),
+        (
+            "/dev/vdb1 /var/lib/mysql ext4",
+            Line("UUID=b1 /var/lib/mysql ext4 defaults 0 0"),
+        ),
+        (
+            "/dev/vdb1 /usr/local/share ext4",
+            Line("UUID=b1 /usr/local/share ext4 defaults 0 0"),
+        ),
+        (
             "/dev/vdb1 /var ext4 noauto",
             Comment("hide the new OS's own /var"),
         ),
