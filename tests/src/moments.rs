@@ -1,5 +1,5 @@
 //! The moments of a recorded run at which a power cut is worth a try, found in the record itself: the
-//! write that arms GRUB, the two of the master boot record, the journal's.
+//! write that arms GRUB, the two that switch what the firmware starts, the journal's.
 
 use std::path::Path;
 
@@ -23,9 +23,9 @@ const LOADER: u8 = 5;
 pub struct Moments {
     /// The payload is being staged.
     pub staging: usize,
-    /// GRUB's configuration names the run.
-    pub armed: usize,
-    /// The master boot record is switched to the staged image's loader.
+    /// GRUB's configuration names the run, where that was begun with the entry `boot`.
+    pub armed: Option<usize>,
+    /// What the firmware starts is switched to the staged image's loader.
     pub committed: usize,
     /// The wipe begins.
     pub wipe: usize,
@@ -35,40 +35,50 @@ pub struct Moments {
     pub carry: usize,
     /// The new OS's loader is made.
     pub loader: usize,
-    /// The master boot record is switched to the new OS's loader.
+    /// What the firmware starts is switched to the new OS's loader.
     pub switched: usize,
 }
 
 impl Moments {
-    /// Finds them in the record of a run by the entry `boot`, in their order. `payload` is as of
-    /// [`block_of_payload`]. The master boot record must have been changed exactly twice: what is written
-    /// to the sectors beside it may bring it along as it is.
-    pub fn find(recording: &Recording, writes: &[Write], payload: &[u8]) -> Result<Moments> {
-        let holds = |write: &Write, text: &[u8]| holds(recording, write, text);
-        let first = |what: &str, is_it: &dyn Fn(&Write) -> Result<bool>| -> Result<usize> {
-            for (at, write) in writes.iter().enumerate() {
-                if is_it(write)? {
-                    return Ok(at);
+    /// Finds them, in their order, in the record of a run that this firmware's machine made. `payload` is as of
+    /// [`block_of_payload`]; it has to have been staged on the disk.
+    pub fn find(
+        firmware: Firmware,
+        recording: &Recording,
+        writes: &[Write],
+        payload: &[u8],
+    ) -> Result<Moments> {
+        let first =
+            |from: usize, is_it: &dyn Fn(&Write) -> Result<bool>| -> Result<Option<usize>> {
+                for (at, write) in writes.iter().enumerate().skip(from) {
+                    if is_it(write)? {
+                        return Ok(Some(at));
+                    }
                 }
-            }
-            bail!("no write {what}")
-        };
-        let phase = |number: u8| {
-            first(&format!("of phase {number}"), &|write| {
-                let data = recording.data(write)?;
-                Ok(data.starts_with(JOURNAL) && data.get(12) == Some(&number))
-            })
-        };
-        let staging = first("of the payload", &|write| holds(write, payload))?;
+                Ok(None)
+            };
+        let staging = first(0, &|write| holds(recording, write, payload))?;
+        let staging = staging.context("the payload was not staged")?;
+        let armed = first(staging, &|write| {
+            Ok(write.sectors <= 8 && holds(recording, write, b"\nreroot_once=2")?)
+        })?;
         let Switches {
             committed,
             switched,
-        } = Switches::of_record(recording, writes, staging)?;
+        } = Switches::of(firmware, recording, writes, staging)?;
+        // Btrfs has a small file among others, in a node of a tree.
+        let phase = |number: u8| {
+            let found = first(committed, &|write| {
+                let data = recording.data(write)?;
+                let mut windows = data.windows(JOURNAL.len()).enumerate();
+                let is_of = |at: usize| data.get(at + 12) == Some(&number);
+                Ok(windows.any(|(at, window)| window == JOURNAL && is_of(at)))
+            })?;
+            found.with_context(|| format!("no write of phase {number}"))
+        };
         let at = Moments {
             staging,
-            armed: first("that arms GRUB", &|write| {
-                Ok(write.sectors <= 8 && holds(write, b"\nreroot_once=2")?)
-            })?,
+            armed,
             committed,
             wipe: phase(WIPE)?,
             unpack: phase(UNPACK)?,
@@ -76,9 +86,10 @@ impl Moments {
             loader: phase(LOADER)?,
             switched,
         };
+        let armed = at.armed.unwrap_or(at.staging + 1);
         ensure!(
-            at.staging < at.armed
-                && at.armed < at.committed
+            at.staging < armed
+                && armed < at.committed
                 && at.committed < at.wipe
                 && at.wipe < at.unpack
                 && at.unpack < at.carry

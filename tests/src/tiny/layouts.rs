@@ -5,6 +5,8 @@
 
 use formats::facts::RootType;
 
+use crate::old_server::Firmware;
+
 /// What a disk has before and between its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
@@ -495,6 +497,29 @@ impl Layout {
             }
             _ => None,
         })
+    }
+
+    /// What starts such a disk.
+    pub fn firmwares(&self) -> Vec<Firmware> {
+        let bios = self.table == Table::Mbr || self.has(Kind::BiosBoot);
+        let uefi = self.has(Kind::Esp);
+        let bios = bios.then_some(Firmware::Bios);
+        bios.into_iter()
+            .chain(uefi.then_some(Firmware::Uefi))
+            .collect()
+    }
+
+    /// The same, this one first.
+    pub fn started_by(&self, first: Firmware) -> Vec<Firmware> {
+        let mut firmwares = self.firmwares();
+        firmwares.sort_by_key(|firmware| *firmware != first);
+        firmwares
+    }
+
+    /// Whether the old OS's GRUB can be told to start something once: it has `grub.cfg` on the root, and can write there.
+    pub fn can_start_once(&self) -> bool {
+        let on_partition = self.of_kind(Kind::Root).next().is_some();
+        on_partition && self.root != RootType::Btrfs && !self.has(Kind::Boot)
     }
 
     /// The path of the subvolume that is the root, as GRUB has it before its files; empty where it is none.

@@ -11,7 +11,7 @@ use reroot_tests::confirmed;
 use reroot_tests::evidence::{self, Evidence};
 use reroot_tests::images::small_trixie;
 use reroot_tests::moments::{block_of_payload, half, Moments};
-use reroot_tests::old_server::{cloud_server, old_server};
+use reroot_tests::old_server::{cloud_server, old_server, Firmware};
 use reroot_tests::power::{recorded, Recording, Write};
 use reroot_tests::reinstall::{self, reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
@@ -105,15 +105,16 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     drop(machine);
 
     let writes = recording.writes()?;
-    let at = Moments::find(&recording, &writes, &payload)?;
+    let at = Moments::find(Firmware::Bios, &recording, &writes, &payload)?;
 
     // Some of it is staged, services are up, GRUB knows nothing of it yet.
-    let half_staged = usize::midpoint(at.staging, at.armed);
+    let armed = at.armed.context("GRUB was told nothing")?;
+    let half_staged = usize::midpoint(at.staging, armed);
     expect_old(&mut recording, &writes, ("staging", half_staged), &before)?;
 
     // The RAM environment starts, and does not come up: its initramfs is damaged. One reset later the
     // old OS is back.
-    let cut = recording.disk_after("damaged", &writes, at.armed + 1, |_| false)?;
+    let cut = recording.disk_after("damaged", &writes, armed + 1, |_| false)?;
     let sector = sector_of("initramfs at sector ", &log)?;
     cut.overwrite((ROOT_START + sector) * 512 + (64 << 10), &vec![0; 1 << 20])?;
     let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
@@ -125,8 +126,8 @@ fn a_power_cut_at_any_moment_ends_in_the_old_os_or_the_new_one() -> Result<()> {
     drop(machine);
 
     // It comes up and finds the staged payload damaged: it gives back what it has of GRUB's.
-    let cut = recording.disk_after("undone", &writes, at.armed + 1, |_| false)?;
-    let places = recording.places_of(&writes[..at.armed], &payload)?;
+    let cut = recording.disk_after("undone", &writes, armed + 1, |_| false)?;
+    let places = recording.places_of(&writes[..armed], &payload)?;
     ensure!(!places.is_empty(), "the payload was not staged");
     for place in places {
         cut.overwrite(place, &[0; 4096])?;
