@@ -1,7 +1,10 @@
 //! What the checks found, as people and programs read it: meaning without colour.
 
+use std::fmt::Write as _;
+
 use formats::facts::{Facts, Firmware, RootPlace};
 use formats::printable::Page;
+use plan::boot_paths;
 
 use crate::survey::finding::{Finding, Verdict};
 use crate::survey::take::Survey;
@@ -18,7 +21,8 @@ fn lines(facts: &Facts, findings: &[Finding]) -> String {
         "{}: {} on Linux {}, {}",
         facts.hostname, facts.os.pretty_name, facts.kernel, facts.architecture
     );
-    writeln!(text, "{}", place(facts));
+    writeln!(text, "started by {}", started_by(facts));
+    writeln!(text, "its root is {}", root(facts));
     for finding in findings {
         let mark = match finding.verdict {
             Verdict::Pass => "ok",
@@ -55,17 +59,31 @@ fn lines(facts: &Facts, findings: &[Finding]) -> String {
     text.into_text()
 }
 
-/// What starts the machine, and what its root filesystem is on.
-fn place(facts: &Facts) -> String {
-    let firmware = match (facts.firmware, &facts.efi.unknown, facts.efi.files.first()) {
-        (Firmware::Bios, ..) => "BIOS".to_owned(),
-        (Firmware::Uefi, None, Some(file)) => {
-            let mirrored = facts.root.as_ref().filter(|root| !root.copies.is_empty());
-            let of_disk = mirrored.map_or_else(String::new, |root| format!(" of {}", root.disk));
-            format!("UEFI, {file}{of_disk}")
-        }
-        (Firmware::Uefi, ..) => "UEFI".to_owned(),
+/// What starts the machine, and what else could.
+fn started_by(facts: &Facts) -> String {
+    let firmware = match facts.firmware {
+        Firmware::Bios => "BIOS",
+        Firmware::Uefi => "UEFI",
     };
+    let Some(root) = &facts.root else {
+        return firmware.to_owned();
+    };
+    let paths = boot_paths::found(facts, root);
+    let [in_use, others @ ..] = &paths[..] else {
+        return firmware.to_owned();
+    };
+    // Which of a mirror's disks it was not everything says: the first stands for them.
+    let mirrored = !root.copies.is_empty();
+    let of_disk = mirrored.then(|| format!(" of {}", root.disk));
+    let mut words = format!("{in_use}{}", of_disk.unwrap_or_default());
+    for other in others {
+        let _ = write!(words, "; could be by {other}");
+    }
+    words
+}
+
+/// What the root filesystem is on.
+fn root(facts: &Facts) -> String {
     let root = facts.condition.root_place.as_ref();
     let root = root.map_or_else(|| "not known".to_owned(), RootPlace::words);
     let table = match facts.root.as_ref().map(|root| root.table.as_str()) {
@@ -73,7 +91,7 @@ fn place(facts: &Facts) -> String {
         Some("dos") => ", by the table in its master boot record",
         _ => "",
     };
-    format!("started by {firmware}; its root is {root}{table}")
+    format!("{root}{table}")
 }
 
 /// The findings as a JSON array.
@@ -83,6 +101,9 @@ pub fn json(findings: &[Finding]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use formats::boot_path::{EfiFile, EfiPartition};
+    use formats::facts::{Guids, RootCopy};
+
     use super::*;
     use crate::survey::finding::refusals;
     use crate::survey::plain_machine::machine;
@@ -113,16 +134,19 @@ mod tests {
         let text: Vec<&str> = text.lines().collect();
         assert!(text[0].starts_with("shop\\u{1b}[8m\\n: "), "{}", text[0]);
         assert_eq!(
-            text[1],
-            "started by BIOS; its root is ext4 (/@\\n of it), by the table in its master boot record"
+            text[1..3],
+            [
+                "started by BIOS, master boot record and the sectors behind it",
+                "its root is ext4 (/@\\n of it), by the table in its master boot record"
+            ]
         );
-        assert!(text[2].starts_with("  REFUSED  stuck "), "{}", text[2]);
+        assert!(text[3].starts_with("  REFUSED  stuck "), "{}", text[3]);
         assert!(
-            text[3].ends_with(&format!(" found: {shown}")),
+            text[4].ends_with(&format!(" found: {shown}")),
             "{}",
-            text[3]
+            text[4]
         );
-        assert_eq!(text.len(), 6);
+        assert_eq!(text.len(), 7);
         let said = refusals(&findings);
         assert_eq!(
             said,
@@ -130,5 +154,59 @@ mod tests {
         );
         let read: serde_json::Value = serde_json::from_str(&json(&findings)).unwrap();
         assert_eq!(read[0]["found"], format!("{HOSTILE} (4711)"));
+    }
+    /// On a disk of a cloud there are three ways, and which is in use the firmware says.
+    #[test]
+    fn every_way_that_starts_the_machine_is_named_the_one_in_use_first() {
+        let mut facts = machine();
+        let partition = EfiPartition {
+            number: 15,
+            guid: "g".into(),
+            start: 8192,
+            sectors: 253_952,
+        };
+        let file = |path: &str, variable: Option<&str>| EfiFile {
+            partition: partition.clone(),
+            path: path.into(),
+            variable: variable.map(str::to_owned),
+        };
+        facts.efi.files = vec![
+            file("/EFI/debian/shimx64.efi", Some("Boot0003 (debian)")),
+            file("/EFI/BOOT/BOOTX64.EFI", None),
+        ];
+        let root = facts.root.as_mut().unwrap();
+        root.identity.guids = Some(Guids {
+            disk: "d".into(),
+            partition: "p".into(),
+        });
+        let bios = "BIOS, master boot record and BIOS boot partition";
+        let variable = r"UEFI, \EFI\debian\shimx64.efi on partition 15 (Boot0003 (debian))";
+        let fallback =
+            r"UEFI, \EFI\BOOT\BOOTX64.EFI on partition 15 (no variable, the fallback file)";
+        for (firmware, [in_use, second, third]) in [
+            (Firmware::Bios, [bios, variable, fallback]),
+            (Firmware::Uefi, [variable, fallback, bios]),
+        ] {
+            facts.firmware = firmware;
+            assert_eq!(
+                started_by(&facts),
+                format!("{in_use}; could be by {second}; could be by {third}")
+            );
+        }
+        // Of a mirror the first disk is named; where nothing of GRUB's was found, the firmware alone.
+        facts.root.as_mut().unwrap().copies = vec![RootCopy {
+            disk: "/dev/sdb".into(),
+            disk_by_id: None,
+            room_sectors: 0,
+            has_room: false,
+            grub_on_disk: true,
+        }];
+        let disk = facts.root.as_ref().unwrap().disk.clone();
+        assert!(started_by(&facts).contains(&format!(" of {disk}; could be by ")));
+        facts.efi.files.clear();
+        assert_eq!(started_by(&facts), "UEFI");
+        facts.root = None;
+        facts.firmware = Firmware::Bios;
+        assert_eq!(started_by(&facts), "BIOS");
     }
 }

@@ -22,6 +22,26 @@ pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
     }
 }
 
+/// The paths that the root's disk has now, the one in use first, whatever a run does with them: none where nothing is
+/// known of what a firmware starts there.
+pub fn found(facts: &Facts, root: &Root) -> Vec<BootPath> {
+    let efi = facts.efi.files.iter().cloned().map(BootPath::Uefi);
+    let mut paths: Vec<BootPath> = root
+        .grub_on_disk
+        .then(|| bios(root))
+        .into_iter()
+        .chain(efi)
+        .collect();
+    let of_firmware =
+        |path: &BootPath| matches!(path, BootPath::Uefi(_)) == (facts.firmware == Firmware::Uefi);
+    if paths.iter().any(of_firmware) {
+        paths.sort_by_key(|path| !of_firmware(path));
+        paths
+    } else {
+        Vec::new()
+    }
+}
+
 fn bios(root: &Root) -> BootPath {
     if root.identity.guids.is_some() {
         BootPath::BiosPartition
