@@ -578,7 +578,7 @@ pub(crate) fn boot_disk(
 pub struct PoweredOff {
     /// Its disk.
     pub disk: Disk,
-    directory: TempDir,
+    pub(crate) directory: TempDir,
     _base: Lock,
 }
 

@@ -22,18 +22,29 @@ use crate::command::run;
 use crate::disk::Disk;
 use crate::old_server::{only_kernel, Firmware, OldServer};
 use crate::power::{Cut, Recording};
-use crate::vm::{self, Machine, Start};
+use crate::vm::{self, Machine, PoweredOff, Start};
 use crate::{lock, paths};
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 2048;
-const VAR_START: u64 = 720 * MIB;
+const THIRD_START: u64 = 720 * MIB;
 const SWAP_START: u64 = 900 * MIB;
 /// The serial numbers of the EFI system partitions, as mount takes them.
 const EFI_UUIDS: [&str; 2] = ["7265-7201", "7265-7202"];
 const END: u64 = DISK_SECTORS - MIB;
 /// The second disk, in the directory of its machine.
 const SECOND: &str = "second.qcow2";
+
+/// What a third mirror is for, behind those of the root and of swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Third {
+    /// There is none.
+    Nothing,
+    /// Mounted at /var.
+    Var,
+    /// Mounted at /boot, which GRUB starts from.
+    Boot,
+}
 
 /// Two disks with the root on a mirror, and swap on another.
 #[derive(Debug, Clone, Copy)]
@@ -50,38 +61,58 @@ pub struct Mirror {
     pub root: u32,
     /// Where the root's partition begins on each disk.
     pub starts: [u64; 2],
-    /// Whether UEFI starts them, by an EFI system partition on each, number 1; then `/var` is on a mirror of its own,
-    /// behind that of swap.
+    /// Whether UEFI starts them, by an EFI system partition on each, number 1.
     pub by_uefi: bool,
+    /// What is on a third mirror.
+    pub third: Third,
 }
 
 impl Mirror {
     /// How many arrays there are.
     pub fn arrays(&self) -> usize {
-        2 + usize::from(self.by_uefi)
+        2 + usize::from(self.has_third())
+    }
+
+    fn has_third(&self) -> bool {
+        self.third != Third::Nothing
+    }
+
+    /// The UUID of the filesystem on the third mirror.
+    pub fn third_uuid(&self) -> String {
+        mounted_uuid(self.root + 2)
+    }
+
+    /// GRUB's module for the arrays.
+    fn module(&self) -> &'static str {
+        match self.metadata {
+            "0.90" => "mdraid09",
+            _ => "mdraid1x",
+        }
     }
 
     /// Where the root's partitions end.
     fn root_end(&self) -> u64 {
-        if self.by_uefi {
-            VAR_START
+        if self.has_third() {
+            THIRD_START
         } else {
             SWAP_START
         }
     }
 
-    /// What fstab says of filesystems beside the root and swap.
+    /// What fstab says of filesystems beside the root, swap and /boot.
     fn mounted(&self) -> String {
-        if !self.by_uefi {
-            return String::new();
+        let mut lines = Vec::new();
+        if self.third == Third::Var {
+            lines.push(format!("UUID={} /var ext4 nodev 0 2", self.third_uuid()));
         }
-        let var = mounted_uuid(self.root + 2);
-        let [first, second] = EFI_UUIDS;
-        format!(
-            "UUID={var} /var ext4 nodev 0 2\n\
-             UUID={first} /boot/efi vfat umask=0077,nofail 0 0\n\
-             UUID={second} /boot/efi2 vfat umask=0077,nofail 0 0"
-        )
+        if self.by_uefi {
+            let [first, second] = EFI_UUIDS;
+            lines.push(format!("UUID={first} /boot/efi vfat umask=0077,nofail 0 0"));
+            lines.push(format!(
+                "UUID={second} /boot/efi2 vfat umask=0077,nofail 0 0"
+            ));
+        }
+        lines.join("\n")
     }
 }
 
@@ -95,6 +126,7 @@ pub const MIRRORS: &[Mirror] = &[
         root: 1,
         starts: [MIB, 3 * MIB],
         by_uefi: false,
+        third: Third::Nothing,
     },
     Mirror {
         name: "raid1-gpt",
@@ -104,6 +136,18 @@ pub const MIRRORS: &[Mirror] = &[
         root: 2,
         starts: [2 * MIB, 2 * MIB],
         by_uefi: false,
+        third: Third::Nothing,
+    },
+    Mirror {
+        name: "raid1-boot-apart",
+        made_by: "Hetzner's installimage with a BIOS, as it is called without wishes: swap, /boot and the root, each on a \
+                  mirror; with the metadata that GRUB's first releases read",
+        table: Table::Gpt,
+        metadata: "0.90",
+        root: 2,
+        starts: [2 * MIB, 2 * MIB],
+        by_uefi: false,
+        third: Third::Boot,
     },
     Mirror {
         name: "raid1-uefi",
@@ -113,6 +157,7 @@ pub const MIRRORS: &[Mirror] = &[
         root: 2,
         starts: [65 * MIB, 67 * MIB],
         by_uefi: true,
+        third: Third::Var,
     },
 ];
 
@@ -196,6 +241,17 @@ pub enum Disks {
     Second,
 }
 
+/// Switches a machine on with a disk whose machine lost its power, and with the one that another machine had alone
+/// meanwhile; the firmware starts the former.
+pub fn joined(first: Cut, second: Machine) -> Result<Machine> {
+    let PoweredOff {
+        disk, directory, ..
+    } = second.cut_power()?;
+    let mut additions = with(disk);
+    additions.layers = Some(directory);
+    first.boot_with(MEMORY_MIB, additions)
+}
+
 /// Cuts the power of a machine with two disks and switches it on again with these.
 pub fn switched_on_again(machine: Machine, server: &MirrorServer, disks: Disks) -> Result<Machine> {
     let mut off = machine.cut_power()?;
@@ -252,17 +308,18 @@ pub fn server(mirror: &Mirror) -> Result<MirrorServer> {
     let scratch = tempfile::tempdir_in(paths::base()).context("create a scratch directory")?;
     let (tree, to) = (scratch.path().join("tree"), scratch.path().join("made"));
     fs::create_dir(&to).context("create the disks' directory")?;
-    let module = match mirror.metadata {
-        "0.90" => "mdraid09",
-        _ => "mdraid1x",
+    let boot = match mirror.third {
+        Third::Boot => mirror.third_uuid(),
+        Third::Nothing | Third::Var => String::new(),
     };
     super::old_tree(
         &tree,
         &tarball,
         &[
             ("ROOT_TYPE", RootType::Ext4.name()),
-            ("GRUB_MODULE", &format!("ext2 {module}")),
+            ("GRUB_MODULE", &format!("ext2 {}", mirror.module())),
             ("ROOT_UUID", ROOT_UUID),
+            ("BOOT_UUID", &boot),
             ("SWAP_UUID", SWAP_UUID),
             ("MOUNTED", &mirror.mounted()),
         ],
@@ -302,7 +359,7 @@ fn make(tree: &Path, mirror: &Mirror, scratch: &Path, to: &MirrorServer) -> Resu
     let raw = [scratch.join("a.raw"), scratch.join("b.raw")];
     let efi = mirror
         .by_uefi
-        .then(|| by_hand::grub_for_uefi(tree, ROOT_UUID, "/boot", &["ext2", "mdraid1x"]));
+        .then(|| by_hand::grub_for_uefi(tree, ROOT_UUID, "/boot", &["ext2", mirror.module()]));
     let efi = efi.transpose()?;
     for ((raw, start), number) in raw.iter().zip(mirror.starts).zip(1..) {
         let disk = File::create_new(raw).with_context(|| format!("create {}", raw.display()))?;
@@ -335,26 +392,29 @@ fn make(tree: &Path, mirror: &Mirror, scratch: &Path, to: &MirrorServer) -> Resu
     let Mirror {
         metadata, root: n, ..
     } = mirror;
-    let (swap, var) = (n + 1, n + 2);
+    let (swap, third) = (n + 1, n + 2);
     let create = "mdadm --create --run --assume-clean --level=1 --raid-devices=2 --homehost=shop1";
-    let var = if mirror.by_uefi {
-        let uuid = mounted_uuid(var);
-        format!(
-            "{create} --metadata={metadata} /dev/md2 /dev/vdb{var} /dev/vdc{var}
-             mkfs.ext4 -q -U {uuid} -E lazy_itable_init=0,lazy_journal_init=0 /dev/md2
-             mkdir /mnt/var
-             mount /dev/md2 /mnt/var"
-        )
-    } else {
-        String::new()
+    let mounted = match mirror.third {
+        Third::Nothing => None,
+        Third::Var => Some("/mnt/var"),
+        Third::Boot => Some("/mnt/boot"),
     };
+    let on_third = mounted.map_or_else(String::new, |at| {
+        let uuid = mirror.third_uuid();
+        format!(
+            "{create} --metadata={metadata} /dev/md2 /dev/vdb{third} /dev/vdc{third}
+             mkfs.ext4 -q -U {uuid} -E lazy_itable_init=0,lazy_journal_init=0 /dev/md2
+             mkdir {at}
+             mount /dev/md2 {at}"
+        )
+    });
     let script = format!(
         "{create} --metadata={metadata} /dev/md0 /dev/vdb{n} /dev/vdc{n}
          {create} --metadata={metadata} /dev/md1 /dev/vdb{swap} /dev/vdc{swap}
          mkswap -U {SWAP_UUID} /dev/md1
          mkfs.ext4 -q -U {ROOT_UUID} -E lazy_itable_init=0,lazy_journal_init=0 /dev/md0
          mount /dev/md0 /mnt
-         {var}
+         {on_third}
          tar --numeric-owner --xattrs '--xattrs-include=*' --acls -xpf /dev/vdd -C /mnt
          umount -R /mnt
          mdadm --stop /dev/md*"
@@ -386,7 +446,7 @@ fn table(mirror: &Mirror, start: u64, disk: u32) -> String {
     let parts = [
         (mirror.root, start, mirror.root_end()),
         (mirror.root + 1, SWAP_START, END),
-        (mirror.root + 2, VAR_START, SWAP_START),
+        (mirror.root + 2, THIRD_START, SWAP_START),
     ];
     for (number, start, end) in parts.into_iter().take(mirror.arrays()) {
         let size = end - start;

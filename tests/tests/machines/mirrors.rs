@@ -13,11 +13,14 @@ use reroot_tests::power::Cut;
 use reroot_tests::refusals::refusals;
 use reroot_tests::reinstall::{reinstall, start, IMAGE_ON_MACHINE, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::tiny::mirror::{self, switched_on_again, Disks, Mirror, MirrorServer, MIRRORS};
+use reroot_tests::tiny::mirror::{
+    self, switched_on_again, Disks, Mirror, MirrorServer, Third, MIRRORS,
+};
 use reroot_tests::tiny::{self, WHOLE};
 use reroot_tests::vm::Machine;
 
 use crate::cuts::{DECISION, TAKEN_UP};
+use crate::tiny_machine::files_of_boot;
 
 #[test]
 fn a_mirror_on_disks_with_a_master_boot_record() -> Result<()> {
@@ -34,6 +37,93 @@ fn a_mirror_by_taking_over_pid_1() -> Result<()> {
 #[ignore = "minutes more than make test has: make prove"]
 fn a_mirror_on_disks_with_a_guid_partition_table() -> Result<()> {
     started_by_either_disk(row("raid1-gpt")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_mirror_with_boot_on_another() -> Result<()> {
+    started_by_either_disk(row("raid1-boot-apart")?, "--entry kexec --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_mirror_with_boot_on_another_by_taking_over_pid_1() -> Result<()> {
+    started_by_either_disk(row("raid1-boot-apart")?, "--entry takeover --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_mirror_that_uefi_starts_by_taking_over_pid_1() -> Result<()> {
+    started_by_either_disk(row("raid1-uefi")?, "--entry takeover --payload disk")
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_run_on_a_mirror_that_uefi_starts_is_taken_up() -> Result<()> {
+    taken_up(row("raid1-uefi")?, Disks::Second)
+}
+
+/// A disk is gone before the run begins, and comes back behind it with its older half.
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_mirror_that_lacks_a_disk_is_refused_and_taken_where_that_is_forced() -> Result<()> {
+    let mirror = row("raid1-mbr")?;
+    let image = tiny_image()?;
+    let server = mirror::server(mirror)?;
+    let machine = server.boot("mirror-degraded")?;
+    machine.expect("sync")?;
+    let mut machine = switched_on_again(machine, &server, Disks::First)?;
+    machine.wait_for_old_ssh()?;
+    is_on(mirror, &machine, tiny::OLD, ONE)?;
+    machine.copy_to(&image, IMAGE_ON_MACHINE)?;
+    assert_eq!(refusals(&machine, "")?, ["root-degraded"]);
+    let before = evidence::gather(&machine, &KEPT)?;
+    let arguments = "--entry kexec --payload disk --force root-degraded";
+    reinstall(&mut machine, &image, arguments)?;
+    is_new(mirror, &machine, &before, ONE)?;
+    machine.expect("sync")?;
+    machine = switched_on_again(machine, &server, Disks::Both)?;
+    machine.wait_for_ssh()?;
+    is_new(mirror, &machine, &before, ONE)
+}
+
+/// Both disks start the staged image, nothing is wiped yet, and the one that decides is away: the other one leads back to
+/// the old OS, which is in use then. The first comes back, and leads there too.
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn a_commit_that_was_taken_back_is_not_taken_up_by_a_disk_that_comes_back() -> Result<()> {
+    let mirror = row("raid1-mbr")?;
+    let image = tiny_image()?;
+    let server = mirror::server(mirror)?;
+    let (mut machine, [mut first, mut second]) = mirror::recorded(&server, "mirror-back")?;
+    is_on(mirror, &machine, tiny::OLD, BOTH)?;
+    let before = evidence::gather(&machine, &KEPT)?;
+    let begun = [first.writes()?.len(), second.writes()?.len()];
+    reinstall(&mut machine, &image, "--entry kexec --payload disk")?;
+    drop(machine);
+    let writes = [first.writes()?, second.writes()?];
+    let firmware = server.server.firmware;
+    let of_first = Switches::of(firmware, &first, &writes[0], begun[0])?;
+    let of_second = Switches::of(firmware, &second, &writes[1], begun[1])?;
+    let at = [of_first.committed + 1, of_second.committed + 1];
+    let one = first.disk_after("back-first", &writes[0], at[0], |_| false)?;
+    let two = second.disk_after("back-second", &writes[1], at[1], |_| false)?;
+
+    let mut machine = mirror::switched_on(two, None)?;
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("leads back here if it comes back", patience)?;
+    machine.wait_for_old_ssh()?;
+    is_on(mirror, &machine, tiny::OLD, ONE)?;
+    assert_eq!(evidence::gather(&machine, &KEPT)?, before);
+    machine.expect("echo used >/srv/since && test -s /.reroot/*/kernel && sync")?;
+
+    let mut machine = mirror::joined(one, machine)?;
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("rebooting into the old OS", patience)?;
+    machine.wait_for_old_ssh()?;
+    machine.expect("grep -q used /srv/since && rm /srv/since")?;
+    is_on(mirror, &machine, tiny::OLD, ONE)?;
+    machine.expect("! test -e /.reroot/*/kernel").map(drop)
 }
 
 #[test]
@@ -105,6 +195,18 @@ fn power_cuts_between_the_switches_of_a_mirrors_disks() -> Result<()> {
 }
 
 #[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_between_the_switches_of_a_mirrors_disks_with_boot_on_another() -> Result<()> {
+    cut_between(row("raid1-boot-apart")?)
+}
+
+#[test]
+#[ignore = "minutes more than make test has: make prove"]
+fn power_cuts_between_the_switches_of_a_mirrors_disks_with_a_guid_partition_table() -> Result<()> {
+    cut_between(row("raid1-gpt")?)
+}
+
+#[test]
 fn every_pair_of_the_table_has_a_test() {
     for mirror in MIRRORS {
         let call = format!("(row(\"{}\")?", mirror.name);
@@ -128,11 +230,13 @@ fn is_on(mirror: &Mirror, machine: &Machine, codename: &str, disks: &str) -> Res
         found.matches(disks).count() == arrays,
         "not {arrays} of {disks}: {found}"
     );
+    if mirror.third == Third::Var {
+        machine.expect("grep -q '^/dev/md[^ ]* /var ext4 rw,nodev' /proc/mounts")?;
+    }
     if mirror.by_uefi {
         machine.expect(
             "set -e
              test -d /sys/firmware/efi
-             grep -q '^/dev/md[^ ]* /var ext4 rw,nodev' /proc/mounts
              test -s /boot/efi/EFI/BOOT/BOOTX64.EFI || test -s /boot/efi2/EFI/BOOT/BOOTX64.EFI",
         )?;
     }
@@ -153,6 +257,13 @@ fn is_new(mirror: &Mirror, machine: &Machine, before: &[Evidence], disks: &str) 
         .expect("! ls /opt/of-the-old-os /var/of-the-old-os /var/log/of-the-old-os 2>/dev/null")?;
     assert_eq!(evidence::gather(machine, &KEPT)?, before);
     confirmed::assert_passed(machine)
+}
+
+/// What is on the filesystem of `/boot`, where it is on a mirror of its own: nothing of it is touched.
+fn boot_files(mirror: &Mirror, machine: &Machine) -> Result<Option<String>> {
+    let has = mirror.third == Third::Boot;
+    let device = format!("$(findfs UUID={})", mirror.third_uuid());
+    has.then(|| files_of_boot(machine, &device)).transpose()
 }
 
 const BOTH: &str = "[2/2] [UU]";
@@ -182,8 +293,10 @@ fn started_by_either_disk(mirror: &Mirror, arguments: &str) -> Result<()> {
         refused_with_efi_on_a_mirror(&machine, &image)?;
     }
     let before = evidence::gather(&machine, &KEPT)?;
+    let boot = boot_files(mirror, &machine)?;
     reinstall(&mut machine, &image, arguments)?;
     is_new(mirror, &machine, &before, BOTH)?;
+    assert_eq!(boot_files(mirror, &machine)?, boot);
     // The new OS's own configuration names both arrays.
     machine.expect(&format!(
         "test $(grep -c ^ARRAY /etc/mdadm/mdadm.conf) = {} && test ! -e /.reroot && sync",

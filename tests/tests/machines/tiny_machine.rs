@@ -98,18 +98,22 @@ pub fn boot_files(layout: &Layout, machine: &Machine) -> Result<Option<String>> 
     let Some(part) = layout.of_kind(Kind::Boot).next() else {
         return Ok(None);
     };
+    files_of_boot(machine, &format!("/dev/vda{}", part.number)).map(Some)
+}
+
+/// The same of what this device has.
+pub fn files_of_boot(machine: &Machine, device: &str) -> Result<String> {
     let found = machine.expect(&format!(
         "set -e
-         grep -q ' /boot ' /proc/mounts && at=/boot || {{ at=/mnt; mount -o ro /dev/vda{} /mnt; }}
+         grep -q ' /boot ' /proc/mounts && at=/boot || {{ at=/mnt; mount -o ro {device} /mnt; }}
          cd $at
          find . -xdev -path ./efi -prune -o -exec stat -c '%n %i %f %u %g %s %Y' {{}} + | sort
          find . -xdev -type f | sort | xargs b2sum
          cd /
-         test $at = /boot || umount /mnt",
-        part.number
+         test $at = /boot || umount /mnt"
     ))?;
     ensure!(found.contains("grub.cfg"), "{found}");
-    Ok(Some(found))
+    Ok(found)
 }
 
 /// The new OS is whole, has what is kept as it was, and has removed what the run staged.

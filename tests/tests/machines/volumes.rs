@@ -5,13 +5,15 @@ use anyhow::{ensure, Context, Result};
 use reroot_tests::debian;
 use reroot_tests::evidence;
 use reroot_tests::images::small_trixie;
+use reroot_tests::moments::Switches;
 use reroot_tests::old_server::Firmware;
+use reroot_tests::power::recorded;
 use reroot_tests::reinstall::{reinstall, start, LIMIT};
 use reroot_tests::shop_data::KEPT;
-use reroot_tests::vm::Machine;
+use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 use reroot_tests::volume_server::{row, server, VOLUME_DISKS};
 
-use crate::power_cuts::{expect_new, is_new, DECISION, TAKEN_UP};
+use crate::power_cuts::{expect_new, is_new, DECISION, SWITCHED, TAKEN_UP};
 
 /// Where a filesystem is mounted from, and that nothing has failed on the way.
 fn is_on(machine: &Machine, mounts: &[(&str, &str)]) -> Result<()> {
@@ -112,29 +114,40 @@ fn on_usr(machine: &Machine) -> Result<String> {
 fn usr_on_a_partition_of_its_own() -> Result<()> {
     let image = small_trixie()?;
     let server = server(row("usr-apart")?)?;
-    let mut machine = server.boot("volumes-usr")?;
+    let (mut machine, mut recording) =
+        recorded(server.server.clone(), "volumes-usr", USUAL_MEMORY_MIB)?;
     let places = [("/", "/dev/vda2"), ("/usr", "/dev/vda3")];
     is_on(&machine, &places)?;
     machine.expect(&format!(
         "mkdir -p {ON_USR} && echo 4711 >{ON_USR}/labels && chown -R shop: {ON_USR} && touch /usr/old && sync"
     ))?;
     let (before, of_usr) = (evidence::gather(&machine, &KEPT)?, on_usr(&machine)?);
+    let begun = recording.writes()?.len();
     reinstall(
         &mut machine,
         &image,
         &format!("--entry kexec --keep {ON_USR}"),
     )?;
-    for again in [false, true] {
-        if again {
-            machine.expect("sync")?;
-            machine = server.switched_on_again(machine, &[0])?;
-        }
-        is_new(&machine, &before)?;
-        is_on(&machine, &places)?;
+    let is_whole = |machine: &Machine| -> Result<()> {
+        is_new(machine, &before)?;
+        is_on(machine, &places)?;
         machine.expect("findmnt -n -o OPTIONS /usr | grep nodev && grep -q ^/dev/vda4 /proc/swaps && ! test -e /usr/old")?;
-        ensure!(on_usr(&machine)? == of_usr, "{}", on_usr(&machine)?);
-    }
-    Ok(())
+        ensure!(on_usr(machine)? == of_usr, "{}", on_usr(machine)?);
+        Ok(())
+    };
+    is_whole(&machine)?;
+    drop(machine);
+    // All but the last switch is on the disk, and for that /usr is not put together.
+    let writes = recording.writes()?;
+    let at = Switches::of(Firmware::Bios, &recording, &writes, begun)?;
+    let cut = recording.disk_after("usr-before-switch", &writes, at.switched, |_| false)?;
+    let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
+    let patience = machine.patience(DECISION);
+    machine.wait_for_line(SWITCHED, patience)?;
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
+    machine.wait_for_ssh()?;
+    is_whole(&machine)
 }
 
 /// What is on the filesystem of `/boot`, which is mounted at a place.
@@ -187,6 +200,12 @@ fn root_and_usr_on_logical_volumes_that_uefi_starts_by_a_variable() -> Result<()
     machine.expect("test -d /sys/firmware/efi")?;
     installed_anew(&machine, "grub-pc")?;
     is_started_by_grub_of_the_package(&machine, &["vda"])?;
+    // Somebody has GRUB for UEFI installed by its own program, too: under a name and a variable of its own, with the
+    // modules that the file in use was not made with.
+    let said = machine.expect(
+        "grub-install --target=x86_64-efi --efi-directory=/boot/efi --bootloader-id=later --no-nvram 2>&1",
+    )?;
+    println!("grub-install for UEFI: {said}");
     for firmware in [Firmware::Uefi, Firmware::Bios] {
         println!("started by {firmware:?}");
         machine.expect("sync")?;
