@@ -97,12 +97,13 @@ fn features_that_mke2fs_makes_are_known_by_name_and_program() {
         ),
         (
             "casefold",
-            &["casefold: no release of GRUB"],
+            &["casefold: no release of GRUB", "casefold: a name"],
             &[
                 "casefold: Linux",
                 "casefold: e2fsck",
                 "casefold: no release of GRUB",
                 "metadata_csum: e2fsck",
+                "casefold: a name",
             ],
         ),
         (

@@ -130,8 +130,7 @@ fn what_is_asked_again_in_the_ram_environment_is_what_the_init_asks() {
 fn only_what_was_forced_is_asked_again_without_refusing() {
     let mut facts = machine();
     facts.condition.packages = vec!["dpkg (9) runs".into()];
-    facts.firmware = Firmware::Uefi;
-    facts.efi.unknown = Some("BootCurrent cannot be read".into());
+    facts.architecture = "i686".into();
     let (image, choices) = (image(), Choices::default());
     let again = |forced: &[String]| {
         let context = Context {
@@ -144,8 +143,26 @@ fn only_what_was_forced_is_asked_again_without_refusing() {
         let findings = super::ask_again(&context, Moment::Stop);
         codes(&findings, &[Verdict::Refuse])
     };
-    assert_eq!(again(&[]), ["packages"], "the firmware does not change");
+    assert_eq!(again(&[]), ["packages"], "the processor does not change");
     assert_eq!(again(&["packages".into()]), [""; 0]);
+}
+
+/// Somebody may have set `BootNext` since.
+#[test]
+fn what_the_firmware_starts_next_is_asked_again() {
+    let mut facts = machine();
+    facts.firmware = Firmware::Uefi;
+    facts.efi.unknown = Some("BootNext is set".into());
+    let (image, choices) = (image(), Choices::default());
+    let context = Context {
+        facts: &facts,
+        manifest: &image,
+        sizes: SIZES,
+        choices: &choices,
+        forced: &[],
+    };
+    let findings = super::ask_again(&context, Moment::Stop);
+    assert_eq!(codes(&findings, &[Verdict::Refuse]), ["firmware"]);
 }
 
 #[test]
