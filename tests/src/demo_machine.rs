@@ -1,5 +1,5 @@
 //! The machines that the demo can reinstall, by name: the large ones with all of Debian, and a tiny one on
-//! every kind of disk.
+//! every kind of disk, or on two.
 
 use std::path::PathBuf;
 
@@ -7,19 +7,24 @@ use anyhow::{bail, Context, Result};
 
 use crate::old_server::{cloud_server, old_server, Firmware, OldServer};
 use crate::tiny::layouts::{layout, Kind, LAYOUTS};
-use crate::vm::USUAL_MEMORY_MIB;
+use crate::tiny::mirror::{self, MIRRORS};
+use crate::vm::{Machine, USUAL_MEMORY_MIB};
 use crate::{images, tiny};
 
 /// How a name ends whose machine is started by UEFI.
 const BY_UEFI: &str = "-uefi";
 
 /// Names of disks as people know them, with the row of the table of tiny machines' disks.
-const KNOWN_AS: [(&str, &str); 4] = [
+const KNOWN_AS: [(&str, &str); 5] = [
     ("debian-sector-63", "mbr-sector-63"),
     ("rhel-7-cloud", "xfs-mbr"),
     ("rhel-cloud", "xfs-cloud"),
     ("ubuntu-cloud", "gpt-boot-apart"),
+    ("ubuntu-server", "lvm-boot-apart"),
 ];
+
+/// The same of two disks with mirrors.
+const MIRRORS_KNOWN_AS: [(&str, &str); 1] = [("hetzner", "raid1-boot-apart")];
 
 /// What the machine is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,8 @@ enum Made {
     DebianInACloud,
     /// A tiny machine, with a row of [`LAYOUTS`].
     Tiny(&'static str),
+    /// The same with one of [`MIRRORS`], on two disks.
+    Mirrored(&'static str),
 }
 
 /// A machine for the demo.
@@ -52,12 +59,30 @@ impl DemoMachine {
         Ok(machine)
     }
 
-    /// The server, made if it is not there yet.
-    pub fn server(self) -> Result<OldServer> {
+    /// Makes its disks, if they are not there yet.
+    pub fn make(self) -> Result<()> {
+        match self.made {
+            Made::Mirrored(row) => mirror::server(mirrored(row)?).map(drop),
+            _ => self.server().map(drop),
+        }
+    }
+
+    /// Switches it on; the old OS boots.
+    pub fn boot(self) -> Result<Machine> {
+        if let Made::Mirrored(row) = self.made {
+            return mirror::server(mirrored(row)?)?.boot("demo");
+        }
+        let mut machine = Machine::boot(&self.server()?, "demo", self.memory_mib())?;
+        machine.wait_for_old_ssh()?;
+        Ok(machine)
+    }
+
+    fn server(self) -> Result<OldServer> {
         let server = match self.made {
             Made::Debian => old_server()?,
             Made::DebianInACloud => cloud_server()?,
             Made::Tiny(row) => tiny::server(layout(row).with_context(|| format!("no row {row}"))?)?,
+            Made::Mirrored(row) => mirror::server(mirrored(row)?)?.server,
         };
         Ok(OldServer {
             firmware: self.firmware,
@@ -69,7 +94,7 @@ impl DemoMachine {
     pub fn image(self) -> Result<PathBuf> {
         match self.made {
             Made::Debian | Made::DebianInACloud => images::image("trixie"),
-            Made::Tiny(_) => images::tiny(),
+            Made::Tiny(_) | Made::Mirrored(_) => images::tiny(),
         }
     }
 
@@ -77,17 +102,22 @@ impl DemoMachine {
     pub fn folder(self) -> &'static str {
         match self.made {
             Made::Debian | Made::DebianInACloud => "images/trixie",
-            Made::Tiny(_) => "tests/images/tiny",
+            Made::Tiny(_) | Made::Mirrored(_) => "tests/images/tiny",
         }
     }
 
     /// Its memory, in MiB.
-    pub fn memory_mib(self) -> u32 {
+    fn memory_mib(self) -> u32 {
         match self.made {
             Made::Debian | Made::DebianInACloud => USUAL_MEMORY_MIB,
-            Made::Tiny(_) => tiny::MEMORY_MIB,
+            Made::Tiny(_) | Made::Mirrored(_) => tiny::MEMORY_MIB,
         }
     }
+}
+
+fn mirrored(row: &str) -> Result<&'static mirror::Mirror> {
+    let found = MIRRORS.iter().find(|mirror| mirror.name == row);
+    found.with_context(|| format!("no row {row}"))
 }
 
 /// Every machine, under every name that it has.
@@ -110,6 +140,17 @@ fn all() -> Vec<(String, DemoMachine)> {
             add(format!("{name}{BY_UEFI}"), Firmware::Uefi);
         }
     }
+    let rows = MIRRORS.iter().map(|mirror| (mirror.name, mirror.name));
+    for (name, row) in MIRRORS_KNOWN_AS.into_iter().chain(rows) {
+        let by_uefi = MIRRORS.iter().any(|m| m.name == row && m.by_uefi);
+        let firmware = if by_uefi {
+            Firmware::Uefi
+        } else {
+            Firmware::Bios
+        };
+        let made = Made::Mirrored(row);
+        machines.push((name.to_owned(), DemoMachine { made, firmware }));
+    }
     machines
 }
 
@@ -131,6 +172,13 @@ mod tests {
             let machine = DemoMachine::named(layout.name).unwrap();
             assert_eq!(machine.made, Made::Tiny(layout.name));
         }
+        for (name, row) in MIRRORS_KNOWN_AS {
+            assert!(mirrored(row).is_ok(), "{name}: {row}");
+        }
+        for mirror in MIRRORS {
+            let machine = DemoMachine::named(mirror.name).unwrap();
+            assert_eq!(machine.made, Made::Mirrored(mirror.name));
+        }
     }
 
     #[test]
@@ -140,6 +188,8 @@ mod tests {
             ("debian-cloud-uefi", Firmware::Uefi),
             ("ubuntu-cloud", Firmware::Bios),
             ("ubuntu-cloud-uefi", Firmware::Uefi),
+            ("hetzner", Firmware::Bios),
+            ("raid1-uefi", Firmware::Uefi),
         ] {
             assert_eq!(DemoMachine::named(name).unwrap().firmware, firmware);
         }

@@ -25,6 +25,9 @@ const LOGIN_SECONDS: &str = "90";
 /// This machine as a machine sees it: QEMU's user network leads from there to the loopback interface.
 pub(crate) const HOST: &str = "10.0.2.2";
 
+/// With what a machine's shell ends that cannot open a connection to this one.
+const NO_WAY: i32 = 9;
+
 /// The first line of whichever ssh server answers, within `limit`.
 pub fn greeting(port: u16, limit: Duration) -> Option<String> {
     let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
@@ -260,7 +263,7 @@ impl Ssh {
     }
 
     /// The same over a connection that the machine opens to this one: an emulated processor takes longer
-    /// to decrypt an image than to check it. False where it has no way to do so.
+    /// to decrypt an image than to check it. False where it has no way to do so; what comes cut off is an error.
     fn sent(&self, from: &Path, to: &str, limit: Duration) -> Result<bool> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
         listener.set_nonblocking(true).context("listen")?;
@@ -268,7 +271,8 @@ impl Ssh {
         let length = fs::metadata(from)?.len();
         let line = format!(
             "if command -v nc >/dev/null; then nc {HOST} {port}; else bash -c 'cat </dev/tcp/{HOST}/{port}'; fi \
-             2>&1 >'{to}' </dev/null; test $(stat -c %s '{to}') = {length} && chmod 755 '{to}'"
+             2>&1 >'{to}' </dev/null || exit {NO_WAY}; \
+             found=$(stat -c %s '{to}'); test $found = {length} && chmod 755 '{to}' || {{ echo $found bytes came; exit 1; }}"
         );
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -286,7 +290,10 @@ impl Ssh {
             });
             let answer = self.run(&line, limit);
             over.store(true, Ordering::Relaxed);
-            Ok(answer?.status == 0)
+            match answer? {
+                answer if answer.status == NO_WAY => Ok(false),
+                answer => answer.expect_success().map(|_| true),
+            }
         })
     }
 

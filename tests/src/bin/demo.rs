@@ -83,7 +83,7 @@ fn perform(of: DemoMachine) -> Result<Story> {
     let mut watch = Stopwatch::start();
 
     say("the old server's disk (made once)");
-    let server = of.server()?;
+    of.make()?;
     watch.done("make the old server's disk");
     say(&format!(
         "the image (built once for these programs): reroot build {} -o trixie.reroot",
@@ -93,8 +93,7 @@ fn perform(of: DemoMachine) -> Result<Story> {
     watch.done("build the image");
 
     say("boot the old server");
-    let mut machine = Machine::boot(&server, "demo", of.memory_mib())?;
-    machine.wait_for_old_ssh()?;
+    let mut machine = of.boot()?;
     let old_os = machine.expect("cat /etc/os-release")?;
     let identity_before = identity(&machine)?;
     watch.done("boot the old server");

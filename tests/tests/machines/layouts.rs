@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use formats::entry::Entry::{self, Boot, Kexec, Takeover};
+use reroot_tests::confirmed;
 use reroot_tests::evidence;
 use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::old_server::Firmware::{self, Bios, Uefi};
@@ -15,6 +16,8 @@ use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny::layouts::{layout, Kind, Layout, GROUP, LAYOUTS};
 use reroot_tests::tiny::{self, MEMORY_MIB};
 use reroot_tests::vm::Machine;
+
+use crate::tiny_machine::is_on;
 
 use crate::cuts::{
     cut_in_every_step, cut_while_it_is_wiped, expect_new, started_by, Before, DECISION, TAKEN_UP,
@@ -247,6 +250,27 @@ fn power_cuts_in_the_wipe_and_the_unpack_of_several_filesystems() -> Result<()> 
     expect_new(layout, &mut machine, &before)?;
     machine.expect("! ls -d /opt/old /var/old 2>/dev/null")?;
     Ok(())
+}
+
+/// What the rules take for the system's is left alone, and what they take for data is wiped, where the operator says so.
+#[test]
+#[ignore = "as by the rules: make prove"]
+fn what_the_operator_decides_of_filesystems_goes_before_the_rules() -> Result<()> {
+    let layout = row("gpt-var-apart")?;
+    let image = tiny_image()?;
+    let mut machine = tiny::boot(layout, "apart-wishes")?;
+    is_on(layout, &machine, tiny::OLD)?;
+    let kept = &KEPT[..2];
+    let before = evidence::gather(&machine, kept)?;
+    let wishes = "--keep-mount /opt --no-keep /home --wipe-mount /home";
+    let arguments = format!("--entry kexec --payload disk {wishes}");
+    reinstall(&mut machine, &image, &arguments)?;
+    is_on(layout, &machine, tiny::NEW)?;
+    assert_eq!(evidence::gather(&machine, kept)?, before);
+    machine.expect(
+        "test -e /opt/of-the-old-os && ! ls /home/left-alone /var/of-the-old-os 2>/dev/null",
+    )?;
+    confirmed::assert_passed(&machine)
 }
 
 /// A machine that runs, and no disk made from its record.
