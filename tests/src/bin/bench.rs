@@ -23,7 +23,7 @@ use formats::{Document, Manifest};
 use reroot_tests::command::run;
 use reroot_tests::crafted::trailer_of;
 use reroot_tests::images::image;
-use reroot_tests::old_server::{old_server, OldServer};
+use reroot_tests::old_server::{cloud_server, old_server, OldServer};
 use reroot_tests::paths;
 use reroot_tests::reinstall::{self, Outcome, KEEP};
 use reroot_tests::vm::Machine;
@@ -321,12 +321,17 @@ fn ratio(this: Duration, that: Duration) -> f64 {
     this.as_secs_f64() / that.as_secs_f64()
 }
 
-/// Reinstalls the old server with less and less memory.
+/// Reinstalls the old server with less and less memory, on the disk that Debian's installer makes and on a cloud's.
 fn smallest_memory(image: &Path) -> Result<()> {
-    println!("\nMemory that is enough to reinstall the old server ({KEEP})");
-    let server = old_server()?;
+    smallest_memory_of("the old server", &old_server()?, image);
+    smallest_memory_of("the old server on a cloud's disk", &cloud_server()?, image);
+    Ok(())
+}
+
+fn smallest_memory_of(which: &str, server: &OldServer, image: &Path) {
+    println!("\nMemory that is enough to reinstall {which} ({KEEP})");
     for memory_mib in MEMORY_MIB {
-        let ended = with_memory(&server, image, memory_mib);
+        let ended = with_memory(server, image, memory_mib);
         match &ended {
             Ok(Outcome::Booted) => println!("  {memory_mib} MiB: reinstalled"),
             Ok(other) => println!("  {memory_mib} MiB: {other:?}"),
@@ -343,7 +348,6 @@ fn smallest_memory(image: &Path) -> Result<()> {
             break;
         }
     }
-    Ok(())
 }
 
 fn with_memory(server: &OldServer, image: &Path, memory_mib: u32) -> Result<Outcome> {

@@ -139,17 +139,20 @@ for word in $(busybox cat /proc/cmdline); do
 done
 [ -z "$flags" ] || load /order-of-subvolumes
 # Arrays are put together when there is a second disk, or what there is of them after some seconds. Without a
-# superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end.
+# superblock the program is not started: of version 1.2 it begins at 4096, of 1.0 some KiB before the end, of 0.90
+# in the last 64 KiB that begin at a multiple of as much.
 put_arrays_together() {
     for device in $(cd /sys/class/block && echo *[0-9]); do
         [ -e /sys/class/block/$device/partition ] || continue
         size=$(busybox cat /sys/class/block/$device/size)
-        for sector in 8 $(((size - 16) / 8 * 8)); do
+        for sector in 8 $(((size - 16) / 8 * 8)) $((size / 128 * 128 - 128)); do
             magic=$(busybox hexdump -s $((sector * 512)) -n 4 -e '4/1 "%02x"' "/dev/$device" 2>/dev/null)
             [ "$magic" = fc4e2ba9 ] || continue
             # Meanwhile what is on the one that is there is not taken for a root of its own.
             [ -e /sys/class/block/vdb ] || [ $try -gt 3 ] || return 1
-            MDADM_NO_UDEV=1 mdadm --assemble --scan --run >/dev/console 2>&1
+            # By a list of them: without one an older half would become an array of its own beside the newer one.
+            mdadm --examine --scan >/arrays
+            MDADM_NO_UDEV=1 mdadm --assemble --scan --run --config=/arrays >/dev/console 2>&1
             return 0
         done
     done

@@ -89,19 +89,13 @@ impl Before {
     }
 }
 
-/// How far a run that is taken up is followed. Behind the line that says so it is the same whatever it was cut in.
+/// How far a run that is taken up is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Followed {
     /// To the new OS.
     ToItsEnd,
-    /// The same in `make prove`; to that line in `make test`.
-    ToItsEndInProof,
-}
-
-impl Followed {
-    fn to_its_end(self) -> bool {
-        self == Followed::ToItsEnd || std::env::var_os("REROOT_PROVE").is_some()
-    }
+    /// To the line that says so: behind it the run is the same whatever it was cut in.
+    ToThatLine,
 }
 
 /// A recorded run, and what its machines are compared with.
@@ -190,10 +184,17 @@ impl Cuts {
         let mut machine = self.switched_on(cut, firmware, lost)?;
         let patience = machine.patience(DECISION);
         machine.wait_for_line(TAKEN_UP, patience)?;
-        if followed.to_its_end() {
-            self.before.expect_new(&mut machine)?;
+        if followed == Followed::ToThatLine {
+            return Ok(());
         }
-        Ok(())
+        let patience = machine.patience(LIMIT);
+        machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
+        machine.wait_for_ssh()?;
+        if firmware == self.firmware {
+            self.before.is_new(&machine)
+        } else {
+            self.before.is_new_by_another_path(&machine)
+        }
     }
 
     /// Only the last switch is missing: nothing is wiped any more.
@@ -262,9 +263,15 @@ fn reinstalled_and_recorded(
 }
 
 /// The power is cut in every step of a run by this entry. Each disk is switched on again by the firmware that the run
-/// knew as the one in use; where one sector has decided, and the disk has paths for both, by the other one too.
+/// knew as the one in use; where one sector has decided, and the disk has paths for both, by the other one too. `make
+/// test` has less of it: by the one in use alone, and of the runs that are taken up one is followed to its end.
 pub fn cut_in_every_step(layout: &'static Layout, firmware: Firmware, entry: Entry) -> Result<()> {
-    use Followed::{ToItsEnd, ToItsEndInProof};
+    let proof = std::env::var_os("REROOT_PROVE").is_some();
+    let (firmwares, followed) = if proof {
+        (layout.started_by(firmware), Followed::ToItsEnd)
+    } else {
+        (vec![firmware], Followed::ToThatLine)
+    };
     let (mut cuts, at) = reinstalled_and_recorded(layout, firmware, entry)?;
 
     // Some of it is staged, services are up, nothing that starts anything knows of it yet.
@@ -276,23 +283,25 @@ pub fn cut_in_every_step(layout: &'static Layout, firmware: Firmware, entry: Ent
     }
     // The journal says committed, what the firmware starts does not yet.
     cuts.expect_old("before-commit", at.committed)?;
-    for by in layout.started_by(firmware) {
+    for by in &firmwares {
         let cut = ("committed", at.committed + 1);
-        cuts.expect_taken_up(cut, by, |_| false, ToItsEndInProof)?;
+        cuts.expect_taken_up(cut, *by, |_| false, followed)?;
     }
     let cut = ("wipe", usize::midpoint(at.wipe, at.unpack));
-    cuts.expect_taken_up(cut, firmware, |_| false, ToItsEndInProof)?;
+    cuts.expect_taken_up(cut, firmware, |_| false, followed)?;
     // Half of what was not flushed is lost, too.
     let cut = ("unpack", usize::midpoint(at.unpack, at.carry));
-    cuts.expect_taken_up(cut, firmware, half, ToItsEnd)?;
-    let cut = ("carry", at.carry + 2);
-    cuts.expect_taken_up(cut, firmware, |_| false, ToItsEndInProof)?;
+    cuts.expect_taken_up(cut, firmware, half, Followed::ToItsEnd)?;
+    if proof {
+        let cut = ("carry", at.carry + 2);
+        cuts.expect_taken_up(cut, firmware, |_| false, followed)?;
+    }
     let cut = ("loader", usize::midpoint(at.loader, at.switched));
-    cuts.expect_taken_up(cut, firmware, |_| false, ToItsEndInProof)?;
+    cuts.expect_taken_up(cut, firmware, |_| false, followed)?;
     // Nothing is missing but the last sector; then nothing at all.
     cuts.expect_switched("before-switch", at.switched)?;
-    for by in layout.started_by(firmware) {
-        cuts.expect_new_at_once("switched", at.switched + 1, by)?;
+    for by in &firmwares {
+        cuts.expect_new_at_once("switched", at.switched + 1, *by)?;
     }
     Ok(())
 }
