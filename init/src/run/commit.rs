@@ -42,7 +42,7 @@ fn commit(run: &Run) -> Result<()> {
         .and_then(|()| journal_file::record(&run.plan.run, Phase::Commit))
         .and_then(|()| loader.switch_others());
     if let Err(e) = result {
-        give_up(&loader);
+        give_up(run, &loader);
         return Err(e);
     }
     commit_point::mark()?;
@@ -53,7 +53,7 @@ fn commit(run: &Run) -> Result<()> {
     match stage_loader::is_in_use(&run.plan, &run.root) {
         Ok(false) => {
             commit_point::unmark()?;
-            give_up(&loader);
+            give_up(run, &loader);
         }
         Ok(true) => return Ok(()),
         Err(unread) => log::warn!("{unread:#}"),
@@ -61,7 +61,12 @@ fn commit(run: &Run) -> Result<()> {
     Err(e)
 }
 
-fn give_up(loader: &AllBeside) {
+/// Back to the old OS, whose loader is in use. The journal says so if it can; where it cannot, a person is told to reboot
+/// once and look.
+fn give_up(run: &Run, loader: &AllBeside) {
+    if let Err(e) = journal_file::take_back(&run.plan.run) {
+        log::warn!("{e:#}");
+    }
     if let Err(e) = make_read_only() {
         log::warn!("{e:#}");
     }

@@ -37,6 +37,8 @@ pub struct Evidence {
     pub rehearsal: Option<Rehearsal>,
     /// The journal's last phase, if it is of this run.
     pub journal: Option<Phase>,
+    /// The journal says that the commit was taken back: the old OS is in use.
+    pub taken_back: bool,
     /// Its worker is alive.
     pub in_progress: bool,
     /// Files that only a run in progress needs.
@@ -347,7 +349,7 @@ fn state(e: &Evidence, failure: Option<&Failure>) -> State {
     if e.report.is_some() || e.journal == Some(Phase::Done) {
         return State::Done;
     }
-    if e.journal.is_some() {
+    if e.journal.is_some() && !e.taken_back {
         return State::Committed;
     }
     match (&e.rehearsal, failure) {
@@ -462,7 +464,9 @@ fn words(e: &Evidence, state: State) -> (String, String) {
             "read the logs in it".to_owned(),
         ),
     };
-    let next = if e.leftovers.is_empty() || e.in_progress || state == State::Committed {
+    // A disk may start what was left of a commit that was taken back: the next run looks before it goes.
+    let stays = e.in_progress || e.taken_back || state == State::Committed;
+    let next = if e.leftovers.is_empty() || stays {
         next
     } else {
         format!("{next}; `abort` removes what is left of it")

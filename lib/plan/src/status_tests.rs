@@ -72,6 +72,26 @@ fn an_old_os_that_booted_behind_the_journals_first_word_is_called_whole() {
 }
 
 #[test]
+fn a_commit_that_was_taken_back_is_none_and_abort_is_not_named_for_what_it_leaves() {
+    let mut ram = old_os(&[("commit", StepResult::Failed)]);
+    ram.note_failure("commit", "a disk takes no writes");
+    let mut evidence = Evidence {
+        ram: Some(ram),
+        journal: Some(Phase::Commit),
+        leftovers: vec![Leftover {
+            path: "/.reroot/r/kernel".into(),
+            bytes: 4096,
+        }],
+        ..Evidence::default()
+    };
+    assert_eq!(judge(&evidence).state, State::Committed);
+    evidence.taken_back = true;
+    let status = judge(&evidence);
+    assert_eq!(status.state, State::Reverted);
+    assert!(!status.next.contains("abort"), "{}", status.next);
+}
+
+#[test]
 fn the_first_failure_is_the_first_of_both_places() {
     let mut early = old_os(&[("load", StepResult::Failed)]);
     early.note_failure("prepare", "could not be undone");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use formats::begun::{self, Begun};
-use formats::journal::{self, Phase};
+use formats::journal::{self, Record};
 use formats::outcomes::{self, Outcomes};
 use formats::plan::Plan;
 use formats::rehearsal::{self, Rehearsal};
@@ -27,6 +27,7 @@ pub fn evidence(places: &Places) -> Result<Vec<Evidence>, RunsError> {
     // First: a run that ends meanwhile is told as one that goes on, never the other way round.
     let holder = lock::holder(places);
     let journal = journal(places);
+    let of_run = |run: &str| journal.as_ref().filter(|record| record.run == run);
     // One run may have left something in both places.
     let mut runs: BTreeMap<String, Evidence> = BTreeMap::new();
     for place in [&places.base, &places.records] {
@@ -36,7 +37,8 @@ pub fn evidence(places: &Places) -> Result<Vec<Evidence>, RunsError> {
             let e = runs.entry(run.clone()).or_insert_with(|| Evidence {
                 run: run.clone(),
                 boot: boot_id(),
-                journal: journal.iter().find(|j| j.0 == run).map(|j| j.1),
+                journal: of_run(&run).map(|record| record.phase),
+                taken_back: of_run(&run).is_some_and(|record| record.taken_back),
                 in_progress: holder.as_ref().is_some_and(|h| h.run == run),
                 comparison: comparison(places, &run),
                 ..Evidence::default()
@@ -103,10 +105,9 @@ fn read_into(e: &mut Evidence, directory: &Path) {
     }
 }
 
-/// The run and the phase that the journal tells of.
-fn journal(places: &Places) -> Option<(String, Phase)> {
-    let bytes = fs::read(places.base.join("journal")).ok()?;
-    journal::latest(&bytes).map(|r| (r.run, r.phase))
+/// The journal's last record.
+fn journal(places: &Places) -> Option<Record> {
+    journal::latest(&fs::read(places.base.join("journal")).ok()?)
 }
 
 /// Whether the new OS will compare itself with the plan of this run.
