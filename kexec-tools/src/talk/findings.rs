@@ -203,6 +203,9 @@ mod tests {
         }];
         let disk = facts.root.as_ref().unwrap().disk.clone();
         assert!(started_by(&facts).contains(&format!(" of {disk}; could be by ")));
+        facts.efi.unknown = Some("BootCurrent cannot be read".into());
+        assert_eq!(started_by(&facts), "UEFI");
+        facts.efi.unknown = None;
         facts.efi.files.clear();
         assert_eq!(started_by(&facts), "UEFI");
         facts.root = None;

@@ -22,9 +22,12 @@ pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
     }
 }
 
-/// The paths that the root's disk has now, the one in use first, whatever a run does with them: none where nothing is
-/// known of what a firmware starts there.
+/// The paths that the root's disk has now, the one in use first, whatever a run does with them: none where it is not
+/// known what the firmware has started there.
 pub fn found(facts: &Facts, root: &Root) -> Vec<BootPath> {
+    if facts.firmware == Firmware::Uefi && facts.efi.unknown.is_some() {
+        return Vec::new();
+    }
     let efi = facts.efi.files.iter().cloned().map(BootPath::Uefi);
     let mut paths: Vec<BootPath> = root
         .grub_on_disk

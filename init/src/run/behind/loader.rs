@@ -268,7 +268,8 @@ fn link(run: &Run, link: &Path) -> Result<()> {
 }
 
 /// Its modules, and the image of its boot sector: a start that has nothing to do but the last switch finds all that it
-/// needs on the root, for `/usr` may be on a filesystem of its own, which is not put together for that. The root is synced behind this.
+/// needs on the root, for `/usr` may be on a filesystem of its own, which is not put together for that. The root is synced
+/// behind this.
 fn copy_modules(gate: &Gate, platform: &Platform) -> Result<()> {
     let from = target::at(platform.source);
     gate.make_directories(platform.installed)?;
