@@ -55,25 +55,27 @@ pub fn take_up(run: &str) -> Result<u32> {
 
 /// Records that the commit is taken back: a start of the staged image finds that the old OS is in use.
 pub fn take_back(run: &str) -> Result<()> {
-    write_on(target::directory()?.as_fd(), run, |record| {
-        record.phase = Phase::Commit;
-        record.taken_back = true;
-    })?;
+    let root = target::directory()?;
+    write_on(root.as_fd(), run, Phase::Commit, |r| r.taken_back = true)?;
     Ok(())
 }
 
 /// Gives how often the run was taken up, now that it was `more` times more.
 fn write(run: &str, phase: Phase, more: u32) -> Result<u32> {
-    write_on(target::directory()?.as_fd(), run, |record| {
-        record.phase = phase;
+    let root = target::directory()?;
+    write_on(root.as_fd(), run, phase, |record| {
         record.taken_up = record.taken_up.saturating_add(more);
     })
 }
 
-/// Writes a record behind the one that counts. `change` is given one of the phase `commit`, with the times that the run
-/// was taken up so far.
-fn write_on(root: BorrowedFd<'_>, run: &str, change: impl FnOnce(&mut Record)) -> Result<u32> {
-    let what = || format!("write a record to the journal {PATH}");
+/// Writes a record behind the one that counts. `change` is given it with the times that the run was taken up so far.
+fn write_on(
+    root: BorrowedFd<'_>,
+    run: &str,
+    phase: Phase,
+    change: impl FnOnce(&mut Record),
+) -> Result<u32> {
+    let what = || format!("write {} to the journal {PATH}", phase.name());
     let file = open_to_write(root).with_context(what)?;
     let mut bytes = vec![0; JOURNAL_SIZE as usize];
     file.read_exact_at(&mut bytes, 0).with_context(what)?;
@@ -81,7 +83,7 @@ fn write_on(root: BorrowedFd<'_>, run: &str, change: impl FnOnce(&mut Record)) -
     let of_run = before.as_ref().filter(|r| r.run == run);
     let mut record = Record {
         sequence: before.as_ref().map_or(1, |r| r.sequence + 1),
-        phase: Phase::Commit,
+        phase,
         run: run.to_owned(),
         taken_up: of_run.map_or(0, |r| r.taken_up),
         taken_back: false,
@@ -185,10 +187,7 @@ mod tests {
     }
 
     fn written(root: &File, phase: Phase, more: u32) -> Result<u32> {
-        write_on(root.as_fd(), "r", |record| {
-            record.phase = phase;
-            record.taken_up += more;
-        })
+        write_on(root.as_fd(), "r", phase, |record| record.taken_up += more)
     }
 
     /// Writes until nothing more has room, in files as large as this and then smaller ones.

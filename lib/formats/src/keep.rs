@@ -17,14 +17,27 @@ const LONGEST_PATH: usize = 4095;
 /// The longest name in a directory, on every filesystem that a root can be on.
 const LONGEST_NAME: usize = 255;
 
-/// What a reserved path forbids.
+/// Which paths an entry of a table is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// The path itself; what is below may be kept.
+pub enum Reach {
+    /// The path itself.
     Exactly,
     /// The path and everything below it.
     Below,
 }
+
+impl Reach {
+    /// Whether an entry for `place` is about `path`.
+    pub fn has(self, place: &str, path: &str) -> bool {
+        match self {
+            Reach::Exactly => path == place,
+            Reach::Below => is_below(path, place),
+        }
+    }
+}
+
+/// Below these, which are in a directory of the OS's, are the site's places.
+pub const SITE: [&str; 2] = ["/usr/local", "/usr/src"];
 
 /// Paths that a keep list may not name, and the reason given to the operator.
 const RESERVED: &[(&str, Reach, &str)] = &[
@@ -143,11 +156,9 @@ impl KeepPath {
     /// Checks a path that a person wrote.
     pub fn parse(text: &str) -> Result<Self, KeepPathError> {
         let path = normalise(text)?;
-        let reserved = RESERVED.iter().find(|(reserved, reach, _)| {
-            let below = path.strip_prefix(reserved).map(|rest| (rest, *reach));
-            matches!(below, Some(("", _)))
-                || matches!(below, Some((rest, Reach::Below)) if rest.starts_with('/'))
-        });
+        let reserved = RESERVED
+            .iter()
+            .find(|(reserved, reach, _)| reach.has(reserved, &path));
         match reserved {
             Some(&(reserved, _, reason)) => Err(KeepPathError::Reserved {
                 path: text.to_owned(),

@@ -11,6 +11,8 @@ use formats::facts::RootIdentity;
 use formats::filesystems::{contents, Contents};
 use formats::identity::{DeviceFacts, NewIdentity, OldIdentity, PlannedMount};
 use formats::keep::is_below;
+use formats::keep::Reach::{self, Below, Exactly};
+use formats::keep::SITE;
 use formats::printable;
 
 /// Where an OS has memory mounted for itself.
@@ -24,17 +26,6 @@ const OS_TMPFS: [&str; 8] = [
     "/proc",
     "/sys",
 ];
-
-/// How far a place reaches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// The place itself.
-    Exactly,
-    /// It and everything below it.
-    Below,
-}
-
-use Reach::{Below, Exactly};
 
 /// Where a mount would hide what belongs to the new OS. Below these it would hide a part of that: settings that the run
 /// has proved, programs, who may log in.
@@ -59,15 +50,9 @@ const COVERS: [(&str, Reach); 17] = [
     ("/var/lib/systemd", Below),
 ];
 
-/// Below these, which are below one of them, is the site's own.
-const SITE: [&str; 2] = ["/usr/local", "/usr/src"];
-
 /// Whether what is mounted there would hide what belongs to the new OS.
 fn covers(target: &str) -> bool {
-    let hides = |(place, reach): &(&str, Reach)| match reach {
-        Exactly => target == *place,
-        Below => is_below(target, place),
-    };
+    let hides = |(place, reach): &(&str, Reach)| reach.has(place, target);
     let of_site = SITE.iter().any(|site| is_below(target, site));
     COVERS.iter().any(hides) && !of_site
 }

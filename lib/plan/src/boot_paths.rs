@@ -8,16 +8,14 @@ use formats::tools::Tools;
 
 /// The paths, in the order in which they are switched at the commit point.
 pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
-    let efi = facts.efi.files.iter().cloned().map(BootPath::Uefi);
     match facts.firmware {
         Firmware::Bios => {
             let switched = leaves_uefi(facts, root, tools).is_none();
-            let efi = efi.filter(|_| switched);
-            std::iter::once(bios(root)).chain(efi).collect()
+            in_order(facts, Some(bios(root)), switched)
         }
         Firmware::Uefi => {
             let switched = root.grub_on_disk && root.has_room;
-            efi.chain(switched.then(|| bios(root))).collect()
+            in_order(facts, switched.then(|| bios(root)), true)
         }
     }
 }
@@ -25,23 +23,23 @@ pub fn boot_paths(facts: &Facts, root: &Root, tools: &Tools) -> Vec<BootPath> {
 /// The paths that the root's disk has now, the one in use first, whatever a run does with them: none where it is not
 /// known what the firmware has started there.
 pub fn found(facts: &Facts, root: &Root) -> Vec<BootPath> {
-    if facts.firmware == Firmware::Uefi && facts.efi.unknown.is_some() {
+    let known = match facts.firmware {
+        Firmware::Bios => root.grub_on_disk,
+        Firmware::Uefi => facts.efi.unknown.is_none() && !facts.efi.files.is_empty(),
+    };
+    if !known {
         return Vec::new();
     }
-    let efi = facts.efi.files.iter().cloned().map(BootPath::Uefi);
-    let mut paths: Vec<BootPath> = root
-        .grub_on_disk
-        .then(|| bios(root))
-        .into_iter()
-        .chain(efi)
-        .collect();
-    let of_firmware =
-        |path: &BootPath| matches!(path, BootPath::Uefi(_)) == (facts.firmware == Firmware::Uefi);
-    if paths.iter().any(of_firmware) {
-        paths.sort_by_key(|path| !of_firmware(path));
-        paths
-    } else {
-        Vec::new()
+    in_order(facts, root.grub_on_disk.then(|| bios(root)), true)
+}
+
+/// A BIOS's path and, if these count, the files that UEFI starts: first those of the firmware that is in use.
+fn in_order(facts: &Facts, bios: Option<BootPath>, with_files: bool) -> Vec<BootPath> {
+    let files = facts.efi.files.iter().filter(|_| with_files);
+    let files = files.cloned().map(BootPath::Uefi);
+    match facts.firmware {
+        Firmware::Bios => bios.into_iter().chain(files).collect(),
+        Firmware::Uefi => files.chain(bios).collect(),
     }
 }
 

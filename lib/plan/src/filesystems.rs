@@ -7,7 +7,7 @@
 use formats::counted::counted;
 use formats::facts::{Facts, Mount, MountWishes, MountedFilesystem, RootType};
 use formats::filesystems::Contents;
-use formats::keep::is_below;
+use formats::keep::{is_below, Reach, SITE};
 use formats::manifest::Manifest;
 use formats::plan::{Becomes, FilesystemPlan};
 use formats::tools::Readers;
@@ -24,15 +24,6 @@ enum Other {
     Never,
     /// The new OS empties it (tmpfiles.d), or covers it with memory: what is left alone there would not last.
     Emptied,
-}
-
-/// Which paths a rule is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// The path itself.
-    Exactly,
-    /// The path and everything below it.
-    Below,
 }
 
 /// A rule: where, how far it reaches, and whether the operator may decide otherwise.
@@ -59,9 +50,6 @@ const SYSTEM: [Rule; 12] = [
     Rule("/var/tmp",       Exactly, Emptied),
 ];
 
-/// Below these the site's places begin, although a longer reach would have them.
-const SITE: [&str; 2] = ["/usr/local", "/usr/src"];
-
 /// What is refused on a filesystem of its own, whoever decides.
 const NOT_APART: [&str; 8] = [
     "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", ROOTS_HOME,
@@ -83,11 +71,7 @@ pub struct Decision {
 }
 
 fn rule_of(target: &str) -> Option<&'static Rule> {
-    let reaches = |rule: &&Rule| match rule.1 {
-        Exactly => rule.0 == target,
-        Below => is_below(target, rule.0),
-    };
-    let rules = SYSTEM.iter().filter(reaches);
+    let rules = SYSTEM.iter().filter(|rule| rule.1.has(rule.0, target));
     let found = rules.max_by_key(|rule| rule.0.len())?;
     let site = SITE
         .iter()

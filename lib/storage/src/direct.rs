@@ -31,13 +31,16 @@ pub struct Direct {
 impl Direct {
     /// Opens it to read.
     pub fn open(device: &Path) -> io::Result<Direct> {
-        let file = open(device, false)?;
-        Ok(Direct { file, sector: 0 })
+        Direct::opened(device, false)
     }
 
     /// Opens it to read and to write.
     pub fn open_to_write(device: &Path) -> io::Result<Direct> {
-        let file = open(device, true)?;
+        Direct::opened(device, true)
+    }
+
+    fn opened(device: &Path, to_write: bool) -> io::Result<Direct> {
+        let file = open(device, to_write)?;
         let sector = match syscalls::block::sector_size(file.as_fd()) {
             Ok(bytes) => u64::from(bytes),
             // A file has none of its own.
@@ -53,9 +56,8 @@ impl Direct {
         let from = offset - offset % self.sector;
         let end = (offset + bytes.len() as u64).next_multiple_of(self.sector);
         let length = (end - from) as usize;
-        let mut buffer = vec![0; length + ALIGNMENT];
-        let skip = buffer.as_ptr().align_offset(ALIGNMENT);
-        let whole = &mut buffer[skip..skip + length];
+        let mut buffer = Vec::new();
+        let whole = aligned(&mut buffer, length);
         if length != bytes.len() {
             whole.copy_from_slice(&self.read(from, length)?);
         }
@@ -81,9 +83,8 @@ impl Direct {
         let align = ALIGNMENT as u64;
         let room = (length as usize + ALIGNMENT).next_multiple_of(ALIGNMENT);
         let room = room.min(CHUNK);
-        let mut buffer = vec![0; room + ALIGNMENT];
-        let skip = buffer.as_ptr().align_offset(ALIGNMENT);
-        let buffer = &mut buffer[skip..skip + room];
+        let mut buffer = Vec::new();
+        let buffer = aligned(&mut buffer, room);
         let (mut at, end) = (offset, offset + length);
         while at < end {
             let from = at - at % align;
@@ -99,6 +100,13 @@ impl Direct {
         }
         Ok(())
     }
+}
+
+/// So many bytes, at a place that a device reads to and writes from.
+fn aligned(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    buffer.resize(length + ALIGNMENT, 0);
+    let skip = buffer.as_ptr().align_offset(ALIGNMENT);
+    &mut buffer[skip..skip + length]
 }
 
 /// Digests `length` bytes of a block device from `offset` on.

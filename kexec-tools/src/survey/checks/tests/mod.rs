@@ -126,23 +126,28 @@ fn what_is_asked_again_in_the_ram_environment_is_what_the_init_asks() {
     assert_eq!(ram, checks_in_ram::CODES);
 }
 
+/// What refuses right before services are stopped.
+fn refused_again(facts: &Facts, forced: &[String]) -> Vec<String> {
+    let (image, choices) = (image(), Choices::default());
+    let context = Context {
+        facts,
+        manifest: &image,
+        sizes: SIZES,
+        choices: &choices,
+        forced,
+    };
+    codes(
+        &super::ask_again(&context, Moment::Stop),
+        &[Verdict::Refuse],
+    )
+}
+
 #[test]
 fn only_what_was_forced_is_asked_again_without_refusing() {
     let mut facts = machine();
     facts.condition.packages = vec!["dpkg (9) runs".into()];
     facts.architecture = "i686".into();
-    let (image, choices) = (image(), Choices::default());
-    let again = |forced: &[String]| {
-        let context = Context {
-            facts: &facts,
-            manifest: &image,
-            sizes: SIZES,
-            choices: &choices,
-            forced,
-        };
-        let findings = super::ask_again(&context, Moment::Stop);
-        codes(&findings, &[Verdict::Refuse])
-    };
+    let again = |forced: &[String]| refused_again(&facts, forced);
     assert_eq!(again(&[]), ["packages"], "the processor does not change");
     assert_eq!(again(&["packages".into()]), [""; 0]);
 }
@@ -153,16 +158,7 @@ fn what_the_firmware_starts_next_is_asked_again() {
     let mut facts = machine();
     facts.firmware = Firmware::Uefi;
     facts.efi.unknown = Some("BootNext is set".into());
-    let (image, choices) = (image(), Choices::default());
-    let context = Context {
-        facts: &facts,
-        manifest: &image,
-        sizes: SIZES,
-        choices: &choices,
-        forced: &[],
-    };
-    let findings = super::ask_again(&context, Moment::Stop);
-    assert_eq!(codes(&findings, &[Verdict::Refuse]), ["firmware"]);
+    assert_eq!(refused_again(&facts, &[]), ["firmware"]);
 }
 
 #[test]
