@@ -61,16 +61,13 @@ impl DemoMachine {
 
     /// Makes its disks, if they are not there yet.
     pub fn make(self) -> Result<()> {
-        match self.made {
-            Made::Mirrored(row) => mirror::server(mirrored(row)?).map(drop),
-            _ => self.server().map(drop),
-        }
+        self.server().map(drop)
     }
 
     /// Switches it on; the old OS boots.
     pub fn boot(self) -> Result<Machine> {
         if let Made::Mirrored(row) = self.made {
-            return mirror::server(mirrored(row)?)?.boot("demo");
+            return mirror::server(mirror::row(row)?)?.boot("demo");
         }
         let mut machine = Machine::boot(&self.server()?, "demo", self.memory_mib())?;
         machine.wait_for_old_ssh()?;
@@ -82,7 +79,7 @@ impl DemoMachine {
             Made::Debian => old_server()?,
             Made::DebianInACloud => cloud_server()?,
             Made::Tiny(row) => tiny::server(layout(row).with_context(|| format!("no row {row}"))?)?,
-            Made::Mirrored(row) => mirror::server(mirrored(row)?)?.server,
+            Made::Mirrored(row) => mirror::server(mirror::row(row)?)?.server,
         };
         Ok(OldServer {
             firmware: self.firmware,
@@ -115,11 +112,6 @@ impl DemoMachine {
     }
 }
 
-fn mirrored(row: &str) -> Result<&'static mirror::Mirror> {
-    let found = MIRRORS.iter().find(|mirror| mirror.name == row);
-    found.with_context(|| format!("no row {row}"))
-}
-
 /// Every machine, under every name that it has.
 fn all() -> Vec<(String, DemoMachine)> {
     let rows = LAYOUTS.iter().map(|layout| (layout.name, layout.name));
@@ -140,16 +132,16 @@ fn all() -> Vec<(String, DemoMachine)> {
             add(format!("{name}{BY_UEFI}"), Firmware::Uefi);
         }
     }
-    let rows = MIRRORS.iter().map(|mirror| (mirror.name, mirror.name));
-    for (name, row) in MIRRORS_KNOWN_AS.into_iter().chain(rows) {
-        let by_uefi = MIRRORS.iter().any(|m| m.name == row && m.by_uefi);
-        let firmware = if by_uefi {
-            Firmware::Uefi
-        } else {
-            Firmware::Bios
+    for mirror in MIRRORS {
+        let known = MIRRORS_KNOWN_AS
+            .iter()
+            .filter(|(_, row)| *row == mirror.name);
+        let machine = DemoMachine {
+            made: Made::Mirrored(mirror.name),
+            firmware: mirror.firmware(),
         };
-        let made = Made::Mirrored(row);
-        machines.push((name.to_owned(), DemoMachine { made, firmware }));
+        let names = known.map(|(name, _)| *name).chain([mirror.name]);
+        machines.extend(names.map(|name| (name.to_owned(), machine)));
     }
     machines
 }
@@ -173,7 +165,7 @@ mod tests {
             assert_eq!(machine.made, Made::Tiny(layout.name));
         }
         for (name, row) in MIRRORS_KNOWN_AS {
-            assert!(mirrored(row).is_ok(), "{name}: {row}");
+            assert!(mirror::row(row).is_ok(), "{name}: {row}");
         }
         for mirror in MIRRORS {
             let machine = DemoMachine::named(mirror.name).unwrap();

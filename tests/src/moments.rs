@@ -86,10 +86,10 @@ impl Moments {
             loader: phase(LOADER)?,
             switched,
         };
-        let armed = at.armed.unwrap_or(at.staging + 1);
+        let in_place = |armed| at.staging < armed && armed < at.committed;
         ensure!(
-            at.staging < armed
-                && armed < at.committed
+            at.staging < at.committed
+                && at.armed.is_none_or(in_place)
                 && at.committed < at.wipe
                 && at.wipe < at.unpack
                 && at.unpack < at.carry

@@ -202,6 +202,13 @@ pub fn reinstall(machine: &mut Machine, image: &Path, arguments: &str) -> Result
     }
 }
 
+/// Waits for the new OS of a run that goes on by itself.
+pub fn wait_for_new_os(machine: &mut Machine) -> Result<()> {
+    let patience = machine.patience(LIMIT);
+    machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
+    machine.wait_for_ssh()
+}
+
 /// What reroot says on a console line; the kernel puts a time before what comes by its log.
 fn own_line(line: &str) -> Option<&str> {
     let at = line.find("reroot: ")?;

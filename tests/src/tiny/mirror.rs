@@ -77,6 +77,15 @@ impl Mirror {
         self.third != Third::Nothing
     }
 
+    /// What starts them.
+    pub fn firmware(&self) -> Firmware {
+        if self.by_uefi {
+            Firmware::Uefi
+        } else {
+            Firmware::Bios
+        }
+    }
+
     /// The UUID of the filesystem on the third mirror.
     pub fn third_uuid(&self) -> String {
         mounted_uuid(self.root + 2)
@@ -160,6 +169,12 @@ pub const MIRRORS: &[Mirror] = &[
         third: Third::Var,
     },
 ];
+
+/// The row of this name, which has to be there.
+pub fn row(name: &str) -> Result<&'static Mirror> {
+    let row = MIRRORS.iter().find(|mirror| mirror.name == name);
+    row.with_context(|| format!("no row {name}"))
+}
 
 /// The old server on such disks: the first is its own.
 #[derive(Debug, Clone)]
@@ -292,11 +307,7 @@ pub fn server(mirror: &Mirror) -> Result<MirrorServer> {
             disk: directory.join("first.qcow2"),
             kernel: directory.join("vmlinuz"),
             directory: directory.to_owned(),
-            firmware: if mirror.by_uefi {
-                Firmware::Uefi
-            } else {
-                Firmware::Bios
-            },
+            firmware: mirror.firmware(),
         },
         second: directory.join(SECOND),
     };

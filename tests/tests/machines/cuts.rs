@@ -10,7 +10,7 @@ use reroot_tests::images::tiny as tiny_image;
 use reroot_tests::moments::{block_of_payload, half, Moments};
 use reroot_tests::old_server::{Firmware, OldServer};
 use reroot_tests::power::{recorded, Recording, Write};
-use reroot_tests::reinstall::{reinstall, start, LIMIT};
+use reroot_tests::reinstall::{reinstall, start, wait_for_new_os, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny::layouts::Layout;
 use reroot_tests::tiny::{self, MEMORY_MIB};
@@ -27,7 +27,7 @@ pub const DECISION: Duration = Duration::from_secs(30);
 pub const TAKEN_UP: &str = "it is taken up from the wipe on";
 
 /// The same where only the last switch was missing.
-const SWITCHED: &str = "the run was broken off behind its last phase";
+pub const SWITCHED: &str = "the run was broken off behind its last phase";
 
 /// The old server on such a disk, in a machine with this firmware.
 pub fn started_by(layout: &Layout, firmware: Firmware) -> Result<OldServer> {
@@ -82,9 +82,7 @@ impl Before {
 
     /// Waits for the new OS of a run that was taken up.
     fn expect_new(&self, machine: &mut Machine) -> Result<()> {
-        let patience = machine.patience(LIMIT);
-        machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
-        machine.wait_for_ssh()?;
+        wait_for_new_os(machine)?;
         self.is_new(machine)
     }
 }
@@ -187,13 +185,16 @@ impl Cuts {
         if followed == Followed::ToThatLine {
             return Ok(());
         }
-        let patience = machine.patience(LIMIT);
-        machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
-        machine.wait_for_ssh()?;
+        wait_for_new_os(&mut machine)?;
+        self.is_new_by(firmware, &machine)
+    }
+
+    /// The new OS, whole, which this firmware has started.
+    fn is_new_by(&self, firmware: Firmware, machine: &Machine) -> Result<()> {
         if firmware == self.firmware {
-            self.before.is_new(&machine)
+            self.before.is_new(machine)
         } else {
-            self.before.is_new_by_another_path(&machine)
+            self.before.is_new_by_another_path(machine)
         }
     }
 
@@ -209,19 +210,13 @@ impl Cuts {
     fn expect_new_at_once(&mut self, name: &str, count: usize, firmware: Firmware) -> Result<()> {
         let mut machine = self.switched_on((name, count), firmware, |_| false)?;
         machine.wait_for_ssh()?;
-        if firmware == self.firmware {
-            self.before.is_new(&machine)
-        } else {
-            self.before.is_new_by_another_path(&machine)
-        }
+        self.is_new_by(firmware, &machine)
     }
 }
 
 /// Waits for the new OS, which must be whole, and confirm that it is.
 pub fn expect_new(layout: &Layout, machine: &mut Machine, before: &[Evidence]) -> Result<()> {
-    let patience = machine.patience(LIMIT);
-    machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
-    machine.wait_for_ssh()?;
+    wait_for_new_os(machine)?;
     is_new(layout, machine, before)
 }
 

@@ -11,10 +11,10 @@ use reroot_tests::moments::Switches;
 use reroot_tests::old_server::OldServer;
 use reroot_tests::power::Cut;
 use reroot_tests::refusals::refusals;
-use reroot_tests::reinstall::{reinstall, start, IMAGE_ON_MACHINE, LIMIT};
+use reroot_tests::reinstall::{reinstall, start, wait_for_new_os, IMAGE_ON_MACHINE, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::tiny::mirror::{
-    self, switched_on_again, Disks, Mirror, MirrorServer, Third, MIRRORS,
+    self, row, switched_on_again, Disks, Mirror, MirrorServer, Third, MIRRORS,
 };
 use reroot_tests::tiny::{self, WHOLE};
 use reroot_tests::vm::Machine;
@@ -215,11 +215,6 @@ fn every_pair_of_the_table_has_a_test() {
     }
 }
 
-fn row(name: &str) -> Result<&'static Mirror> {
-    let row = MIRRORS.iter().find(|mirror| mirror.name == name);
-    row.with_context(|| format!("no row {name}"))
-}
-
 /// The OS of this name, whole.
 fn is_os(machine: &Machine, codename: &str) -> Result<()> {
     let os = machine.expect("cat /etc/os-release")?;
@@ -414,9 +409,7 @@ fn taken_up(mirror: &Mirror, disks: Disks) -> Result<()> {
     let mut machine = switched_on_again(machine, &server, disks)?;
     let patience = machine.patience(DECISION);
     machine.wait_for_line(TAKEN_UP, patience * 3)?;
-    let patience = machine.patience(LIMIT);
-    machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
-    machine.wait_for_ssh()?;
+    wait_for_new_os(&mut machine)?;
     if disks == Disks::Swapped {
         return is_new(mirror, &machine, &before, BOTH);
     }

@@ -3,8 +3,6 @@
 //! on again it must end in the old OS, if that was before the commit point, or in the new one, with what
 //! is kept untouched.
 
-use std::time::Duration;
-
 use anyhow::{ensure, Context, Result};
 use reroot_tests::cloud_disk::{DISK_GUID, ROOT_GUID, ROOT_START};
 use reroot_tests::confirmed;
@@ -13,19 +11,12 @@ use reroot_tests::images::small_trixie;
 use reroot_tests::moments::{block_of_payload, half, Moments};
 use reroot_tests::old_server::{cloud_server, old_server, Firmware};
 use reroot_tests::power::{recorded, Recording, Write};
-use reroot_tests::reinstall::{self, reinstall, start, LIMIT};
+use reroot_tests::reinstall::{self, reinstall, start, wait_for_new_os, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::snapshot::running_old_server;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
-/// How long a boot may take on real hardware until the init has found out where it is.
-pub const DECISION: Duration = Duration::from_secs(30);
-
-/// What a run left on the console when it goes on behind the commit point.
-pub const TAKEN_UP: &str = "it is taken up from the wipe on";
-
-/// The same where only the last switch was missing.
-pub const SWITCHED: &str = "the run was broken off behind its last phase";
+use crate::cuts::{DECISION, SWITCHED, TAKEN_UP};
 
 /// Switches a disk on and waits for the old OS, which must have everything.
 fn expect_old(
@@ -67,9 +58,7 @@ fn expect_taken_up(
 
 /// Waits for the new OS, which must be whole, and confirm that it is.
 pub fn expect_new(machine: &mut Machine, before: &[Evidence]) -> Result<()> {
-    let patience = machine.patience(LIMIT);
-    machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
-    machine.wait_for_ssh()?;
+    wait_for_new_os(machine)?;
     is_new(machine, before)
 }
 

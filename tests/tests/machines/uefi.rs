@@ -14,7 +14,8 @@ use reroot_tests::reinstall::reinstall;
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 
-use crate::power_cuts::{expect_new, is_new, is_old, DECISION, SWITCHED, TAKEN_UP};
+use crate::cuts::{DECISION, SWITCHED, TAKEN_UP};
+use crate::power_cuts::{expect_new, is_new, is_old};
 
 /// Nothing of a run stays on the EFI system partition, and nothing is wrong with it.
 fn is_tidy(machine: &Machine) -> Result<()> {

@@ -8,12 +8,13 @@ use reroot_tests::images::small_trixie;
 use reroot_tests::moments::Switches;
 use reroot_tests::old_server::Firmware;
 use reroot_tests::power::recorded;
-use reroot_tests::reinstall::{reinstall, start, LIMIT};
+use reroot_tests::reinstall::{reinstall, start, wait_for_new_os, LIMIT};
 use reroot_tests::shop_data::KEPT;
 use reroot_tests::vm::{Machine, USUAL_MEMORY_MIB};
 use reroot_tests::volume_server::{row, server, VOLUME_DISKS};
 
-use crate::power_cuts::{expect_new, is_new, DECISION, SWITCHED, TAKEN_UP};
+use crate::cuts::{DECISION, SWITCHED, TAKEN_UP};
+use crate::power_cuts::{expect_new, is_new};
 
 /// Where a filesystem is mounted from, and that nothing has failed on the way.
 fn is_on(machine: &Machine, mounts: &[(&str, &str)]) -> Result<()> {
@@ -144,9 +145,7 @@ fn usr_on_a_partition_of_its_own() -> Result<()> {
     let mut machine = cut.boot(USUAL_MEMORY_MIB)?;
     let patience = machine.patience(DECISION);
     machine.wait_for_line(SWITCHED, patience)?;
-    let patience = machine.patience(LIMIT);
-    machine.wait_for_line("reroot: rebooting into the new OS", patience)?;
-    machine.wait_for_ssh()?;
+    wait_for_new_os(&mut machine)?;
     is_whole(&machine)
 }
 
